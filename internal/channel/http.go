@@ -1,0 +1,91 @@
+package channel
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// maxAnswer bounds what is read of a provider's answer, in bytes.
+const maxAnswer = 256 << 10
+
+// Answer is a provider's HTTP answer, read whole.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// JSON decodes the body leniently: providers add fields when they like.
+func (a Answer) JSON(v any) error { return json.Unmarshal(a.Body, v) }
+
+// RetryAfter reads the header of that name, in seconds or as a date; 0 when there is none.
+func (a Answer) RetryAfter(now time.Time) time.Duration {
+	h := strings.TrimSpace(a.Header.Get("Retry-After"))
+	if n, err := strconv.Atoi(h); err == nil && n > 0 {
+		return time.Duration(min(n, 86400)) * time.Second
+	}
+	if t, err := http.ParseTime(h); err == nil && t.After(now) {
+		return t.Sub(now)
+	}
+	return 0
+}
+
+// Do performs a provider's request and judges the transport: a failure before the request was written
+// is Unavailable, any later one MaybeSent. The judgement of status and body is the provider's.
+func Do(ctx context.Context, client *http.Client, provider string, req *http.Request) (Answer, error) {
+	wrote := &writeWatch{}
+	resp, err := client.Do(req.WithContext(wrote.trace(ctx)))
+	if err != nil {
+		return Answer{}, transportError(provider, err, wrote.started())
+	}
+	defer resp.Body.Close() //nolint:errcheck // the body was read or the answer is lost either way
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return Answer{}, transportError(provider, err, true)
+	}
+	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: bytes.TrimSpace(body)}, nil
+}
+
+// transportError tells a request that surely never left from one that may have.
+func transportError(provider string, err error, wrote bool) *Error {
+	e := &Error{Kind: MaybeSent, Provider: provider, Code: "transport", Detail: "the provider's answer was lost"}
+	var op *net.OpError
+	dial := errors.As(err, &op) && op.Op == "dial"
+	switch {
+	case dial || !wrote || errors.Is(err, syscall.ECONNREFUSED):
+		e.Kind, e.Detail = Unavailable, "the provider cannot be reached"
+	case errors.Is(err, context.DeadlineExceeded):
+		e.Detail = "the provider did not answer in time"
+	}
+	return e.Because(err)
+}
+
+// StatusError judges an HTTP status by the rule that all providers share: 429 is Throttled, 401, 403, 402
+// and 404 are ours to mend (Refused), other 4xx are about the message or number (Refused unless the
+// provider's own code says Rejected), 5xx mean that nothing was taken (Unavailable). A provider calls it
+// for what its own table does not know.
+func StatusError(provider string, a Answer, now time.Time) *Error {
+	e := &Error{Provider: provider, Code: "HTTP " + strconv.Itoa(a.Status)}
+	switch {
+	case a.Status == http.StatusTooManyRequests:
+		e.Kind, e.Detail, e.RetryAfter = Throttled, "the provider asks for a pause", a.RetryAfter(now)
+	case a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden:
+		e.Kind, e.Detail = Refused, "the provider does not accept our credentials"
+	case a.Status >= 500:
+		e.Kind, e.Detail = Unavailable, "the provider is out of order"
+	case a.Status >= 400:
+		e.Kind, e.Detail = Refused, "the provider does not accept the request"
+	default:
+		e.Kind, e.Detail = MaybeSent, "the provider's answer makes no sense"
+	}
+	return e
+}
