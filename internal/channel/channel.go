@@ -140,3 +140,12 @@ type Receipt struct {
 	Currency string
 	At       time.Time
 }
+
+// Valid tells whether k is one of the channels.
+func (k Kind) Valid() bool {
+	switch k {
+	case SMS, Voice, WhatsApp, Telegram, Email:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,155 @@
+// Package application knows the tenants: their names, their policies and their API keys.
+//
+// It answers "who is calling and what may they do". It knows nothing of verifications, and it keeps
+// nothing itself: a Store does.
+package application
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/limit"
+)
+
+// Application is a tenant.
+type Application struct {
+	ID      id.ID     `json:"id"`
+	Name    string    `json:"name"`
+	Brand   string    `json:"brand"`
+	Policy  Policy    `json:"policy"`
+	Created time.Time `json:"created"`
+	Updated time.Time `json:"updated"`
+}
+
+// Policy is what an application decides about its verifications. A zero field means the default.
+type Policy struct {
+	// CodeLength is 6 to 10 characters (NIST SP 800-63B-4 §3.1.3.2 asks for at least six digits).
+	CodeLength int `json:"code_length,omitempty"`
+	// Alphabet is "digits" or "alphanumeric".
+	Alphabet string `json:"code_alphabet,omitempty"`
+	// ExpiresIn is 60 to 600 seconds (NIST SP 800-63B-4 §3.1.3.2: ten minutes at most).
+	ExpiresIn int `json:"expires_in,omitempty"`
+	// MaxAttempts is 1 to 10 wrong codes.
+	MaxAttempts int `json:"max_attempts,omitempty"`
+	// MaxSends is 1 to 10 sends of one verification.
+	MaxSends int `json:"max_sends,omitempty"`
+	// Channels is the order of channels; empty means SMS alone.
+	Channels []channel.Kind `json:"channels,omitempty"`
+	// FreshCodes makes a resend carry a new code and kill the old one.
+	FreshCodes bool `json:"fresh_codes,omitempty"`
+	// Origins are the hosts that an autofill trailer may name. Empty: none may.
+	Origins []string `json:"origins,omitempty"`
+	// Locale is used when a request names none.
+	Locale string `json:"locale,omitempty"`
+	// StartsPerHour limits the whole application; 0 means no limit of its own.
+	StartsPerHour int `json:"starts_per_hour,omitempty"`
+	// Templates are texts of the application's own: purpose → locale → text.
+	Templates map[string]map[string]string `json:"templates,omitempty"`
+}
+
+// The defaults and bounds of a policy.
+const (
+	DefaultCodeLength  = 6
+	MinCodeLength      = 6
+	MaxCodeLength      = 10
+	DefaultExpiresIn   = 300
+	MinExpiresIn       = 60
+	MaxExpiresIn       = 600
+	DefaultMaxAttempts = 5
+	MaxMaxAttempts     = 10
+	DefaultMaxSends    = 5
+	MaxMaxSends        = 10
+)
+
+// Alphabets of codes.
+const (
+	Digits       = "digits"
+	Alphanumeric = "alphanumeric"
+)
+
+// Filled answers p with the defaults in its empty fields.
+func (p Policy) Filled() Policy {
+	or := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	or(&p.CodeLength, DefaultCodeLength)
+	or(&p.ExpiresIn, DefaultExpiresIn)
+	or(&p.MaxAttempts, DefaultMaxAttempts)
+	or(&p.MaxSends, DefaultMaxSends)
+	if p.Alphabet == "" {
+		p.Alphabet = Digits
+	}
+	if len(p.Channels) == 0 {
+		p.Channels = []channel.Kind{channel.SMS}
+	}
+	return p
+}
+
+// Rate is the application's own limit on starts.
+func (p Policy) Rate() limit.Rate {
+	return limit.Rate{Name: "application_hour", Burst: p.StartsPerHour, Period: time.Hour}
+}
+
+// Scope is what a key may do.
+type Scope string
+
+// The scopes. A key with Verify may start and check; with Read, look; with Admin, run the deployment.
+const (
+	Verify Scope = "verify"
+	Read   Scope = "read"
+	Admin  Scope = "admin"
+)
+
+// Mode tells keys that reach real routes from those that do not.
+type Mode string
+
+// The modes. A key in test mode sends nothing to a real route.
+const (
+	Live Mode = "live"
+	Test Mode = "test"
+)
+
+// Key is an API key as it is kept: its secret only as a hash.
+type Key struct {
+	ID id.ID
+	// App is the application that the key acts for; zero for an operator's key.
+	App    id.ID
+	Name   string
+	Mode   Mode
+	Scopes []Scope
+	// Prefix is the visible beginning of the secret ("dp_live_7f3k"), for recognising it in a list.
+	Prefix string
+	// Hash is SHA-256 of the secret. The secret has 160 random bits, so a plain hash cannot be guessed back.
+	Hash    [32]byte
+	Created time.Time
+	// Expires, Revoked and LastUsed are zero when they do not apply. LastUsed is exact to a minute.
+	Expires  time.Time
+	Revoked  time.Time
+	LastUsed time.Time
+}
+
+// Errors of the room.
+var (
+	ErrNotFound = errors.New("application: not found")
+	// ErrKey is every reason not to accept a key; the caller is not told which.
+	ErrKey = errors.New("application: the key is not valid")
+	// ErrKeyExpired is told apart because the holder of the key may know it.
+	ErrKeyExpired = errors.New("application: the key has expired")
+)
+
+// Store keeps applications and keys. Writes are durable when they return.
+type Store interface {
+	Applications(ctx context.Context) ([]Application, error)
+	Keys(ctx context.Context) ([]Key, error)
+	PutApplication(ctx context.Context, a Application) error
+	PutKey(ctx context.Context, k Key) error
+	// TouchKeys records last uses in one write.
+	TouchKeys(ctx context.Context, used map[id.ID]time.Time) error
+	// Version answers a number that grows with every change to applications and keys.
+	Version(ctx context.Context) (int64, error)
+}

@@ -1,0 +1,29 @@
+package channel
+
+import (
+	"time"
+
+	"github.com/dialproof/dialproof/internal/id"
+)
+
+// Delivery is the record of one attempt to bring a code to a person: a channel, a route, a status.
+// It holds neither the code nor the number.
+type Delivery struct {
+	ID      id.ID  `json:"id"`
+	Channel Kind   `json:"channel"`
+	Route   string `json:"route,omitempty"`
+	Status  Status `json:"status"`
+	// Attempt counts the calls made for this delivery; it is written before each call.
+	Attempt    int    `json:"attempt,omitempty"`
+	ProviderID string `json:"provider_id,omitempty"`
+	// Kind and Code say why it failed or is unknown; Code is the provider's own.
+	Kind ErrorKind `json:"kind,omitempty"`
+	Code string    `json:"code,omitempty"`
+	// Reason says in words why this route was chosen.
+	Reason   string    `json:"reason,omitempty"`
+	Parts    int       `json:"parts,omitempty"`
+	Price    string    `json:"price,omitempty"`
+	Currency string    `json:"currency,omitempty"`
+	Created  time.Time `json:"created"`
+	Updated  time.Time `json:"updated"`
+}

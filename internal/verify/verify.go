@@ -1,0 +1,286 @@
+// Package verify is the core: it starts, checks, resends and cancels verifications.
+//
+// All rules about codes, attempts, deadlines and who may be sent what live here, once. It does not know
+// HTTP, SQL or any provider: it works on a Store that it declares, gives written-down work to a Dispatcher,
+// and takes its time from whoever calls.
+package verify
+
+import (
+	"slices"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/limit"
+	"github.com/dialproof/dialproof/internal/message"
+	"github.com/dialproof/dialproof/internal/phone"
+)
+
+// Status is how far a verification has come. All but Pending are final.
+type Status string
+
+// The statuses.
+const (
+	Pending  Status = "pending"
+	Approved Status = "approved"
+	Failed   Status = "failed" // the attempts are used up
+	Expired  Status = "expired"
+	Canceled Status = "canceled"
+)
+
+// Statuses answers every status.
+func Statuses() []Status { return []Status{Pending, Approved, Failed, Expired, Canceled} }
+
+// Result is the answer to one check.
+type Result string
+
+// The results.
+const (
+	ResultApproved  Result = "approved"
+	ResultIncorrect Result = "incorrect"
+	ResultExpired   Result = "expired"
+	ResultExhausted Result = "exhausted"
+	ResultCanceled  Result = "canceled"
+	ResultUsed      Result = "used" // approved before
+)
+
+// Results answers every result.
+func Results() []Result {
+	return []Result{ResultApproved, ResultIncorrect, ResultExpired, ResultExhausted, ResultCanceled, ResultUsed}
+}
+
+// The purposes that have texts of their own. An application may use its own word as well.
+const (
+	Registration  = "registration"
+	Login         = "login"
+	PasswordReset = "password_reset"
+	PurposeMoney  = "transaction"
+	ProfileChange = "profile_change"
+)
+
+// NumberKey stands for a number within an application: a keyed hash, useless without the key ring.
+type NumberKey [16]byte
+
+// Verification is one try to prove one number, as it is kept. The number itself, the payment and a code
+// that the application supplied are in Sealed.
+type Verification struct {
+	ID   id.ID `json:"-"`
+	App  id.ID `json:"-"`
+	Spec Spec  `json:"-"`
+	// Sealed is Private under the key ring, bound to the ID. Empty once the retention time is over.
+	Sealed []byte `json:"-"`
+
+	Status   Status       `json:"-"`
+	Attempts int          `json:"-"` // codes compared so far
+	Sends    int          `json:"s"`
+	Channel  channel.Kind `json:"c"` // of the newest send
+	ResendAt time.Time    `json:"r,omitzero"`
+	Expires  time.Time    `json:"-"`
+	Ended    time.Time    `json:"e,omitzero"` // when it became final; zero while pending
+	// Generation counts fresh codes; it is part of what a code is derived from.
+	Generation int                `json:"g,omitempty"`
+	Deliveries []channel.Delivery `json:"d"`
+}
+
+// Spec is what never changes after the start. It holds no personal data but the mask.
+type Spec struct {
+	Test    bool      `json:"test,omitempty"`
+	Number  NumberKey `json:"number"`
+	Masked  string    `json:"masked,omitempty"`
+	Country string    `json:"country,omitempty"`
+	Prefix  string    `json:"prefix,omitempty"` // the number without its last four digits
+	Purpose string    `json:"purpose"`
+	Locale  string    `json:"locale,omitempty"`
+	Created time.Time `json:"created"`
+
+	Nonce       [16]byte `json:"nonce"`
+	Key         byte     `json:"key"` // of the ring
+	CodeLength  int      `json:"code_length"`
+	Alphabet    string   `json:"alphabet"`
+	MaxAttempts int      `json:"max_attempts"`
+	MaxSends    int      `json:"max_sends"`
+	Fresh       bool     `json:"fresh,omitempty"`
+	Magic       Magic    `json:"magic,omitempty"`
+
+	Trailer  message.Trailer   `json:"trailer,omitzero"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// Previous is the verification of the same number before this one; zero for none.
+	Previous id.ID `json:"previous,omitzero"`
+}
+
+// Private is what is sealed.
+type Private struct {
+	To          string               `json:"to"` // E.164
+	Supplied    string               `json:"code,omitempty"`
+	Transaction *message.Transaction `json:"transaction,omitempty"`
+	Client      *Client              `json:"client,omitempty"`
+}
+
+// Client is what the application knows of the person's side.
+type Client struct {
+	IP        string `json:"ip,omitempty"`
+	UserAgent string `json:"user_agent,omitempty"`
+	DeviceID  string `json:"device_id,omitempty"`
+}
+
+// At answers the status at a time: a pending verification past its deadline is expired, written or not.
+func (v *Verification) At(now time.Time) Status {
+	if v.Status == Pending && !now.Before(v.Expires) {
+		return Expired
+	}
+	return v.Status
+}
+
+// AttemptsLeft answers how many codes may still be compared.
+func (v *Verification) AttemptsLeft() int { return max(v.Spec.MaxAttempts-v.Attempts, 0) }
+
+// ResendsLeft answers how many resends remain.
+func (v *Verification) ResendsLeft() int { return max(v.Spec.MaxSends-v.Sends, 0) }
+
+// clone answers a copy whose slices are its own.
+func (v *Verification) clone() *Verification {
+	c := *v
+	c.Deliveries = slices.Clone(v.Deliveries)
+	return &c
+}
+
+// Number is what is kept of one number in one application: its limits, its wrong codes and where its
+// verifications are. It has no digit in it.
+type Number struct {
+	Key NumberKey `json:"-"`
+	// Sends is the log that the send limits need.
+	Sends limit.Log `json:"s,omitzero"`
+	// Wrong is the GCRA state of wrong codes; Streak counts them since the last success; Last is the newest,
+	// Unix milliseconds.
+	Wrong  int64 `json:"w,omitempty"`
+	Streak int   `json:"k,omitempty"`
+	Last   int64 `json:"l,omitempty"`
+	// Head is the newest verification; each one names the one before it.
+	Head id.ID `json:"h,omitzero"`
+	// Latest is the newest verification of each purpose, newest first, at most latestMax.
+	Latest []Latest `json:"p,omitempty"`
+}
+
+// Latest is the newest verification of a purpose.
+type Latest struct {
+	Purpose string `json:"p"`
+	ID      id.ID  `json:"i"`
+}
+
+// latestMax bounds the purposes remembered per number.
+const latestMax = 8
+
+// latest answers the newest verification of the purpose; zero for none.
+func (n *Number) latest(purpose string) id.ID {
+	for _, l := range n.Latest {
+		if l.Purpose == purpose {
+			return l.ID
+		}
+	}
+	return id.ID{}
+}
+
+// remember makes v the newest of its purpose.
+func (n *Number) remember(purpose string, v id.ID) {
+	keep := []Latest{{Purpose: purpose, ID: v}}
+	for _, l := range n.Latest {
+		if l.Purpose != purpose && len(keep) < latestMax {
+			keep = append(keep, l)
+		}
+	}
+	n.Latest, n.Head = keep, v
+}
+
+// StartRequest is what an application asks for. Zero fields take the application's policy.
+type StartRequest struct {
+	To, Region  string
+	Channel     channel.Kind
+	Purpose     string
+	Locale      string
+	CodeLength  int
+	Alphabet    string
+	Code        message.Code // supplied by the application; zero: Dialproof makes one
+	ExpiresIn   int          // seconds
+	MaxAttempts int
+	Transaction *message.Transaction
+	Autofill    message.Trailer
+	Client      *Client
+	Metadata    map[string]string
+	Replay      *Replay
+}
+
+// CheckRequest is one submission of a code, for a verification by ID or by To and Purpose.
+type CheckRequest struct {
+	ID          id.ID
+	To, Region  string
+	Purpose     string
+	Code        string
+	Transaction *message.Transaction
+	Replay      *Replay
+}
+
+// ResendRequest asks for one more message.
+type ResendRequest struct {
+	ID      id.ID
+	Channel channel.Kind // empty: the same again
+	Replay  *Replay
+}
+
+// CheckAnswer is what became of a check.
+type CheckAnswer struct {
+	Verification *Verification
+	Result       Result
+}
+
+// Replay makes a request safe to repeat. It is nil without an Idempotency-Key.
+type Replay struct {
+	// Key hashes the caller's application and key; Fingerprint hashes the request.
+	Key, Fingerprint [32]byte
+	// Render makes the answer that a repetition gets. It is called in the transaction and must be pure.
+	Render func(*Verification, Result) []byte
+}
+
+// Replayed is the error that carries the first answer of a repeated request.
+type Replayed struct{ Body []byte }
+
+// Error says what it is; callers unwrap it with errors.As.
+func (*Replayed) Error() string { return "verify: answered before" }
+
+// Filter chooses verifications of one application.
+type Filter struct {
+	To, Region    string
+	Status        Status
+	Purpose       string
+	After, Before time.Time // of creation
+	Limit         int       // 1 to 100
+	Cursor        id.ID     // continue after this one
+}
+
+// Page is a part of a list, newest first.
+type Page struct {
+	Items []*Verification
+	// Next continues the list; zero at its end.
+	Next id.ID
+}
+
+// Magic is a fixed outcome of a number in test mode. docs/testing.md lists the numbers.
+type Magic string
+
+// The magic outcomes.
+const (
+	MagicNone        Magic = ""
+	MagicApproved    Magic = "approved"    // the code is MagicCode
+	MagicUndelivered Magic = "undelivered" // the message comes back undelivered
+	MagicExpired     Magic = "expired"     // it is expired as soon as it is started
+	MagicBlocked     Magic = "blocked"     // the start is refused as blocked
+	MagicLimited     Magic = "limited"     // the start is refused as too fast
+)
+
+// number parses what the request named.
+func number(to, region string) (phone.Number, error) {
+	n, err := phone.Parse(to, region)
+	if err != nil {
+		return phone.Number{}, numberError(err)
+	}
+	return n, nil
+}
