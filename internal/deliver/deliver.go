@@ -1,0 +1,80 @@
+// Package deliver brings messages to people: it chooses a route, sends, fails over, records what became of
+// it, and takes the receipts that providers send later.
+//
+// It runs as the handler of durable jobs, so every step may happen again after a crash. It does not know what
+// a verification is: it sees parcels, the part of a verification's row that tells its deliveries, and asks a
+// Composer for the message only at the moment of sending.
+package deliver
+
+import (
+	"context"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/queue"
+)
+
+// Parcel is what deliver sees of a verification: where its messages have gone, and until when it matters.
+type Parcel struct {
+	Ref id.ID
+	// Open is false once the verification is final.
+	Open       bool
+	Expires    time.Time
+	Country    string
+	Prefix     string
+	Deliveries []channel.Delivery
+}
+
+// delivery answers the delivery of that id, or nil.
+func (p *Parcel) delivery(d id.ID) *channel.Delivery {
+	for i := range p.Deliveries {
+		if p.Deliveries[i].ID == d {
+			return &p.Deliveries[i]
+		}
+	}
+	return nil
+}
+
+// Tx is one atomic piece of work, under the lock of the parcel's number.
+type Tx interface {
+	// Parcel answers the parcel, or nil.
+	Parcel(ref id.ID) (*Parcel, error)
+	// Job answers a job as it is kept, or nil when it is finished.
+	Job(job id.ID) (*queue.Job, error)
+	PutParcel(*Parcel)
+	// PutJob writes a new job or what changed of an old one.
+	PutJob(queue.Job)
+	DropJob(job id.ID)
+}
+
+// Store keeps parcels.
+type Store interface {
+	// Update runs work and answers when its effect is durable. ref tells what it will read.
+	Update(ctx context.Context, ref id.ID, work func(Tx) error) error
+}
+
+// Composed is a message that is ready to go.
+type Composed struct {
+	Message channel.Message
+	// Test messages go to test routes only.
+	Test bool
+	// Open is false when there is nothing left to send for.
+	Open bool
+}
+
+// Composer makes messages.
+type Composer interface {
+	// Compose answers the message that a delivery of the job's parcel carries.
+	Compose(ctx context.Context, j queue.Job, d channel.Delivery) (Composed, error)
+}
+
+// Metrics is told what happens. Methods must not block.
+type Metrics interface {
+	// Delivery counts a delivery that reached a status.
+	Delivery(route string, kind channel.Kind, status channel.Status)
+	// Accepted observes how long a message took from its job's birth to the provider's answer.
+	Accepted(route string, kind channel.Kind, took time.Duration)
+	// Failed counts a failed call by its kind.
+	Failed(route string, kind channel.ErrorKind)
+}

@@ -1,0 +1,328 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/queue"
+)
+
+// Handler runs the jobs that bring messages to people.
+type Handler struct {
+	Store    Store
+	Composer Composer
+	Routes   *Routes
+	IDs      *id.Source
+	Now      func() time.Time
+	Log      *slog.Logger
+	Metrics  Metrics
+	// Callbacks makes and reads the addresses for receipts.
+	Callbacks *Callbacks
+	// Lease is how long a renewed job is this node's own.
+	Lease time.Duration
+}
+
+// errSettled says that another attempt has settled the job: there is nothing to record.
+var errSettled = errors.New("deliver: settled by another attempt")
+
+// Run sends the message of a job, over as many routes as it takes. Each attempt is written down before its
+// call: the first by whoever made the job, the others here.
+func (h *Handler) Run(ctx context.Context, j queue.Job) error {
+	for {
+		next, err := h.attempt(ctx, j)
+		if errors.Is(err, errSettled) {
+			return nil
+		}
+		if err != nil || next == nil {
+			return err
+		}
+		j = *next
+	}
+}
+
+// current answers the delivery that the job is trying now.
+func current(j queue.Job) id.ID {
+	if len(j.Payload) == len(id.ID{}) {
+		return id.ID(j.Payload)
+	}
+	return j.ID
+}
+
+// attempt makes one call and records it. It answers the job to go on with at once, or nil.
+func (h *Handler) attempt(ctx context.Context, j queue.Job) (*queue.Job, error) {
+	parcel, d, err := h.look(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	if d == nil {
+		return nil, h.record(ctx, j, func(Tx, *Parcel, *channel.Delivery) (bool, error) { return true, nil })
+	}
+	c, err := h.Composer.Compose(ctx, j, *d)
+	if err != nil {
+		return nil, h.giveUpLater(ctx, j, parcel, err)
+	}
+	if !c.Open {
+		return nil, h.end(ctx, j, channel.Failed, "", "not_needed")
+	}
+	route := h.Routes.Named(d.Route)
+	if route == nil || route.Quiet {
+		return h.fail(ctx, j, c, &channel.Error{Kind: channel.Unavailable, Provider: d.Route, Code: "route_gone"})
+	}
+	taken, err := h.call(ctx, route, j.Ref, d.ID, c.Message)
+	if err != nil {
+		return h.fail(ctx, j, c, channel.AsError(route.Provider, err))
+	}
+	return nil, h.accept(ctx, j, route, taken)
+}
+
+// look answers what the job is about. The node that made the job knows without reading.
+func (h *Handler) look(ctx context.Context, j queue.Job) (p *Parcel, d *channel.Delivery, err error) {
+	if c, ok := j.Carry.(interface{ Delivery() channel.Delivery }); ok && j.Attempt == 1 && len(j.Payload) == 0 {
+		first := c.Delivery()
+		return nil, &first, nil
+	}
+	err = h.Store.Update(ctx, j.Ref, func(tx Tx) error {
+		kept, err := tx.Job(j.ID)
+		if err != nil {
+			return err
+		}
+		if kept == nil || kept.Attempt != j.Attempt {
+			return errSettled
+		}
+		if p, err = tx.Parcel(j.Ref); err != nil || p == nil {
+			return err
+		}
+		if d = p.delivery(current(j)); d != nil && !d.Status.Final() {
+			d.Attempt++
+			d.Status, d.Updated = channel.Sending, h.now()
+			if d.Route == "" {
+				d.Route = "none"
+			}
+			tx.PutParcel(p)
+		}
+		return nil
+	})
+	if err == nil && d != nil {
+		copied := *d
+		d = &copied
+	}
+	return p, d, err
+}
+
+func (h *Handler) now() time.Time { return h.Now().UTC().Truncate(time.Millisecond) }
+
+// call hands the message to a route's provider, within the route's bounds.
+func (h *Handler) call(ctx context.Context, r *Route, ref, d id.ID, m channel.Message) (channel.Accepted, error) {
+	if r.Rate != nil && !r.Rate.AllowN(h.Now(), 1) {
+		return channel.Accepted{}, &channel.Error{Kind: channel.Throttled, Provider: r.Provider, Code: "route_rate", RetryAfter: time.Second}
+	}
+	select {
+	case r.Slots <- struct{}{}:
+		defer func() { <-r.Slots }()
+	default:
+		return channel.Accepted{}, &channel.Error{Kind: channel.Throttled, Provider: r.Provider, Code: "route_busy", RetryAfter: time.Second}
+	}
+	m.From = r.sender(m.To.Country())
+	m.Regulatory = r.Regulatory
+	m.Delivery = d.Text(id.Delivery)
+	m.Callback = h.Callbacks.Address(r.Name, ref, d)
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
+	return r.Sender.Send(ctx, m)
+}
+
+// record runs change on the current delivery under the fence, and drops the job when change says it is done.
+func (h *Handler) record(ctx context.Context, j queue.Job, change func(Tx, *Parcel, *channel.Delivery) (done bool, err error)) error {
+	// What happened outside has happened: writing it down is not given up because the node is stopping.
+	return h.Store.Update(context.WithoutCancel(ctx), j.Ref, func(tx Tx) error {
+		kept, err := tx.Job(j.ID)
+		if err != nil {
+			return err
+		}
+		if kept == nil || kept.Attempt != j.Attempt {
+			return errSettled
+		}
+		p, err := tx.Parcel(j.Ref)
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			tx.DropJob(j.ID)
+			return nil
+		}
+		d := p.delivery(current(j))
+		if d == nil {
+			tx.DropJob(j.ID)
+			return nil
+		}
+		done, err := change(tx, p, d)
+		if err != nil {
+			return err
+		}
+		d.Updated = h.now()
+		tx.PutParcel(p)
+		if done {
+			tx.DropJob(j.ID)
+		}
+		return nil
+	})
+}
+
+// accept records that the provider took the message.
+func (h *Handler) accept(ctx context.Context, j queue.Job, r *Route, a channel.Accepted) error {
+	status := a.Status
+	if !status.Valid() {
+		status = channel.Taken
+	}
+	var kind channel.Kind
+	err := h.record(ctx, j, func(_ Tx, _ *Parcel, d *channel.Delivery) (bool, error) {
+		// A receipt may have come before the answer: it is not taken back.
+		if next, changed := d.Status.Advance(status); changed {
+			d.Status, d.Kind, d.Code = next, "", ""
+		}
+		d.ProviderID = cut(a.ID, 128)
+		if a.Parts > 0 {
+			d.Parts = a.Parts
+		}
+		if a.Price != "" {
+			d.Price, d.Currency = cut(a.Price, 32), cut(a.Currency, 8)
+		}
+		kind = d.Channel
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	h.Metrics.Delivery(r.Name, kind, status)
+	h.Metrics.Accepted(r.Name, kind, h.Now().Sub(j.ID.Time()))
+	return nil
+}
+
+// end records a final status without a call.
+func (h *Handler) end(ctx context.Context, j queue.Job, status channel.Status, kind channel.ErrorKind, code string) error {
+	return h.record(ctx, j, func(_ Tx, _ *Parcel, d *channel.Delivery) (bool, error) {
+		if next, changed := d.Status.Advance(status); changed {
+			d.Status, d.Kind, d.Code = next, kind, code
+		}
+		return true, nil
+	})
+}
+
+// giveUpLater puts a job off whose message cannot be made now, until its deadline is past.
+func (h *Handler) giveUpLater(ctx context.Context, j queue.Job, p *Parcel, cause error) error {
+	h.Log.Error("a message cannot be made", "delivery", current(j).Text(id.Delivery), "error", cause)
+	if p != nil && h.Now().After(p.Expires) {
+		return h.end(ctx, j, channel.Failed, "", "internal")
+	}
+	return h.putOff(ctx, j, backoff(j.Attempt))
+}
+
+// putOff gives the lease back and lets the job come again later.
+func (h *Handler) putOff(ctx context.Context, j queue.Job, wait time.Duration) error {
+	return h.record(ctx, j, func(tx Tx, _ *Parcel, d *channel.Delivery) (bool, error) {
+		d.Status = channel.Queued
+		j.Due = h.now().Add(wait)
+		tx.PutJob(j)
+		return false, nil
+	})
+}
+
+// backoff is how long a job waits when no route would have it: at first a moment, then 5 s, so that messages
+// leave within seconds of the routes' healing.
+func backoff(attempt int) time.Duration {
+	return min(250*time.Millisecond<<min(attempt, 5), 5*time.Second)
+}
+
+// fail records a failed call and decides what follows, by the closed set of kinds.
+func (h *Handler) fail(ctx context.Context, j queue.Job, c Composed, e *channel.Error) (*queue.Job, error) {
+	var next *queue.Job
+	var route string
+	var kind channel.Kind
+	var status channel.Status
+	err := h.record(ctx, j, func(tx Tx, p *Parcel, d *channel.Delivery) (bool, error) {
+		route, kind, next = d.Route, d.Channel, nil
+		d.Kind, d.Code = e.Kind, cut(e.Code, 64)
+		switch e.Kind {
+		case channel.MaybeSent:
+			d.Status, _ = d.Status.Advance(channel.Unknown)
+			status = d.Status
+			return true, nil
+		case channel.Rejected:
+			d.Status, _ = d.Status.Advance(channel.Failed)
+			status = d.Status
+			return true, nil
+		case channel.Refused, channel.Unavailable, channel.Throttled:
+		}
+		next = h.elsewhere(tx, j, c, p, d, e)
+		status = d.Status
+		return false, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	h.Metrics.Failed(route, e.Kind)
+	h.Metrics.Delivery(route, kind, status)
+	level := slog.LevelWarn
+	if e.Kind == channel.Refused {
+		level = slog.LevelError
+	}
+	h.Log.Log(ctx, level, "a message was not accepted", "route", route, "kind", string(e.Kind), "code", e.Code, "detail", e.Detail, "delivery", current(j).Text(id.Delivery))
+	return next, nil
+}
+
+// tried remembers, within one round, the routes that would not have the message.
+type tried []string
+
+// maxDeliveries bounds the deliveries that one verification lists; later calls reuse the newest one.
+const maxDeliveries = 32
+
+// elsewhere moves the job to the next route that has not been tried in this round, at once; without one,
+// it puts the job off, and the next round may try them all.
+func (h *Handler) elsewhere(tx Tx, j queue.Job, c Composed, p *Parcel, d *channel.Delivery, e *channel.Error) *queue.Job {
+	now := h.now()
+	before, _ := j.Carry.(tried)
+	done := append(slices.Clone(before), d.Route)
+	routes := h.Routes.candidates(c.Message.To, d.Channel, c.Test)
+	for _, r := range routes {
+		if slices.Contains(done, r.Name) {
+			continue
+		}
+		reason := fmt.Sprintf("failover: %s was %s", d.Route, e.Kind)
+		j.Payload = h.moved(p, d, r.Name, reason, j.Attempt > 1)
+		j.Due, j.Carry = now.Add(h.Lease), done
+		tx.PutJob(j)
+		return &j
+	}
+	d.Status, d.Reason = channel.Queued, "waiting: every route has failed"
+	if len(routes) > 0 {
+		d.Route = routes[0].Name
+	}
+	j.Due, j.Carry = now.Add(max(backoff(j.Attempt), min(e.RetryAfter, 30*time.Second))), nil
+	tx.PutJob(j)
+	return nil
+}
+
+// moved answers the id of the delivery that goes on: a new one in the first round, so that each route's part
+// can be seen, and the same one in later rounds, so that a long outage does not fill the record.
+func (h *Handler) moved(p *Parcel, d *channel.Delivery, route, reason string, again bool) []byte {
+	now := h.now()
+	if again || len(p.Deliveries) >= maxDeliveries {
+		d.Route, d.Reason, d.Status, d.Attempt = route, reason, channel.Sending, d.Attempt+1
+		return slices.Clone(d.ID[:])
+	}
+	d.Status, _ = d.Status.Advance(channel.Failed)
+	d.Updated = now
+	n := channel.Delivery{
+		ID: h.IDs.New(now), Channel: d.Channel, Route: route, Status: channel.Sending, Attempt: 1, Created: now, Updated: now, Reason: reason,
+	}
+	p.Deliveries = append(p.Deliveries, n)
+	return n.ID[:]
+}
+
+func cut(s string, n int) string { return s[:min(len(s), n)] }

@@ -1,0 +1,209 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options is what a Runner needs. Zero numbers take the defaults.
+type Options struct {
+	Store    Store
+	Handlers map[string]Handler
+	Log      *slog.Logger
+	Now      func() time.Time
+	// Workers is how many jobs run at once; 256.
+	Workers int
+	// Lease is how long a claimed job belongs to its claimer; 30 s.
+	Lease time.Duration
+	// Poll is how often the store is asked for due jobs; 250 ms.
+	Poll time.Duration
+	// MaxOpen is how many jobs may be open before Admit says no; 100,000.
+	MaxOpen int
+	// Observe is told the depth and age of the queue at each poll; may be nil.
+	Observe func(open int, oldest time.Duration)
+}
+
+// Runner runs jobs: those that this node has just made, and those that are due in the store.
+type Runner struct {
+	o     Options
+	ready chan Job
+	open  atomic.Int64
+	busy  atomic.Int64
+
+	stopping chan struct{}
+	stop     sync.Once
+	cancel   context.CancelFunc
+	loops    sync.WaitGroup
+}
+
+// NewRunner answers a Runner that Start sets going.
+func NewRunner(o Options) *Runner {
+	or(&o.Workers, 256)
+	or(&o.Lease, 30*time.Second)
+	or(&o.Poll, 250*time.Millisecond)
+	or(&o.MaxOpen, 100_000)
+	return &Runner{o: o, ready: make(chan Job, 16*o.Workers), stopping: make(chan struct{})}
+}
+
+func or[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// Start begins to run jobs. Call Stop once.
+func (r *Runner) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	for range r.o.Workers {
+		r.loops.Go(func() { r.work(ctx) })
+	}
+	r.loops.Go(func() { r.poll(ctx) })
+}
+
+// Stop takes no more jobs, lets those that run end within grace, and gives back the leases of those that
+// have not begun.
+func (r *Runner) Stop(grace time.Duration) error {
+	r.stop.Do(func() { close(r.stopping) })
+	var left []Job
+	for drained := false; !drained; {
+		select {
+		case j := <-r.ready:
+			left = append(left, j)
+		default:
+			drained = true
+		}
+	}
+	timer := time.AfterFunc(grace, r.cancel)
+	defer timer.Stop()
+	r.loops.Wait()
+	r.cancel()
+	if len(left) == 0 {
+		return nil
+	}
+	return r.o.Store.Return(context.WithoutCancel(context.Background()), r.o.Now(), left)
+}
+
+// Admit tells whether there is room for one more job.
+func (r *Runner) Admit() bool { return r.open.Load() < int64(r.o.MaxOpen) }
+
+// Open answers how many jobs are open, as far as this node knows.
+func (r *Runner) Open() int64 { return r.open.Load() }
+
+// Dispatch takes over a job whose lease this node holds. It never blocks: without room, the job waits in the
+// store for its lease to end.
+func (r *Runner) Dispatch(j Job) {
+	r.open.Add(1)
+	select {
+	case <-r.stopping:
+	case r.ready <- j:
+	default:
+	}
+}
+
+// work runs jobs one after the other.
+func (r *Runner) work(ctx context.Context) {
+	for {
+		select {
+		case <-r.stopping:
+			return
+		default:
+		}
+		select {
+		case <-r.stopping:
+			return
+		case j := <-r.ready:
+			r.run(ctx, j)
+		}
+	}
+}
+
+// run runs one job. A job whose lease has run out while it waited here belongs to somebody else by now.
+func (r *Runner) run(ctx context.Context, j Job) {
+	r.busy.Add(1)
+	defer r.busy.Add(-1)
+	if !r.o.Now().Before(j.Due) {
+		return
+	}
+	h := r.o.Handlers[j.Kind]
+	if h == nil {
+		r.o.Log.Error("a job has no handler", "kind", j.Kind, "job", j.ID.Text(""))
+		return
+	}
+	if err := safely(ctx, h, j); err != nil {
+		r.o.Log.Error("a job failed and will be run again", "kind", j.Kind, "attempt", j.Attempt, "error", err)
+	}
+	r.open.Add(-1)
+}
+
+// safely keeps a panic in one job from ending the process.
+func safely(ctx context.Context, h Handler, j Job) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return h.Run(ctx, j)
+}
+
+// poll claims what is due in the store: jobs put off, and jobs of nodes that died.
+func (r *Runner) poll(ctx context.Context) {
+	tick := time.NewTicker(r.o.Poll)
+	defer tick.Stop()
+	for turn := 0; ; turn++ {
+		if turn%4 == 0 {
+			r.measure(ctx)
+		}
+		for r.claim(ctx) {
+		}
+		select {
+		case <-r.stopping:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// claim takes as many due jobs as there is room for, and tells whether there may be more right now.
+func (r *Runner) claim(ctx context.Context) bool {
+	room := min(cap(r.ready)-len(r.ready), r.o.Workers)
+	select {
+	case <-r.stopping:
+		return false
+	default:
+	}
+	if room <= 0 {
+		return false
+	}
+	jobs, err := r.o.Store.Claim(ctx, r.o.Now(), room, r.o.Lease)
+	if err != nil {
+		r.o.Log.Error("due jobs cannot be claimed", "error", err)
+		return false
+	}
+	for _, j := range jobs {
+		select {
+		case r.ready <- j:
+		default: // a neighbour took the room: the job comes back when its lease ends
+		}
+	}
+	return len(jobs) == room
+}
+
+// measure sets the count of open jobs right and tells the observer.
+func (r *Runner) measure(ctx context.Context) {
+	open, oldest, err := r.o.Store.Depth(ctx, r.o.Now())
+	if err != nil {
+		r.o.Log.Error("the queue cannot be measured", "error", err)
+		return
+	}
+	r.open.Store(int64(open))
+	if r.o.Observe != nil {
+		r.o.Observe(open, oldest)
+	}
+}

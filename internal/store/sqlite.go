@@ -1,0 +1,214 @@
+package store
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+//go:embed migrations/sqlite/*.sql
+var sqliteMigrations embed.FS
+
+// pragmas are set on every connection. synchronous must be FULL in words: the library's own default in WAL
+// mode is NORMAL, which loses what was acknowledged when the power goes.
+const pragmas = `
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+PRAGMA busy_timeout = 10000;
+PRAGMA wal_autocheckpoint = 10000;
+PRAGMA cache_size = -32768;
+PRAGMA temp_store = MEMORY;`
+
+// maxReaders bounds the read connections.
+const maxReaders = 4
+
+// sqlite is the embedded engine: one connection that writes, a few that read.
+type sqlite struct {
+	path string
+	w    *conn // used by the writer goroutine alone
+
+	readers chan *conn // free ones; nil entries are not opened yet
+	mu      sync.Mutex
+	closed  bool
+}
+
+func openSQLite(path string) (*sqlite, error) {
+	w, err := openConn(path)
+	if err != nil {
+		return nil, err
+	}
+	e := &sqlite{path: path, w: w, readers: make(chan *conn, maxReaders)}
+	for range maxReaders {
+		e.readers <- nil
+	}
+	if err := e.migrate(); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	return e, nil
+}
+
+// transact runs f in one write transaction.
+func (e *sqlite) transact(f func() error) error {
+	if err := e.w.c.Exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	err := f()
+	if err == nil {
+		err = e.w.c.Exec("COMMIT")
+	}
+	if err != nil && !e.w.c.GetAutocommit() {
+		err = errors.Join(err, e.w.c.Exec("ROLLBACK"))
+	}
+	return err
+}
+
+// read lends f a connection that sees all that is committed.
+func (e *sqlite) read(f func(*conn) error) error {
+	c, ok := <-e.readers
+	if !ok {
+		return errClosed
+	}
+	var err error
+	if c == nil {
+		if c, err = openConn(e.path); err != nil {
+			e.readers <- nil
+			return err
+		}
+	}
+	defer func() { e.readers <- c }()
+	return f(c)
+}
+
+func (e *sqlite) close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil
+	}
+	e.closed = true
+	var errs []error
+	for range maxReaders {
+		if c := <-e.readers; c != nil {
+			errs = append(errs, c.close())
+		}
+	}
+	close(e.readers)
+	return errors.Join(append(errs, e.w.close())...)
+}
+
+// migrate brings the schema up to date, under the write lock, each step in its own transaction.
+func (e *sqlite) migrate() error {
+	names, err := fs.Glob(sqliteMigrations, "migrations/sqlite/*.sql")
+	if err != nil {
+		return err
+	}
+	for i, name := range names {
+		text, err := sqliteMigrations.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		err = e.transact(func() error {
+			version, err := e.version()
+			if err != nil || version > i {
+				return err
+			}
+			return e.w.c.Exec(string(text) + fmt.Sprintf(";\nPRAGMA user_version = %d", i+1))
+		})
+		if err != nil {
+			return fmt.Errorf("migration %s: %w", name[strings.LastIndexByte(name, '/')+1:], err)
+		}
+	}
+	version, err := e.version()
+	if err == nil && version > len(names) {
+		return fmt.Errorf("the file was written by a newer Dialproof (schema %d, this one knows %d): run that one", version, len(names))
+	}
+	return err
+}
+
+func (e *sqlite) version() (n int, err error) {
+	err = e.w.query("PRAGMA user_version", func(s *sqlite3.Stmt) error { n = s.ColumnInt(0); return nil })
+	return n, err
+}
+
+// conn is a connection with its prepared statements.
+type conn struct {
+	c     *sqlite3.Conn
+	stmts map[string]*sqlite3.Stmt
+}
+
+func openConn(path string) (*conn, error) {
+	c, err := sqlite3.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Exec(pragmas); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return &conn{c: c, stmts: map[string]*sqlite3.Stmt{}}, nil
+}
+
+func (c *conn) close() error {
+	var errs []error
+	for _, s := range c.stmts {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, c.c.Close())...)
+}
+
+// query runs a prepared statement and calls row for each row.
+func (c *conn) query(sql string, row func(*sqlite3.Stmt) error, args ...any) error {
+	s, err := c.prepare(sql)
+	if err != nil {
+		return err
+	}
+	defer s.Reset() //nolint:errcheck // it repeats the error of Step
+	for i, a := range args {
+		if err := bind(s, i+1, a); err != nil {
+			return err
+		}
+	}
+	for s.Step() {
+		if err := row(s); err != nil {
+			return err
+		}
+	}
+	return s.Err()
+}
+
+// exec runs a prepared statement that answers no rows.
+func (c *conn) exec(sql string, args ...any) error {
+	return c.query(sql, func(*sqlite3.Stmt) error { return nil }, args...)
+}
+
+func (c *conn) prepare(sql string) (*sqlite3.Stmt, error) {
+	if s := c.stmts[sql]; s != nil {
+		return s, nil
+	}
+	s, _, err := c.c.PrepareFlags(sql, sqlite3.PREPARE_PERSISTENT)
+	if err != nil {
+		return nil, err
+	}
+	c.stmts[sql] = s
+	return s, nil
+}
+
+func bind(s *sqlite3.Stmt, i int, a any) error {
+	switch v := a.(type) {
+	case int64:
+		return s.BindInt64(i, v)
+	case int:
+		return s.BindInt(i, v)
+	case string:
+		return s.BindText(i, v)
+	case []byte:
+		return s.BindBlob(i, v)
+	case nil:
+		return s.BindNull(i)
+	}
+	return fmt.Errorf("store: cannot bind %T", a)
+}

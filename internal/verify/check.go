@@ -1,0 +1,241 @@
+package verify
+
+import (
+	"context"
+	"crypto/subtle"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/application"
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/limit"
+	"github.com/dialproof/dialproof/internal/message"
+)
+
+// maxTyped bounds a submitted code, in bytes: the longest code with spaces between its full-width digits.
+const maxTyped = 64
+
+// Check submits a code. A wrong code is an answer, not an error. Checks of one number never overlap: of any
+// number of right codes one is approved, of any number of wrong ones as many are compared as attempts are left.
+func (s *Service) Check(ctx context.Context, c application.Caller, r CheckRequest) (CheckAnswer, error) {
+	if fields := checkTransaction(r.Transaction); len(r.Code) > maxTyped || !plainText(r.Code, 1, maxTyped) || fields != nil {
+		if len(r.Code) > maxTyped || !plainText(r.Code, 1, maxTyped) {
+			fields = append(fields, field("code", "invalid_value", "must be 1 to %d characters", maxTyped))
+		}
+		return CheckAnswer{}, invalid(fields)
+	}
+	needs, err := s.target(ctx, c, &r)
+	if err != nil {
+		return CheckAnswer{}, err
+	}
+	if r.Replay != nil {
+		needs.Replay = r.Replay.Key
+	}
+	var answer CheckAnswer
+	err = s.Store.Do(ctx, needs, func(tx Tx) error {
+		if err := s.replayed(tx, r.Replay); err != nil {
+			return err
+		}
+		v, n, err := s.load(tx, c, needs)
+		if err != nil {
+			return err
+		}
+		now := s.Now()
+		answer.Result, err = s.compare(tx, v, n, r, now)
+		if err != nil {
+			return err
+		}
+		answer.Verification = v
+		s.keepReplay(tx, r.Replay, v, answer.Result)
+		return nil
+	})
+	if err != nil {
+		return CheckAnswer{}, s.refused(err)
+	}
+	s.Metrics.Checked(c.App, answer.Result)
+	return answer, nil
+}
+
+// target answers what a check is about.
+func (s *Service) target(ctx context.Context, c application.Caller, r *CheckRequest) (Needs, error) {
+	if !r.ID.IsZero() {
+		return Needs{Verification: r.ID}, nil
+	}
+	to, err := number(r.To, r.Region)
+	if err != nil {
+		return Needs{}, err
+	}
+	purpose := r.Purpose
+	fill(&purpose, Login)
+	key := s.numberKey(c.App.ID, to)
+	n, err := s.Store.NumberRow(ctx, key)
+	if err != nil {
+		return Needs{}, err
+	}
+	if n == nil || n.latest(purpose).IsZero() {
+		return Needs{}, notFound()
+	}
+	return Needs{Number: key, Verification: n.latest(purpose)}, nil
+}
+
+func notFound() *Error { return fail(CodeNotFound, "there is no such verification") }
+
+// load locks the number of a verification and answers both, as copies that may be changed.
+func (s *Service) load(tx Tx, c application.Caller, needs Needs) (*Verification, *Number, error) {
+	v, err := tx.Verification(needs.Verification)
+	if err != nil {
+		return nil, nil, err
+	}
+	if v == nil || v.App != c.App.ID || v.Spec.Test != (c.Key.Mode == application.Test) {
+		return nil, nil, notFound()
+	}
+	n, err := tx.Number(v.Spec.Number)
+	if err != nil {
+		return nil, nil, err
+	}
+	// The row is read again under the number's lock; a store with one writer answers the same one.
+	if v, err = tx.Verification(v.ID); err != nil || v == nil {
+		return nil, nil, notFound()
+	}
+	return v.clone(), n, nil
+}
+
+// settled answers the result of any check of a verification that is final.
+func settled(st Status) (Result, bool) {
+	switch st {
+	case Approved:
+		return ResultUsed, true
+	case Failed:
+		return ResultExhausted, true
+	case Expired:
+		return ResultExpired, true
+	case Canceled:
+		return ResultCanceled, true
+	case Pending:
+	}
+	return "", false
+}
+
+// compare judges one code and puts what changes.
+func (s *Service) compare(tx Tx, v *Verification, n *Number, r CheckRequest, now time.Time) (Result, error) {
+	if result, done := settled(v.At(now)); done {
+		if v.Status == Pending {
+			v.end(Expired, now)
+			tx.PutVerification(v, false)
+		}
+		return result, nil
+	}
+	if r := s.locked(n, now); r != nil {
+		return "", limited(CodeLocked, r)
+	}
+	right, err := s.right(v, r)
+	if err != nil {
+		return "", err
+	}
+	// The attempt is counted first: whatever happens below, it was one.
+	v.Attempts++
+	if right {
+		v.end(Approved, now)
+		if n.Streak > 0 {
+			n.Streak = 0
+			tx.PutNumber(n)
+		}
+		tx.PutVerification(v, false)
+		return ResultApproved, nil
+	}
+	n.Wrong, _, _ = s.Limits.Wrong.Take(n.Wrong, now)
+	n.Streak++
+	n.Last = now.UnixMilli()
+	result := ResultIncorrect
+	if v.AttemptsLeft() == 0 {
+		v.end(Failed, now)
+		result = ResultExhausted
+	}
+	tx.PutNumber(n)
+	tx.PutVerification(v, false)
+	return result, nil
+}
+
+// right tells whether the code is the one that is valid now, for the payment that it was made for.
+func (s *Service) right(v *Verification, r CheckRequest) (bool, error) {
+	p, err := s.unseal(v)
+	if err != nil {
+		return false, err
+	}
+	want, err := s.code(v, p)
+	if err != nil {
+		return false, err
+	}
+	same := sameCode(want, r.Code)
+	return subtle.ConstantTimeCompare(linked(p.Transaction), linked(r.Transaction)) == 1 && same, nil
+}
+
+// locked answers why no code of this number may be compared, or nil.
+func (s *Service) locked(n *Number, now time.Time) *limit.Refusal {
+	if _, retry, ok := s.Limits.Wrong.Take(n.Wrong, now); !ok {
+		return &limit.Refusal{Name: s.Limits.Wrong.Name, Limit: s.Limits.Wrong.Burst, Window: s.Limits.Wrong.Period, Retry: retry}
+	}
+	until := time.UnixMilli(n.Last).Add(s.Limits.LockFor).UTC()
+	if s.Limits.MaxStreak > 0 && n.Streak >= s.Limits.MaxStreak && now.Before(until) {
+		return &limit.Refusal{Name: "number_wrong_streak", Limit: s.Limits.MaxStreak, Window: s.Limits.LockFor, Retry: until}
+	}
+	return nil
+}
+
+// Resend sends one more message of a pending verification. The code is the same while it lives, unless the
+// application asked for fresh codes: then the old one is dead when Resend returns.
+func (s *Service) Resend(ctx context.Context, c application.Caller, r ResendRequest) (*Verification, error) {
+	if r.Channel != "" && !r.Channel.Valid() {
+		return nil, invalid([]Field{field("channel", "invalid_value", "is not a channel")})
+	}
+	if !s.Dispatch.Admit() {
+		return nil, busy(s.Now())
+	}
+	needs := Needs{Verification: r.ID}
+	if r.Replay != nil {
+		needs.Replay = r.Replay.Key
+	}
+	var carried Carried
+	job, err := s.doResend(ctx, c, r, needs, &carried)
+	if err != nil {
+		return nil, s.refused(err)
+	}
+	job.Carry = &carried
+	s.Dispatch.Dispatch(job)
+	return carried.Verification, nil
+}
+
+// Cancel ends a pending verification.
+func (s *Service) Cancel(ctx context.Context, c application.Caller, v id.ID, replay *Replay) (*Verification, error) {
+	needs := Needs{Verification: v}
+	if replay != nil {
+		needs.Replay = replay.Key
+	}
+	var out *Verification
+	err := s.Store.Do(ctx, needs, func(tx Tx) error {
+		if err := s.replayed(tx, replay); err != nil {
+			return err
+		}
+		v, _, err := s.load(tx, c, needs)
+		if err != nil {
+			return err
+		}
+		out = v
+		if st := v.At(s.Now()); st != Pending {
+			if st == Canceled {
+				return nil // canceled before: the same answer again
+			}
+			return notPending(st)
+		}
+		v.end(Canceled, s.Now())
+		tx.PutVerification(v, false)
+		s.keepReplay(tx, replay, v, "")
+		return nil
+	})
+	return out, err
+}
+
+func notPending(st Status) *Error {
+	e := fail(CodeNotPending, "the verification is %s", st)
+	e.Status = st
+	return e
+}

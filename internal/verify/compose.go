@@ -1,0 +1,88 @@
+package verify
+
+import (
+	"context"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/application"
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/message"
+	"github.com/dialproof/dialproof/internal/phone"
+	"github.com/dialproof/dialproof/internal/queue"
+)
+
+// Composer makes the messages that deliveries carry. deliver asks it by job, so that the code exists only
+// while it is on its way out.
+type Composer struct {
+	Service *Service
+	Apps    interface {
+		Application(app id.ID) (application.Application, error)
+	}
+}
+
+// Compose answers the message of a job for one of its deliveries, and whether it goes to test routes only.
+// open is false when there is nothing left to send for: the verification is final or past its deadline.
+func (c Composer) Compose(ctx context.Context, j queue.Job, d channel.Delivery) (m channel.Message, test, open bool, err error) {
+	if carried, ok := j.Carry.(*Carried); ok && carried.message != nil {
+		v := carried.Verification
+		return *carried.message, v.Spec.Test, v.At(c.Service.Now()) == Pending, nil
+	}
+	v, p, err := c.load(ctx, j)
+	if err != nil || v == nil || v.At(c.Service.Now()) != Pending {
+		return channel.Message{}, false, false, err
+	}
+	app, err := c.Apps.Application(v.App)
+	if err != nil {
+		return channel.Message{}, false, false, err
+	}
+	m, err = c.Service.message(v, p, app, d.Channel)
+	return m, v.Spec.Test, err == nil, err
+}
+
+// load answers the verification of a job.
+func (c Composer) load(ctx context.Context, j queue.Job) (*Verification, *Private, error) {
+	v, err := c.Service.Store.Find(ctx, j.Ref)
+	if err != nil || v == nil || len(v.Sealed) == 0 {
+		return nil, nil, err
+	}
+	p, err := c.Service.unseal(v)
+	return v, p, err
+}
+
+// message renders the message of a verification for a channel.
+func (s *Service) message(v *Verification, p *Private, app application.Application, kind channel.Kind) (channel.Message, error) {
+	code, err := s.code(v, p)
+	if err != nil {
+		return channel.Message{}, err
+	}
+	to, err := phone.Parse(p.To, "")
+	if err != nil {
+		return channel.Message{}, err
+	}
+	r := message.Request{
+		Purpose: v.Spec.Purpose, Locale: v.Spec.Locale, Country: v.Spec.Country, Brand: app.Brand, Code: code,
+		ExpiresIn: v.Expires.Sub(s.Now()).Round(time.Minute), Transaction: p.Transaction, Trailer: v.Spec.Trailer,
+		Templates: app.Policy.Templates,
+	}
+	m := channel.Message{
+		Channel: kind, To: to, Code: code, Brand: app.Brand, Purpose: v.Spec.Purpose, Locale: message.Match(v.Spec.Locale, v.Spec.Country),
+		ExpiresAt: v.Expires,
+	}
+	if kind == channel.Voice {
+		m.Spoken, err = message.Speak(r)
+		return m, err
+	}
+	m.Text, err = message.Render(r)
+	return m, err
+}
+
+// renders makes the message at the door, so that a text that cannot be made is the caller's error and not a
+// delivery that fails later.
+func (s *Service) renders(v *Verification, p *Private, app application.Application) (*channel.Message, error) {
+	m, err := s.message(v, p, app, v.Channel)
+	if err != nil {
+		return nil, invalid([]Field{messageField("message", err)})
+	}
+	return &m, nil
+}

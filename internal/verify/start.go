@@ -1,0 +1,373 @@
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"net/netip"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/application"
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/limit"
+	"github.com/dialproof/dialproof/internal/message"
+	"github.com/dialproof/dialproof/internal/phone"
+	"github.com/dialproof/dialproof/internal/queue"
+)
+
+// JobKind is the kind of the jobs that bring codes to people.
+const JobKind = "deliver"
+
+// Start begins a verification. When it returns without an error, the verification and the job that sends its
+// message are durable. A start that a limit refuses costs nothing.
+func (s *Service) Start(ctx context.Context, c application.Caller, r StartRequest) (*Verification, error) {
+	p, err := s.plan(c, r)
+	if err != nil {
+		return nil, err
+	}
+	if !s.Dispatch.Admit() {
+		return nil, busy(s.Now())
+	}
+	needs := Needs{Number: p.v.Spec.Number, Limits: p.limitKeys()}
+	if r.Replay != nil {
+		needs.Replay = r.Replay.Key
+	}
+	var job queue.Job
+	var made *Verification
+	err = s.Store.Do(ctx, needs, func(tx Tx) error {
+		if err := s.replayed(tx, r.Replay); err != nil {
+			return err
+		}
+		made = p.v.clone()
+		job, err = s.begin(tx, p, made)
+		if err != nil {
+			return err
+		}
+		s.keepReplay(tx, r.Replay, made, "")
+		return nil
+	})
+	if err != nil {
+		return nil, s.refused(err)
+	}
+	job.Carry = &Carried{Verification: made, private: p.private, message: p.message}
+	s.Dispatch.Dispatch(job)
+	s.Metrics.Started(c.App, made.Channel, made.Spec.Country)
+	return made, nil
+}
+
+// Carried spares the node that wrote a job from reading and unsealing what it just wrote.
+type Carried struct {
+	Verification *Verification
+	private      *Private
+	message      *channel.Message
+}
+
+// Delivery answers the delivery that the job was made for.
+func (c *Carried) Delivery() channel.Delivery {
+	return c.Verification.Deliveries[len(c.Verification.Deliveries)-1]
+}
+
+// startPlan is a start that has been thought through and not yet written.
+type startPlan struct {
+	v       *Verification
+	private *Private
+	message *channel.Message
+	limits  []keyedRate
+	route   string
+	reason  string
+}
+
+type keyedRate struct {
+	key  [16]byte
+	rate limit.Rate
+}
+
+func (p *startPlan) limitKeys() [][16]byte {
+	keys := make([][16]byte, len(p.limits))
+	for i, l := range p.limits {
+		keys[i] = l.key
+	}
+	return keys
+}
+
+// plan checks everything that needs no store.
+func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error) {
+	to, err := number(r.To, r.Region)
+	if err != nil {
+		return nil, err
+	}
+	test := c.Key.Mode == application.Test
+	if to.Fiction() && !test && !s.AllowFiction {
+		return nil, fail(CodeFiction, "this number is reserved for fiction: use a test key with it")
+	}
+	magic := MagicNone
+	if test {
+		magic = magicNumbers[to.E164()]
+	}
+	now := s.Now()
+	if err := magic.refuse(now); err != nil {
+		return nil, err
+	}
+	spec, expires, err := s.spec(c, r, to, now)
+	if err != nil {
+		return nil, err
+	}
+	spec.Magic = magic
+	kind := r.Channel
+	if kind == "" {
+		kind = c.App.Policy.Filled().Channels[0]
+	}
+	route, reason, ok := s.Router.Plan(to, kind, test)
+	if !ok {
+		return nil, fail(CodeNoRoute, "no route of this deployment serves %s numbers by %s", to.Country(), kind)
+	}
+	private := &Private{To: to.E164(), Supplied: r.Code.Reveal(), Transaction: r.Transaction, Client: r.Client}
+	v := &Verification{ID: s.IDs.New(now), App: c.App.ID, Spec: *spec, Status: Pending, Channel: kind, Sends: 1, Expires: now.Add(expires).UTC()}
+	if magic == MagicExpired {
+		v.Expires = now
+	}
+	if v.Sealed, err = s.seal(v.ID, private); err != nil {
+		return nil, err
+	}
+	m, err := s.renders(v, private, c.App)
+	if err != nil {
+		return nil, err
+	}
+	return &startPlan{v: v, private: private, message: m, limits: s.rates(c, r.Client), route: route, reason: reason}, nil
+}
+
+// refuse answers the fixed refusals of test mode.
+func (m Magic) refuse(now time.Time) error {
+	switch m {
+	case MagicBlocked:
+		return fail(CodeBlocked, "this number is not sent to")
+	case MagicLimited:
+		return limited(CodeLimited, &limit.Refusal{Name: "number_hour", Limit: 5, Window: time.Hour, Retry: now.Add(time.Hour).UTC()})
+	case MagicNone, MagicApproved, MagicUndelivered, MagicExpired:
+	}
+	return nil
+}
+
+// spec fills in the policy and checks every bound.
+func (s *Service) spec(c application.Caller, r StartRequest, to phone.Number, now time.Time) (*Spec, time.Duration, error) {
+	p := c.App.Policy.Filled()
+	spec := &Spec{
+		Test: c.Key.Mode == application.Test, Number: s.numberKey(c.App.ID, to), Masked: to.Mask(), Country: to.Country(),
+		Prefix: to.Prefix(), Purpose: r.Purpose, Locale: r.Locale, Created: now.UTC().Truncate(time.Millisecond),
+		Nonce: newNonce(), Key: s.Ring.Current(), CodeLength: r.CodeLength, Alphabet: r.Alphabet, MaxAttempts: r.MaxAttempts,
+		MaxSends: p.MaxSends, Fresh: p.FreshCodes, Trailer: r.Autofill, Metadata: r.Metadata,
+	}
+	fill(&spec.Purpose, Login)
+	fill(&spec.Locale, p.Locale)
+	fill(&spec.Alphabet, p.Alphabet)
+	fill(&spec.CodeLength, p.CodeLength)
+	fill(&spec.MaxAttempts, p.MaxAttempts)
+	life := r.ExpiresIn
+	fill(&life, p.ExpiresIn)
+	if !r.Code.IsZero() {
+		spec.CodeLength = len(r.Code.Reveal())
+		spec.Fresh = false
+	}
+	return spec, time.Duration(life) * time.Second, invalid(checkStart(c, r, spec, life))
+}
+
+func fill[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// begin does the transactional part of a start.
+func (s *Service) begin(tx Tx, p *startPlan, v *Verification) (queue.Job, error) {
+	now := v.Spec.Created
+	n, err := tx.Number(v.Spec.Number)
+	if err != nil {
+		return queue.Job{}, err
+	}
+	if r := s.locked(n, now); r != nil {
+		return queue.Job{}, limited(CodeLocked, r)
+	}
+	taken, err := take(tx, p.limits, now)
+	if err != nil {
+		return queue.Job{}, err
+	}
+	if err := forgive(tx, n); err != nil {
+		return queue.Job{}, err
+	}
+	log, refusal := s.Limits.Sends.Take(n.Sends, now)
+	if refusal != nil {
+		return queue.Job{}, limited(CodeLimited, refusal)
+	}
+	n.Sends = log
+	if err := s.supersede(tx, n, v.Spec.Purpose, now); err != nil {
+		return queue.Job{}, err
+	}
+	v.Spec.Previous = n.Head
+	n.remember(v.Spec.Purpose, v.ID)
+	job := s.send(v, n, v.Channel, p.route, p.reason, now)
+	tx.PutNumber(n)
+	tx.PutVerification(v, true)
+	for _, t := range taken {
+		tx.PutLimit(t.key, t.tat)
+	}
+	tx.PutJob(job)
+	return job, nil
+}
+
+// forgive starts the gaps anew when the newest verification of the number was approved: its owner is there.
+// Looking back here spares every approval a write.
+func forgive(tx Tx, n *Number) error {
+	if n.Head.IsZero() || n.Sends.Step == 0 {
+		return nil
+	}
+	v, err := tx.Verification(n.Head)
+	if err == nil && v != nil && v.Status == Approved {
+		n.Sends = n.Sends.Reset()
+	}
+	return err
+}
+
+// send adds a delivery to v and answers its job, whose lease this node holds from birth: the attempt is
+// written before the call, in the transaction of the start itself.
+func (s *Service) send(v *Verification, n *Number, kind channel.Kind, route, reason string, now time.Time) queue.Job {
+	d := channel.Delivery{
+		ID: s.IDs.New(now), Channel: kind, Route: route, Reason: reason, Status: channel.Sending, Attempt: 1, Created: now, Updated: now,
+	}
+	v.Deliveries = append(v.Deliveries, d)
+	next, _ := s.Limits.Sends.Next(n.Sends, now)
+	v.ResendAt = time.Time{}
+	if v.ResendsLeft() > 0 && next.Before(v.Expires) {
+		v.ResendAt = next
+	}
+	return queue.Job{ID: d.ID, Kind: JobKind, Due: now.Add(s.Lease), Attempt: 1, Ref: v.ID}
+}
+
+// supersede cancels the pending verification of the same purpose, if there is one.
+func (s *Service) supersede(tx Tx, n *Number, purpose string, now time.Time) error {
+	old := n.latest(purpose)
+	if old.IsZero() {
+		return nil
+	}
+	v, err := tx.Verification(old)
+	if err != nil || v == nil || v.Status != Pending {
+		return err
+	}
+	v = v.clone()
+	v.end(v.At(now), now)
+	if v.Status == Pending {
+		v.end(Canceled, now)
+	}
+	tx.PutVerification(v, false)
+	return nil
+}
+
+// end makes v final, if st is final.
+func (v *Verification) end(st Status, now time.Time) {
+	if st == Pending {
+		return
+	}
+	v.Status, v.Ended, v.ResendAt = st, now.UTC().Truncate(time.Millisecond), time.Time{}
+	if st == Expired {
+		v.Ended = v.Expires
+	}
+}
+
+type takenRate struct {
+	key [16]byte
+	tat int64
+}
+
+// take takes one of each rate, or none.
+func take(tx Tx, rates []keyedRate, now time.Time) ([]takenRate, error) {
+	var out []takenRate
+	for _, k := range rates {
+		tat, err := tx.Limit(k.key)
+		if err != nil {
+			return nil, err
+		}
+		next, retry, ok := k.rate.Take(tat, now)
+		if !ok {
+			return nil, limited(CodeLimited, &limit.Refusal{Name: k.rate.Name, Limit: k.rate.Burst, Window: k.rate.Period, Retry: retry})
+		}
+		out = append(out, takenRate{k.key, next})
+	}
+	return out, nil
+}
+
+// rates answers the limits beside the number's own that a start takes.
+func (s *Service) rates(c application.Caller, client *Client) []keyedRate {
+	var out []keyedRate
+	if r := c.App.Policy.Rate(); r.Burst > 0 {
+		out = append(out, keyedRate{s.Ring.Lookup([]byte("app"), c.App.ID[:], []byte(r.Name)), r})
+	}
+	if client == nil || client.IP == "" {
+		return out
+	}
+	addr, err := netip.ParseAddr(client.IP)
+	if err != nil {
+		return out
+	}
+	net := ClientNet(addr)
+	for _, r := range s.Limits.Client {
+		out = append(out, keyedRate{s.Ring.Lookup([]byte("client"), c.App.ID[:], []byte(net.String()), []byte(r.Name)), r})
+	}
+	return out
+}
+
+// ClientNet answers the network that counts as one client: an IPv4 address, or an IPv6 /64, which is what
+// one customer is given.
+func ClientNet(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	return netip.PrefixFrom(a, bits).Masked()
+}
+
+// numberKey answers the key under which a number is kept.
+func (s *Service) numberKey(app id.ID, n phone.Number) NumberKey {
+	return NumberKey(s.Ring.Lookup([]byte("number"), app[:], []byte(n.Key())))
+}
+
+func (s *Service) seal(v id.ID, p *Private) ([]byte, error) {
+	plain, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	return s.Ring.Seal(plain, v[:]), nil
+}
+
+// unseal answers the private part of a verification.
+func (s *Service) unseal(v *Verification) (*Private, error) {
+	plain, err := s.Ring.Open(v.Sealed, v.ID[:])
+	if err != nil {
+		return nil, err
+	}
+	p := &Private{}
+	return p, json.Unmarshal(plain, p)
+}
+
+// code answers the code that is valid now.
+func (s *Service) code(v *Verification, p *Private) (message.Code, error) {
+	switch {
+	case p.Supplied != "":
+		return message.NewCode(p.Supplied), nil
+	case v.Spec.Magic == MagicApproved && v.Spec.Alphabet == application.Digits:
+		return magicCode(v.Spec.CodeLength), nil
+	}
+	return deriveCode(s.Ring, v.ID, &v.Spec, v.Generation, p.Transaction)
+}
+
+func busy(now time.Time) *Error {
+	return &Error{Code: CodeBusy, Detail: "too much work is waiting: try again", Retry: now.Add(time.Second)}
+}
+
+// refused counts the refusal of a limit on its way out.
+func (s *Service) refused(err error) error {
+	if e, ok := err.(*Error); ok && e.Refusal != nil { //nolint:errorlint // our own error, never wrapped by the store
+		s.Metrics.Limited(e.Refusal.Name)
+	}
+	return err
+}
