@@ -8,7 +8,6 @@ import (
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/limit"
-	"github.com/dialproof/dialproof/internal/message"
 )
 
 // maxTyped bounds a submitted code, in bytes: the longest code with spaces between its full-width digits.
