@@ -1,6 +1,9 @@
 package message
 
-import "log/slog"
+import (
+	"fmt"
+	"log/slog"
+)
 
 // hidden is what a printed Code shows, whatever its length, so that not even the length leaks.
 const hidden = "••••••"
@@ -28,3 +31,6 @@ func (c Code) LogValue() slog.Value { return slog.StringValue(hidden) }
 
 // MarshalText is String, so that no encoder prints the code.
 func (c Code) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+// Format writes "••••••" for every verb; %d would otherwise print the field.
+func (c Code) Format(f fmt.State, _ rune) { conceal(f) }
