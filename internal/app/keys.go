@@ -1,0 +1,53 @@
+package app
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/dialproof/dialproof/internal/config"
+	"github.com/dialproof/dialproof/internal/keyring"
+	"github.com/dialproof/dialproof/internal/secret"
+)
+
+// ring answers the key ring of the configuration.
+func ring(keys []config.Key) (*keyring.Ring, error) {
+	out := make([]keyring.Key, 0, len(keys))
+	for _, k := range keys {
+		secret, err := k.Bytes()
+		if err != nil {
+			return nil, fmt.Errorf("key %d of the key ring: %w", k.ID, err)
+		}
+		out = append(out, keyring.Key{ID: byte(k.ID), Secret: secret}) //nolint:gosec // validated: 1 to 255
+	}
+	return keyring.New(out)
+}
+
+// devRing answers the key ring of a development folder, made at its first use.
+func devRing(data string) (*keyring.Ring, error) {
+	path := filepath.Join(data, "keyring")
+	text, err := os.ReadFile(path) //nolint:gosec // the folder is the caller's choice
+	if errors.Is(err, os.ErrNotExist) {
+		text = []byte(base64.StdEncoding.EncodeToString(keyring.NewSecret()))
+		err = writeFile(path, text)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := ring([]config.Key{{ID: 1, Secret: secret.New(string(text))}})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
+
+// writeFile writes a small secret file, whole or not at all.
+func writeFile(path string, text []byte) error {
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}

@@ -1,0 +1,101 @@
+package app
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/dialproof/dialproof/internal/application"
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/verify"
+)
+
+// metrics are what an operator watches. No label holds a number, a code or an id that grows without bound.
+type metrics struct {
+	registry   *prometheus.Registry
+	started    *prometheus.CounterVec
+	checked    *prometheus.CounterVec
+	limited    *prometheus.CounterVec
+	deliveries *prometheus.CounterVec
+	failures   *prometheus.CounterVec
+	accepted   *prometheus.HistogramVec
+	open       prometheus.Gauge
+	oldest     prometheus.Gauge
+	batch      prometheus.Histogram
+	commit     prometheus.Histogram
+}
+
+func newMetrics() *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "dialproof", Name: name, Help: help}, labels)
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "dialproof", Name: name, Help: help})
+	}
+	m := &metrics{
+		registry:   prometheus.NewRegistry(),
+		started:    counter("verifications_started_total", "Verifications started.", "application", "channel", "country"),
+		checked:    counter("checks_total", "Codes submitted, by result.", "application", "result"),
+		limited:    counter("limits_hit_total", "Requests refused by a velocity limit, by limit.", "limit"),
+		deliveries: counter("deliveries_total", "Deliveries that reached a status.", "route", "channel", "status"),
+		failures:   counter("send_failures_total", "Calls to providers that failed, by kind.", "route", "kind"),
+		accepted: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "dialproof", Name: "accept_seconds", Help: "Time from the start or resend until the provider took the message.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 30, 60},
+		}, []string{"route", "channel"}),
+		open:   gauge("queue_open_jobs", "Jobs that are waiting or running."),
+		oldest: gauge("queue_oldest_overdue_seconds", "Age of the oldest job that is overdue."),
+		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "dialproof", Name: "store_commit_batch", Help: "Writes that shared one commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+		}),
+		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "dialproof", Name: "store_commit_seconds", Help: "Time of one commit.", Buckets: prometheus.ExponentialBuckets(.0001, 2, 14),
+		}),
+	}
+	m.registry.MustRegister(
+		m.started, m.checked, m.limited, m.deliveries, m.failures, m.accepted, m.open, m.oldest, m.batch, m.commit,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return m
+}
+
+// Started implements verify.Metrics.
+func (m *metrics) Started(a application.Application, kind channel.Kind, country string) {
+	m.started.WithLabelValues(a.Name, string(kind), country).Inc()
+}
+
+// Checked implements verify.Metrics.
+func (m *metrics) Checked(a application.Application, r verify.Result) {
+	m.checked.WithLabelValues(a.Name, string(r)).Inc()
+}
+
+// Limited implements verify.Metrics.
+func (m *metrics) Limited(name string) { m.limited.WithLabelValues(name).Inc() }
+
+// Delivery implements deliver.Metrics.
+func (m *metrics) Delivery(route string, kind channel.Kind, status channel.Status) {
+	m.deliveries.WithLabelValues(route, string(kind), string(status)).Inc()
+}
+
+// Accepted implements deliver.Metrics.
+func (m *metrics) Accepted(route string, kind channel.Kind, took time.Duration) {
+	m.accepted.WithLabelValues(route, string(kind)).Observe(took.Seconds())
+}
+
+// Failed implements deliver.Metrics.
+func (m *metrics) Failed(route string, kind channel.ErrorKind) {
+	m.failures.WithLabelValues(route, string(kind)).Inc()
+}
+
+// Committed implements store.Observer.
+func (m *metrics) Committed(batch int, took time.Duration) {
+	m.batch.Observe(float64(batch))
+	m.commit.Observe(took.Seconds())
+}
+
+// Queue is told the queue's depth and age.
+func (m *metrics) Queue(open int, oldest time.Duration) {
+	m.open.Set(float64(open))
+	m.oldest.Set(oldest.Seconds())
+}
