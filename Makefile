@@ -1,0 +1,56 @@
+# `make` alone lists what there is. Everything runs on a clean clone with Go and nothing else, but for `test`,
+# which installs what the browser tests need.
+
+SHELL := /bin/bash -euo pipefail
+GO ?= go
+LINT := .cache/bin/golangci-lint
+LINT_VERSION := v2.15.0
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# How long each fuzz target runs.
+FUZZTIME ?= 5m
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test check soak bench fuzz generate clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: ## run it for trying out: API, handset and key on http://127.0.0.1:8080
+	$(GO) run ./cmd/dialproof dev
+
+build: ## build the static binary bin/dialproof
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/dialproof ./cmd/dialproof
+
+test: ## install what the tests need and run them all, with the race detector
+	scripts/setup-test.sh
+	$(GO) vet ./...
+	$(GO) test -race -shuffle=on -timeout 9m ./...
+
+check: $(LINT) ## lint, tidy and generated files, as before every commit
+	$(LINT) run ./...
+	$(GO) mod tidy -diff
+	CGO_ENABLED=0 $(GO) build ./...
+	$(MAKE) --no-print-directory generate
+	git diff --exit-code -- docs || { echo "generated pages have changed: commit what 'make generate' wrote" >&2; exit 1; }
+
+soak: ## run the long proofs too (minutes to hours)
+	DIALPROOF_SOAK=1 $(GO) test -timeout 0 -count=1 ./...
+
+bench: ## run every Go benchmark once
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## run every fuzz target for FUZZTIME (5m)
+	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | while IFS=: read -r file line; do \
+		echo "== $${line#func } in $$(dirname $$file), $(FUZZTIME)"; \
+		$(GO) test -run '^$$' -fuzz "^$${line#func }$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" || exit 1; \
+	done
+
+generate: ## make the generated pages anew
+	$(GO) generate ./...
+
+clean: ## remove what was built
+	rm -rf bin .cache
+
+$(LINT): Makefile
+	GOBIN=$(CURDIR)/.cache/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	@touch $@
