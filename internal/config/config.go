@@ -32,7 +32,7 @@ type Config struct {
 	// key first and keep the old ones until nothing made with them is left (`retention.days`). The last one
 	// hashes numbers for look-up, so leave it where it is. Make one with `openssl rand -base64 32`.
 	Keys []Key `yaml:"keys"`
-	// The ways out, at least one. The database knows nothing of them.
+	// The ways out. Without one nothing can be sent. The database knows nothing of them.
 	Routes []Route `yaml:"routes"`
 	// How much is too much, for the whole deployment.
 	Limits Limits `yaml:"limits"`
@@ -99,9 +99,9 @@ type Route struct {
 	Weight int `yaml:"weight"`
 	// How many messages a second it may carry; 0 means no limit. What comes faster takes the next route.
 	Rate float64 `yaml:"rate"`
-	// How many calls to the provider may be under way at once, 1 to 10000; 64 when left out.
+	// How many calls to the provider may be under way at once, 1 to 10000.
 	Concurrency int `yaml:"concurrency"`
-	// How long one call to the provider may take, 1s to 60s; 10s when left out.
+	// How long one call to the provider may take, 1s to 60s.
 	Timeout time.Duration `yaml:"timeout"`
 	// What one message costs, by country (`"*"` for all others), as a decimal number in the one currency in
 	// which you keep your books: `GB: "0.035"`.
@@ -193,7 +193,7 @@ func defaultLimits() Limits {
 	}
 }
 
-// The defaults of a route; they hold where it says nothing or 0.
+// The defaults of a route. They hold where it says nothing, or 0.
 const (
 	DefaultConcurrency = 64
 	DefaultTimeout     = 10 * time.Second

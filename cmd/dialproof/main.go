@@ -1,0 +1,125 @@
+// Command dialproof is the whole program: the server, its development form, and the tools of its operator.
+//
+// It reads flags and calls internal/app; it decides nothing itself. `dialproof --help` lists the commands, and each
+// has examples in its own help.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes. They are a promise: scripts rely on them.
+const (
+	exitOK = 0
+	// exitFailed: it was tried and did not work.
+	exitFailed = 1
+	// exitUsage: nothing was tried; the flags or the configuration are wrong.
+	exitUsage = 2
+	// exitNotApproved: the server answered, and the code was not the right one.
+	exitNotApproved = 3
+	// exitInterrupted: a second signal ended it before it had stopped in good order.
+	exitInterrupted = 130
+)
+
+func main() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		fmt.Fprintln(os.Stderr, "dialproof: stopping; what is under way is finished first. Once more ends it at once.")
+		cancel()
+		<-signals
+		os.Exit(exitInterrupted)
+	}()
+	os.Exit(run(ctx, os.Args[1:], world{Env: os.LookupEnv, Out: os.Stdout, Err: os.Stderr, app: wire()}))
+}
+
+// world is what the commands see of their surroundings.
+type world struct {
+	Env      func(string) (string, bool)
+	Out, Err io.Writer
+	app      wiring
+}
+
+// exitError ends the program with a code and no further words.
+type exitError int
+
+// Error reads "exit 3".
+func (e exitError) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+// usageError is a fault of the flags or the configuration.
+type usageError struct{ error }
+
+// run is main without the process: it answers the exit code.
+func run(ctx context.Context, args []string, w world) int {
+	var c cli
+	code := -1
+	parser, err := newParser(&c, w, func(n int) { code = n })
+	if err != nil {
+		fmt.Fprintln(w.Err, "dialproof:", err)
+		return exitFailed
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if code >= 0 { // --help or --version has been answered
+		return code
+	}
+	if err != nil {
+		return usage(w, parser, err)
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return report(w, parsed.Run(w, parser))
+}
+
+func newParser(c *cli, w world, exit func(int)) (*kong.Kong, error) {
+	return kong.New(
+		c,
+		kong.Name("dialproof"),
+		kong.Description("Dialproof proves that a person holds a phone number: it sends a one-time code and checks what was typed."),
+		kong.Writers(w.Out, w.Err),
+		kong.Exit(exit),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.ShortUsageOnError(),
+	)
+}
+
+// usage reports a command line that cannot be understood.
+func usage(w world, parser *kong.Kong, err error) int {
+	command := parser.Model.Name
+	if e, ok := errors.AsType[*kong.ParseError](err); ok && e.Context != nil {
+		for _, p := range e.Context.Path {
+			if p.Command != nil {
+				command += " " + p.Command.Name
+			}
+		}
+	}
+	fmt.Fprintf(w.Err, "dialproof: %v\nRun \"%s --help\" for what there is.\n", err, command)
+	return exitUsage
+}
+
+// report tells what went wrong and answers the exit code.
+func report(w world, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if e, ok := errors.AsType[exitError](err); ok {
+		return int(e)
+	}
+	fmt.Fprintln(w.Err, "dialproof:", err)
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	return exitFailed
+}

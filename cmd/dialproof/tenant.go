@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/application"
+	"github.com/dialproof/dialproof/internal/id"
+)
+
+// directory opens the tenants, runs work and closes them.
+func directory(ctx context.Context, w world, f storeFlag, work func(*application.Directory) error) error {
+	cfg, err := f.load(w)
+	if err != nil {
+		return err
+	}
+	d, done, err := w.app.directory(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(d), done())
+}
+
+type appCmd struct {
+	Create appCreateCmd `cmd:"" help:"Make an application."`
+	List   appListCmd   `cmd:"" help:"List the applications."`
+}
+
+type appCreateCmd struct {
+	storeFlag
+	Name  string `arg:"" help:"What you call it: unique, at most 64 characters."`
+	Brand string `help:"What people know it by; it stands in the messages. At most 32 characters. Default: the name."`
+}
+
+// Help has the examples.
+func (appCreateCmd) Help() string {
+	return `Everything else has good defaults; change it later over the API.
+
+Examples:
+  dialproof app create shop --brand "Acme Shop"
+  dialproof key create --app shop --name checkout`
+}
+
+// Run makes an application.
+func (c appCreateCmd) Run(ctx context.Context, w world) error {
+	return directory(ctx, w, c.storeFlag, func(d *application.Directory) error {
+		if _, err := d.ByName(c.Name); err == nil {
+			return fmt.Errorf("there is an application called %q already", c.Name)
+		}
+		a := application.Application{Name: c.Name, Brand: c.Brand}
+		if a.Brand == "" {
+			a.Brand = a.Name
+		}
+		a, err := d.Create(ctx, a)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(w.Out, a.ID.Text(id.Application))
+		return nil
+	})
+}
+
+type appListCmd struct {
+	storeFlag
+}
+
+// Help has the examples.
+func (appListCmd) Help() string {
+	return `Example:
+  dialproof app list`
+}
+
+// Run lists the applications.
+func (c appListCmd) Run(ctx context.Context, w world) error {
+	return directory(ctx, w, c.storeFlag, func(d *application.Directory) error {
+		t := tabwriter.NewWriter(w.Out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "ID\tNAME\tBRAND\tCREATED")
+		for _, a := range d.Applications() {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", a.ID.Text(id.Application), a.Name, a.Brand, day(a.Created))
+		}
+		return t.Flush()
+	})
+}
+
+type keyCmd struct {
+	Create keyCreateCmd `cmd:"" help:"Make an API key and print it, this once."`
+	List   keyListCmd   `cmd:"" help:"List the API keys, without their secrets."`
+	Revoke keyRevokeCmd `cmd:"" help:"Kill an API key."`
+}
+
+type keyCreateCmd struct {
+	storeFlag
+	App      string        `xor:"for" required:"" placeholder:"NAME" help:"The application that the key acts for, by name or id."`
+	Operator bool          `xor:"for" required:"" help:"Make a key for the operator instead, with the scope admin."`
+	Name     string        `default:"made by dialproof key create" help:"What the key is for; it stands in lists."`
+	Mode     string        `enum:"live,test" default:"live" help:"${enum}. A key in test mode sends nothing to a real route. Default: ${default}."`
+	Scope    []string      `default:"verify,read" help:"What it may do: verify, read. Default: both."`
+	Expires  time.Duration `placeholder:"TIME" help:"When it ends, from now, like 2160h for 90 days. Default: never."`
+}
+
+// Help has the examples.
+func (keyCreateCmd) Help() string {
+	return `The secret goes to standard output and is kept nowhere: only its hash is. A running server knows the key within
+seconds.
+
+Examples:
+  dialproof key create --app shop --name checkout
+  dialproof key create --app shop --mode test --scope verify --expires 24h
+  dialproof key create --operator --name console > admin.key`
+}
+
+// Run makes a key.
+func (c keyCreateCmd) Run(ctx context.Context, w world) error {
+	return directory(ctx, w, c.storeFlag, func(d *application.Directory) error {
+		n := application.NewKey{Name: c.Name, Mode: application.Mode(c.Mode)}
+		if c.Operator {
+			n.Scopes = []application.Scope{application.Admin}
+		} else {
+			a, err := tenant(d, c.App)
+			if err != nil {
+				return err
+			}
+			n.App = a.ID
+			for _, s := range c.Scope {
+				n.Scopes = append(n.Scopes, application.Scope(s))
+			}
+		}
+		if c.Expires > 0 {
+			n.Expires = time.Now().Add(c.Expires).UTC().Truncate(time.Second)
+		}
+		k, token, err := d.CreateKey(ctx, n)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(w.Out, token)
+		fmt.Fprintf(w.Err, "This is %s. Keep it now: it is not shown again.\n", k.ID.Text(id.Key))
+		return nil
+	})
+}
+
+// tenant answers the application of that name or id.
+func tenant(d *application.Directory, name string) (application.Application, error) {
+	if i, err := id.Parse(id.Application, name); err == nil {
+		if a, err := d.Application(i); err == nil {
+			return a, nil
+		}
+	}
+	a, err := d.ByName(name)
+	if errors.Is(err, application.ErrNotFound) {
+		var names []string
+		for _, a := range d.Applications() {
+			names = append(names, a.Name)
+		}
+		if len(names) == 0 {
+			return a, fmt.Errorf("there is no application yet; make one with `dialproof app create %s`", name)
+		}
+		return a, fmt.Errorf("there is no application %q; there are: %s", name, strings.Join(names, ", "))
+	}
+	return a, err
+}
+
+type keyListCmd struct {
+	storeFlag
+	App string `placeholder:"NAME" help:"Only the keys of this application, by name or id."`
+}
+
+// Help has the examples.
+func (keyListCmd) Help() string {
+	return `Examples:
+  dialproof key list
+  dialproof key list --app shop`
+}
+
+// Run lists the keys.
+func (c keyListCmd) Run(ctx context.Context, w world) error {
+	return directory(ctx, w, c.storeFlag, func(d *application.Directory) error {
+		var only id.ID
+		if c.App != "" {
+			a, err := tenant(d, c.App)
+			if err != nil {
+				return err
+			}
+			only = a.ID
+		}
+		names := map[id.ID]string{{}: "(operator)"}
+		for _, a := range d.Applications() {
+			names[a.ID] = a.Name
+		}
+		t := tabwriter.NewWriter(w.Out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "ID\tBEGINS WITH\tAPPLICATION\tNAME\tSCOPES\tEXPIRES\tLAST USED\tREVOKED")
+		for _, k := range d.Keys(only) {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID.Text(id.Key), k.Prefix, names[k.App], k.Name,
+				scopes(k.Scopes), day(k.Expires), day(k.LastUsed), day(k.Revoked))
+		}
+		return t.Flush()
+	})
+}
+
+func scopes(all []application.Scope) string {
+	out := make([]string, len(all))
+	for i, s := range all {
+		out[i] = string(s)
+	}
+	return strings.Join(out, ",")
+}
+
+// day answers a time for a list, or a dash for none.
+func day(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02 15:04")
+}
+
+type keyRevokeCmd struct {
+	storeFlag
+	ID string `arg:"" help:"The key's id (key_...), as key list shows it."`
+}
+
+// Help has the examples.
+func (keyRevokeCmd) Help() string {
+	return `A running server refuses the key within seconds. There is no way back; make a new key instead.
+
+Example:
+  dialproof key revoke key_01kb2v5w8e7x9a3c4d5f6g7h8j`
+}
+
+// Run revokes a key.
+func (c keyRevokeCmd) Run(ctx context.Context, w world) error {
+	k, err := id.Parse(id.Key, c.ID)
+	if err != nil {
+		return usageError{fmt.Errorf("%q is no key's id; `dialproof key list` shows them", c.ID)}
+	}
+	return directory(ctx, w, c.storeFlag, func(d *application.Directory) error {
+		_, err := d.Revoke(ctx, k)
+		if errors.Is(err, application.ErrNotFound) {
+			return fmt.Errorf("there is no key %s; `dialproof key list` shows them", c.ID)
+		}
+		if err == nil {
+			fmt.Fprintln(w.Out, "revoked")
+		}
+		return err
+	})
+}

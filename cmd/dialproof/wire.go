@@ -1,0 +1,4 @@
+package main
+
+// wire answers the real thing.
+func wire() wiring { return wiring{} }

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"github.com/dialproof/dialproof/internal/application"
+	"github.com/dialproof/dialproof/internal/config"
+)
+
+// wiring is what the commands need of internal/app, as fields, so that a test of the command line need not start
+// a server.
+type wiring struct {
+	serve   func(context.Context, config.Config, *slog.Logger) error
+	dev     func(context.Context, devOptions) error
+	migrate func(context.Context, config.Config) error
+	// directory opens the tenants of a store; the second answer closes it.
+	directory func(context.Context, config.Config) (*application.Directory, func() error, error)
+	doctor    func(context.Context, config.Config, io.Writer) (ok bool, err error)
+}
+
+// devOptions is what dev needs.
+type devOptions struct {
+	Listen string
+	Data   string
+	Out    io.Writer
+	Log    *slog.Logger
+}
