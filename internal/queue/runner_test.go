@@ -1,0 +1,206 @@
+package queue_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/queue"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// shelf is a queue.Store in memory.
+type shelf struct {
+	mu   sync.Mutex
+	jobs map[id.ID]queue.Job
+}
+
+func (s *shelf) Claim(_ context.Context, now time.Time, n int, lease time.Duration) (out []queue.Job, _ error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.jobs {
+		if !j.Due.After(now) && len(out) < n {
+			j.Attempt++
+			j.Due = now.Add(lease)
+			s.jobs[j.ID] = j
+			out = append(out, j)
+		}
+	}
+	return out, nil
+}
+
+func (s *shelf) Return(_ context.Context, now time.Time, jobs []queue.Job) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range jobs {
+		if kept, ok := s.jobs[j.ID]; ok && kept.Attempt == j.Attempt {
+			kept.Due = now
+			s.jobs[j.ID] = kept
+		}
+	}
+	return nil
+}
+
+func (s *shelf) Depth(context.Context, time.Time) (int, time.Duration, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.jobs), 0, nil
+}
+
+func (s *shelf) put(j queue.Job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.jobs[j.ID] = j
+}
+
+// handler runs a function and drops the job when it answers nil.
+type handler struct {
+	s *shelf
+	f func(context.Context, queue.Job) error
+}
+
+func (h handler) Run(ctx context.Context, j queue.Job) error {
+	err := h.f(ctx, j)
+	if err == nil {
+		h.s.mu.Lock()
+		delete(h.s.jobs, j.ID)
+		h.s.mu.Unlock()
+	}
+	return err
+}
+
+func newRunner(f func(context.Context, queue.Job) error, workers, most int) (*queue.Runner, *shelf) {
+	s := &shelf{jobs: map[id.ID]queue.Job{}}
+	return queue.NewRunner(queue.Options{
+		Store: s, Handlers: map[string]queue.Handler{"k": handler{s, f}}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Now: time.Now, Workers: workers, MaxOpen: most,
+	}), s
+}
+
+func job(s *shelf, ids *id.Source) queue.Job {
+	j := queue.Job{ID: ids.New(time.Now()), Kind: "k", Due: time.Now().Add(30 * time.Second), Attempt: 1}
+	s.put(j)
+	return j
+}
+
+func TestDispatchedJobsRunAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var ran []int
+		r, s := newRunner(func(_ context.Context, j queue.Job) error { ran = append(ran, j.Attempt); return nil }, 1, 0)
+		r.Start()
+		ids := id.NewSource(id.ID{})
+		for range 3 {
+			r.Dispatch(job(s, ids))
+		}
+		synctest.Wait()
+		if !slices.Equal(ran, []int{1, 1, 1}) {
+			t.Errorf("attempts run: %v", ran)
+		}
+		if err := r.Stop(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestLostJobsComeBack fails a job twice, by an error and by a panic: each time its lease runs out and it is
+// claimed again.
+func TestLostJobsComeBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var at []time.Duration
+		begin := time.Now()
+		r, s := newRunner(func(_ context.Context, j queue.Job) error {
+			mu.Lock()
+			at = append(at, time.Since(begin).Round(time.Second))
+			mu.Unlock()
+			switch j.Attempt {
+			case 1:
+				return errors.New("planted")
+			case 2:
+				panic("planted")
+			}
+			return nil
+		}, 2, 0)
+		r.Start()
+		r.Dispatch(job(s, id.NewSource(id.ID{})))
+		time.Sleep(2 * time.Minute) // of the bubble's clock
+		mu.Lock()
+		defer mu.Unlock()
+		if want := []time.Duration{0, 30 * time.Second, 60 * time.Second}; !slices.Equal(at, want) {
+			t.Errorf("ran at %v, want %v", at, want)
+		}
+		if err := r.Stop(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestStopGivesLeasesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		ran := 0
+		r, s := newRunner(func(context.Context, queue.Job) error { ran++; <-release; return nil }, 1, 0)
+		r.Start()
+		ids := id.NewSource(id.ID{})
+		for range 5 {
+			r.Dispatch(job(s, ids))
+		}
+		synctest.Wait()
+		stopped := make(chan error)
+		go func() { stopped <- r.Stop(time.Minute) }()
+		synctest.Wait()
+		close(release)
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+		due := 0
+		for _, j := range s.jobs {
+			if !j.Due.After(time.Now()) {
+				due++
+			}
+		}
+		if ran != 1 || due != 4 {
+			t.Errorf("%d ran and %d were given back, want 1 and 4", ran, due)
+		}
+	})
+}
+
+func TestAdmitIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		r, s := newRunner(func(context.Context, queue.Job) error { <-release; return nil }, 1, 3)
+		r.Start()
+		ids := id.NewSource(id.ID{})
+		for i := range 3 {
+			if !r.Admit() {
+				t.Errorf("no room for job %d", i)
+			}
+			r.Dispatch(job(s, ids))
+		}
+		if r.Admit() {
+			t.Error("there is room for a fourth job")
+		}
+		close(release)
+		synctest.Wait()
+		if !r.Admit() {
+			t.Error("there is no room after the jobs have ended")
+		}
+		if err := r.Stop(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
