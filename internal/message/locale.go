@@ -1,7 +1,120 @@
 package message
 
-// Locales answers all shipped locales, sorted.
-func Locales() []string { return []string{"en"} }
+import (
+	"strings"
+	"sync"
 
-// Match answers the shipped locale.
-func Match(locale, country string) string { return "en" }
+	"golang.org/x/text/language"
+)
+
+// fallbackLocale is the language when nothing else is known.
+const fallbackLocale = "en"
+
+// near are shipped languages that readers of another language read with ease.
+var near = map[string]string{
+	"no": "nb", "nn": "nb", "bs": "hr", "cnr": "sr", "be": "ru", "prs": "fa",
+}
+
+// official are countries where the language that most people speak at home is not the one in which they expect
+// a service's SMS, and countries whose language is not shipped but that share another.
+var official = map[string]string{
+	"IN": "en", "PK": "en", "PH": "en", "KE": "en", "UG": "en", "RW": "en",
+	"BY": "ru", "KZ": "ru", "KG": "ru", "TJ": "ru", "BA": "hr", "ME": "sr", "XK": "sr",
+}
+
+// Match answers the shipped locale for a wish and the country of the number: the tag itself, else its parents
+// (BCP 47 lookup with CLDR parents, zh-TW → zh-Hant), else a language near to it, else the language of the
+// country, else "en". It takes any text; nonsense is no wish.
+func Match(locale, country string) string {
+	all := editions()
+	for tag := locale; tag != ""; tag = parent(tag) {
+		if _, ok := all[tag]; ok {
+			return tag
+		}
+		// Only a region is cut off here. What comes before a script may be read in another script, and pt-br
+		// is pt-BR and not pt.
+		i := strings.LastIndexByte(tag, '-')
+		if region := tag[i+1:]; i < 0 || len(region) > 3 || strings.ToUpper(region) != region {
+			break
+		}
+	}
+	if tag := matchParsed(locale); tag != "" {
+		return tag
+	}
+	if len(country) == 2 {
+		if tag, ok := countries()[strings.ToUpper(country)]; ok {
+			return tag
+		}
+	}
+	return fallbackLocale
+}
+
+// matchParsed matches what needs BCP 47 knowledge: deprecated tags, scripts, letter case. It answers "" for
+// none.
+func matchParsed(locale string) string {
+	if locale == "" {
+		return ""
+	}
+	t, err := language.All.Parse(locale)
+	if err != nil || t == language.Und {
+		return ""
+	}
+	all := editions()
+	for p := t; p != language.Und; p = p.Parent() {
+		if _, ok := all[p.String()]; ok {
+			return p.String()
+		}
+	}
+	base, _ := t.Base()
+	script, _ := t.Script()
+	name := base.String()
+	if to, ok := near[name]; ok {
+		return to
+	}
+	if _, ok := all[name+"-"+script.String()]; ok {
+		return name + "-" + script.String()
+	}
+	// Serbian readers know both scripts; for others a text in another script is no match.
+	usual, _ := language.Make(name).Script()
+	if _, ok := all[name]; ok && (usual == script || name == "sr") {
+		return name
+	}
+	return ""
+}
+
+// countries is the shipped language of each ISO 3166 country that has one (CLDR likely subtags), made at first
+// use and never changed.
+var countries = sync.OnceValue(func() map[string]string {
+	out := make(map[string]string)
+	for a := 'A'; a <= 'Z'; a++ {
+		for b := 'A'; b <= 'Z'; b++ {
+			country := string(a) + string(b)
+			if _, err := language.ParseRegion(country); err != nil {
+				continue
+			}
+			t := language.Make("und-" + country)
+			base, _ := t.Base()
+			script, _ := t.Script()
+			if tag := matchParsed(base.String() + "-" + script.String() + "-" + country); tag != "" {
+				out[country] = tag
+			}
+		}
+	}
+	for country, tag := range official {
+		out[country] = tag
+	}
+	return out
+})
+
+// wellFormed tells whether a locale has the form of a BCP 47 tag; it need not be known. "" is fine.
+func wellFormed(locale string) bool {
+	if locale == "" || editions()[locale] != nil {
+		return true
+	}
+	if len(locale) > 35 { // RFC 5646 §4.4.1
+		return false
+	}
+	_, err := language.Parse(locale)
+	_, unknown := err.(language.ValueError)
+	return err == nil || unknown
+}

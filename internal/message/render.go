@@ -1,17 +1,129 @@
 package message
 
-// Render answers the text of a request.
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxMinutes is the longest life that a text mentions. Beyond an hour minutes say nothing to a person.
+const maxMinutes = 60
+
+// Render makes the text of a request. Dialproof's own texts are at most one SMS part; when not all fits, the
+// text loses first its warning, then the mention of the purpose, then letters at the end of the brand. A payment
+// keeps amount, currency and payee, if need be in more parts. An application's own text is taken as it is.
+//
+// With an app hash a text of ours is also at most 140 bytes of UTF-8 (Android SMS Retriever), unless a payment
+// needs more.
+//
+// The error is an *Error with InvalidBrand, InvalidLocale, InvalidTransaction, InvalidTemplate or one of
+// ParseTrailer's codes.
 func Render(r Request) (Text, error) {
-	b := r.Code.Reveal() + " is your " + r.Brand + " code."
-	if r.Trailer.Origin != "" {
-		b += "\n\n@" + r.Trailer.Origin + " #" + r.Code.Reveal()
+	if err := r.check(); err != nil {
+		return Text{}, err
 	}
-	e, p, u := Measure(b)
-	return Text{Body: b, Locale: "en", Encoding: e, Parts: p, Units: u}, nil
+	if err := ParseTrailer(r.Trailer); err != nil {
+		return Text{}, err
+	}
+	v := r.values()
+	tail := r.tail()
+	if own, locale, ok := r.own(); ok {
+		c := compile(own)
+		if err := r.checkOwn(&c, v); err != nil {
+			return Text{}, err
+		}
+		return finish(&c, v, tail, locale), nil
+	}
+	l := editions()[Match(r.Locale, r.Country)]
+	c, fits := r.choose(l.candidates(r), v, tail)
+	if !fits && r.Transaction == nil {
+		if v.shortenBrand(c, tail, r.Trailer.AppHash != ""); v.text[slotBrand] == "" {
+			return finish(&codeOnly, v, tail, l.tag), nil
+		}
+	}
+	return finish(c, v, tail, l.tag), nil
 }
 
-// Speak answers the spoken form of a request.
-func Speak(r Request) (Spoken, error) { return Spoken{}, nil }
+// candidates answers the texts for a request, the best first.
+func (l *edition) candidates(r Request) []candidate {
+	if r.Transaction != nil {
+		return l.payment
+	}
+	if own, ok := l.purposes[r.Purpose]; ok {
+		return own
+	}
+	return l.other
+}
 
-// LintTemplate checks a text of an application's own.
-func LintTemplate(text string) error { return nil }
+// values answers what the placeholders stand for.
+func (r Request) values() *values {
+	v := new(values)
+	v.set(slotCode, r.Code.Reveal())
+	v.set(slotBrand, r.Brand)
+	if t := r.Transaction; t != nil {
+		v.set(slotAmount, t.Amount)
+		v.set(slotCurrency, t.Currency)
+		v.set(slotPayee, t.Payee)
+	}
+	if m := int(r.ExpiresIn / time.Minute); m >= 1 && m <= maxMinutes {
+		v.set(slotMinutes, strconv.Itoa(m))
+	}
+	return v
+}
+
+// tail answers the trailer as it stands at the end of the text. The empty line before an origin is how the WICG
+// draft writes it.
+func (r Request) tail() string {
+	switch {
+	case r.Trailer.Origin != "":
+		return "\n\n@" + r.Trailer.Origin + " #" + r.Code.Reveal()
+	case r.Trailer.AppHash != "":
+		return "\n" + r.Trailer.AppHash
+	}
+	return ""
+}
+
+// choose answers the first candidate that fits. When none does it answers the last one, which is the barest;
+// for a payment, which then takes several parts anyhow, the first one with the fewest.
+func (r Request) choose(all []candidate, v *values, tail string) (c *candidate, fits bool) {
+	end := costOf(tail)
+	best := 0
+	for i := range all {
+		if all[i].uses[slotMinutes] > 0 && v.text[slotMinutes] == "" {
+			continue
+		}
+		size := all[i].cost(v).plus(end)
+		if size.onePart() && (r.Trailer.AppHash == "" || size.bytes <= maxRetrieverBytes) {
+			return &all[i], true
+		}
+		if n := size.atLeast(); best == 0 || n < best {
+			c, best = &all[i], n
+		}
+	}
+	if r.Transaction == nil {
+		c = &all[len(all)-1]
+	}
+	return c, false
+}
+
+// atLeast answers about how many parts a text takes; at a border it may be one more.
+func (c cost) atLeast() int {
+	switch {
+	case c.onePart():
+		return 1
+	case c.ucs2:
+		return (c.units + joinedUCS2 - 1) / joinedUCS2
+	}
+	return (c.septets + joinedGSM7 - 1) / joinedGSM7
+}
+
+// finish writes the text out and measures it.
+func finish(c *candidate, v *values, tail, locale string) Text {
+	var b strings.Builder
+	b.Grow(c.cost(v).bytes + len(tail))
+	c.write(&b, v)
+	b.WriteString(tail)
+	t := Text{Body: b.String(), Locale: locale}
+	t.Encoding, t.Parts, t.Units = Measure(t.Body)
+	return t
+}
