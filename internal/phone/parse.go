@@ -1,0 +1,124 @@
+package phone
+
+import (
+	"strings"
+
+	"github.com/nyaruka/phonenumbers"
+)
+
+// Parse answers the number that s says. s is at most 64 bytes: international with a plus sign,
+// or, when region names the country to read it in (ISO 3166-1 alpha-2), as dialled there, with
+// or without the trunk or international prefix. Digits may be of any script and separated as in
+// ITU-T E.123; "tel:" before them is ignored. Letters, extensions and control characters are
+// refused.
+//
+// The error is always an *Error. Numbers reserved for fiction are never refused, whatever
+// their range.
+func Parse(s, region string) (Number, error) {
+	if region != "" && !phonenumbers.GetSupportedRegions()[region] {
+		return Number{}, refuse(CodeUnknownRegion)
+	}
+	digits, plus := strict(s)
+	if !plus {
+		var fault *Error
+		if digits, plus, fault = clean(s); fault != nil {
+			return Number{}, fault
+		}
+	}
+	var n Number
+	var code string
+	switch {
+	case plus:
+		n, code = settle(digits)
+	case region == "":
+		code = CodeRegionRequired
+	default:
+		n, code = national(digits, region)
+	}
+	if code != "" {
+		return Number{}, refuse(code)
+	}
+	return n, nil
+}
+
+// FromE164 answers the number whose canonical form is s, as Number.E164 gave it: no spaces, no
+// trunk prefix. It allocates nothing when it succeeds.
+//
+// The error is always an *Error. Unless its code is CodeInvalid, the number is answered with
+// it: a stored number must stay readable although newer metadata would refuse to send to it.
+func FromE164(s string) (Number, error) {
+	digits, ok := strict(s)
+	if !ok {
+		return Number{}, malformed("is not in canonical E.164 form")
+	}
+	n, code := settle(digits)
+	if n.digits != value(digits) {
+		return Number{}, malformed("is not in canonical E.164 form")
+	}
+	if code != "" {
+		return n, refuse(code)
+	}
+	return n, nil
+}
+
+// settle answers the number of international digits in canonical form, and the code with which
+// it is refused or "". CodeInvalid comes with no number.
+func settle(digits string) (n Number, code string) {
+	// A trunk prefix that was written behind the calling code, +44 (0)7700…, is for the library
+	// to remove. Once is enough for every honest number; what still changes after that is none.
+	const rounds = 2
+	for range rounds {
+		digits = withoutMexicanOne(digits)
+		if len(digits) < minDigits || len(digits) > maxDigits || digits[0] == '0' {
+			return Number{}, CodeInvalid
+		}
+		p := plans().find(digits)
+		if p == nil {
+			return Number{}, CodeUnassigned
+		}
+		v := p.judge(digits)
+		if v.has(trunk) {
+			if stripped := reparse("+"+digits, ""); stripped != digits {
+				digits = stripped
+				continue
+			}
+		}
+		return p.number(value(digits), v), p.refusal(digits, v)
+	}
+	return Number{}, CodeInvalid
+}
+
+// national answers the number that digits mean when dialled in region.
+func national(digits, region string) (n Number, code string) {
+	if len(digits) <= maxShort && phonenumbers.ConnectsToEmergencyNumber(digits, region) {
+		return Number{}, CodeShort
+	}
+	return settle(reparse(digits, region))
+}
+
+// reparse answers the international digits that libphonenumber reads in s, "" for none.
+func reparse(s, region string) string {
+	read, err := phonenumbers.Parse(s, region)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimPrefix(phonenumbers.Format(read, phonenumbers.E164), "+")
+}
+
+// withoutMexicanOne drops the 1 that calls to Mexican mobiles carried after +52 until August
+// 2019 (IFT numbering plan). Address books still have it; no Mexican number begins with 1.
+func withoutMexicanOne(digits string) string {
+	if len(digits) == len("52")+len("1")+10 && strings.HasPrefix(digits, "521") {
+		return "52" + digits[len("521"):]
+	}
+	return digits
+}
+
+// value answers digits as one number; they are at most maxDigits, so it fits.
+func value(digits string) uint64 {
+	var v uint64
+	for i := range len(digits) {
+		v = v*10 + uint64(digits[i]-'0')
+	}
+	return v
+}
