@@ -84,6 +84,7 @@ type carrier struct {
 	script []error
 	calls  []channel.Message
 	status channel.Status
+	during func()
 }
 
 func (*carrier) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
@@ -92,6 +93,9 @@ func (c *carrier) Send(_ context.Context, m channel.Message) (channel.Accepted, 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.calls = append(c.calls, m)
+	if c.during != nil {
+		c.during()
+	}
 	if len(c.script) > 0 {
 		err := c.script[0]
 		c.script = c.script[1:]
@@ -333,8 +337,10 @@ func TestReceipts(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	// Before the provider's answer.
-	if code := b.receipt(channel.Sent, nil); code != http.StatusNoContent {
-		t.Fatalf("an early receipt: %d", code)
+	b.carriers["a"].during = func() {
+		if code := b.receipt(channel.Sent, nil); code != http.StatusNoContent {
+			t.Errorf("an early receipt: %d", code)
+		}
 	}
 	if err := b.Run(t.Context(), b.job); err != nil {
 		t.Fatal(err)
@@ -356,6 +362,25 @@ func TestReceipts(t *testing.T) {
 	}
 }
 
+// TestAReceiptProvesThatItLeft lets a node die after the send. The receipt comes before the rescue: nothing is
+// sent again.
+func TestAReceiptProvesThatItLeft(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	if code := b.receipt(channel.Sent, nil); code != http.StatusNoContent {
+		t.Fatalf("the receipt: %d", code)
+	}
+	rescued := b.job
+	rescued.Attempt = 2
+	b.shelf.jobs[rescued.ID] = rescued
+	if err := b.Run(t.Context(), rescued); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.carriers["a"].calls) != 0 || len(b.shelf.jobs) != 0 || b.deliveries()[0] != "a sent" {
+		t.Errorf("%d calls, %d jobs, %v", len(b.carriers["a"].calls), len(b.shelf.jobs), b.deliveries())
+	}
+}
+
 func TestForgedReceipts(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -366,7 +391,7 @@ func TestForgedReceipts(t *testing.T) {
 		want   int
 		change func(*string, *channel.Callback)
 	}{
-		"a guessed token":      {http.StatusNotFound, func(token *string, _ *channel.Callback) { *token = "A" + (*token)[1:] }},
+		"a guessed token":      {http.StatusNotFound, func(token *string, _ *channel.Callback) { *token = "B" + (*token)[1:] }},
 		"a short token":        {http.StatusNotFound, func(token *string, _ *channel.Callback) { *token = (*token)[:20] }},
 		"no token":             {http.StatusNotFound, func(token *string, _ *channel.Callback) { *token = "" }},
 		"another route's":      {http.StatusNotFound, func(token *string, _ *channel.Callback) { *token = b.Callbacks.Token("b", b.job.Ref, b.job.ID) }},

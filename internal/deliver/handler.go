@@ -98,14 +98,18 @@ func (h *Handler) look(ctx context.Context, j queue.Job) (p *Parcel, d *channel.
 		if p, err = tx.Parcel(j.Ref); err != nil || p == nil {
 			return err
 		}
-		if d = p.delivery(current(j)); d != nil && !d.Status.Final() {
-			d.Attempt++
-			d.Status, d.Updated = channel.Sending, h.now()
-			if d.Route == "" {
-				d.Route = "none"
-			}
-			tx.PutParcel(p)
+		d = p.delivery(current(j))
+		if d == nil {
+			return nil
 		}
+		if d.Status != channel.Queued && d.Status != channel.Sending {
+			// A receipt has come although the answer never did: the message left, and is not sent again.
+			d = nil
+			return nil
+		}
+		d.Attempt++
+		d.Status, d.Updated = channel.Sending, h.now()
+		tx.PutParcel(p)
 		return nil
 	})
 	if err == nil && d != nil {
