@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -69,6 +70,7 @@ func run(ctx context.Context, args []string, w world) int {
 		fmt.Fprintln(w.Err, "dialproof:", err)
 		return exitFailed
 	}
+	parser.Model.HelpFlag.Help = "Show this."
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
@@ -117,7 +119,8 @@ func report(w world, err error) int {
 	if e, ok := errors.AsType[exitError](err); ok {
 		return int(e)
 	}
-	fmt.Fprintln(w.Err, "dialproof:", err)
+	// Errors of the SDK begin with the same word.
+	fmt.Fprintln(w.Err, "dialproof:", strings.TrimPrefix(err.Error(), "dialproof: "))
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}

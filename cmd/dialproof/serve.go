@@ -79,9 +79,9 @@ func (c serveCmd) Run(ctx context.Context, w world) error {
 }
 
 type devCmd struct {
-	Listen   string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" env:"DIALPROOF_LISTEN" help:"The address to listen on."`
+	Listen   string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" env:"DIALPROOF_LISTEN" help:"The address to listen on. Default: ${default}."`
 	Data     string `type:"path" default:".dialproof" placeholder:"FOLDER" env:"DIALPROOF_DATA" help:"Where everything is kept; remove it to begin anew. Default: ./.dialproof."`
-	LogLevel string `enum:"debug,info,warn,error" default:"warn" help:"The least level that is logged: ${enum}. Default: ${default}."`
+	LogLevel string `placeholder:"LEVEL" enum:"debug,info,warn,error" default:"warn" help:"The least level that is logged: ${enum}. Default: ${default}."`
 }
 
 // Help has the examples.

@@ -15,7 +15,7 @@ import (
 
 // serverFlag finds a running server and the key to it.
 type serverFlag struct {
-	URL     string `default:"http://127.0.0.1:8080" env:"DIALPROOF_URL" help:"The server's address. Default: ${default}."`
+	URL     string `placeholder:"ADDRESS" default:"http://127.0.0.1:8080" env:"DIALPROOF_URL" help:"The server's address. Default: ${default}."`
 	Key     string `env:"DIALPROOF_KEY" placeholder:"KEY" help:"The API key. Other users of this machine can see it here; better set DIALPROOF_KEY, or use --key-file."`
 	KeyFile string `type:"path" default:".dialproof/dev.key" placeholder:"FILE" help:"The file that holds the API key, when --key is not given. Default: ./.dialproof/dev.key, as dev writes it."`
 	JSON    bool   `help:"Print the server's answer as JSON."`
@@ -55,12 +55,12 @@ func (f serverFlag) explain(err error) error {
 }
 
 type sendCmd struct {
-	serverFlag
 	To      string `required:"" placeholder:"NUMBER" help:"The number, like +447700900123; or a national one with --region."`
 	Region  string `placeholder:"CC" help:"The country of a national number, like GB."`
-	Channel string `help:"sms, voice, whatsapp, telegram or email. Default: what the application says."`
-	Purpose string `help:"Why: login, registration, ... Default: login."`
-	Locale  string `help:"The language of the message, like en-GB."`
+	Channel string `placeholder:"CHANNEL" help:"sms, voice, whatsapp, telegram or email. Default: what the application says."`
+	Purpose string `placeholder:"WORD" help:"Why: login, registration, ... Default: login."`
+	Locale  string `placeholder:"TAG" help:"The language of the message, like en-GB."`
+	serverFlag
 }
 
 // Help has the examples.

@@ -30,10 +30,19 @@ type appCmd struct {
 	List   appListCmd   `cmd:"" help:"List the applications."`
 }
 
+// Help has the examples.
+func (appCmd) Help() string {
+	return `An application is whoever asks for verifications: a product, a team, a customer. It has a brand, a policy and keys.
+
+Examples:
+  dialproof app create shop --brand "Acme Shop"
+  dialproof app list`
+}
+
 type appCreateCmd struct {
 	storeFlag
 	Name  string `arg:"" help:"What you call it: unique, at most 64 characters."`
-	Brand string `help:"What people know it by; it stands in the messages. At most 32 characters. Default: the name."`
+	Brand string `placeholder:"TEXT" help:"What people know it by; it stands in the messages. At most 32 characters. Default: the name."`
 }
 
 // Help has the examples.
@@ -92,13 +101,23 @@ type keyCmd struct {
 	Revoke keyRevokeCmd `cmd:"" help:"Kill an API key."`
 }
 
+// Help has the examples.
+func (keyCmd) Help() string {
+	return `An API key acts for one application, or for the operator. Make one for each caller, so that one can be revoked.
+
+Examples:
+  dialproof key create --app shop --name checkout
+  dialproof key list
+  dialproof key revoke key_01kb2v5w8e7x9a3c4d5f6g7h8j`
+}
+
 type keyCreateCmd struct {
 	storeFlag
-	App      string        `xor:"for" required:"" placeholder:"NAME" help:"The application that the key acts for, by name or id."`
-	Operator bool          `xor:"for" required:"" help:"Make a key for the operator instead, with the scope admin."`
-	Name     string        `default:"made by dialproof key create" help:"What the key is for; it stands in lists."`
-	Mode     string        `enum:"live,test" default:"live" help:"${enum}. A key in test mode sends nothing to a real route. Default: ${default}."`
-	Scope    []string      `default:"verify,read" help:"What it may do: verify, read. Default: both."`
+	App      string        `xor:"for" placeholder:"NAME" help:"The application that the key acts for, by name or id."`
+	Operator bool          `xor:"for" help:"Make a key for the operator instead, with the scope admin."`
+	Name     string        `placeholder:"TEXT" default:"made by dialproof key create" help:"What the key is for; it stands in lists."`
+	Mode     string        `placeholder:"MODE" enum:"live,test" default:"live" help:"live or test. A key in test mode sends nothing to a real route. Default: ${default}."`
+	Scope    []string      `placeholder:"SCOPE,..." default:"verify,read" help:"What it may do: verify, read. Default: both."`
 	Expires  time.Duration `placeholder:"TIME" help:"When it ends, from now, like 2160h for 90 days. Default: never."`
 }
 
@@ -115,6 +134,9 @@ Examples:
 
 // Run makes a key.
 func (c keyCreateCmd) Run(ctx context.Context, w world) error {
+	if c.App == "" && !c.Operator {
+		return usageError{errors.New("say whom the key is for: --app NAME for an application, or --operator")}
+	}
 	return directory(ctx, w, c.storeFlag, func(d *application.Directory) error {
 		n := application.NewKey{Name: c.Name, Mode: application.Mode(c.Mode)}
 		if c.Operator {

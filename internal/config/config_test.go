@@ -50,9 +50,6 @@ func TestDefaults(t *testing.T) {
 	if r.Concurrency != 64 || r.Timeout != 10*time.Second || r.Price["GB"] != "0.035" {
 		t.Errorf("got the route %+v", r)
 	}
-	if c.StorePath() != filepath.Join("data", "dialproof.db") {
-		t.Errorf("got the store %s", c.StorePath())
-	}
 	var settings struct {
 		SID string `yaml:"account_sid"`
 	}

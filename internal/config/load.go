@@ -2,11 +2,13 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -72,6 +74,7 @@ func Parse(path string, text []byte, env func(string) (string, bool)) (Config, e
 			found[i].File = name
 		}
 	}
+	slices.SortStableFunc(found, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 	if len(found) > 0 {
 		return Config{}, found
 	}
@@ -107,6 +110,10 @@ func yamlProblem(name string, err error) Problem {
 			}
 		}
 	}
+	if strings.HasPrefix(p.Text, "unknown anchor") {
+		// The parser repeats the name, which may be a secret that begins with a star.
+		p.Text = "a text that begins with * must stand in quotes"
+	}
 	return p
 }
 
@@ -125,14 +132,6 @@ func (r Route) filled() Route {
 		r.Timeout = DefaultTimeout
 	}
 	return r
-}
-
-// StorePath answers the SQLite file.
-func (c Config) StorePath() string {
-	if c.Store.Path != "" {
-		return c.Store.Path
-	}
-	return filepath.Join(c.Data, "dialproof.db")
 }
 
 // position answers where a path ("routes[1].name") stands in the file, or the nearest thing above it; 0, 0 when
