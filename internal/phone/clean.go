@@ -76,7 +76,7 @@ func digit(r rune) byte {
 // separates tells whether r may stand between digits and means nothing there.
 func separates(r rune) bool {
 	switch r {
-	case '.', '/', '(', ')', '[', ']', '．', '／', '（', '）', '［', '］':
+	case ' ', '-', '.', '/', '(', ')', '[', ']', '．', '／', '（', '）', '［', '］':
 		return true
 	case '\u2212', '\u30fc': // minus, and the long-vowel mark that Japanese keyboards give for a dash
 		return true
