@@ -1,0 +1,112 @@
+package e2e
+
+import (
+	"bytes"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestNothingLeaks sends known codes and numbers through every path of the real program and looks for them in
+// everything that it leaves behind: its log, metrics, error bodies, and every file of its data folder, the
+// database's raw bytes included. The sink, which stands for the provider, is the only place that may know them.
+func TestNothingLeaks(t *testing.T) {
+	t.Parallel()
+	s := newSink(t)
+	s.answer = func(n int) int {
+		if n%5 == 4 {
+			return http.StatusInternalServerError // provider errors are logged too
+		}
+		return http.StatusOK
+	}
+	d := deploy(t, s.URL, "log: {level: debug}\n")
+	p := d.serve(t)
+	c := newClient(p, d.key)
+	var bodies bytes.Buffer
+	note := func(a answer, err error) answer {
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies.Write(a.body)
+		for name, values := range a.header {
+			bodies.WriteString(name + ": " + strings.Join(values, ",") + "\n")
+		}
+		return a
+	}
+	var secrets []string
+	for i := range 20 {
+		to := drama(3000 + i)
+		secrets = append(secrets, to, to[1:], to[2:])
+		request := map[string]any{"to": to, "purpose": "login", "metadata": map[string]string{"user": "42"}, "client": map[string]any{"ip": "203.0.113.7", "user_agent": "canary"}}
+		if i%3 == 0 {
+			request["code"] = supplied(i)
+			secrets = append(secrets, supplied(i))
+		}
+		a := note(c.try(http.MethodPost, "/v1/verifications", request))
+		if a.status != http.StatusCreated {
+			continue // the client's own limit: a refusal is a path too
+		}
+		v := field(a, "id")
+		waitFor(t, 10*time.Second, "the message of "+v, func() bool { return s.codeFor(to) != "" })
+		code := s.codeFor(to)
+		secrets = append(secrets, code)
+		note(c.try(http.MethodPost, "/v1/verifications/"+v+"/check", map[string]any{"code": "00" + code[2:] + "1"}))
+		note(c.try(http.MethodPost, "/v1/verifications/"+v+"/check", map[string]any{"code": code, "extra": code}))
+		note(c.try(http.MethodPost, "/v1/verifications/"+v+"/resend", map[string]any{}))
+		note(c.try(http.MethodPost, "/v1/verifications", map[string]any{"to": to}))
+		note(c.try(http.MethodPost, "/v1/verifications", map[string]any{"to": to + "x"}))
+		note(c.try(http.MethodPost, "/v1/verifications", map[string]any{"to": to, "code": code + "!"}))
+		note(c.try(http.MethodPost, "/v1/verifications/check", map[string]any{"to": to, "purpose": "login", "code": code}))
+		note(c.try(http.MethodGet, "/v1/verifications/"+v, nil))
+		note(c.try(http.MethodGet, "/v1/verifications?to=%2B"+to[1:]+"&limit=5", nil))
+		note(c.try(http.MethodGet, "/v1/verifications/"+code+to, nil))
+	}
+	operator := newClient(p, d.admin)
+	note(operator.try(http.MethodGet, "/metrics", nil))
+	p.stop(t)
+	// A code of six digits stands in any large file by chance; only those that the application supplied are
+	// long enough to be looked for in raw bytes.
+	long := func(s string) bool { return len(s) >= 10 }
+	for name, text := range map[string]string{"the answers": bodies.String(), "the log": p.log.String()} {
+		if len(text) < 1000 {
+			t.Errorf("%s are too short to show anything: %q", name, text)
+		}
+		for _, secret := range secrets {
+			if found := strings.Index(text, secret); found >= 0 && (long(secret) || apart(text, found, len(secret))) {
+				t.Errorf("%s hold %q: …%s…", name, secret, text[max(found-60, 0):min(found+60, len(text))])
+			}
+		}
+	}
+	files := 0
+	err := filepath.WalkDir(filepath.Join(d.dir, "data"), func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		files++
+		raw, err := os.ReadFile(path)
+		for _, secret := range secrets {
+			if long(secret) && bytes.Contains(raw, []byte(secret)) {
+				t.Errorf("%s holds %q", path, secret)
+			}
+		}
+		return err
+	})
+	if err != nil || files == 0 {
+		t.Errorf("%d files were read, %v", files, err)
+	}
+}
+
+// supplied answers a code of ten digits that is found nowhere by chance.
+func supplied(i int) string { return "90817263" + string(rune('0'+i/10)) + string(rune('0'+i%10)) }
+
+// apart tells whether the characters at a place stand for themselves and are no part of a longer number or id.
+func apart(text string, at, n int) bool {
+	part := func(i int) bool {
+		return i >= 0 && i < len(text) && (text[i] >= '0' && text[i] <= '9' || text[i] >= 'a' && text[i] <= 'z' || text[i] == '.')
+	}
+	return !part(at-1) && !part(at+n)
+}
