@@ -61,7 +61,7 @@ func hiddenRune(r rune) bool {
 	if r < unicode.MaxASCII {
 		return r < ' '
 	}
-	return r != '\u200c' && r != '\u200d' &&
+	return !unicode.IsLetter(r) && r != '\u200c' && r != '\u200d' &&
 		(unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp))
 }
 

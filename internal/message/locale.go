@@ -26,17 +26,8 @@ var official = map[string]string{
 // (BCP 47 lookup with CLDR parents, zh-TW → zh-Hant), else a language near to it, else the language of the
 // country, else "en". It takes any text; nonsense is no wish.
 func Match(locale, country string) string {
-	all := editions()
-	for tag := locale; tag != ""; tag = parent(tag) {
-		if _, ok := all[tag]; ok {
-			return tag
-		}
-		// Only a region is cut off here. What comes before a script may be read in another script, and pt-br
-		// is pt-BR and not pt.
-		i := strings.LastIndexByte(tag, '-')
-		if region := tag[i+1:]; i < 0 || len(region) > 3 || strings.ToUpper(region) != region {
-			break
-		}
+	if tag := matchPlain(locale); tag != "" {
+		return tag
 	}
 	if tag := matchParsed(locale); tag != "" {
 		return tag
@@ -47,6 +38,40 @@ func Match(locale, country string) string {
 		}
 	}
 	return fallbackLocale
+}
+
+// matchPlain matches without parsing what applications mostly send: a shipped tag, and a language with a region
+// as in "de-AT". It answers "" for none.
+func matchPlain(locale string) string {
+	all := editions()
+	if _, ok := all[locale]; ok {
+		return locale
+	}
+	i := strings.LastIndexByte(locale, '-')
+	if i < 0 || len(locale)-i-1 != 2 {
+		return ""
+	}
+	if a, b := locale[i+1], locale[i+2]; a < 'A' || a > 'Z' || b < 'A' || b > 'Z' { // pt-br is pt-BR and not pt
+		return ""
+	}
+	if _, ok := all[locale[:i]]; ok {
+		return locale[:i]
+	}
+	if locale[:i] == "zh" {
+		return chinese(locale[i+1:])
+	}
+	return ""
+}
+
+// chinese answers the locale of the regions where Chinese is official, "" for others (CLDR likely subtags).
+func chinese(region string) string {
+	switch region {
+	case "TW", "HK", "MO":
+		return "zh-Hant"
+	case "CN", "SG":
+		return "zh-Hans"
+	}
+	return ""
 }
 
 // matchParsed matches what needs BCP 47 knowledge: deprecated tags, scripts, letter case. It answers "" for
@@ -108,7 +133,7 @@ var countries = sync.OnceValue(func() map[string]string {
 
 // wellFormed tells whether a locale has the form of a BCP 47 tag; it need not be known. "" is fine.
 func wellFormed(locale string) bool {
-	if locale == "" || editions()[locale] != nil {
+	if locale == "" || matchPlain(locale) != "" {
 		return true
 	}
 	if len(locale) > 35 { // RFC 5646 §4.4.1

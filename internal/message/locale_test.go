@@ -12,7 +12,7 @@ func TestMatch(t *testing.T) {
 		{"de-AT", "", "de"}, {"DE_at", "", "de"}, {"en-GB", "DE", "en"}, {"es-MX", "US", "es"},
 		{"pt", "BR", "pt"}, {"pt-BR", "", "pt-BR"}, {"pt-br", "", "pt-BR"}, {"pt-AO", "", "pt"}, {"pt-PT", "", "pt"},
 		{"zh", "", "zh-Hans"}, {"zh-TW", "", "zh-Hant"}, {"zh-HK", "", "zh-Hant"}, {"zh-SG", "", "zh-Hans"},
-		{"zh-Hant-HK", "", "zh-Hant"}, {"cmn", "", "zh-Hans"},
+		{"zh-CN", "", "zh-Hans"}, {"zh-AU", "", "zh-Hant"}, {"zh-Hant-HK", "", "zh-Hant"}, {"cmn", "", "zh-Hans"},
 		{"iw", "", "he"}, {"in", "", "id"}, {"tl", "", "fil"}, {"mo", "", "ro"}, {"sh", "", "sr"},
 		{"no", "", "nb"}, {"nn-NO", "", "nb"}, {"nb-NO", "", "nb"}, {"bs", "", "hr"}, {"be-BY", "", "ru"},
 		{"sr-Latn-RS", "", "sr"}, {"sr-Cyrl", "", "sr"}, {"ms-Arab", "", "en"}, {"en-u-ca-gregory", "", "en"},

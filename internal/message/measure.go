@@ -1,9 +1,6 @@
 package message
 
-import (
-	"strings"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // Encoding is how an SMS carries its characters.
 type Encoding int
@@ -61,7 +58,9 @@ func septets(r rune) int {
 		return int(septetTable[r])
 	case r == '€':
 		return 2
-	case strings.ContainsRune("ΔΦΓΛΩΠΨΣΘΞ", r):
+	}
+	switch r {
+	case 'Δ', 'Φ', 'Γ', 'Λ', 'Ω', 'Π', 'Ψ', 'Σ', 'Θ', 'Ξ':
 		return 1
 	}
 	return 0
@@ -84,6 +83,11 @@ type cost struct {
 func costOf(s string) (c cost) {
 	c.bytes = len(s)
 	for _, r := range s {
+		if r < utf8.RuneSelf && septetTable[r] == 1 { // most characters of most texts
+			c.septets++
+			c.units++
+			continue
+		}
 		n := septets(r)
 		c.septets += n
 		c.units += units(r)

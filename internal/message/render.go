@@ -25,27 +25,28 @@ func Render(r Request) (Text, error) {
 	if err := ParseTrailer(r.Trailer); err != nil {
 		return Text{}, err
 	}
-	v := r.values()
+	var v values
+	r.fill(&v)
 	tail := r.tail()
 	if own, locale, ok := r.own(); ok {
 		c := compile(own)
-		if err := r.checkOwn(&c, v); err != nil {
+		if err := r.checkOwn(&c, &v); err != nil {
 			return Text{}, err
 		}
-		return finish(&c, v, tail, locale), nil
+		return finish(&c, &v, tail, locale), nil
 	}
 	l := editions()[Match(r.Locale, r.Country)]
-	c, fits := r.choose(l.candidates(r), v, tail)
+	c, fits := r.choose(l.candidates(&r), &v, tail)
 	if !fits && r.Transaction == nil {
 		if v.shortenBrand(c, tail, r.Trailer.AppHash != ""); v.text[slotBrand] == "" {
-			return finish(&codeOnly, v, tail, l.tag), nil
+			return finish(&codeOnly, &v, tail, l.tag), nil
 		}
 	}
-	return finish(c, v, tail, l.tag), nil
+	return finish(c, &v, tail, l.tag), nil
 }
 
 // candidates answers the texts for a request, the best first.
-func (l *edition) candidates(r Request) []candidate {
+func (l *edition) candidates(r *Request) []candidate {
 	if r.Transaction != nil {
 		return l.payment
 	}
@@ -55,9 +56,8 @@ func (l *edition) candidates(r Request) []candidate {
 	return l.other
 }
 
-// values answers what the placeholders stand for.
-func (r Request) values() *values {
-	v := new(values)
+// fill sets what the placeholders stand for.
+func (r *Request) fill(v *values) {
 	v.set(slotCode, r.Code.Reveal())
 	v.set(slotBrand, r.Brand)
 	if t := r.Transaction; t != nil {
@@ -68,12 +68,11 @@ func (r Request) values() *values {
 	if m := int(r.ExpiresIn / time.Minute); m >= 1 && m <= maxMinutes {
 		v.set(slotMinutes, strconv.Itoa(m))
 	}
-	return v
 }
 
 // tail answers the trailer as it stands at the end of the text. The empty line before an origin is how the WICG
 // draft writes it.
-func (r Request) tail() string {
+func (r *Request) tail() string {
 	switch {
 	case r.Trailer.Origin != "":
 		return "\n\n@" + r.Trailer.Origin + " #" + r.Code.Reveal()
@@ -85,7 +84,7 @@ func (r Request) tail() string {
 
 // choose answers the first candidate that fits. When none does it answers the last one, which is the barest;
 // for a payment, which then takes several parts anyhow, the first one with the fewest.
-func (r Request) choose(all []candidate, v *values, tail string) (c *candidate, fits bool) {
+func (r *Request) choose(all []candidate, v *values, tail string) (c *candidate, fits bool) {
 	end := costOf(tail)
 	best := 0
 	for i := range all {
@@ -120,10 +119,16 @@ func (c cost) atLeast() int {
 // finish writes the text out and measures it.
 func finish(c *candidate, v *values, tail, locale string) Text {
 	var b strings.Builder
-	b.Grow(c.cost(v).bytes + len(tail))
+	size := c.cost(v).plus(costOf(tail))
+	b.Grow(size.bytes)
 	c.write(&b, v)
 	b.WriteString(tail)
 	t := Text{Body: b.String(), Locale: locale}
+	if len(t.Body) == size.bytes && size.onePart() { // the sum is exact
+		t.Parts = 1
+		t.Encoding, t.Units = size.encoding()
+		return t
+	}
 	t.Encoding, t.Parts, t.Units = Measure(t.Body)
 	return t
 }

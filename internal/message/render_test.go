@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 )
 
 var update = flag.Bool("update", false, "write testdata/texts.golden")
@@ -202,6 +203,26 @@ func TestRenderLongPayment(t *testing.T) {
 		text, err := Render(r)
 		if err != nil || text.Parts < 2 || text.Parts > 3 || !strings.Contains(text.Body, r.Transaction.Payee) {
 			t.Errorf("%s: %d parts, %v: %s", locale, text.Parts, err, text.Body)
+		}
+	}
+}
+
+// A text that is written right to left begins with a letter of that direction, else a code with Latin letters
+// turns the paragraph round (Unicode UAX #9, P2).
+func TestRightToLeft(t *testing.T) {
+	t.Parallel()
+	for _, locale := range []string{"ar", "fa", "he", "ur"} {
+		for _, purpose := range purposes() {
+			r := requestFor(locale, purpose, "Acme", Trailer{})
+			r.Code = NewCode("A1B2C3D4E5")
+			text, err := Render(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first := text.Body[strings.IndexFunc(text.Body, unicode.IsLetter):]
+			if !strings.ContainsRune("ركקک", []rune(first)[0]) {
+				t.Errorf("%s %s: %s", locale, purpose, text.Body)
+			}
 		}
 	}
 }

@@ -26,19 +26,20 @@ func Speak(r Request) (Spoken, error) {
 	}
 	l := editions()[Match(r.Locale, r.Country)]
 	w := &l.wording
-	intro := fillFor(w.intro, w.purpose(r))
+	intro := fillFor(w.intro, w.purpose(&r))
 	if r.Transaction != nil {
 		intro += " " + w.pay
 	}
-	v := r.values()
+	var v values
+	r.fill(&v)
 	return Spoken{
-		Locale: l.tag, Prompt: fill(w.prompt, v), Intro: fill(intro, v), Lead: w.lead, Again: w.again,
+		Locale: l.tag, Prompt: say(w.prompt, &v), Intro: say(intro, &v), Lead: w.lead, Again: w.again,
 		Digits: spell(r.Code), Repeat: spokenTwice,
 	}, nil
 }
 
 // purpose answers what the code of a request is for, in words.
-func (w *wording) purpose(r Request) string {
+func (w *wording) purpose(r *Request) string {
 	switch {
 	case r.Transaction != nil:
 		return w.any
@@ -54,7 +55,7 @@ func (w *wording) purpose(r Request) string {
 	return w.any
 }
 
-func fill(text string, v *values) string {
+func say(text string, v *values) string {
 	c := compile(text)
 	var b strings.Builder
 	c.write(&b, v)

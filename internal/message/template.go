@@ -58,7 +58,7 @@ func strayBrace(c *candidate) bool {
 
 // own answers the application's text for a request: for the locale asked for or one of its parents, and
 // otherwise for the shipped locale that would be used or one of its parents.
-func (r Request) own() (text, locale string, ok bool) {
+func (r *Request) own() (text, locale string, ok bool) {
 	texts := r.Templates[r.Purpose]
 	if len(texts) == 0 {
 		return "", "", false
@@ -77,7 +77,7 @@ func (r Request) own() (text, locale string, ok bool) {
 func parent(tag string) string { return tag[:max(0, strings.LastIndexAny(tag, "-_"))] }
 
 // checkOwn refuses an own text that cannot carry this request.
-func (r Request) checkOwn(c *candidate, v *values) error {
+func (r *Request) checkOwn(c *candidate, v *values) error {
 	if c.uses[slotCode] != 1 {
 		return refuse(InvalidTemplate, "must have {code} exactly once")
 	}

@@ -88,10 +88,11 @@ func prepare(tag string, w wording) *edition {
 	}}
 	l.other = w.candidates(w.any, false)
 	plain := w.sentence(w.any)
+	opening, _, _ := strings.Cut(w.text, "{code}") // right to left, a word before the code; see wide
 	l.payment = []candidate{
 		w.written(plain, w.pay, w.minutes),
 		w.written(plain, w.pay),
-		w.written("{code} " + w.pay),
+		w.written(opening + "{code} " + w.pay),
 		compile(barePayment),
 	}
 	return l

@@ -55,8 +55,8 @@ var eastern = map[string]wording{
 	"lv": {
 		fold: foldAll,
 		text: "{code} ir jūsu {brand} kods {for}.",
-		reg:  "lai reģistrētos", login: "lai pieteiktos",
-		reset: "lai atjaunotu paroli", change: "lai mainītu datus",
+		reg:  "reģistrācijai", login: "autorizācijai",
+		reset: "paroles maiņai", change: "datu maiņai",
 		pay:     "Maksājums {amount} {currency}, saņēmējs {payee}.",
 		warn:    "Neizpaudiet to. Mēs nekad nezvanām, lai to prasītu.",
 		minutes: "Derīgs {minutes} min.",

@@ -16,14 +16,14 @@ var western = map[string]wording{
 	},
 	"ca": {
 		fold: foldForeign,
-		text: "{code} és el teu codi de {brand} {for}.",
+		text: "{code} és el teu codi {brand} {for}.",
 		reg:  "per registrar-te", login: "per iniciar sessió",
 		reset: "per canviar la contrasenya", change: "per canviar les teves dades",
 		pay:     "Pagament de {amount} {currency} a {payee}.",
 		warn:    "No el comparteixis. No et trucarem mai per demanar-lo.",
 		minutes: "Vàlid {minutes} min.",
-		prompt:  "Hola, et truquem de {brand} amb un codi per a tu. Prem 1 per escoltar-lo.",
-		intro:   "Aquest és el teu codi de {brand} {for}.",
+		prompt:  "Hola, et truca {brand} amb un codi per a tu. Prem 1 per escoltar-lo.",
+		intro:   "Aquest és el teu codi {brand} {for}.",
 		lead:    "El teu codi és:", again: "Ho repetim:",
 	},
 	"da": {

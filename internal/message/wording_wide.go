@@ -80,7 +80,7 @@ var wide = map[string]wording{
 		warn:    "કોઈને કહેશો નહીં.",
 		minutes: "{minutes} મિનિટ માન્ય.",
 		prompt:  "નમસ્તે, {brand} તરફથી તમારા માટે એક કોડ છે. સાંભળવા માટે 1 દબાવો.",
-		intro:   "આ તમારો {brand} {for} કોડ છે.",
+		intro:   "{brand} {for} કોડ સાંભળો.",
 		lead:    "તમારો કોડ છે:", again: "ફરી એકવાર:",
 	},
 	"he": {
@@ -102,7 +102,7 @@ var wide = map[string]wording{
 		warn:    "इसे किसी को न बताएँ।",
 		minutes: "{minutes} मिनट तक मान्य।",
 		prompt:  "नमस्ते, {brand} के पास आपके लिए एक कोड है। सुनने के लिए 1 दबाएँ।",
-		intro:   "यह आपका {brand} {for} कोड है।",
+		intro:   "{brand} {for} कोड सुनिए।",
 		lead:    "आपका कोड है:", again: "एक बार फिर:",
 	},
 	"ja": {
@@ -136,7 +136,7 @@ var wide = map[string]wording{
 		warn:    "कोणालाही सांगू नका.",
 		minutes: "{minutes} मिनिटे वैध.",
 		prompt:  "नमस्कार, {brand} कडून तुमच्यासाठी एक कोड आहे. ऐकण्यासाठी 1 दाबा.",
-		intro:   "हा तुमचा {brand} {for} कोड आहे.",
+		intro:   "{brand} {for} कोड ऐका.",
 		lead:    "तुमचा कोड आहे:", again: "पुन्हा एकदा:",
 	},
 	"ru": {
