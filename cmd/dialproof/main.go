@@ -99,15 +99,15 @@ func newParser(c *cli, w world, exit func(int)) (*kong.Kong, error) {
 
 // usage reports a command line that cannot be understood.
 func usage(w world, parser *kong.Kong, err error) int {
-	command := parser.Model.Name
+	command := []string{parser.Model.Name}
 	if e, ok := errors.AsType[*kong.ParseError](err); ok && e.Context != nil {
 		for _, p := range e.Context.Path {
 			if p.Command != nil {
-				command += " " + p.Command.Name
+				command = append(command, p.Command.Name)
 			}
 		}
 	}
-	fmt.Fprintf(w.Err, "dialproof: %v\nRun \"%s --help\" for what there is.\n", err, command)
+	fmt.Fprintf(w.Err, "dialproof: %v\nRun \"%s --help\" for what there is.\n", err, strings.Join(command, " "))
 	return exitUsage
 }
 

@@ -22,7 +22,7 @@ func overrides(c *Config, env func(string) (string, bool)) Problems {
 	walk(reflect.ValueOf(c).Elem(), "", func(path string, v reflect.Value) {
 		name := envName(path)
 		text, ok := env(name)
-		if _, isSecret := v.Interface().(secret.Text); isSecret {
+		if v.Type() == reflect.TypeFor[secret.Text]() {
 			if file, isFile := env(name + "_FILE"); isFile {
 				b, err := os.ReadFile(file)
 				if err != nil {
@@ -78,7 +78,7 @@ func single(t reflect.Type) bool {
 
 // set puts text into v. Its errors do not repeat the text, which may be a secret in the wrong place.
 func set(v reflect.Value, text string) error {
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		if u.UnmarshalText([]byte(text)) != nil {
 			return fmt.Errorf("must be %s", form(v.Type()))
 		}
@@ -115,7 +115,7 @@ func set(v reflect.Value, text string) error {
 
 func setList(v reflect.Value, text string) error {
 	list := reflect.MakeSlice(v.Type(), 0, 0)
-	for _, part := range strings.Split(text, ",") {
+	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}
