@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -35,13 +36,13 @@ func (appCmd) Help() string {
 	return `An application is whoever asks for verifications: a product, a team, a customer. It has a brand, a policy and keys.
 
 Examples:
-  dialproof app create shop --brand "Acme Shop"
+  dialproof app create --name shop --brand "Acme Shop"
   dialproof app list`
 }
 
 type appCreateCmd struct {
 	storeFlag
-	Name  string `arg:"" help:"What you call it: unique, at most 64 characters."`
+	Name  string `required:"" placeholder:"NAME" help:"What you call it: unique, at most 64 characters."`
 	Brand string `placeholder:"TEXT" help:"What people know it by; it stands in the messages. At most 32 characters. Default: the name."`
 }
 
@@ -50,7 +51,7 @@ func (appCreateCmd) Help() string {
 	return `Everything else has good defaults; change it later over the API.
 
 Examples:
-  dialproof app create shop --brand "Acme Shop"
+  dialproof app create --name shop --brand "Acme Shop"
   dialproof key create --app shop --name checkout`
 }
 
@@ -113,12 +114,11 @@ Examples:
 
 type keyCreateCmd struct {
 	storeFlag
-	App      string        `xor:"for" placeholder:"NAME" help:"The application that the key acts for, by name or id."`
-	Operator bool          `xor:"for" help:"Make a key for the operator instead, with the scope admin."`
-	Name     string        `placeholder:"TEXT" default:"made by dialproof key create" help:"What the key is for; it stands in lists."`
-	Mode     string        `placeholder:"MODE" enum:"live,test" default:"live" help:"live or test. A key in test mode sends nothing to a real route. Default: ${default}."`
-	Scope    []string      `placeholder:"SCOPE,..." default:"verify,read" help:"What it may do: verify, read. Default: both."`
-	Expires  time.Duration `placeholder:"TIME" help:"When it ends, from now, like 2160h for 90 days. Default: never."`
+	App     string        `placeholder:"NAME" help:"The application that the key acts for, by name or id."`
+	Name    string        `placeholder:"TEXT" default:"made by dialproof key create" help:"What the key is for; it stands in lists."`
+	Mode    string        `placeholder:"MODE" enum:"live,test" default:"live" help:"live or test. A key in test mode sends nothing to a real route. Default: ${default}."`
+	Scope   []string      `placeholder:"SCOPE,..." default:"verify,read" enum:"verify,read,admin" help:"What it may do: verify, read; or admin, for the operator's key, which acts for no application. Default: verify,read."`
+	Expires time.Duration `placeholder:"TIME" help:"When it ends, from now, like 2160h for 90 days. Default: never."`
 }
 
 // Help has the examples.
@@ -129,27 +129,26 @@ seconds.
 Examples:
   dialproof key create --app shop --name checkout
   dialproof key create --app shop --mode test --scope verify --expires 24h
-  dialproof key create --operator --name console > admin.key`
+  dialproof key create --scope admin --name console > admin.key`
 }
 
 // Run makes a key.
 func (c keyCreateCmd) Run(ctx context.Context, w world) error {
-	if c.App == "" && !c.Operator {
-		return usageError{errors.New("say whom the key is for: --app NAME for an application, or --operator")}
+	operator := slices.Equal(c.Scope, []string{string(application.Admin)})
+	if (c.App == "") != operator {
+		return usageError{errors.New("say whom the key is for: --app NAME for an application, or --scope admin alone for the operator")}
 	}
 	return directory(ctx, w, c.storeFlag, func(d *application.Directory) error {
 		n := application.NewKey{Name: c.Name, Mode: application.Mode(c.Mode)}
-		if c.Operator {
-			n.Scopes = []application.Scope{application.Admin}
-		} else {
+		for _, s := range c.Scope {
+			n.Scopes = append(n.Scopes, application.Scope(s))
+		}
+		if !operator {
 			a, err := tenant(d, c.App)
 			if err != nil {
 				return err
 			}
 			n.App = a.ID
-			for _, s := range c.Scope {
-				n.Scopes = append(n.Scopes, application.Scope(s))
-			}
 		}
 		if c.Expires > 0 {
 			n.Expires = time.Now().Add(c.Expires).UTC().Truncate(time.Second)
@@ -178,7 +177,7 @@ func tenant(d *application.Directory, name string) (application.Application, err
 			names = append(names, a.Name)
 		}
 		if len(names) == 0 {
-			return a, fmt.Errorf("there is no application yet; make one with `dialproof app create %s`", name)
+			return a, fmt.Errorf("there is no application yet; make one with `dialproof app create --name %s`", name)
 		}
 		return a, fmt.Errorf("there is no application %q; there are: %s", name, strings.Join(names, ", "))
 	}
