@@ -37,7 +37,8 @@ var fictions = []reserved{
 	{44, "GB", PremiumRate, `9098790\d{3}`, ofcom},
 
 	{1, "US", FixedLineOrMobile, `(?:[2-7]\d\d|9(?:0[1-9]|[1-9]\d))55501\d\d`, nanpa},
-	{1, "US", FixedLineOrMobile, `8(?:0[1-9]|1\d|2[013-9]|3[0-24-9]|4[0-35-9]|5[0-46-9]|6[0-57-9]|7[0-689]|9\d)55501\d\d`, nanpa},
+	{1, "US", FixedLineOrMobile, `8(?:0[1-9]|[19]\d|2[013-9]|3[0-24-9]|4[0-35-9])55501\d\d`, nanpa},
+	{1, "US", FixedLineOrMobile, `8(?:5[0-46-9]|6[0-57-9]|7[0-689])55501\d\d`, nanpa},
 	{1, "US", TollFree, `8005550199`, nanpa},
 
 	{33, "FR", FixedLine, `(?:19900|26191|35301|46571|53649)\d{4}`, arcep},

@@ -7,10 +7,10 @@ import (
 )
 
 // Parse answers the number that s says. s is at most 64 bytes: international with a plus sign,
-// or, when region names the country to read it in (ISO 3166-1 alpha-2, upper case), as dialled there, with
-// or without the trunk or international prefix. Digits may be of any script and separated as in
-// ITU-T E.123; "tel:" before them is ignored. Letters, extensions and control characters are
-// refused.
+// or, when region names the country to read it in (ISO 3166-1 alpha-2, upper case), as dialled
+// there, with or without the trunk or international prefix. Digits may be of any script and
+// separated as in ITU-T E.123; "tel:" before them is ignored. Letters, extensions and control
+// characters are refused.
 //
 // The error is always an *Error. Numbers reserved for fiction are never refused, whatever
 // their range.
