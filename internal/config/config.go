@@ -16,8 +16,8 @@ import (
 
 //go:generate go test -run ^TestReferencePage$ . -update
 
-// Config is the whole file. Every key that stands for one value can also come from the environment, which
-// wins over the file: `log.level` is `DIALPROOF_LOG_LEVEL`. Keys that the program does not know are refused.
+// Config is the whole file. Every key that holds one value can also come from the environment, which wins
+// over the file: `log.level` is `DIALPROOF_LOG_LEVEL`. Keys that the program does not know are refused.
 type Config struct {
 	// The address to listen on, as host:port. Put a proxy that speaks TLS in front of anything but loopback.
 	Listen string `yaml:"listen"`

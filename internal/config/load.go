@@ -13,7 +13,12 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/dialproof/dialproof/internal/yamlconf"
 )
+
+// envPrefix begins the name of every variable that overrides a key.
+const envPrefix = "DIALPROOF_"
 
 // maxFile bounds the configuration file, in bytes.
 const maxFile = 4 << 20
@@ -46,7 +51,7 @@ func read(path string) ([]byte, error) {
 	return text, err
 }
 
-// Parse is Load for a text that has been read; path names it in errors and is where its `_file` keys look from.
+// Parse is Load for a text that has been read; path names it in errors.
 func Parse(path string, text []byte, env func(string) (string, bool)) (Config, error) {
 	c := Default()
 	name := filepath.Base(path)
@@ -57,9 +62,8 @@ func Parse(path string, text []byte, env func(string) (string, bool)) (Config, e
 	if err != nil {
 		return Config{}, Problems{yamlProblem(name, err)}
 	}
-	found := decode(root, &c, path, env)
+	found := faults(yamlconf.Decode(root, &c, yamlconf.Options{Env: env, EnvPrefix: strings.TrimSuffix(envPrefix, "_")}))
 	fill(&c)
-	found = append(found, overrides(&c, env)...)
 	if len(found) == 0 {
 		// What did not decode would be complained of twice.
 		if p, ok := errors.AsType[Problems](c.Validate()); ok {
@@ -79,6 +83,26 @@ func Parse(path string, text []byte, env func(string) (string, bool)) (Config, e
 		return Config{}, found
 	}
 	return c, nil
+}
+
+// faults answers what the decoder found, one by one.
+func faults(err error) Problems {
+	if err == nil {
+		return nil
+	}
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the list itself is wanted, not one of its errors
+		all = joined.Unwrap()
+	}
+	var out Problems
+	for _, one := range all {
+		if f, ok := errors.AsType[*yamlconf.Error](one); ok {
+			out = append(out, Problem{Line: f.Line, Column: f.Column, Path: cmp.Or(f.Path, "yaml"), Text: f.Message})
+		} else {
+			out = append(out, Problem{Path: "yaml", Text: one.Error()})
+		}
+	}
+	return out
 }
 
 // document answers the one mapping that a configuration is; an empty file is an empty mapping.

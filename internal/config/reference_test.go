@@ -76,8 +76,8 @@ func reference(t *testing.T) string {
 	b.WriteString("# The configuration file\n\n")
 	b.WriteString("<!-- Made from the comments in internal/config/config.go by `make generate`. Change them, not this page. -->\n\n")
 	b.WriteString("One YAML file, by default `./dialproof.yaml`, else `/etc/dialproof/dialproof.yaml`; `--config` names another. ")
-	b.WriteString("Every key that holds one value, or a list of values (with commas between), can also come from the environment, which wins: ")
-	b.WriteString("`log.level` is `DIALPROOF_LOG_LEVEL`. Keys that the program does not know are refused. ")
+	b.WriteString("Every key that holds one value can also come from the environment, which wins: ")
+	b.WriteString("`log.level` is `DIALPROOF_LOG_LEVEL`; lists cannot. Keys that the program does not know are refused. ")
 	b.WriteString("Every secret has a twin that names a file instead: `dsn_file` for `dsn`, `DIALPROOF_STORE_DSN_FILE` in the environment. ")
 	b.WriteString("`dialproof doctor` tells what is wrong with a file.\n\n")
 	b.WriteString("The shortest file that serves:\n\n```yaml\n" + shortest + "```\n")
@@ -107,10 +107,10 @@ func section(t *testing.T, b *strings.Builder, docs map[string]string, v reflect
 		full := strings.TrimPrefix(path+"."+key, ".")
 		what, preset := form(f.Type), shown(v.Field(i))
 		switch {
-		case f.Type.Kind() == reflect.Struct && !single(f.Type) && f.Type.PkgPath() == v.Type().PkgPath():
+		case f.Type.Kind() == reflect.Struct && f.Type.PkgPath() == v.Type().PkgPath():
 			what, preset = "see [below](#"+anchor(full)+")", ""
 			later = append(later, below{v.Field(i), full, "`" + full + "`"})
-		case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct && !single(f.Type.Elem()):
+		case f.Type.Kind() == reflect.Slice && f.Type.Elem().PkgPath() == v.Type().PkgPath():
 			what, preset = "a list, see [below](#"+anchor(full)+")", "none"
 			later = append(later, below{v.Field(i).Index(0), full + "[]", "Each entry of `" + full + "`"})
 		case f.Name == "Settings":
@@ -169,3 +169,27 @@ routes:
       account_sid: AC0123456789abcdef0123456789abcdef
       auth_token_file: /etc/dialproof/twilio-token
 `
+
+// form answers in words what a value looks like.
+func form(t reflect.Type) string {
+	switch {
+	case t == reflect.TypeFor[time.Duration]():
+		return "a time like 10s or 5m"
+	case t.Name() == "Prefix":
+		return "a network like 10.0.0.0/8"
+	case t == reflect.TypeFor[secret.Text]():
+		return "a secret text"
+	case t.Kind() == reflect.Slice:
+		return "a list; each one " + form(t.Elem())
+	case t.Kind() == reflect.Map:
+		return "texts by name"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	case t.Kind() == reflect.Float64:
+		return "a number"
+	case t.Kind() == reflect.String:
+		return "a text"
+	default:
+		return "a whole number"
+	}
+}
