@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/dialproof/dialproof/internal/config"
 	"github.com/dialproof/dialproof/internal/keyring"
@@ -50,4 +51,18 @@ func writeFile(path string, text []byte) error {
 		return err
 	}
 	return os.Rename(tmp, path)
+}
+
+// readKey reads a key file.
+func readKey(path string) (string, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // the folder is the caller's choice
+	return strings.TrimSpace(string(text)), err
+}
+
+// makeFolder makes the data folder, for its owner alone.
+func makeFolder(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return fmt.Errorf("the data folder cannot be made: %w", err)
+	}
+	return nil
 }

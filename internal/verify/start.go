@@ -122,9 +122,9 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 		return nil, fail(CodeNoRoute, "no route of this deployment serves %s numbers by %s", to.Country(), kind)
 	}
 	private := &Private{To: to.E164(), Supplied: r.Code.Reveal(), Transaction: r.Transaction, Client: r.Client}
-	v := &Verification{ID: s.IDs.New(now), App: c.App.ID, Spec: *spec, Status: Pending, Channel: kind, Sends: 1, Expires: now.Add(expires).UTC()}
+	v := &Verification{ID: s.IDs.New(now), App: c.App.ID, Spec: *spec, Status: Pending, Channel: kind, Sends: 1, Expires: spec.Created.Add(expires)}
 	if magic == MagicExpired {
-		v.Expires = now
+		v.Expires = spec.Created
 	}
 	if v.Sealed, err = s.seal(v.ID, private); err != nil {
 		return nil, err

@@ -1,0 +1,212 @@
+// Package app puts the rooms together and runs them: the only package that sees all the others.
+//
+// It decides nothing about verifications. It opens what the configuration names, starts it in order, and stops it
+// in the reverse order, each step under a name and a bound, so that a stop that hangs says where.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/api"
+	"github.com/dialproof/dialproof/internal/application"
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/handset"
+	"github.com/dialproof/dialproof/internal/config"
+	"github.com/dialproof/dialproof/internal/deliver"
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/keyring"
+	"github.com/dialproof/dialproof/internal/queue"
+	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/verify"
+)
+
+// Times that bound starting and stopping.
+const (
+	// lease is how long a job belongs to the node that runs it. It is longer than the longest call to a provider
+	// and short enough that a person still waits when another node takes over.
+	lease = 30 * time.Second
+	// drain is how long a stop waits for requests and calls to providers.
+	drain = 15 * time.Second
+	// refresh is how often tenants that other processes changed are looked for.
+	refresh = 500 * time.Millisecond
+)
+
+// Node is one running Dialproof.
+type Node struct {
+	cfg     config.Config
+	log     *slog.Logger
+	metrics *metrics
+
+	store     *store.DB
+	directory *application.Directory
+	core      *verify.Service
+	routes    *deliver.Routes
+	handler   *deliver.Handler
+	runner    *queue.Runner
+	box       *handset.Box
+	ids       *id.Source
+
+	server   *http.Server
+	listener net.Listener
+	cleanups []cleanup
+}
+
+// cleanup is a step of stopping.
+type cleanup struct {
+	name string
+	run  func() error
+}
+
+func (n *Node) onStop(name string, run func() error) {
+	n.cleanups = append(n.cleanups, cleanup{name, run})
+}
+
+// options are what dev has and serve has not.
+type options struct {
+	ring *keyring.Ring
+	dev  bool
+}
+
+// open opens everything that the configuration names and starts nothing. When it fails, what was opened is
+// closed again.
+func open(ctx context.Context, cfg config.Config, log *slog.Logger, o options) (n *Node, err error) {
+	n = &Node{cfg: cfg, log: log, metrics: newMetrics()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Stop())
+		}
+	}()
+	if err := makeFolder(cfg.Data); err != nil {
+		return n, err
+	}
+	n.store, err = store.Open(ctx, store.Options{Path: storePath(cfg), Observe: n.metrics})
+	if err != nil {
+		return n, err
+	}
+	n.onStop("store", n.store.Close)
+	last, err := n.store.Last(ctx)
+	if err != nil {
+		return n, err
+	}
+	n.ids = id.NewSource(last)
+	n.directory, err = application.Open(ctx, n.store, n.ids, time.Now)
+	if err != nil {
+		return n, err
+	}
+	if n.box, err = handset.Open(cfg.Data); err != nil {
+		return n, err
+	}
+	n.onStop("handset", n.box.Close)
+	routes, err := n.openRoutes(cfg, o.dev)
+	if err != nil {
+		return n, err
+	}
+	n.assemble(routes, o)
+	return n, nil
+}
+
+// storePath answers where the embedded store is.
+func storePath(cfg config.Config) string {
+	if cfg.Store.Path != "" {
+		return cfg.Store.Path
+	}
+	return filepath.Join(cfg.Data, "dialproof.db")
+}
+
+// assemble makes the core and what runs its jobs.
+func (n *Node) assemble(routes []*deliver.Route, o options) {
+	n.routes = deliver.NewRoutes(routes)
+	n.handler = &deliver.Handler{
+		Store: n.store, Routes: n.routes, IDs: n.ids, Now: time.Now, Log: n.log, Metrics: n.metrics, Lease: lease,
+		Callbacks: &deliver.Callbacks{Ring: o.ring, PublicURL: n.cfg.PublicURL},
+	}
+	n.runner = queue.NewRunner(queue.Options{
+		Store: n.store, Handlers: map[string]queue.Handler{verify.JobKind: n.handler}, Log: n.log, Now: time.Now,
+		Workers: n.cfg.Queue.Workers, Lease: lease, MaxOpen: n.cfg.Queue.MaxOpen, Observe: n.metrics.Queue,
+	})
+	n.core = verify.New(verify.Options{
+		Store: n.store, Router: n.routes, Dispatch: n.runner, Ring: o.ring, IDs: n.ids, Now: time.Now, Lease: lease,
+		AllowFiction: o.dev, Limits: limits(n.cfg.Limits), Metrics: n.metrics,
+	})
+	n.handler.Composer = composer{verify.Composer{Service: n.core, Apps: n.directory}}
+}
+
+// composer hands deliver the messages that verify makes.
+type composer struct{ verify.Composer }
+
+// start begins to run jobs and to answer requests.
+func (n *Node) start(h http.Handler) error {
+	listener, err := net.Listen("tcp", n.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen: %w. Is another Dialproof running? Choose another address with --listen", err)
+	}
+	n.listener = listener
+	n.runner.Start()
+	n.onStop("jobs", func() error { return n.runner.Stop(drain) })
+	n.every("tenants", refresh, func(ctx context.Context) error { return n.directory.Refresh(ctx) })
+	n.every("key uses", time.Minute, n.directory.Flush)
+	n.onStop("key uses", func() error { return n.directory.Flush(context.WithoutCancel(context.Background())) })
+	n.server = api.Server(n.cfg.Listen, h)
+	failed := make(chan error, 1)
+	go func() { failed <- n.server.Serve(listener) }()
+	n.onStop("requests", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), drain)
+		defer cancel()
+		if err := n.server.Shutdown(ctx); err != nil {
+			return errors.Join(err, n.server.Close())
+		}
+		if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	return nil
+}
+
+// every runs work in turns until the node stops.
+func (n *Node) every(name string, period time.Duration, work func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(period)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if err := work(ctx); err != nil && ctx.Err() == nil {
+					n.log.Error("upkeep failed and will be tried again", "what", name, "error", err)
+				}
+			}
+		}
+	}()
+	n.onStop(name, func() error { cancel(); <-done; return nil })
+}
+
+// Stop undoes what was done, last first, and answers everything that went wrong.
+func (n *Node) Stop() error {
+	var errs []error
+	for len(n.cleanups) > 0 {
+		c := n.cleanups[len(n.cleanups)-1]
+		n.cleanups = n.cleanups[:len(n.cleanups)-1]
+		if err := c.run(); err != nil {
+			errs = append(errs, fmt.Errorf("stopping %s: %w", c.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Compose implements deliver.Composer.
+func (c composer) Compose(ctx context.Context, j queue.Job, d channel.Delivery) (deliver.Composed, error) {
+	m, test, open, err := c.Composer.Compose(ctx, j, d)
+	return deliver.Composed{Message: m, Test: test, Open: open}, err
+}
