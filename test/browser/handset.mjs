@@ -25,7 +25,7 @@ async function open(options, number) {
   page.on("request", (request) => request.url().startsWith(url) || foreign.push(request.url()));
   await page.goto(`${url}/dev/handset`);
   await page.getByText("connected").waitFor();
-  if (number) await page.getByLabel("Phone number").fill(number);
+  if (number) await page.getByLabel("Phone number", { exact: true }).fill(number);
   return { page, faults, foreign, context };
 }
 
@@ -42,7 +42,7 @@ try {
     const { page, faults, foreign, context } = await open({ viewport: { width: 360, height: 740 }, colorScheme: "dark" }, "+44 7700 900201");
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);
     see("at 360 px nothing is cut off", wide <= 360, `the page is ${wide} px wide`);
-    await page.getByLabel("Phone number").focus();
+    await page.getByLabel("Phone number", { exact: true }).focus();
     await page.keyboard.press("Enter");
     await page.getByLabel("Code", { exact: true }).waitFor();
     see("the focus is in the code field", await page.evaluate(() => document.activeElement.id === "code"));
@@ -76,16 +76,16 @@ try {
     await page.getByText("The number is verified").waitFor();
     see("verified on a desk", true);
     await page.getByRole("button", { name: "Verify another number" }).click();
-    await page.getByLabel("Phone number").fill("+44 7700 900202");
+    await page.getByLabel("Phone number", { exact: true }).fill("+44 7700 900202");
     await page.getByRole("button", { name: "Send the code" }).click();
     await page.getByLabel("Code", { exact: true }).waitFor();
     see("after a success the same number may start again at once", true);
     await page.getByRole("button", { name: "Change the number" }).click();
-    await page.getByLabel("Phone number").fill("12");
+    await page.getByLabel("Phone number", { exact: true }).fill("12");
     await page.getByRole("button", { name: "Send the code" }).click();
     await page.locator("#to-error:not(:empty)").waitFor();
     see("a bad number is told in words", (await page.locator("#to-error").innerText()).length > 10);
-    see("the field is marked", (await page.getByLabel("Phone number").getAttribute("aria-invalid")) === "true");
+    see("the field is marked", (await page.getByLabel("Phone number", { exact: true }).getAttribute("aria-invalid")) === "true");
     see("no error but the refused request", faults.every((f) => f.includes("422")), faults.join("; "));
     await context.close();
   }
