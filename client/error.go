@@ -10,21 +10,23 @@ import (
 
 // The codes that an *Error most often carries. They never change; the server's documentation lists them all.
 const (
-	CodeInvalid      = "invalid_request"        // fields are wrong: see Fields
-	CodeUnauthorized = "unauthorized"           // the API key is unknown, revoked or expired
-	CodeForbidden    = "forbidden"              // the key lacks the scope
-	CodeNotFound     = "not_found"              // no such verification in the key's application
-	CodeLimited      = "rate_limited"           // too fast: see RetryAfter
-	CodeLocked       = "number_locked"          // too many wrong codes for this number: see RetryAfter
-	CodeBlocked      = "number_blocked"         // this number is not sent to
-	CodeFiction      = "number_reserved"        // reserved for fiction: dev and test keys only
-	CodeNoRoute      = "no_route"               // no route serves this number on this channel
-	CodeNotPending   = "not_pending"            // the verification is final
-	CodeResendsUsed  = "resends_used_up"        // no resend is left
-	CodeReused       = "idempotency_key_reused" // the key came with another request
-	CodeInFlight     = "idempotency_key_in_use" // the first request with this key is not answered yet
-	CodeBusy         = "busy"                   // the server is full: see RetryAfter
-	CodeUnavailable  = "store_unavailable"      // the server cannot write
+	CodeInvalid         = "invalid_request"        // fields are wrong: see Fields
+	CodeUnauthenticated = "unauthenticated"        // the API key is unknown or revoked
+	CodeKeyExpired      = "key_expired"            // the API key has expired
+	CodeForbidden       = "forbidden"              // the key lacks the scope
+	CodeNotFound        = "not_found"              // no such verification in the key's application
+	CodeLimited         = "rate_limited"           // too fast: see Limit and RetryAfter
+	CodeLocked          = "number_locked"          // too many wrong codes for this number: see RetryAfter
+	CodeBlocked         = "number_blocked"         // this number is not sent to
+	CodeFiction         = "number_reserved"        // reserved for fiction: dev and test keys only
+	CodeNoRoute         = "no_route"               // no route serves this number on this channel
+	CodeNotPending      = "not_pending"            // the verification is final
+	CodeResendsUsed     = "resends_used_up"        // no resend is left
+	CodeReused          = "idempotency_key_reused" // the key came with another request
+	CodeInFlight        = "idempotency_in_flight"  // the first request with this key is not answered yet
+	CodeBusy            = "busy"                   // the server is full: see RetryAfter
+	CodeUnavailable     = "store_unavailable"      // the server cannot write
+	CodeInternal        = "internal"               // a fault of the server: RequestID names it in the log
 	// CodeBadAnswer is the SDK's own: what answered is no Dialproof server, or a proxy stands before it.
 	CodeBadAnswer = "bad_answer"
 )
@@ -40,10 +42,12 @@ type Error struct {
 	Detail string `json:"detail"`
 	// Fields are the fields that are wrong, with CodeInvalid.
 	Fields []Field `json:"errors"`
+	// Limit names the limit that refused, with CodeLimited and CodeLocked ("number_hour").
+	Limit string `json:"limit"`
+	// RequestID names the request in the server's log; empty when the server did not say.
+	RequestID string `json:"instance"`
 	// RetryAfter is when another try may pass; 0 when the server did not say.
 	RetryAfter time.Duration `json:"-"`
-	// RequestID names the request in the server's log; empty when the server did not say.
-	RequestID string `json:"-"`
 }
 
 // Field is one field of a request that is wrong.
@@ -76,7 +80,6 @@ func problem(resp *http.Response, body []byte) *Error {
 	}
 	e.Status = resp.StatusCode
 	e.RetryAfter = retryAfter(resp.Header)
-	e.RequestID = resp.Header.Get("X-Request-Id")
 	return e
 }
 

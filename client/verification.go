@@ -102,6 +102,7 @@ type Verification struct {
 	CodeLength   int               `json:"code_length"`
 	CreatedAt    time.Time         `json:"created_at"`
 	ExpiresAt    time.Time         `json:"expires_at"`
+	EndedAt      time.Time         `json:"ended_at"` // zero while it is pending
 	AttemptsLeft int               `json:"attempts_left"`
 	ResendsLeft  int               `json:"resends_left"`
 	ResendAt     time.Time         `json:"resend_at"` // zero when no resend is left
@@ -111,20 +112,38 @@ type Verification struct {
 
 // Delivery is one attempt to bring the code to the person.
 type Delivery struct {
-	ID        string    `json:"id"`
-	Channel   string    `json:"channel"`
-	Route     string    `json:"route"`
-	Status    string    `json:"status"`
+	ID      string `json:"id"`
+	Channel string `json:"channel"`
+	// Route is the operator's name for the way out.
+	Route string `json:"route"`
+	// Status is "queued", "sending", "accepted", "sent", "delivered", "undelivered", "failed" or "unknown".
+	Status string `json:"status"`
+	// Reason says why this route.
+	Reason string `json:"reason"`
+	// Error is the kind of failure, empty for none: "rejected", "refused", "throttled", "unavailable" or "unknown".
+	Error string `json:"error"`
+	// ErrorCode is the provider's own code.
+	ErrorCode string `json:"error_code"`
+	// Parts is how many SMS the provider bills; 0 when it did not say.
+	Parts int `json:"parts"`
+	// Price is a decimal number in Currency; empty when the provider did not say.
+	Price     string    `json:"price"`
+	Currency  string    `json:"currency"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // Answer is what a check came to. A wrong code is an answer, not an error.
 type Answer struct {
-	ID           string `json:"id"`
-	Status       Status `json:"status"`
-	Result       Result `json:"result"`
-	AttemptsLeft int    `json:"attempts_left"`
+	ID     string `json:"id"`
+	Status Status `json:"status"`
+	Result Result `json:"result"`
+	// To is the number, masked.
+	To           string            `json:"to"`
+	Purpose      string            `json:"purpose"`
+	AttemptsLeft int               `json:"attempts_left"`
+	ExpiresAt    time.Time         `json:"expires_at"`
+	Metadata     map[string]string `json:"metadata"`
 }
 
 // CheckRequest submits a code, for the verification named ID, or else for the latest one of To and Purpose.

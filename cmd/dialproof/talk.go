@@ -46,7 +46,7 @@ func (f serverFlag) explain(err error) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("%w; is the server running at %s? `dialproof dev` starts one", err, f.URL)
-	case e.Code == client.CodeUnauthorized:
+	case e.Code == client.CodeUnauthenticated:
 		return fmt.Errorf("%w; is the key one of this server's? `dialproof key list` shows them", err)
 	case e.RetryAfter > 0:
 		return fmt.Errorf("%w; try again in %v", err, e.RetryAfter)
