@@ -143,9 +143,9 @@ type composer struct{ verify.Composer }
 
 // start begins to run jobs and to answer requests.
 func (n *Node) start(h http.Handler) error {
-	listener, err := net.Listen("tcp", n.cfg.Listen)
+	listener, err := listen(n.cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("cannot listen: %w. Is another Dialproof running? Choose another address with --listen", err)
+		return err
 	}
 	n.listener = listener
 	n.runner.Start()
@@ -168,6 +168,15 @@ func (n *Node) start(h http.Handler) error {
 		return nil
 	})
 	return nil
+}
+
+// listen takes an address.
+func listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen: %w. Is another Dialproof running? Choose another address with --listen or in the configuration", err)
+	}
+	return l, nil
 }
 
 // every runs work in turns until the node stops.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -11,13 +12,35 @@ import (
 
 // api answers everything that the node serves; dev, if any, are the development pages.
 func (n *Node) api(ctx context.Context, dev http.Handler) (http.Handler, error) {
-	h, stop, err := traced(ctx, n.cfg.Tracing, api.New(api.Options{
-		Core: n.core, Directory: n.directory, Callbacks: n.handler, Ready: n.ready, Log: n.log,
-		Metrics: promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{}), Dev: dev,
-	}))
+	metrics := promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{})
+	o := api.Options{
+		Core: n.core, Directory: n.directory, Callbacks: n.handler, Ready: n.ready, Log: n.log, Now: time.Now, IDs: n.ids,
+		PublicURL: n.cfg.PublicURL, Observe: n.metrics.Request, Dev: dev,
+	}
+	if n.cfg.Metrics.Listen == "" {
+		o.Metrics = metrics
+	} else if err := n.serveMetrics(metrics); err != nil {
+		return nil, err
+	}
+	h, stop, err := traced(ctx, n.cfg.Tracing, api.New(o))
 	if err != nil {
 		return nil, err
 	}
 	n.onStop("tracing", func() error { return stop(context.WithoutCancel(ctx)) })
 	return h, nil
+}
+
+// serveMetrics answers /metrics on an address of its own, without a key.
+func (n *Node) serveMetrics(h http.Handler) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", h)
+	server := api.Server(n.cfg.Metrics.Listen, mux)
+	listener, err := listen(n.cfg.Metrics.Listen)
+	if err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(listener) }()
+	n.onStop("metrics", func() error { err := server.Close(); <-done; return err })
+	return nil
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,7 @@ type metrics struct {
 	deliveries *prometheus.CounterVec
 	failures   *prometheus.CounterVec
 	accepted   *prometheus.HistogramVec
+	requests   *prometheus.HistogramVec
 	open       prometheus.Gauge
 	oldest     prometheus.Gauge
 	batch      prometheus.Histogram
@@ -44,6 +46,10 @@ func newMetrics() *metrics {
 			Namespace: "dialproof", Name: "accept_seconds", Help: "Time from the start or resend until the provider took the message.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 30, 60},
 		}, []string{"route", "channel"}),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "dialproof", Name: "http_request_seconds", Help: "Time to answer a request.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5},
+		}, []string{"route", "status"}),
 		open:   gauge("queue_open_jobs", "Jobs that are waiting or running."),
 		oldest: gauge("queue_oldest_overdue_seconds", "Age of the oldest job that is overdue."),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -54,10 +60,15 @@ func newMetrics() *metrics {
 		}),
 	}
 	m.registry.MustRegister(
-		m.started, m.checked, m.limited, m.deliveries, m.failures, m.accepted, m.open, m.oldest, m.batch, m.commit,
+		m.started, m.checked, m.limited, m.deliveries, m.failures, m.accepted, m.requests, m.open, m.oldest, m.batch, m.commit,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
+}
+
+// Request is told of each HTTP request.
+func (m *metrics) Request(pattern string, status int, took time.Duration) {
+	m.requests.WithLabelValues(pattern, strconv.Itoa(status)).Observe(took.Seconds())
 }
 
 // Started implements verify.Metrics.

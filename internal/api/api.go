@@ -1,0 +1,358 @@
+// Package api speaks HTTP: it knows who calls, reads what they ask, calls the core, and turns answers and errors into
+// JSON. The contract is api/openapi.yaml, and tests hold every answer against it.
+//
+// It decides nothing about verifications. An error becomes an answer in one place (asProblem), and what is not meant
+// for the caller stays in the log.
+package api
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	contract "github.com/dialproof/dialproof/api"
+	"github.com/dialproof/dialproof/internal/application"
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/verify"
+)
+
+// Bounds of a request, beside those of net/http's server.
+const (
+	maxBody     = 64 << 10  // of our own requests
+	maxCallback = 256 << 10 // of a provider's receipt
+	maxHeader   = 16 << 10
+)
+
+// Core is what the API calls.
+type Core interface {
+	Start(ctx context.Context, c application.Caller, r verify.StartRequest) (*verify.Verification, error)
+	Check(ctx context.Context, c application.Caller, r verify.CheckRequest) (verify.CheckAnswer, error)
+	Resend(ctx context.Context, c application.Caller, r verify.ResendRequest) (*verify.Verification, error)
+	Cancel(ctx context.Context, c application.Caller, v id.ID, r *verify.Replay) (*verify.Verification, error)
+	Get(ctx context.Context, c application.Caller, v id.ID) (*verify.Verification, error)
+	List(ctx context.Context, c application.Caller, f verify.Filter) (verify.Page, error)
+}
+
+// Callbacks takes providers' receipts.
+type Callbacks interface {
+	Callback(ctx context.Context, route, token string, r channel.Callback) (status int, contentType string, body []byte)
+}
+
+// Options is what the API needs.
+type Options struct {
+	Core      Core
+	Directory *application.Directory
+	Callbacks Callbacks
+	// Ready answers why requests cannot be taken, or nil.
+	Ready func(context.Context) error
+	// Metrics answers /metrics, to keys with the scope admin; nil when a separate address does.
+	Metrics http.Handler
+	// Dev answers everything under /dev/; nil outside development.
+	Dev http.Handler
+	Log *slog.Logger
+	Now func() time.Time
+	IDs *id.Source
+	// PublicURL is the address that providers call, for signatures over it.
+	PublicURL string
+	// Observe is told of each request: the route's pattern, the status and the time it took. May be nil.
+	Observe func(pattern string, status int, took time.Duration)
+}
+
+// api is the handler's state.
+type api struct {
+	Options
+	mux      *http.ServeMux
+	inFlight inFlight
+}
+
+// handler answers a request or an error, which becomes a problem.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// route is one method and path of the contract.
+type route struct {
+	pattern string
+	scopes  []application.Scope // any of them; none: no key is needed
+	serve   func(*api) handler
+}
+
+// routes are all of them; a test holds them against the contract.
+func routes() []route {
+	verifyOnly, readOnly, admin := []application.Scope{application.Verify}, []application.Scope{application.Read}, []application.Scope{application.Admin}
+	return []route{
+		{"POST /v1/verifications", verifyOnly, func(a *api) handler { return a.start }},
+		{"GET /v1/verifications", readOnly, func(a *api) handler { return a.list }},
+		{"POST /v1/verifications/check", verifyOnly, func(a *api) handler { return a.checkByNumber }},
+		{"GET /v1/verifications/{id}", []application.Scope{application.Verify, application.Read}, func(a *api) handler { return a.get }},
+		{"POST /v1/verifications/{id}/check", verifyOnly, func(a *api) handler { return a.check }},
+		{"POST /v1/verifications/{id}/resend", verifyOnly, func(a *api) handler { return a.resend }},
+		{"POST /v1/verifications/{id}/cancel", verifyOnly, func(a *api) handler { return a.cancel }},
+		{"GET /v1/applications", admin, func(a *api) handler { return a.listApplications }},
+		{"POST /v1/applications", admin, func(a *api) handler { return a.createApplication }},
+		{"GET /v1/applications/{id}", admin, func(a *api) handler { return a.getApplication }},
+		{"PATCH /v1/applications/{id}", admin, func(a *api) handler { return a.changeApplication }},
+		{"GET /v1/keys", admin, func(a *api) handler { return a.listKeys }},
+		{"POST /v1/keys", admin, func(a *api) handler { return a.createKey }},
+		{"POST /v1/keys/{id}/revoke", admin, func(a *api) handler { return a.revokeKey }},
+		{"POST /callbacks/{route}/{token}", nil, func(a *api) handler { return a.callback }},
+		{"GET /callbacks/{route}/{token}", nil, func(a *api) handler { return a.callback }},
+		{"GET /healthz", nil, func(*api) handler { return health }},
+		{"GET /readyz", nil, func(a *api) handler { return a.ready }},
+		{"GET /openapi.yaml", nil, func(*api) handler { return openapi }},
+	}
+}
+
+// New answers the handler of everything that a node serves.
+func New(o Options) http.Handler {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.IDs == nil {
+		o.IDs = id.NewSource(id.ID{})
+	}
+	a := &api{Options: o, mux: http.NewServeMux(), inFlight: inFlight{keys: map[[32]byte]struct{}{}}}
+	for _, r := range routes() {
+		a.mux.Handle(r.pattern, a.guarded(r.scopes, r.serve(a)))
+	}
+	if o.Metrics != nil {
+		a.mux.Handle("GET /metrics", a.guarded([]application.Scope{application.Admin}, func(w http.ResponseWriter, r *http.Request) error {
+			o.Metrics.ServeHTTP(w, r)
+			return nil
+		}))
+	}
+	if o.Dev != nil {
+		a.mux.Handle("/dev/", o.Dev)
+	}
+	return http.HandlerFunc(a.serve)
+}
+
+// Server answers a server with bounds that hold off slow and greedy callers.
+func Server(addr string, h http.Handler) *http.Server {
+	return &http.Server{
+		Addr: addr, Handler: h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+	}
+}
+
+type ctxKey struct{}
+
+// call is what one request carries through its handlers.
+type call struct {
+	id     string
+	caller application.Caller
+}
+
+func callOf(r *http.Request) *call {
+	c, _ := r.Context().Value(ctxKey{}).(*call)
+	return c
+}
+
+// serve is around every request: an id, a log line, no panic, and problems for what the mux itself answers.
+func (a *api) serve(w http.ResponseWriter, r *http.Request) {
+	begin := a.Now()
+	c := &call{id: requestID(r.Header.Get("X-Request-Id"))}
+	if c.id == "" {
+		c.id = a.IDs.New(begin).Text(id.Request)
+	}
+	out := &recorder{ResponseWriter: w}
+	out.Header().Set("X-Request-Id", c.id)
+	r = r.WithContext(context.WithValue(r.Context(), ctxKey{}, c))
+	defer a.finish(out, r, c, begin)
+	if _, pattern := a.mux.Handler(r); pattern == "" {
+		a.unrouted(out, r, c)
+		return
+	}
+	a.mux.ServeHTTP(out, r)
+}
+
+// finish logs the request, and turns a panic into an answer.
+func (a *api) finish(w *recorder, r *http.Request, c *call, begin time.Time) {
+	if p := recover(); p != nil {
+		if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+			panic(p)
+		}
+		a.Log.Error("a request panicked", "request", c.id, "route", r.Pattern, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		if w.status == 0 {
+			newProblem("internal", "something went wrong on our side; the instance names the request in the log").write(w, c.id)
+		}
+	}
+	took := a.Now().Sub(begin)
+	if a.Observe != nil {
+		a.Observe(r.Pattern, w.status, took)
+	}
+	// The path and query may hold numbers and tokens: the pattern says enough.
+	a.Log.LogAttrs(r.Context(), slog.LevelDebug, "request",
+		slog.String("request", c.id), slog.String("route", r.Pattern), slog.Int("status", w.status),
+		slog.Duration("took", took), slog.Int("bytes", w.bytes), slog.String("key", keyText(c.caller)))
+}
+
+func keyText(c application.Caller) string {
+	if c.Key.ID.IsZero() {
+		return ""
+	}
+	return c.Key.ID.Text(id.Key)
+}
+
+// requestID answers the caller's own request id if it is harmless.
+func requestID(s string) string {
+	if len(s) > 64 || strings.ContainsFunc(s, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-' && r != '_'
+	}) || !strings.ContainsFunc(s, func(r rune) bool { return r > '9' }) {
+		return "" // all digits might be a number
+	}
+	return s
+}
+
+// unrouted answers what no route serves.
+func (a *api) unrouted(w http.ResponseWriter, r *http.Request, c *call) {
+	var allow []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch} {
+		probe := r.Clone(r.Context())
+		probe.Method = method
+		if _, pattern := a.mux.Handler(probe); pattern != "" {
+			allow = append(allow, method)
+		}
+	}
+	if len(allow) == 0 {
+		newProblem("not_found", "there is nothing at this path").write(w, c.id)
+		return
+	}
+	p := newProblem("method_not_allowed", "this path knows "+strings.Join(allow, ", "))
+	p.header.Set("Allow", strings.Join(allow, ", "))
+	p.write(w, c.id)
+}
+
+// guarded wraps a handler: who calls, may they, and what an error is to them.
+func (a *api) guarded(scopes []application.Scope, h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := callOf(r)
+		err := a.admit(r, c, scopes)
+		if err == nil {
+			err = h(w, r)
+		}
+		if err == nil {
+			return
+		}
+		p := asProblem(err, a.Now())
+		if p.Status >= http.StatusInternalServerError {
+			a.Log.Error("a request failed", "request", c.id, "route", r.Pattern, "code", p.Code, "error", err)
+		}
+		p.write(w, c.id)
+	})
+}
+
+// admit answers why the request may not go on.
+func (a *api) admit(r *http.Request, c *call, scopes []application.Scope) error {
+	if len(scopes) == 0 {
+		return nil
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "bearer") || token == "" {
+		return unauthenticated("unauthenticated", `send the key in the header: Authorization: Bearer dp_…`)
+	}
+	caller, err := a.Directory.Authenticate(token)
+	switch {
+	case err == application.ErrKeyExpired: //nolint:errorlint // answered as it is
+		return unauthenticated("key_expired", "the key was made with an expiry that has passed: make a new one")
+	case err != nil:
+		return unauthenticated("unauthenticated", "the key is not valid, or it has been revoked")
+	}
+	c.caller = caller
+	for _, s := range scopes {
+		// An operator's key runs the deployment; it is in no application, so it verifies nothing.
+		if caller.May(s) && (s == application.Admin) == caller.Key.App.IsZero() {
+			return nil
+		}
+	}
+	return newProblem("forbidden", fmt.Sprintf("this needs a key with the scope %s", joinScopes(scopes)))
+}
+
+func joinScopes(scopes []application.Scope) string {
+	names := make([]string, len(scopes))
+	for i, s := range scopes {
+		names[i] = string(s)
+	}
+	return strings.Join(names, " or ")
+}
+
+func unauthenticated(code, detail string) *problem {
+	p := newProblem(code, detail)
+	p.header.Set("WWW-Authenticate", `Bearer realm="dialproof"`)
+	return p
+}
+
+// answer sends v as JSON.
+func answer(w http.ResponseWriter, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	send(w, status, body)
+	return nil
+}
+
+func send(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the caller has gone: there is nobody to tell
+}
+
+// recorder remembers what was answered.
+type recorder struct {
+	http.ResponseWriter
+	status, bytes int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += n
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func health(w http.ResponseWriter, _ *http.Request) error {
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (a *api) ready(w http.ResponseWriter, r *http.Request) error {
+	if err := a.Ready(r.Context()); err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, map[string]string{"status": "ready"})
+}
+
+func openapi(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Content-Type", "application/yaml")
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(contract.OpenAPI))
+	return nil
+}

@@ -1,0 +1,76 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// read answers the body of a request, at most maxBody long.
+func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return nil, newProblem("body_too_large", "a body may have at most 64 KiB")
+	}
+	if err != nil {
+		return nil, newProblem("bad_request", "the body ended early or came too slowly")
+	}
+	return body, nil
+}
+
+// decode reads the body into v, strictly: what v does not know is refused with its path. An empty body is an empty
+// object where optional.
+func decode(w http.ResponseWriter, r *http.Request, v any, optional bool) ([]byte, error) {
+	body, err := read(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if len(body) == 0 && optional {
+		return body, nil
+	}
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return nil, newProblem("unsupported_media_type", "send the body as JSON, with the header Content-Type: application/json")
+	}
+	if err := json.Unmarshal(body, v, json.RejectUnknownMembers(true), json.MatchCaseInsensitiveNames(false)); err != nil {
+		return nil, bodyProblem(err)
+	}
+	// null is an object that says nothing, which no request of ours is.
+	if trimmed := strings.TrimSpace(string(body)); trimmed == "null" {
+		return nil, newProblem("invalid_request", "the body must be an object", fieldFault{"", "invalid_type", "must be an object"})
+	}
+	return body, nil
+}
+
+// bodyProblem answers what is wrong with a body, without repeating any value of it.
+func bodyProblem(err error) *problem {
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		return newProblem("malformed_json", "a name stands twice in one object")
+	}
+	if _, ok := errors.AsType[*jsontext.SyntacticError](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return newProblem("malformed_json", "the body is not one whole JSON value in UTF-8")
+	}
+	e, ok := errors.AsType[*json.SemanticError](err)
+	if !ok {
+		return newProblem("malformed_json", "the body is not one whole JSON value in UTF-8")
+	}
+	path := pointerPath(string(e.JSONPointer))
+	if errors.Is(err, json.ErrUnknownName) {
+		return newProblem("invalid_request", "the request has an unknown field", fieldFault{path, "unknown_field", "is not a field of this request"})
+	}
+	return newProblem("invalid_request", "the request has one invalid field", fieldFault{path, "invalid_type", "has the wrong type"})
+}
+
+// missing answers the problem of a required field that is not there.
+func missing(field string) *problem {
+	return newProblem("invalid_request", "the request has one invalid field", fieldFault{field, "required", "must be given"})
+}
+
+// wrong answers the problem of one field.
+func wrong(field, code, detail string) *problem {
+	return newProblem("invalid_request", "the request has one invalid field", fieldFault{field, code, detail})
+}

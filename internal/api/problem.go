@@ -1,0 +1,150 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/dialproof/dialproof/internal/application"
+	"github.com/dialproof/dialproof/internal/verify"
+)
+
+// docs is where the page about each code stands.
+const docs = "https://dialproof.dev/errors#"
+
+// problem is an error as it is answered (RFC 9457).
+type problem struct {
+	Type     string       `json:"type"`
+	Title    string       `json:"title"`
+	Status   int          `json:"status"`
+	Detail   string       `json:"detail"`
+	Code     string       `json:"code"`
+	Instance string       `json:"instance"`
+	RetryAt  *time.Time   `json:"retry_at,omitempty"`
+	Limit    string       `json:"limit,omitempty"`
+	Errors   []fieldFault `json:"errors,omitempty"`
+
+	header http.Header
+}
+
+// fieldFault is one field that is wrong.
+type fieldFault struct {
+	Field  string `json:"field"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// Error implements error.
+func (p *problem) Error() string { return p.Code + ": " + p.Detail }
+
+// kind is what is fixed about a code.
+type kind struct {
+	status int
+	title  string
+}
+
+// kinds are all codes that the API answers. docs/errors.md and the contract list the same ones; a test holds them
+// together.
+var kinds = map[string]kind{ //nolint:gochecknoglobals // a constant table
+	"bad_request":             {http.StatusBadRequest, "The request cannot be read"},
+	"malformed_json":          {http.StatusBadRequest, "The body is not JSON"},
+	"unauthenticated":         {http.StatusUnauthorized, "A valid API key is needed"},
+	"key_expired":             {http.StatusUnauthorized, "The API key has expired"},
+	"forbidden":               {http.StatusForbidden, "The API key may not do this"},
+	"number_blocked":          {http.StatusForbidden, "The number is not sent to"},
+	"not_found":               {http.StatusNotFound, "There is no such thing"},
+	"method_not_allowed":      {http.StatusMethodNotAllowed, "The path does not know the method"},
+	"not_pending":             {http.StatusConflict, "The verification is final"},
+	"resends_used_up":         {http.StatusConflict, "No resend is left"},
+	"idempotency_in_flight":   {http.StatusConflict, "The same request is under way"},
+	"name_taken":              {http.StatusConflict, "The name is taken"},
+	"body_too_large":          {http.StatusRequestEntityTooLarge, "The body is too large"},
+	"unsupported_media_type":  {http.StatusUnsupportedMediaType, "The body must be application/json"},
+	"invalid_request":         {http.StatusUnprocessableEntity, "Fields are wrong"},
+	"invalid_idempotency_key": {http.StatusUnprocessableEntity, "The Idempotency-Key cannot be used"},
+	"idempotency_key_reused":  {http.StatusUnprocessableEntity, "The Idempotency-Key was used for another request"},
+	"number_reserved":         {http.StatusUnprocessableEntity, "The number is reserved for fiction"},
+	"no_route":                {http.StatusUnprocessableEntity, "No route serves the number"},
+	"rate_limited":            {http.StatusTooManyRequests, "Too many requests"},
+	"number_locked":           {http.StatusTooManyRequests, "Too many wrong codes"},
+	"internal":                {http.StatusInternalServerError, "A fault of ours"},
+	"busy":                    {http.StatusServiceUnavailable, "Too much is waiting"},
+	"store_unavailable":       {http.StatusServiceUnavailable, "The store cannot be reached"},
+}
+
+// newProblem answers a problem of a code.
+func newProblem(code, detail string, faults ...fieldFault) *problem {
+	k := kinds[code]
+	return &problem{Type: docs + code, Title: k.title, Status: k.status, Detail: detail, Code: code, Errors: faults, header: http.Header{}}
+}
+
+// asProblem is the one place where an error becomes an answer. What it does not know is internal, and its text
+// stays in the log.
+func asProblem(err error, now time.Time) *problem {
+	var p *problem
+	var core *verify.Error
+	var field *application.FieldError
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &core):
+		return coreProblem(core, now)
+	case errors.As(err, &field):
+		return newProblem("invalid_request", "the request has one invalid field", fieldFault{field.Field, field.Code, field.Detail})
+	case errors.Is(err, application.ErrNotFound):
+		return newProblem("not_found", "there is no such application or key")
+	}
+	return newProblem("internal", "something went wrong on our side; the instance names the request in the log")
+}
+
+// coreProblem answers a refusal of the core.
+func coreProblem(e *verify.Error, now time.Time) *problem {
+	p := newProblem(string(e.Code), e.Detail)
+	for _, f := range e.Fields {
+		p.Errors = append(p.Errors, fieldFault{f.Name, f.Code, f.Detail})
+	}
+	if p.Status == http.StatusServiceUnavailable && e.Retry.IsZero() {
+		e.Retry = now.Add(time.Second)
+	}
+	if e.Retry.IsZero() {
+		return p
+	}
+	retry := e.Retry.UTC()
+	p.RetryAt = &retry
+	seconds := max(int((retry.Sub(now)+time.Second-1)/time.Second), 1)
+	p.header.Set("Retry-After", strconv.Itoa(seconds))
+	if r := e.Refusal; r != nil {
+		p.Limit = r.Name
+		name := `"` + r.Name + `"`
+		p.header.Set("RateLimit-Policy", name+";q="+strconv.Itoa(r.Limit)+";w="+strconv.Itoa(max(int(r.Window/time.Second), 1)))
+		p.header.Set("RateLimit", name+";r=0;t="+strconv.Itoa(seconds))
+	}
+	return p
+}
+
+// write sends the problem.
+func (p *problem) write(w http.ResponseWriter, instance string) {
+	p.Instance = instance
+	for name, values := range p.header {
+		w.Header()[name] = values
+	}
+	body, err := json.Marshal(p)
+	if err != nil {
+		http.Error(w, p.Title, p.Status)
+		return
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(body) // the caller has gone: there is nobody to tell
+}
+
+// pointerPath answers a JSON pointer as people write it: /transaction/amount is transaction.amount.
+func pointerPath(pointer string) string {
+	path := strings.NewReplacer("~1", "/", "~0", "~").Replace(strings.ReplaceAll(strings.TrimPrefix(pointer, "/"), "/", "."))
+	// A name that somebody made up is not repeated at length.
+	return path[:min(len(path), 80)]
+}

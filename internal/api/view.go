@@ -1,0 +1,98 @@
+package api
+
+import (
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/verify"
+)
+
+// verificationView is a verification as it is answered. The code never is, and the number only masked.
+type verificationView struct {
+	ID           string            `json:"id"`
+	Status       verify.Status     `json:"status"`
+	To           string            `json:"to"`
+	Country      string            `json:"country"`
+	Purpose      string            `json:"purpose"`
+	Channel      channel.Kind      `json:"channel"`
+	CodeLength   int               `json:"code_length"`
+	CreatedAt    time.Time         `json:"created_at"`
+	ExpiresAt    time.Time         `json:"expires_at"`
+	EndedAt      time.Time         `json:"ended_at,omitzero"`
+	AttemptsLeft int               `json:"attempts_left"`
+	ResendsLeft  int               `json:"resends_left"`
+	ResendAt     time.Time         `json:"resend_at,omitzero"`
+	Deliveries   []deliveryView    `json:"deliveries"`
+	Metadata     map[string]string `json:"metadata"`
+}
+
+type deliveryView struct {
+	ID        string            `json:"id"`
+	Channel   channel.Kind      `json:"channel"`
+	Route     string            `json:"route"`
+	Status    channel.Status    `json:"status"`
+	Reason    string            `json:"reason,omitempty"`
+	Error     channel.ErrorKind `json:"error,omitempty"`
+	ErrorCode string            `json:"error_code,omitempty"`
+	Parts     int               `json:"parts,omitzero"`
+	Price     string            `json:"price,omitempty"`
+	Currency  string            `json:"currency,omitempty"`
+	CreatedAt time.Time         `json:"created_at"`
+	UpdatedAt time.Time         `json:"updated_at"`
+}
+
+type checkView struct {
+	ID           string            `json:"id"`
+	Status       verify.Status     `json:"status"`
+	Result       verify.Result     `json:"result"`
+	To           string            `json:"to"`
+	Purpose      string            `json:"purpose"`
+	AttemptsLeft int               `json:"attempts_left"`
+	ExpiresAt    time.Time         `json:"expires_at"`
+	Metadata     map[string]string `json:"metadata"`
+}
+
+func (a *api) verification(v *verify.Verification) verificationView {
+	now := a.Now()
+	out := verificationView{
+		ID: v.ID.Text(id.Verification), Status: v.At(now), To: v.Spec.Masked, Country: v.Spec.Country, Purpose: v.Spec.Purpose,
+		Channel: v.Channel, CodeLength: v.Spec.CodeLength, CreatedAt: v.Spec.Created, ExpiresAt: v.Expires, EndedAt: v.Ended,
+		AttemptsLeft: v.AttemptsLeft(), ResendsLeft: v.ResendsLeft(), ResendAt: v.ResendAt, Metadata: v.Spec.Metadata,
+		Deliveries: make([]deliveryView, len(v.Deliveries)),
+	}
+	if out.Status == verify.Expired {
+		out.EndedAt = v.Expires
+	}
+	if out.Status != verify.Pending {
+		out.ResendAt = time.Time{}
+	}
+	for i, d := range v.Deliveries {
+		out.Deliveries[i] = deliveryView{
+			ID: d.ID.Text(id.Delivery), Channel: d.Channel, Route: d.Route, Status: d.Status, Reason: d.Reason, Error: d.Kind, ErrorCode: d.Code,
+			Parts: d.Parts, Price: d.Price, Currency: d.Currency, CreatedAt: d.Created, UpdatedAt: d.Updated,
+		}
+	}
+	return out
+}
+
+func (a *api) checked(v *verify.Verification, r verify.Result) checkView {
+	return checkView{
+		ID: v.ID.Text(id.Verification), Status: v.At(a.Now()), Result: r, To: v.Spec.Masked, Purpose: v.Spec.Purpose,
+		AttemptsLeft: v.AttemptsLeft(), ExpiresAt: v.Expires, Metadata: v.Spec.Metadata,
+	}
+}
+
+// renderVerification makes the bytes that a repeated request gets.
+func (a *api) renderVerification(v *verify.Verification, _ verify.Result) []byte {
+	body, _ := json.Marshal(a.verification(v)) // strings, numbers and times
+	return body
+}
+
+// renderCheck makes the bytes that a repeated check gets.
+func (a *api) renderCheck(v *verify.Verification, r verify.Result) []byte {
+	body, _ := json.Marshal(a.checked(v, r)) // strings, numbers and times
+	return body
+}
