@@ -215,7 +215,7 @@ func (a *api) get(w http.ResponseWriter, r *http.Request) error {
 // not exist.
 func pathID(r *http.Request, p id.Prefix) (id.ID, error) {
 	v, err := id.Parse(p, r.PathValue("id"))
-	if err != nil {
+	if err != nil || v.IsZero() {
 		return v, newProblem("not_found", "there is nothing of that id here")
 	}
 	return v, nil

@@ -27,27 +27,27 @@ type Application struct {
 // Policy is what an application decides about its verifications. A zero field means the default.
 type Policy struct {
 	// CodeLength is 6 to 10 characters (NIST SP 800-63B-4 §3.1.3.2 asks for at least six digits).
-	CodeLength int `json:"code_length,omitempty"`
+	CodeLength int `json:"code_length,omitzero"`
 	// Alphabet is "digits" or "alphanumeric".
-	Alphabet string `json:"code_alphabet,omitempty"`
+	Alphabet string `json:"code_alphabet,omitzero"`
 	// ExpiresIn is 60 to 600 seconds (NIST SP 800-63B-4 §3.1.3.2: ten minutes at most).
-	ExpiresIn int `json:"expires_in,omitempty"`
+	ExpiresIn int `json:"expires_in,omitzero"`
 	// MaxAttempts is 1 to 10 wrong codes.
-	MaxAttempts int `json:"max_attempts,omitempty"`
+	MaxAttempts int `json:"max_attempts,omitzero"`
 	// MaxSends is 1 to 10 sends of one verification.
-	MaxSends int `json:"max_sends,omitempty"`
+	MaxSends int `json:"max_sends,omitzero"`
 	// Channels is the order of channels; empty means SMS alone.
-	Channels []channel.Kind `json:"channels,omitempty"`
+	Channels []channel.Kind `json:"channels,omitzero"`
 	// FreshCodes makes a resend carry a new code and kill the old one.
-	FreshCodes bool `json:"fresh_codes,omitempty"`
+	FreshCodes bool `json:"fresh_codes,omitzero"`
 	// Origins are the hosts that an autofill trailer may name. Empty: none may.
-	Origins []string `json:"origins,omitempty"`
+	Origins []string `json:"origins,omitzero"`
 	// Locale is used when a request names none.
-	Locale string `json:"locale,omitempty"`
+	Locale string `json:"locale,omitzero"`
 	// StartsPerHour limits the whole application; 0 means no limit of its own.
-	StartsPerHour int `json:"starts_per_hour,omitempty"`
+	StartsPerHour int `json:"starts_per_hour,omitzero"`
 	// Templates are texts of the application's own: purpose → locale → text.
-	Templates map[string]map[string]string `json:"templates,omitempty"`
+	Templates map[string]map[string]string `json:"templates,omitzero"`
 }
 
 // The defaults and bounds of a policy.

@@ -72,9 +72,9 @@ type Window struct {
 // Log is what is kept of one number's sends.
 type Log struct {
 	// Sends are the newest sends, oldest first, Unix milliseconds; as many as the widest window needs.
-	Sends []int64 `json:"s,omitempty"`
+	Sends []int64 `json:"s,omitzero"`
 	// Step is how many gaps have been used since the last success or quiet time.
-	Step int `json:"g,omitempty"`
+	Step int `json:"g,omitzero"`
 }
 
 // Take answers the log after one more send at now, or why not. A refusal changes nothing.

@@ -28,7 +28,6 @@ const (
 	CodeReused      Code = "idempotency_key_reused" // the key came with another request
 	CodeBusy        Code = "busy"                   // a queue is full: come back
 	CodeUnavailable Code = "store_unavailable"      // the store cannot be written
-	CodeTooLate     Code = "expires_too_soon"       // a resend would arrive after the deadline
 )
 
 // Field is one field that is wrong. Detail never repeats the value.

@@ -78,19 +78,19 @@ type Verification struct {
 	Expires  time.Time    `json:"-"`
 	Ended    time.Time    `json:"e,omitzero"` // when it became final; zero while pending
 	// Generation counts fresh codes; it is part of what a code is derived from.
-	Generation int                `json:"g,omitempty"`
+	Generation int                `json:"g,omitzero"`
 	Deliveries []channel.Delivery `json:"d"`
 }
 
 // Spec is what never changes after the start. It holds no personal data but the mask.
 type Spec struct {
-	Test    bool      `json:"test,omitempty"`
+	Test    bool      `json:"test,omitzero"`
 	Number  NumberKey `json:"number"`
-	Masked  string    `json:"masked,omitempty"`
-	Country string    `json:"country,omitempty"`
-	Prefix  string    `json:"prefix,omitempty"` // the number without its last four digits
+	Masked  string    `json:"masked,omitzero"`
+	Country string    `json:"country,omitzero"`
+	Prefix  string    `json:"prefix,omitzero"` // the number without its last four digits
 	Purpose string    `json:"purpose"`
-	Locale  string    `json:"locale,omitempty"`
+	Locale  string    `json:"locale,omitzero"`
 	Created time.Time `json:"created"`
 
 	Nonce       [16]byte `json:"nonce"`
@@ -99,11 +99,11 @@ type Spec struct {
 	Alphabet    string   `json:"alphabet"`
 	MaxAttempts int      `json:"max_attempts"`
 	MaxSends    int      `json:"max_sends"`
-	Fresh       bool     `json:"fresh,omitempty"`
-	Magic       Magic    `json:"magic,omitempty"`
+	Fresh       bool     `json:"fresh,omitzero"`
+	Magic       Magic    `json:"magic,omitzero"`
 
 	Trailer  message.Trailer   `json:"trailer,omitzero"`
-	Metadata map[string]string `json:"metadata,omitempty"`
+	Metadata map[string]string `json:"metadata,omitzero"`
 	// Previous is the verification of the same number before this one; zero for none.
 	Previous id.ID `json:"previous,omitzero"`
 }
@@ -111,16 +111,16 @@ type Spec struct {
 // Private is what is sealed.
 type Private struct {
 	To          string               `json:"to"` // E.164
-	Supplied    string               `json:"code,omitempty"`
-	Transaction *message.Transaction `json:"transaction,omitempty"`
-	Client      *Client              `json:"client,omitempty"`
+	Supplied    string               `json:"code,omitzero"`
+	Transaction *message.Transaction `json:"transaction,omitzero"`
+	Client      *Client              `json:"client,omitzero"`
 }
 
 // Client is what the application knows of the person's side.
 type Client struct {
-	IP        string `json:"ip,omitempty"`
-	UserAgent string `json:"user_agent,omitempty"`
-	DeviceID  string `json:"device_id,omitempty"`
+	IP        string `json:"ip,omitzero"`
+	UserAgent string `json:"user_agent,omitzero"`
+	DeviceID  string `json:"device_id,omitzero"`
 }
 
 // At answers the status at a time: a pending verification past its deadline is expired, written or not.
@@ -152,13 +152,13 @@ type Number struct {
 	Sends limit.Log `json:"s,omitzero"`
 	// Wrong is the GCRA state of wrong codes; Streak counts them since the last success; Last is the newest,
 	// Unix milliseconds.
-	Wrong  int64 `json:"w,omitempty"`
-	Streak int   `json:"k,omitempty"`
-	Last   int64 `json:"l,omitempty"`
+	Wrong  int64 `json:"w,omitzero"`
+	Streak int   `json:"k,omitzero"`
+	Last   int64 `json:"l,omitzero"`
 	// Head is the newest verification; each one names the one before it.
 	Head id.ID `json:"h,omitzero"`
 	// Latest is the newest verification of each purpose, newest first, at most latestMax.
-	Latest []Latest `json:"p,omitempty"`
+	Latest []Latest `json:"p,omitzero"`
 }
 
 // Latest is the newest verification of a purpose.

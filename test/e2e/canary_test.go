@@ -25,7 +25,7 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	d := deploy(t, s.URL, "log: {level: debug}\n")
 	p := d.serve(t)
-	c := newClient(p, d.key)
+	c := newClient(t, p, d.key)
 	var bodies bytes.Buffer
 	note := func(a answer, err error) answer {
 		if err != nil {
@@ -65,7 +65,7 @@ func TestNothingLeaks(t *testing.T) {
 		note(c.try(http.MethodGet, "/v1/verifications?to=%2B"+to[1:]+"&limit=5", nil))
 		note(c.try(http.MethodGet, "/v1/verifications/"+code+to, nil))
 	}
-	operator := newClient(p, d.admin)
+	operator := newClient(t, p, d.admin)
 	note(operator.try(http.MethodGet, "/metrics", nil))
 	p.stop(t)
 	// A code of six digits stands in any large file by chance; only those that the application supplied are

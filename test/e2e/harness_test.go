@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/dialproof/dialproof/internal/api/apitest"
 )
 
 // binary is the program under test, built once.
@@ -175,8 +177,15 @@ type client struct {
 	http     *http.Client
 }
 
-func newClient(p *process, key string) *client {
-	return &client{url: p.url, key: key, http: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 128}}}
+// newClient answers a client that holds every exchange against the contract.
+func newClient(t testing.TB, p *process, key string) *client {
+	t.Helper()
+	c, err := apitest.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	judged := apitest.Transport{Base: &http.Transport{MaxIdleConnsPerHost: 128}, Contract: c, Fail: func(err error) { t.Error(err) }}
+	return &client{url: p.url, key: key, http: &http.Client{Timeout: 20 * time.Second, Transport: judged}}
 }
 
 // try makes a request and answers an error when the server cannot be reached.
