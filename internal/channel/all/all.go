@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/handset"
+	"github.com/dialproof/dialproof/internal/channel/twilio"
 	"github.com/dialproof/dialproof/internal/channel/webhook"
 )
 
@@ -11,6 +12,7 @@ import (
 func Providers(box *handset.Box) []channel.Provider {
 	return []channel.Provider{
 		handset.Provider(box),
+		twilio.Provider(),
 		webhook.Provider(),
 	}
 }

@@ -1,0 +1,156 @@
+package channeltest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/channeltest"
+)
+
+// careless is a provider with the faults of its time: it trusts, prints and waits. Each fault is one that the suite
+// must find.
+type careless struct {
+	base  string
+	fault string
+	env   channel.Env
+}
+
+func (*careless) Validate() error { return nil }
+
+func (c *careless) Open(env channel.Env) (channel.Sender, error) { c.env = env; return c, nil }
+
+func (*careless) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
+
+const secretText = "hunter2-hunter2"
+
+// GoString prints the secret when that is the fault.
+func (c *careless) GoString() string {
+	if c.fault == "settings" {
+		return secretText
+	}
+	return "careless"
+}
+
+// Send makes the call and has one fault.
+func (c *careless) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
+	address := c.base
+	if c.fault == "code in address" {
+		address += "/?code=" + m.Code.Reveal()
+	}
+	if c.fault == "ignores the context" {
+		ctx = context.WithoutCancel(ctx)
+	}
+	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader("x"))
+	if c.fault == "sends twice" {
+		_, _ = c.env.HTTP.Do(req.Clone(ctx))
+	}
+	if c.fault == "plain error" {
+		resp, err := c.env.HTTP.Do(req)
+		if err != nil {
+			return channel.Accepted{}, fmt.Errorf("careless: %w", err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 200 {
+			return channel.Accepted{}, errors.New("careless: failed")
+		}
+		return channel.Accepted{ID: "id"}, nil
+	}
+	a, err := channel.Do(ctx, c.env.HTTP, "careless", req)
+	if err != nil {
+		e := channel.AsError("careless", err)
+		if c.fault == "resends" {
+			e.Kind = channel.Unavailable
+		}
+		return channel.Accepted{}, e
+	}
+	return c.judge(a, m)
+}
+
+func (c *careless) judge(a channel.Answer, m channel.Message) (channel.Accepted, error) {
+	if c.fault == "ignores the status" {
+		return channel.Accepted{ID: "id"}, nil
+	}
+	if a.Status != 200 {
+		e := channel.StatusError("careless", a, time.Now())
+		switch c.fault {
+		case "prints the answer":
+			e.Detail = string(a.Body)
+		case "prints the number":
+			e.Detail = m.To.E164()
+		case "logs the code":
+			c.env.Log.Warn("failed", "text", m.Text.Body)
+		case "no throttling":
+			e.Kind = channel.Refused
+		case "own kind":
+			e.Kind = "weird"
+		}
+		return channel.Accepted{}, e
+	}
+	if c.fault == "no id" {
+		return channel.Accepted{}, nil
+	}
+	return channel.Accepted{ID: "id"}, nil
+}
+
+func harness(fault string) channeltest.Harness {
+	return channeltest.Harness{
+		Provider: channel.Provider{
+			Name: "careless", Title: "Careless", Summary: "Has faults.", Channels: []channel.Kind{channel.SMS},
+			Config: func() channel.Opener { return &careless{} },
+		},
+		Configure: func(base string) channel.Opener { return &careless{base: base, fault: fault} },
+		Secrets:   []string{secretText},
+		Accept:    channeltest.Reply{Status: 200, Body: `{}`}, WantID: "id",
+	}
+}
+
+// failed answers the checks that find something.
+func failed(t *testing.T, h channeltest.Harness) (names []string) {
+	t.Helper()
+	for _, c := range channeltest.Checks() {
+		if err := c.Hold(t.Context(), h); err != nil {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// TestTheSuiteFindsFaults plants one fault at a time.
+func TestTheSuiteFindsFaults(t *testing.T) {
+	t.Parallel()
+	if found := failed(t, harness("")); found != nil {
+		t.Fatalf("without a fault: %v", found)
+	}
+	for fault, want := range map[string]string{
+		"code in address":     "a message is taken",
+		"sends twice":         "a message is taken",
+		"no id":               "a message is taken",
+		"plain error":         "every HTTP status",
+		"ignores the status":  "every HTTP status",
+		"no throttling":       "every HTTP status",
+		"own kind":            "every HTTP status",
+		"prints the answer":   "every HTTP status",
+		"prints the number":   "every HTTP status",
+		"logs the code":       "every HTTP status",
+		"resends":             "the carrier hangs up before it answers",
+		"ignores the context": "there is no time left",
+		"settings":            "settings do not print their secrets",
+	} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			found := failed(t, harness(fault))
+			for _, name := range found {
+				if name == want {
+					return
+				}
+			}
+			t.Errorf("found by %v, want by %q", found, want)
+		})
+	}
+}

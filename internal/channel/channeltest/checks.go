@@ -1,0 +1,304 @@
+package channeltest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/dialproof/dialproof/internal/channel"
+)
+
+func describes(_ context.Context, h Harness) error {
+	p := h.Provider
+	switch {
+	case p.Name == "" || strings.ToLower(p.Name) != p.Name:
+		return errors.New("the name must be lower case")
+	case p.Title == "" || p.Summary == "":
+		return errors.New("the title or summary is missing")
+	case len(p.Channels) == 0 || p.Config == nil:
+		return errors.New("the channels or the settings are missing")
+	}
+	s, err := h.open(Says(h.Accept))
+	if err != nil {
+		return err
+	}
+	defer s.carrier.Close()
+	if !slices.Equal(s.sender.Channels(), p.Channels) {
+		return fmt.Errorf("the sender carries %v, the provider says %v", s.sender.Channels(), p.Channels)
+	}
+	return documented(reflect.TypeOf(p.Config()).Elem())
+}
+
+// documented holds that every setting has a key and a word about it.
+func documented(t reflect.Type) error {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.IsExported() && (f.Tag.Get("yaml") == "" || f.Tag.Get("doc") == "") {
+			return fmt.Errorf("the setting %s has no yaml or doc tag", f.Name)
+		}
+	}
+	return nil
+}
+
+func taken(ctx context.Context, h Harness) error {
+	p, err := h.open(Says(h.Accept))
+	if err != nil {
+		return err
+	}
+	defer p.carrier.Close()
+	a, err := p.send(ctx)
+	if err != nil {
+		return fmt.Errorf("the message was not taken: %w", err)
+	}
+	if a.ID != h.WantID {
+		return fmt.Errorf("the id is %q, want %q", a.ID, h.WantID)
+	}
+	if a.Status != "" && !a.Status.Valid() {
+		return fmt.Errorf("the status %q is none", a.Status)
+	}
+	requests := p.carrier.Requests()
+	if len(requests) != 1 {
+		return fmt.Errorf("%d requests for one message", len(requests))
+	}
+	r := requests[0]
+	if strings.Contains(r.URL.String(), code) {
+		return errors.New("the code stands in the address, where logs keep it")
+	}
+	if h.Request != nil {
+		return h.Request(r.Request, r.Body)
+	}
+	return nil
+}
+
+func errorTable(ctx context.Context, h Harness) error {
+	var faults []error
+	for _, row := range h.Errors {
+		p, err := h.open(Says(row.Reply))
+		if err != nil {
+			return err
+		}
+		e, err := p.fails(ctx)
+		p.carrier.Close()
+		switch {
+		case err != nil:
+			faults = append(faults, fmt.Errorf("%s: %w", row.Name, err))
+		case e.Kind != row.Kind || (row.Code != "" && e.Code != row.Code):
+			faults = append(faults, fmt.Errorf("%s: %s %q, want %s %q", row.Name, e.Kind, e.Code, row.Kind, row.Code))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// statuses sends every HTTP status with no word that the provider knows.
+func statuses(ctx context.Context, h Harness) error {
+	var faults []error
+	for status := 200; status < 600; status++ {
+		if slices.Contains(h.OwnStatuses, status) || http.StatusText(status) == "" || (status >= 200 && status < 300) {
+			continue
+		}
+		want := []channel.ErrorKind{channel.Refused, channel.Rejected, channel.Unavailable, channel.MaybeSent}
+		switch {
+		case status == http.StatusTooManyRequests:
+			want = []channel.ErrorKind{channel.Throttled}
+		case status == http.StatusUnauthorized || status == http.StatusForbidden:
+			want = []channel.ErrorKind{channel.Refused}
+		case status >= 500:
+			want = []channel.ErrorKind{channel.Unavailable, channel.Throttled, channel.MaybeSent}
+		}
+		if err := h.failsAs(ctx, Says(Reply{Status: status, Body: `{"echo":"` + code + `"}`}), want...); err != nil {
+			faults = append(faults, fmt.Errorf("%d: %w", status, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func unreachable(ctx context.Context, h Harness) error {
+	p, err := h.open(Says(h.Accept))
+	if err != nil {
+		return err
+	}
+	p.carrier.Close() // nobody listens now
+	e, err := p.fails(ctx)
+	if err == nil && e.Kind != channel.Unavailable {
+		return fmt.Errorf("the kind is %s: a message that surely never left is unavailable", e.Kind)
+	}
+	return err
+}
+
+func hangsUp(ctx context.Context, h Harness) error {
+	return h.failsAs(ctx, hangUp, channel.MaybeSent)
+}
+
+func hangs(ctx context.Context, h Harness) error {
+	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	return h.failsAs(ctx, func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-time.After(5 * time.Second):
+		}
+	}, channel.MaybeSent)
+}
+
+func truncated(ctx context.Context, h Harness) error {
+	return h.failsAs(ctx, cutOff, channel.MaybeSent)
+}
+
+// nonsense answers 200 with what no provider says. Some providers say nothing but 200, and then it counts as taken.
+func nonsense(ctx context.Context, h Harness) error {
+	for _, body := range []string{"", "null", "[]", "<html>", `{"a":`, "\x00\xff", `{"messages":[]}`, `{"error":null}`} {
+		p, err := h.open(Says(Reply{Status: http.StatusOK, Body: body}))
+		if err != nil {
+			return err
+		}
+		_, err = p.send(ctx)
+		p.carrier.Close()
+		if err == nil {
+			continue
+		}
+		e, ok := err.(*channel.Error) //nolint:errorlint // the contract says *Error, not an error around one
+		if !ok {
+			return fmt.Errorf("%q: the error is a %T: %w", body, err, err)
+		}
+		if e.Kind == channel.Unavailable {
+			return fmt.Errorf("%q: unavailable would send it again, and it may have left", body)
+		}
+	}
+	return nil
+}
+
+func huge(ctx context.Context, h Harness) error {
+	p, err := h.open(flood)
+	if err != nil {
+		return err
+	}
+	defer p.carrier.Close()
+	if _, err = p.send(ctx); err == nil {
+		return nil
+	}
+	if _, ok := err.(*channel.Error); !ok { //nolint:errorlint // the contract says *Error, not an error around one
+		return fmt.Errorf("the error is a %T: %w", err, err)
+	}
+	return nil
+}
+
+func noTime(ctx context.Context, h Harness) error {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	p, err := h.open(Says(h.Accept))
+	if err != nil {
+		return err
+	}
+	defer p.carrier.Close()
+	e, err := p.fails(ctx)
+	if err != nil {
+		return err
+	}
+	if e.Kind != channel.Unavailable || len(p.carrier.Requests()) != 0 {
+		return fmt.Errorf("the kind is %s after %d requests, want unavailable and none", e.Kind, len(p.carrier.Requests()))
+	}
+	return nil
+}
+
+func atOnce(ctx context.Context, h Harness) error {
+	p, err := h.open(Says(h.Accept))
+	if err != nil {
+		return err
+	}
+	defer p.carrier.Close()
+	var all sync.WaitGroup
+	faults := make([]error, 32)
+	for i := range faults {
+		all.Go(func() { _, faults[i] = p.sender.Send(ctx, Message(p.h.Channel)) })
+	}
+	all.Wait()
+	if n := len(p.carrier.Requests()); n != len(faults) {
+		faults = append(faults, fmt.Errorf("%d requests for %d messages", n, len(faults)))
+	}
+	return errors.Join(faults...)
+}
+
+// receive opens the provider and gives it a receipt.
+func (h Harness) receive(ctx context.Context, r channel.Callback) ([]channel.Receipt, error) {
+	p, err := h.open(Says(h.Accept))
+	if err != nil {
+		return nil, err
+	}
+	defer p.carrier.Close()
+	receiver, ok := channel.As[channel.Receiver](p.sender)
+	if !ok {
+		return nil, errors.New("the provider takes no receipts")
+	}
+	if r.Now.IsZero() {
+		r.Now = Now()
+	}
+	got, err := receiver.Receipts(ctx, r)
+	if leak := p.leaks(err); leak != nil {
+		return nil, errLeak{leak}
+	}
+	return got, err
+}
+
+func receipts(ctx context.Context, h Harness) error {
+	var faults []error
+	for _, row := range h.Receipts {
+		got, err := h.receive(ctx, row.Request)
+		if row.Refused {
+			if e, ok := err.(*channel.Error); !ok || e.Kind != channel.Refused || len(got) > 0 { //nolint:errorlint // the contract says *Error
+				faults = append(faults, fmt.Errorf("%s: %v, %w, want refused", row.Name, got, err))
+			}
+			continue
+		}
+		for i := range got {
+			got[i].At = time.Time{}
+			if !got[i].Status.Valid() {
+				faults = append(faults, fmt.Errorf("%s: the status %q is none", row.Name, got[i].Status))
+			}
+		}
+		if err != nil || !reflect.DeepEqual(got, row.Want) {
+			faults = append(faults, fmt.Errorf("%s: %+v, %w, want %+v", row.Name, got, err, row.Want))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// badReceipts damages each good receipt. Nothing may panic, and what is refused is refused in the closed set.
+func badReceipts(ctx context.Context, h Harness) error {
+	for _, row := range h.Receipts {
+		for _, body := range [][]byte{nil, []byte("{"), []byte("%zz=%"), []byte(strings.Repeat("[", 10_000)), []byte(strings.Repeat("a=b&", 10_000)), {0xff, 0}} {
+			damaged := row.Request
+			damaged.Body = body
+			_, err := h.receive(ctx, damaged)
+			if err == nil {
+				continue
+			}
+			if _, ok := err.(*channel.Error); !ok { //nolint:errorlint // the contract says *Error, not an error around one
+				return fmt.Errorf("%s with the body %.20q: a %T: %w", row.Name, body, err, err)
+			}
+		}
+	}
+	return nil
+}
+
+// quietSettings prints the settings in every way that a careless line would.
+func quietSettings(_ context.Context, h Harness) error {
+	settings := h.Configure("http://127.0.0.1:1")
+	asJSON, _ := json.Marshal(settings)
+	asYAML, _ := yaml.Marshal(settings)
+	text := fmt.Sprintf("%v\n%+v\n%#v\n%s\n%s", settings, settings, settings, asJSON, asYAML)
+	for _, s := range h.Secrets {
+		if strings.Contains(text, s) {
+			return fmt.Errorf("the settings print the secret %q", s)
+		}
+	}
+	return nil
+}

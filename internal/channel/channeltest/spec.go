@@ -1,0 +1,88 @@
+package channeltest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+)
+
+// SpecPath answers the path of a provider's official document. The documents are not ours to copy: they lie beside
+// the checkout in shared/specs, or where DIALPROOF_SPECS says.
+func SpecPath(t testing.TB, name string) string {
+	t.Helper()
+	dir := os.Getenv("DIALPROOF_SPECS")
+	if dir == "" {
+		at, err := os.Getwd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for ; ; at = filepath.Dir(at) {
+			if dir = filepath.Join(at, "shared", "specs"); exists(dir) {
+				break
+			}
+			if at == filepath.Dir(at) {
+				missing(t)
+			}
+		}
+	}
+	path := filepath.Join(dir, name)
+	if !exists(path) {
+		t.Fatalf("the document %s is missing", path)
+	}
+	return path
+}
+
+// missing ends a test that cannot be run without the documents: in CI, where they must be, as a failure.
+func missing(t testing.TB) {
+	t.Helper()
+	const what = "the providers' documents are not here: put them in ../shared/specs, or set DIALPROOF_SPECS to their folder"
+	if os.Getenv("CI") != "" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// Spec is a provider's official OpenAPI document.
+type Spec struct{ doc *openapi3.T }
+
+// LoadSpec reads a document of shared/specs.
+func LoadSpec(t testing.TB, name string) *Spec {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromFile(SpecPath(t, name))
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return &Spec{doc}
+}
+
+// Judge answers where a request leaves the document. path is the operation's path in the document, with its
+// parameters in braces.
+func (s *Spec) Judge(r *http.Request, body []byte, path string, params map[string]string) error {
+	item := s.doc.Paths.Value(path)
+	if item == nil || item.GetOperation(r.Method) == nil {
+		return fmt.Errorf("the document has no %s %s", r.Method, path)
+	}
+	clone := r.Clone(context.Background())
+	clone.Body = io.NopCloser(bytes.NewReader(body))
+	clone.URL = &url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}
+	return openapi3filter.ValidateRequest(context.Background(), &openapi3filter.RequestValidationInput{
+		Request: clone, PathParams: params,
+		Route:   &routers.Route{Spec: s.doc, Path: path, PathItem: item, Method: r.Method, Operation: item.GetOperation(r.Method)},
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, MultiError: true},
+	})
+}

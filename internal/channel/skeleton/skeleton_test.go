@@ -1,0 +1,53 @@
+package skeleton
+
+import (
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/secret"
+)
+
+const token = "s3cr3t-token"
+
+func config(base string) channel.Opener { return &Config{Token: secret.New(token), URL: base} }
+
+// receipt answers a signed receipt.
+func receipt(body string) channel.Callback {
+	r := channel.Callback{Method: http.MethodPost, URL: &url.URL{}, Header: http.Header{}, Body: []byte(body)}
+	r.Header.Set("X-Signature", hex.EncodeToString(sign(secret.New(token), r.Body)))
+	return r
+}
+
+func TestProvider(t *testing.T) {
+	t.Parallel()
+	forged := receipt(`{"id":"m-1","status":"delivered"}`)
+	forged.Header.Set("X-Signature", strings.Repeat("0", 64))
+	h := channeltest.Harness{
+		Provider: Provider(), Configure: config, Secrets: []string{token},
+		Accept: channeltest.Reply{Status: 201, Body: `{"id":"m-1"}`}, WantID: "m-1",
+		Request: func(r *http.Request, body []byte) error {
+			if r.Header.Get("Authorization") != "Bearer "+token || !strings.Contains(string(body), `"to":"+447700900123"`) {
+				return errors.New("the request is not what the gateway wants")
+			}
+			return nil
+		},
+		Receipts: []channeltest.ReceiptRow{
+			{Name: "delivered", Request: receipt(`{"id":"m-1","status":"delivered"}`), Want: []channel.Receipt{{ProviderID: "m-1", Status: channel.Delivered}}},
+			{Name: "undeliverable", Request: receipt(`{"id":"m-1","status":"undeliverable"}`), Want: []channel.Receipt{{ProviderID: "m-1", Status: channel.Undelivered}}},
+			{Name: "sent", Request: receipt(`{"id":"m-1","status":"sent"}`), Want: []channel.Receipt{{ProviderID: "m-1", Status: channel.Sent}}},
+			{Name: "a new word", Request: receipt(`{"id":"m-1","status":"pondering"}`), Want: []channel.Receipt{{ProviderID: "m-1", Status: channel.Taken}}},
+			{Name: "forged", Request: forged, Refused: true},
+			{Name: "about nothing", Request: receipt(`{}`), Refused: true},
+		},
+	}
+	for code, row := range errorTable() {
+		h.Errors = append(h.Errors, channeltest.ErrorRow{Name: code, Reply: channeltest.Reply{Status: 400, Body: `{"error":"` + code + `"}`}, Kind: row.kind, Code: code})
+	}
+	channeltest.Run(t, h)
+}
