@@ -54,6 +54,9 @@ type Message struct {
 	ExpiresAt time.Time
 	// Callback is where the provider sends receipts; empty when the deployment has no public address.
 	Callback string
+	// Token is the last part of Callback: it names the delivery and cannot be guessed (at most 46 characters of
+	// A-Z a-z 0-9 - _). A provider whose receipts all come to one fixed address repeats it there.
+	Token string
 	// Regulatory holds the fields a country asks for, by the provider's own names
 	// (for India "dlt_entity_id", "dlt_template_id"; for the US "campaign_id").
 	Regulatory map[string]string
@@ -85,8 +88,9 @@ type Sender interface {
 // Receiver is a Sender whose provider reports back over HTTP.
 //
 // Receipts checks the signature, where the provider signs, before it reads the body, and answers what
-// the request says. A forged or malformed request is an *Error of kind Refused; the answer to the
-// provider is then 403 or 400 and nothing is recorded.
+// the request says: none when it is a question of the provider's (see Answerer) or news of something else.
+// A forged or malformed request is an *Error of kind Refused; the answer to the provider is then 403 and
+// nothing is recorded.
 type Receiver interface {
 	Receipts(ctx context.Context, r Callback) ([]Receipt, error)
 }
@@ -100,12 +104,24 @@ type Callback struct {
 	Body   []byte
 	// Now is the clock, for signatures with a time.
 	Now time.Time
+	// Message answers again the message of the delivery that the address names: a call asks what to say only
+	// when the person has picked up. ok is false when there is nothing left to say: the verification is over.
+	// It is nil when the request came to the route's fixed address, which names no delivery.
+	Message func(ctx context.Context) (m Message, ok bool, err error)
 }
 
 // Answerer is a Receiver whose provider wants a special answer (a challenge, a fixed text, NCCO or TwiML).
-// ok is false when the common answer, 204 without a body, will do.
+// It is asked only after Receipts has found the request genuine. ok is false when the common answer, 204
+// without a body, will do.
 type Answerer interface {
-	Answer(r Callback) (status int, contentType string, body []byte, ok bool)
+	Answer(ctx context.Context, r Callback) (a Reply, ok bool)
+}
+
+// Reply is what a provider is answered.
+type Reply struct {
+	Status      int
+	ContentType string
+	Body        []byte
 }
 
 // Checker is a Sender that can prove its credentials without sending (balance call, bind, REGISTER).
@@ -118,6 +134,12 @@ type Feedback interface {
 	Converted(ctx context.Context, providerID string, to phone.Number, ok bool) error
 }
 
+// Correlator is a Sender whose receipts name a message by the provider's id alone. What it accepts is kept by
+// that id until its receipts are in.
+type Correlator interface {
+	ReceiptsByID() bool
+}
+
 // Runner is a Sender with a life of its own (a bound SMPP session, a SIP registration).
 // Run returns when ctx ends and everything is released; receipts that arrive go to sink.
 type Runner interface {
@@ -126,8 +148,9 @@ type Runner interface {
 
 // Receipt is what a provider later says became of a message.
 type Receipt struct {
-	// Delivery is our id when the provider repeats it; else the callback's token tells.
-	Delivery string
+	// Token is the message's Token when the provider repeats it; else the address that was called tells, or,
+	// for a Correlator, the ProviderID.
+	Token string
 	// ProviderID is the provider's id of the message.
 	ProviderID string
 	Status     Status

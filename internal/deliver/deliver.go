@@ -46,12 +46,23 @@ type Tx interface {
 	// PutJob writes a new job or what changed of an old one.
 	PutJob(queue.Job)
 	DropJob(job id.ID)
+	// PutSent keeps which delivery the provider's id on a route names, until the receipts are in.
+	PutSent(key [16]byte, s Sent)
+}
+
+// Sent is what is kept of a message whose receipts will name it by the provider's id.
+type Sent struct {
+	Ref      id.ID
+	Delivery id.ID
+	Until    time.Time
 }
 
 // Store keeps parcels.
 type Store interface {
 	// Update runs work and answers when its effect is durable. ref tells what it will read.
 	Update(ctx context.Context, ref id.ID, work func(Tx) error) error
+	// FindSent answers what was kept under a key.
+	FindSent(ctx context.Context, key [16]byte) (s Sent, ok bool, err error)
 }
 
 // Composed is a message that is ready to go.

@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
@@ -25,7 +27,15 @@ type shelf struct {
 	mu      sync.Mutex
 	parcels map[id.ID]deliver.Parcel
 	jobs    map[id.ID]queue.Job
+	sent    map[[16]byte]deliver.Sent
 	broken  error
+}
+
+func (s *shelf) FindSent(_ context.Context, key [16]byte) (deliver.Sent, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, ok := s.sent[key]
+	return found, ok, s.broken
 }
 
 type shelfTx struct {
@@ -76,6 +86,10 @@ func (t *shelfTx) PutJob(j queue.Job) {
 	t.writes = append(t.writes, func() { t.s.jobs[j.ID] = j })
 }
 
+func (t *shelfTx) PutSent(key [16]byte, kept deliver.Sent) {
+	t.writes = append(t.writes, func() { t.s.sent[key] = kept })
+}
+
 func (t *shelfTx) DropJob(j id.ID) { t.writes = append(t.writes, func() { delete(t.s.jobs, j) }) }
 
 // carrier is a sender that does what its script says, and after its end takes everything.
@@ -85,7 +99,11 @@ type carrier struct {
 	calls  []channel.Message
 	status channel.Status
 	during func()
+	byID   bool
+	asks   func(channel.Callback)
 }
+
+func (c *carrier) ReceiptsByID() bool { return c.byID }
 
 func (*carrier) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
@@ -106,11 +124,14 @@ func (c *carrier) Send(_ context.Context, m channel.Message) (channel.Accepted, 
 	return channel.Accepted{ID: "p-1", Parts: 1, Status: c.status}, nil
 }
 
-func (*carrier) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
+func (c *carrier) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
+	if c.asks != nil {
+		c.asks(r)
+	}
 	if r.Header.Get("Signature") == "forged" {
 		return nil, &channel.Error{Kind: channel.Refused, Provider: "fake", Code: "signature"}
 	}
-	return []channel.Receipt{{ProviderID: "p-1", Status: channel.Status(r.Body), Code: "0", Price: "0.01", Currency: "EUR"}}, nil
+	return []channel.Receipt{{Token: r.Header.Get("Token"), ProviderID: "p-1", Status: channel.Status(r.Body), Code: "0", Price: "0.01", Currency: "EUR"}}, nil
 }
 
 // always composes one message.
@@ -149,7 +170,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{now: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC), carriers: map[string]*carrier{}, shelf: &shelf{parcels: map[id.ID]deliver.Parcel{}, jobs: map[id.ID]queue.Job{}}}
+	b := &bench{now: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC), carriers: map[string]*carrier{}, shelf: &shelf{parcels: map[id.ID]deliver.Parcel{}, jobs: map[id.ID]queue.Job{}, sent: map[[16]byte]deliver.Sent{}}}
 	ids := id.NewSource(id.ID{})
 	var routes []*deliver.Route
 	for i, name := range []string{"a", "b", "c"} {
@@ -407,6 +428,80 @@ func TestForgedReceipts(t *testing.T) {
 	}
 	if n := len(b.Callbacks.Address("a", b.job.Ref, b.job.ID)); n > 100 {
 		t.Errorf("an address of %d characters is too long for some providers", n)
+	}
+}
+
+// TestFixedAddress sends receipts to the one address of a route: they name their message by our token, or by the
+// provider's id, which is then looked up.
+func TestFixedAddress(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.carriers["a"].byID = true
+	if err := b.Run(t.Context(), b.job); err != nil {
+		t.Fatal(err)
+	}
+	address := b.Callbacks.Fixed("a")
+	send := func(status channel.Status, token string) int {
+		r := channel.Callback{Method: http.MethodPost, URL: &url.URL{}, Header: http.Header{"Token": {token}}, Body: []byte(status)}
+		code, _, _ := b.Callback(t.Context(), "a", address[strings.LastIndex(address, "/")+1:], r)
+		return code
+	}
+	if code := send(channel.Sent, b.Callbacks.Token("a", b.job.Ref, b.job.ID)); code != http.StatusNoContent || b.deliveries()[0] != "a sent" {
+		t.Errorf("by token: %d, %v", code, b.deliveries())
+	}
+	if code := send(channel.Undelivered, "forged"); code != http.StatusNoContent || b.deliveries()[0] != "a sent" {
+		t.Errorf("by a token of no message: %d, %v", code, b.deliveries())
+	}
+	if code := send(channel.Delivered, ""); code != http.StatusNoContent || b.deliveries()[0] != "a delivered" {
+		t.Errorf("by the provider's id: %d, %v", code, b.deliveries())
+	}
+}
+
+// TestLateReceipt lets the carrier report on a message before its id is written down.
+func TestLateReceipt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.carriers["a"].byID = true
+		if err := b.ReceiveByID(t.Context(), "a", channel.Receipt{ProviderID: "P-1", Status: channel.Delivered}); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Run(t.Context(), b.job); err != nil {
+			t.Fatal(err)
+		}
+		if b.deliveries()[0] != "a accepted" {
+			t.Errorf("before its time: %v", b.deliveries())
+		}
+		time.Sleep(2 * time.Second)
+		if b.deliveries()[0] != "a delivered" {
+			t.Errorf("after the wait: %v", b.deliveries())
+		}
+		if err := b.ReceiveByID(t.Context(), "a", channel.Receipt{ProviderID: "never-sent", Status: channel.Delivered}); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute) // and it is given up
+	})
+}
+
+// TestACallAsksAgain lets a provider ask what to say when the person has picked up.
+func TestACallAsksAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var asked channel.Message
+	var open bool
+	b.carriers["a"].asks = func(r channel.Callback) {
+		var err error
+		if asked, open, err = r.Message(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	b.receipt(channel.Sent, nil)
+	if token := b.Callbacks.Token("a", b.job.Ref, b.job.ID); !open || asked.Token != token || asked.Callback == "" || asked.Delivery == "" {
+		t.Errorf("open %t, %+v", open, asked)
+	}
+	b.Composer = always{closed: true}
+	if b.receipt(channel.Sent, nil); open {
+		t.Error("a verification that is over is still spoken")
 	}
 }
 

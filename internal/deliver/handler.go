@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
@@ -26,6 +27,8 @@ type Handler struct {
 	Callbacks *Callbacks
 	// Lease is how long a renewed job is this node's own.
 	Lease time.Duration
+
+	late atomic.Int64 // receipts that wait for what they are about to be written down
 }
 
 // errSettled says that another attempt has settled the job: there is nothing to record.
@@ -132,13 +135,18 @@ func (h *Handler) call(ctx context.Context, r *Route, ref, d id.ID, m channel.Me
 	default:
 		return channel.Accepted{}, &channel.Error{Kind: channel.Throttled, Provider: r.Provider, Code: "route_busy", RetryAfter: time.Second}
 	}
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
+	return r.Sender.Send(ctx, h.addressed(r, ref, d, m))
+}
+
+// addressed answers the message with what the route and the delivery add to it.
+func (h *Handler) addressed(r *Route, ref, d id.ID, m channel.Message) channel.Message {
 	m.From = r.sender(m.To.Country())
 	m.Regulatory = r.Regulatory
 	m.Delivery = d.Text(id.Delivery)
-	m.Callback = h.Callbacks.Address(r.Name, ref, d)
-	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
-	defer cancel()
-	return r.Sender.Send(ctx, m)
+	m.Callback, m.Token = h.Callbacks.Address(r.Name, ref, d), h.Callbacks.Token(r.Name, ref, d)
+	return m
 }
 
 // record runs change on the current delivery under the fence, and drops the job when change says it is done.
@@ -185,7 +193,11 @@ func (h *Handler) accept(ctx context.Context, j queue.Job, r *Route, a channel.A
 		status = channel.Taken
 	}
 	var kind channel.Kind
-	err := h.record(ctx, j, func(_ Tx, _ *Parcel, d *channel.Delivery) (bool, error) {
+	byID := correlates(r.Sender)
+	err := h.record(ctx, j, func(tx Tx, p *Parcel, d *channel.Delivery) (bool, error) {
+		if byID && a.ID != "" {
+			tx.PutSent(sentKey(r.Name, a.ID), Sent{Ref: p.Ref, Delivery: d.ID, Until: p.Expires.Add(keepSent)})
+		}
 		// A receipt may have come before the answer: it is not taken back.
 		if next, changed := d.Status.Advance(status); changed {
 			d.Status, d.Kind, d.Code = next, "", ""

@@ -2,15 +2,18 @@ package deliver
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/keyring"
+	"github.com/dialproof/dialproof/internal/queue"
 )
 
 // Callbacks makes the addresses that providers send receipts to, and reads them back. An address names one
@@ -39,6 +42,9 @@ func (c *Callbacks) Address(route string, ref, d id.ID) string {
 
 // Token answers the unguessable part of an address.
 func (c *Callbacks) Token(route string, ref, d id.ID) string {
+	if c == nil {
+		return ""
+	}
 	tag := c.Ring.Lookup([]byte("callback"), []byte(route), ref[:], d[:tokenHalf])
 	raw := make([]byte, 0, tokenLen)
 	raw = append(append(append(raw, ref[:]...), d[:tokenHalf]...), tag[:tokenTag]...)
@@ -57,6 +63,37 @@ func (c *Callbacks) read(route, token string) (ref id.ID, half [tokenHalf]byte, 
 	return ref, half, subtle.ConstantTimeCompare(tag[:tokenTag], raw[tokenLen-tokenTag:]) == 1
 }
 
+// Fixed answers the address where a route's provider sends all its receipts, for providers whose console takes
+// one address and whose messages take none; empty when the deployment cannot be reached.
+func (c *Callbacks) Fixed(route string) string {
+	if c == nil || c.PublicURL == "" {
+		return ""
+	}
+	return c.PublicURL + "/callbacks/" + route + "/" + c.fixed(route)
+}
+
+// fixed answers the unguessable part of a route's fixed address.
+func (c *Callbacks) fixed(route string) string {
+	tag := c.Ring.Lookup([]byte("callbacks"), []byte(route))
+	return base64.RawURLEncoding.EncodeToString(tag[:16])
+}
+
+// place is what the address of a callback names: a delivery, or with fixed only the route.
+type place struct {
+	ref   id.ID
+	half  [tokenHalf]byte
+	fixed bool
+}
+
+// locate answers what a token names.
+func (c *Callbacks) locate(route, token string) (p place, ok bool) {
+	if p.ref, p.half, ok = c.read(route, token); ok {
+		return p, true
+	}
+	p.fixed = subtle.ConstantTimeCompare([]byte(token), []byte(c.fixed(route))) == 1
+	return p, p.fixed
+}
+
 // Callback takes a provider's request. Whoever holds neither the token nor the signature learns nothing: a
 // wrong route, token or signature is 404 or 403 without a word.
 func (h *Handler) Callback(ctx context.Context, route, token string, r channel.Callback) (status int, contentType string, body []byte) {
@@ -64,7 +101,7 @@ func (h *Handler) Callback(ctx context.Context, route, token string, r channel.C
 	if rt == nil {
 		return http.StatusNotFound, "", nil
 	}
-	ref, half, ok := h.Callbacks.read(route, token)
+	at, ok := h.Callbacks.locate(route, token)
 	if !ok {
 		return http.StatusNotFound, "", nil
 	}
@@ -73,6 +110,9 @@ func (h *Handler) Callback(ctx context.Context, route, token string, r channel.C
 		return http.StatusNotFound, "", nil
 	}
 	r.Now = h.Now()
+	if !at.fixed {
+		r.Message = func(ctx context.Context) (channel.Message, bool, error) { return h.again(ctx, rt, at) }
+	}
 	receipts, err := receiver.Receipts(ctx, r)
 	if err != nil {
 		e := channel.AsError(rt.Provider, err)
@@ -81,17 +121,114 @@ func (h *Handler) Callback(ctx context.Context, route, token string, r channel.C
 		return http.StatusForbidden, "", nil
 	}
 	for _, receipt := range receipts {
-		if err := h.Receive(ctx, rt.Name, ref, half, receipt); err != nil {
+		if err := h.take(ctx, rt.Name, at, receipt); err != nil {
 			h.Log.Error("a receipt could not be recorded", "route", route, "error", err)
 			return http.StatusServiceUnavailable, "", nil // the provider will send it again
 		}
 	}
 	if a, ok := channel.As[channel.Answerer](rt.Sender); ok {
-		if status, contentType, body, ok := a.Answer(r); ok {
-			return status, contentType, body
+		if reply, ok := a.Answer(ctx, r); ok {
+			return reply.Status, reply.ContentType, reply.Body
 		}
 	}
 	return http.StatusNoContent, "", nil
+}
+
+// again answers the message of the delivery that an address names, for a call that asks what to say.
+func (h *Handler) again(ctx context.Context, rt *Route, at place) (m channel.Message, ok bool, err error) {
+	var d *channel.Delivery
+	err = h.Store.Update(ctx, at.ref, func(tx Tx) error {
+		p, err := tx.Parcel(at.ref)
+		if err != nil || p == nil {
+			return err
+		}
+		for i := range p.Deliveries {
+			if [tokenHalf]byte(p.Deliveries[i].ID[:tokenHalf]) == at.half {
+				found := p.Deliveries[i]
+				d = &found
+			}
+		}
+		return nil
+	})
+	if err != nil || d == nil {
+		return m, false, err
+	}
+	c, err := h.Composer.Compose(ctx, queue.Job{ID: d.ID, Ref: at.ref, Attempt: 1}, *d)
+	if err != nil || !c.Open {
+		return m, false, err
+	}
+	return h.addressed(rt, at.ref, d.ID, c.Message), true, nil
+}
+
+// take finds what a receipt is about and records it.
+func (h *Handler) take(ctx context.Context, route string, at place, r channel.Receipt) error {
+	switch {
+	case !at.fixed:
+		return h.Receive(ctx, route, at.ref, at.half, r)
+	case r.Token != "":
+		ref, half, ok := h.Callbacks.read(route, r.Token)
+		if !ok {
+			return nil // signed, but of no message of ours: another system on the same account
+		}
+		return h.Receive(ctx, route, ref, half, r)
+	}
+	return h.ReceiveByID(ctx, route, r)
+}
+
+// keepSent is how long after a verification's deadline its receipts are still looked for by id.
+const keepSent = time.Hour
+
+// maxLate is how many receipts wait at once for what they are about to be written down.
+const maxLate = 4096
+
+// lateDelays are the waits before a receipt of an unknown message is tried again: a carrier may report on a
+// message before the node that sent it has written its id down.
+func lateDelays() []time.Duration {
+	return []time.Duration{time.Second, 5 * time.Second, 30 * time.Second}
+}
+
+// sentKey names a provider's id on a route. Ids are compared without regard to case, as SMSCs write them in both.
+func sentKey(route, providerID string) [16]byte {
+	sum := sha256.Sum256([]byte(route + "\x00" + strings.ToLower(cut(providerID, 128))))
+	return [16]byte(sum[:16])
+}
+
+// correlates tells whether a sender's receipts name messages by the provider's id alone.
+func correlates(s channel.Sender) bool {
+	c, ok := channel.As[channel.Correlator](s)
+	return ok && c.ReceiptsByID()
+}
+
+// ReceiveByID records a receipt that names its message by the provider's id. One whose message is not known yet
+// waits a little.
+func (h *Handler) ReceiveByID(ctx context.Context, route string, r channel.Receipt) error {
+	return h.byID(ctx, route, r, 0)
+}
+
+func (h *Handler) byID(ctx context.Context, route string, r channel.Receipt, attempt int) error {
+	s, ok, err := h.Store.FindSent(ctx, sentKey(route, r.ProviderID))
+	if err == nil && ok {
+		err = h.Receive(ctx, route, s.Ref, [tokenHalf]byte(s.Delivery[:tokenHalf]), r)
+		if err == nil {
+			return nil
+		}
+	}
+	delays := lateDelays()
+	if attempt >= len(delays) {
+		return err
+	}
+	if h.late.Add(1) > maxLate {
+		h.late.Add(-1)
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	time.AfterFunc(delays[attempt], func() {
+		defer h.late.Add(-1)
+		if err := h.byID(ctx, route, r, attempt+1); err != nil {
+			h.Log.Error("a receipt could not be recorded", "route", route, "error", err)
+		}
+	})
+	return nil
 }
 
 // Receive records one receipt of a delivery, which is named by the first half of its id.

@@ -9,6 +9,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/dialproof/dialproof/internal/application"
+	"github.com/dialproof/dialproof/internal/deliver"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/verify"
@@ -30,6 +31,12 @@ func (db *DB) Find(_ context.Context, v id.ID) (out *verify.Verification, err er
 func (db *DB) NumberRow(_ context.Context, k verify.NumberKey) (out *verify.Number, err error) {
 	err = db.engine.read(func(c *conn) error { out, err = readNumber(c, k); return err })
 	return out, readError(err)
+}
+
+// FindSent implements deliver.Store.
+func (db *DB) FindSent(_ context.Context, key [16]byte) (s deliver.Sent, ok bool, err error) {
+	err = db.engine.read(func(c *conn) error { s, ok, err = readSent(c, key); return err })
+	return s, ok, readError(err)
 }
 
 // errStop ends a scan early.

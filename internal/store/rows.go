@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/ncruces/go-sqlite3"
 
+	"github.com/dialproof/dialproof/internal/deliver"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/verify"
@@ -25,6 +26,8 @@ const (
 	sqlPutReplay        = `INSERT INTO replays (key, fingerprint, sealed, until) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`
 	sqlReadJob          = `SELECT id, kind, due, attempt, ref, payload FROM jobs WHERE seq = ?`
 	sqlPutJob           = `INSERT INTO jobs (seq, id, kind, due, attempt, ref, payload) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (seq) DO UPDATE SET due = excluded.due, attempt = excluded.attempt, payload = excluded.payload`
+	sqlReadSent         = `SELECT ref, delivery, until FROM sent WHERE key = ?`
+	sqlPutSent          = `INSERT INTO sent (key, ref, delivery, until) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET ref = excluded.ref, delivery = excluded.delivery, until = excluded.until`
 	sqlDropJob          = `DELETE FROM jobs WHERE seq = ?`
 )
 
@@ -134,6 +137,16 @@ func scanJob(s *sqlite3.Stmt) queue.Job {
 
 func writeJob(c *conn, j queue.Job) error {
 	return c.exec(sqlPutJob, j.ID.Seq(), j.ID[:], j.Kind, j.Due.UnixMilli(), j.Attempt, j.Ref[:], j.Payload)
+}
+
+func readSent(c *conn, key [16]byte) (out deliver.Sent, ok bool, err error) {
+	err = c.query(sqlReadSent, func(s *sqlite3.Stmt) error {
+		copy(out.Ref[:], s.ColumnRawBlob(0))
+		copy(out.Delivery[:], s.ColumnRawBlob(1))
+		out.Until, ok = milli(s.ColumnInt64(2)), true
+		return nil
+	}, key[:])
+	return out, ok, err
 }
 
 func milli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

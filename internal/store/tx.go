@@ -106,6 +106,13 @@ func (t *tx) DropJob(job id.ID) {
 	t.put(func(c *conn) error { return c.exec(sqlDropJob, job.Seq()) })
 }
 
+// PutSent implements deliver.Tx.
+func (t *tx) PutSent(key [16]byte, s deliver.Sent) {
+	t.put(func(c *conn) error {
+		return c.exec(sqlPutSent, key[:], s.Ref[:], s.Delivery[:], s.Until.UnixMilli())
+	})
+}
+
 // Parcel implements deliver.Tx.
 func (t *tx) Parcel(ref id.ID) (*deliver.Parcel, error) {
 	v, err := t.Verification(ref)

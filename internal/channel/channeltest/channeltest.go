@@ -28,7 +28,8 @@ const (
 	number   = "+447700900123"
 	code     = "90817263"
 	delivery = "dlv_01m83v1cxqe00t2j6r8ja6cpz7"
-	callback = "https://verify.example.com/callbacks/main/dG9rZW4"
+	token    = "dG9rZW4"
+	callback = "https://verify.example.com/callbacks/main/" + token
 )
 
 // Now is the suite's clock.
@@ -161,7 +162,7 @@ func Message(kind channel.Kind) channel.Message {
 	request := message.Request{Purpose: "login", Locale: "en", Country: "GB", Brand: "Acme", Code: message.NewCode(code)}
 	m := channel.Message{
 		Delivery: delivery, Channel: kind, To: to, Email: "person@example.com", Code: request.Code, Brand: "Acme", Purpose: "login", Locale: "en",
-		ExpiresAt: Now().Add(5 * time.Minute), Callback: callback,
+		ExpiresAt: Now().Add(5 * time.Minute), Callback: callback, Token: token,
 	}
 	m.Text, err = message.Render(request)
 	if err == nil {

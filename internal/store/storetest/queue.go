@@ -18,6 +18,7 @@ func queueTests() map[string]func(*testing.T, Open) {
 		"a lease is held from birth":         leaseFromBirth,
 		"a job is claimed by one":            claimedOnce,
 		"leases are given back":              givenBack,
+		"ids of providers are kept":          sentIsKept,
 		"work that fails leaves no trace":    failedWork,
 		"work that panics hurts only itself": panickedWork,
 	}
@@ -91,6 +92,25 @@ func givenBack(t *testing.T, open Open) {
 	}
 	if again, _ := b.store.Claim(t.Context(), b.clock.Now(), 1, time.Minute); len(again) != 1 || again[0].Attempt != 3 {
 		t.Errorf("after the return: %v", again)
+	}
+}
+
+func sentIsKept(t *testing.T, open Open) {
+	b := newBench(t, open)
+	v := b.start(t, verify.StartRequest{To: drama(100)})
+	key := [16]byte{7}
+	for _, until := range []time.Duration{time.Minute, time.Hour} {
+		want := deliver.Sent{Ref: v.ID, Delivery: v.Deliveries[0].ID, Until: b.clock.Now().Add(until)}
+		err := b.store.Update(t.Context(), v.ID, func(tx deliver.Tx) error { tx.PutSent(key, want); return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, ok, err := b.store.FindSent(t.Context(), key); err != nil || !ok || got != want {
+			t.Errorf("kept %+v, %t, %v, want %+v", got, ok, err, want)
+		}
+	}
+	if _, ok, err := b.store.FindSent(t.Context(), [16]byte{8}); ok || err != nil {
+		t.Errorf("an unknown id: %t, %v", ok, err)
 	}
 }
 

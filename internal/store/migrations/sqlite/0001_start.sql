@@ -36,6 +36,9 @@ CREATE INDEX jobs_by_due ON jobs (due);
 -- Answers to requests with an Idempotency-Key, sealed.
 CREATE TABLE replays (key BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, sealed BLOB NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
 
+-- Which delivery a provider's id names, for receipts that say nothing else: by hash of route and id.
+CREATE TABLE sent (key BLOB PRIMARY KEY, ref BLOB NOT NULL, delivery BLOB NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+
 CREATE TABLE applications (id BLOB PRIMARY KEY, data TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE api_keys (id BLOB PRIMARY KEY, data TEXT NOT NULL, used INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 
