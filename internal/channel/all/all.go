@@ -8,6 +8,8 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/webhook"
 )
 
+//go:generate go test -run ^TestPages$ . -update
+
 // Providers answers every provider, by name. box is where the handset delivers; nil will do for reading the list.
 func Providers(box *handset.Box) []channel.Provider {
 	return []channel.Provider{

@@ -35,7 +35,7 @@ func Provider() channel.Provider {
 
 // Config is the settings of a route. Each field has a key and a word for the settings page.
 type Config struct {
-	Token secret.Text `yaml:"token" doc:"The API token. It also signs receipts."`
+	Token secret.Text `yaml:"token" example:"0123456789abcdef" doc:"The API token. It also signs receipts."`
 	URL   string      `yaml:"url" doc:"Another address of the API. Default https://api.skeleton.example.com."`
 }
 

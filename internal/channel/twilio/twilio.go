@@ -41,8 +41,8 @@ func Provider() channel.Provider {
 
 // Config is the settings of a route.
 type Config struct {
-	AccountSID          string      `yaml:"account_sid" doc:"Your account SID: AC and 32 hexadecimal characters."`
-	AuthToken           secret.Text `yaml:"auth_token" doc:"Your account's auth token. It also signs Twilio's receipts, so it is needed even with an API key."`
+	AccountSID          string      `yaml:"account_sid" example:"AC0123456789abcdef0123456789abcdef" doc:"Your account SID: AC and 32 hexadecimal characters."`
+	AuthToken           secret.Text `yaml:"auth_token" example:"0123456789abcdef0123456789abcdef" doc:"Your account's auth token. It also signs Twilio's receipts, so it is needed even with an API key."`
 	APIKeySID           string      `yaml:"api_key_sid" doc:"An API key (SK…) to send with, instead of the auth token."`
 	APIKeySecret        secret.Text `yaml:"api_key_secret" doc:"The secret of the API key."`
 	MessagingServiceSID string      `yaml:"messaging_service_sid" doc:"A messaging service (MG…) that chooses the sender ID. Without it, the route needs a sender."`

@@ -42,8 +42,8 @@ func Provider() channel.Provider {
 
 // Config is the settings of a route.
 type Config struct {
-	URL       string      `yaml:"url" doc:"The address to post to. https, unless it is on this machine."`
-	Secret    secret.Text `yaml:"secret" doc:"The key that signs messages and receipts: \"whsec_\" and 24 to 64 random bytes in base64."`
+	URL       string      `yaml:"url" example:"https://example.com/messages" doc:"The address to post to. https, unless it is on this machine."`
+	Secret    secret.Text `yaml:"secret" example:"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" doc:"The key that signs messages and receipts: \"whsec_\" and 24 to 64 random bytes in base64."`
 	AllowHTTP bool        `yaml:"allow_http" doc:"Allow an address without TLS that is not on this machine. Codes travel in the clear then."`
 }
 
