@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -129,9 +130,7 @@ func coreProblem(e *verify.Error, now time.Time) *problem {
 // write sends the problem.
 func (p *problem) write(w http.ResponseWriter, instance string) {
 	p.Instance = instance
-	for name, values := range p.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), p.header)
 	body, err := json.Marshal(p)
 	if err != nil {
 		http.Error(w, p.Title, p.Status)

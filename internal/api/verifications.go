@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -291,11 +292,4 @@ func filter(r *http.Request) (f verify.Filter, err error) {
 	return f, nil
 }
 
-func known(s verify.Status) bool {
-	for _, k := range verify.Statuses() {
-		if s == k {
-			return true
-		}
-	}
-	return false
-}
+func known(s verify.Status) bool { return slices.Contains(verify.Statuses(), s) }

@@ -142,8 +142,8 @@ func (n *Node) assemble(routes []*deliver.Route, o options) {
 type composer struct{ verify.Composer }
 
 // start begins to run jobs and to answer requests.
-func (n *Node) start(h http.Handler) error {
-	listener, err := listen(n.cfg.Listen)
+func (n *Node) start(ctx context.Context, h http.Handler) error {
+	listener, err := listen(ctx, n.cfg.Listen)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (n *Node) start(h http.Handler) error {
 	n.onStop("jobs", func() error { return n.runner.Stop(drain) })
 	n.every("tenants", refresh, func(ctx context.Context) error { return n.directory.Refresh(ctx) })
 	n.every("key uses", time.Minute, n.directory.Flush)
-	n.onStop("key uses", func() error { return n.directory.Flush(context.WithoutCancel(context.Background())) })
+	n.onStop("key uses", func() error { return n.directory.Flush(context.Background()) }) //nolint:forbidigo // the node is stopping: nobody else asks
 	n.server = api.Server(n.cfg.Listen, h)
 	failed := make(chan error, 1)
 	go func() { failed <- n.server.Serve(listener) }()
@@ -171,8 +171,8 @@ func (n *Node) start(h http.Handler) error {
 }
 
 // listen takes an address.
-func listen(address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen: %w. Is another Dialproof running? Choose another address with --listen or in the configuration", err)
 	}

@@ -19,7 +19,7 @@ func (n *Node) api(ctx context.Context, dev http.Handler) (http.Handler, error) 
 	}
 	if n.cfg.Metrics.Listen == "" {
 		o.Metrics = metrics
-	} else if err := n.serveMetrics(metrics); err != nil {
+	} else if err := n.serveMetrics(ctx, metrics); err != nil {
 		return nil, err
 	}
 	h, stop, err := traced(ctx, n.cfg.Tracing, api.New(o))
@@ -31,11 +31,11 @@ func (n *Node) api(ctx context.Context, dev http.Handler) (http.Handler, error) 
 }
 
 // serveMetrics answers /metrics on an address of its own, without a key.
-func (n *Node) serveMetrics(h http.Handler) error {
+func (n *Node) serveMetrics(ctx context.Context, h http.Handler) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", h)
 	server := api.Server(n.cfg.Metrics.Listen, mux)
-	listener, err := listen(n.cfg.Metrics.Listen)
+	listener, err := listen(ctx, n.cfg.Metrics.Listen)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func Serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	if err != nil {
 		return err
 	}
-	if err := n.start(h); err != nil {
+	if err := n.start(ctx, h); err != nil {
 		return err
 	}
 	if len(n.directory.Applications()) == 0 {
@@ -85,7 +85,7 @@ func Dev(ctx context.Context, o DevOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := n.start(h); err != nil {
+	if err := n.start(ctx, h); err != nil {
 		return err
 	}
 	fmt.Fprintf(o.Out, `Dialproof is running. Nothing leaves this machine.

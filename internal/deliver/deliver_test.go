@@ -3,7 +3,6 @@ package deliver_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -180,7 +179,7 @@ func newBench(t *testing.T) *bench {
 	}
 	b.Handler = &deliver.Handler{
 		Store: b.shelf, Composer: always{to: to}, Routes: deliver.NewRoutes(routes), IDs: ids, Now: func() time.Time { return b.now },
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: uncounted{}, Lease: 30 * time.Second,
+		Log: slog.New(slog.DiscardHandler), Metrics: uncounted{}, Lease: 30 * time.Second,
 		Callbacks: &deliver.Callbacks{Ring: ring, PublicURL: "https://verify.example.com"},
 	}
 	ref := ids.New(b.now)

@@ -1,6 +1,8 @@
 package message
 
 import (
+	"errors"
+	"maps"
 	"strings"
 	"sync"
 
@@ -125,9 +127,7 @@ var countries = sync.OnceValue(func() map[string]string {
 			}
 		}
 	}
-	for country, tag := range official {
-		out[country] = tag
-	}
+	maps.Copy(out, official)
 	return out
 })
 
@@ -140,6 +140,6 @@ func wellFormed(locale string) bool {
 		return false
 	}
 	_, err := language.Parse(locale)
-	_, unknown := err.(language.ValueError)
+	_, unknown := errors.AsType[language.ValueError](err)
 	return err == nil || unknown
 }

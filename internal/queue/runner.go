@@ -59,7 +59,7 @@ func or[T comparable](v *T, d T) {
 
 // Start begins to run jobs. Call Stop once.
 func (r *Runner) Start() {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // its work is asked for by no request: Stop ends it
 	r.cancel = cancel
 	for range r.o.Workers {
 		r.loops.Go(func() { r.work(ctx) })
@@ -87,7 +87,7 @@ func (r *Runner) Stop(grace time.Duration) error {
 	if len(left) == 0 {
 		return nil
 	}
-	return r.o.Store.Return(context.WithoutCancel(context.Background()), r.o.Now(), left)
+	return r.o.Store.Return(context.Background(), r.o.Now(), left) //nolint:forbidigo // the last act of a node that stops
 }
 
 // Admit tells whether there is room for one more job.

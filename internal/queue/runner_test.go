@@ -3,7 +3,6 @@ package queue_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -82,7 +81,7 @@ func (h handler) Run(ctx context.Context, j queue.Job) error {
 func newRunner(f func(context.Context, queue.Job) error, workers, most int) (*queue.Runner, *shelf) {
 	s := &shelf{jobs: map[id.ID]queue.Job{}}
 	return queue.NewRunner(queue.Options{
-		Store: s, Handlers: map[string]queue.Handler{"k": handler{s, f}}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Store: s, Handlers: map[string]queue.Handler{"k": handler{s, f}}, Log: slog.New(slog.DiscardHandler),
 		Now: time.Now, Workers: workers, MaxOpen: most,
 	}), s
 }

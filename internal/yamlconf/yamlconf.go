@@ -145,7 +145,7 @@ func isScalar(t reflect.Type) bool {
 
 // setScalar reads text into a scalar. Its errors do not repeat the text.
 func setScalar(v reflect.Value, text string) error {
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		if u.UnmarshalText([]byte(text)) != nil {
 			return fmt.Errorf("is not a valid %s", strings.ToLower(v.Type().Name()))
 		}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -148,9 +149,9 @@ func distinct(s *sink) map[string]bool {
 func (s *sink) codeFor(to string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := len(s.messages) - 1; i >= 0; i-- {
-		if s.messages[i].To == to {
-			return s.messages[i].Code
+	for _, m := range slices.Backward(s.messages) {
+		if m.To == to {
+			return m.Code
 		}
 	}
 	return ""

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -121,9 +122,7 @@ func Conform(t testing.TB, next http.Handler) http.Handler {
 		if err := c.Judge(r, body, out.Code, out.Header(), out.Body.Bytes()); err != nil {
 			t.Error(err)
 		}
-		for name, values := range out.Header() {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), out.Header())
 		w.WriteHeader(out.Code)
 		_, _ = w.Write(out.Body.Bytes())
 	})

@@ -67,8 +67,7 @@ func TestExamples(t *testing.T) {
 				t.Fatal(err)
 			}
 			secrets := map[string]string{}
-			for i := range reflect.TypeOf(settings).Elem().NumField() {
-				f := reflect.TypeOf(settings).Elem().Field(i)
+			for f := range reflect.TypeOf(settings).Elem().Fields() {
 				secrets[secretFile(p.Name, yamlconf.Key(f))] = f.Tag.Get("example")
 			}
 			read := func(path string) ([]byte, error) { return []byte(secrets[path]), nil }

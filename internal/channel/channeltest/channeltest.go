@@ -239,7 +239,7 @@ func (h Harness) failsAs(ctx context.Context, script Script, kinds ...channel.Er
 		return err
 	}
 	if !slices.Contains(kinds, e.Kind) {
-		return fmt.Errorf("the kind is %s, want %v (%v)", e.Kind, kinds, e)
+		return fmt.Errorf("the kind is %s, want %v (%w)", e.Kind, kinds, e)
 	}
 	return nil
 }

@@ -45,8 +45,7 @@ func within(some, all []channel.Kind) bool {
 
 // documented holds that every setting has a key and a word about it.
 func documented(t reflect.Type) error {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		if f.IsExported() && (f.Tag.Get("yaml") == "" || f.Tag.Get("doc") == "") {
 			return fmt.Errorf("the setting %s has no yaml or doc tag", f.Name)
 		}
