@@ -52,6 +52,7 @@ type Node struct {
 	runner    *queue.Runner
 	box       *handset.Box
 	ids       *id.Source
+	forgotten id.ID // the newest verification that retention has passed
 
 	server   *http.Server
 	listener net.Listener
@@ -153,6 +154,7 @@ func (n *Node) start(ctx context.Context, h http.Handler) error {
 	n.every("tenants", refresh, func(ctx context.Context) error { return n.directory.Refresh(ctx) })
 	n.every("key uses", time.Minute, n.directory.Flush)
 	n.onStop("key uses", func() error { return n.directory.Flush(context.Background()) }) //nolint:forbidigo // the node is stopping: nobody else asks
+	n.every("retention", time.Hour, n.forget)
 	n.server = api.Server(n.cfg.Listen, h)
 	failed := make(chan error, 1)
 	go func() { failed <- n.server.Serve(listener) }()
@@ -168,6 +170,25 @@ func (n *Node) start(ctx context.Context, h http.Handler) error {
 		return nil
 	})
 	return nil
+}
+
+// leastNumber is how long the row of a number stays at least: it holds the count of wrong codes without a success.
+const leastNumber = 90 * 24 * time.Hour
+
+// forget drops what is personal and past its retention, and what no longer tells anything.
+func (n *Node) forget(ctx context.Context) error {
+	now := time.Now()
+	kept := time.Duration(n.cfg.Retention.Days) * 24 * time.Hour
+	last, forgotten, err := n.store.Forget(ctx, n.forgotten, now.Add(-kept))
+	n.forgotten = last
+	if err != nil {
+		return err
+	}
+	purged, err := n.store.Purge(ctx, now, now.Add(-max(kept, leastNumber)))
+	if forgotten+purged > 0 {
+		n.log.Info("retention", "forgotten", forgotten, "purged", purged)
+	}
+	return err
 }
 
 // listen takes an address.

@@ -6,7 +6,6 @@
 package config
 
 import (
-	"net/netip"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -36,8 +35,6 @@ type Config struct {
 	Routes []Route `yaml:"routes"`
 	// How much is too much, for the whole deployment.
 	Limits Limits `yaml:"limits"`
-	// The networks (CIDR) of your own proxies. Only from them is `X-Forwarded-For` believed.
-	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
 	// What is logged. A log never holds a code or a whole number.
 	Log Log `yaml:"log"`
 	// Prometheus metrics.
@@ -159,6 +156,7 @@ type Tracing struct {
 // Retention says how long personal data is kept.
 type Retention struct {
 	// After so many days a verification keeps country and prefix of its number and nothing else of the person, 1 to 3650.
+	// Its metadata goes as well.
 	Days int `yaml:"days"`
 }
 

@@ -18,6 +18,8 @@ const (
 	sqlNewVerification  = `INSERT INTO verifications (seq, id, app, spec, sealed, status, attempts, expires, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	sqlSetVerification  = `UPDATE verifications SET status = ?, attempts = ?, expires = ?, state = ? WHERE seq = ?`
 	sqlScan             = `SELECT id, app, spec, sealed, status, attempts, expires, state FROM verifications WHERE app = ? AND seq < ? ORDER BY seq DESC`
+	sqlRemembered       = `SELECT id, app, spec, sealed, status, attempts, expires, state FROM verifications WHERE seq > ? AND seq < ? AND sealed IS NOT NULL ORDER BY seq LIMIT ?`
+	sqlForget           = `UPDATE verifications SET sealed = NULL, spec = ?, state = ? WHERE seq = ?`
 	sqlReadNumber       = `SELECT data FROM numbers WHERE key = ?`
 	sqlPutNumber        = `INSERT INTO numbers (key, data, touched) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET data = excluded.data, touched = excluded.touched`
 	sqlReadLimit        = `SELECT tat FROM limits WHERE key = ?`

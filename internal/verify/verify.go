@@ -82,7 +82,7 @@ type Verification struct {
 	Deliveries []channel.Delivery `json:"d"`
 }
 
-// Spec is what never changes after the start. It holds no personal data but the mask.
+// Spec is what never changes between the start and Forget. It holds no personal data but the mask.
 type Spec struct {
 	Test    bool      `json:"test,omitzero"`
 	Number  NumberKey `json:"number"`
@@ -121,6 +121,15 @@ type Client struct {
 	IP        string `json:"ip,omitzero"`
 	UserAgent string `json:"user_agent,omitzero"`
 	DeviceID  string `json:"device_id,omitzero"`
+}
+
+// Forget takes out what is personal: country and prefix of the number stay, and what became of it.
+func (v *Verification) Forget() {
+	v.Sealed = nil
+	v.Spec.Number, v.Spec.Masked, v.Spec.Metadata, v.Spec.Previous = NumberKey{}, "", nil, id.ID{}
+	for i := range v.Deliveries {
+		v.Deliveries[i].ProviderID = ""
+	}
 }
 
 // At answers the status at a time: a pending verification past its deadline is expired, written or not.

@@ -6,6 +6,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,8 @@ type Store interface {
 	deliver.Store
 	queue.Store
 	application.Store
+	Forget(ctx context.Context, after id.ID, before time.Time) (last id.ID, n int, err error)
+	Purge(ctx context.Context, now, untouched time.Time) (n int, err error)
 }
 
 // Open answers a fresh, empty store that is closed when the test ends.

@@ -19,6 +19,8 @@ func queueTests() map[string]func(*testing.T, Open) {
 		"a job is claimed by one":            claimedOnce,
 		"leases are given back":              givenBack,
 		"ids of providers are kept":          sentIsKept,
+		"what is personal is forgotten":      forgotten,
+		"what is over is purged":             purged,
 		"work that fails leaves no trace":    failedWork,
 		"work that panics hurts only itself": panickedWork,
 	}
@@ -111,6 +113,70 @@ func sentIsKept(t *testing.T, open Open) {
 	}
 	if _, ok, err := b.store.FindSent(t.Context(), [16]byte{8}); ok || err != nil {
 		t.Errorf("an unknown id: %t, %v", ok, err)
+	}
+}
+
+func forgotten(t *testing.T, open Open) {
+	b := newBench(t, open)
+	var old []*verify.Verification
+	for i := range 450 { // more than one step
+		old = append(old, b.start(t, verify.StartRequest{To: drama(100 + i), Metadata: map[string]string{"user": "7"}}))
+	}
+	b.clock.Advance(31 * 24 * time.Hour)
+	young := b.start(t, verify.StartRequest{To: drama(99), Metadata: map[string]string{"user": "8"}})
+	last, n, err := b.store.Forget(t.Context(), id.ID{}, b.clock.Now().Add(-30*24*time.Hour))
+	if err != nil || n != len(old) || last != old[len(old)-1].ID {
+		t.Fatalf("forgot %d up to %s, %v, want %d", n, last.Text(id.Verification), err, len(old))
+	}
+	if _, again, err := b.store.Forget(t.Context(), last, b.clock.Now().Add(-30*24*time.Hour)); err != nil || again != 0 {
+		t.Errorf("forgot %d again, %v", again, err)
+	}
+	kept, err := b.store.Find(t.Context(), old[7].ID)
+	if err != nil || kept.Spec.Country != "GB" || kept.Spec.Prefix == "" || len(kept.Deliveries) != 1 {
+		t.Errorf("what should stay: %+v, %v", kept, err)
+	}
+	if len(kept.Sealed) > 0 || kept.Spec.Masked != "" || kept.Spec.Metadata != nil || kept.Spec.Number != (verify.NumberKey{}) {
+		t.Errorf("what should go: %+v", kept)
+	}
+	if kept, err := b.store.Find(t.Context(), young.ID); err != nil || len(kept.Sealed) == 0 || kept.Spec.Metadata["user"] != "8" {
+		t.Errorf("the young one: %+v, %v", kept, err)
+	}
+	if got := b.check(t, young, b.code(t, young)); got != verify.ResultApproved {
+		t.Errorf("the young one is %s", got)
+	}
+}
+
+func purged(t *testing.T, open Open) {
+	b := newBench(t, open)
+	v := b.start(t, verify.StartRequest{To: drama(100)})
+	late := deliver.Sent{Ref: v.ID, Delivery: v.Deliveries[0].ID, Until: b.clock.Now().Add(48 * time.Hour)}
+	err := b.store.Update(t.Context(), v.ID, func(tx deliver.Tx) error {
+		early := late
+		early.Until = b.clock.Now().Add(time.Hour)
+		tx.PutSent([16]byte{1}, early)
+		tx.PutSent([16]byte{2}, late)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.clock.Advance(24 * time.Hour)
+	fresh := b.start(t, verify.StartRequest{To: drama(101)})
+	n, err := b.store.Purge(t.Context(), b.clock.Now(), b.clock.Now().Add(-time.Hour))
+	if err != nil || n != 2 {
+		t.Errorf("purged %d, %v, want the early id and the old number", n, err)
+	}
+	if _, ok, _ := b.store.FindSent(t.Context(), [16]byte{1}); ok {
+		t.Error("the early id is still there")
+	}
+	if _, ok, _ := b.store.FindSent(t.Context(), [16]byte{2}); !ok {
+		t.Error("the late id is gone")
+	}
+	if n, err := b.store.NumberRow(t.Context(), v.Spec.Number); err != nil || n != nil {
+		t.Errorf("the old number is still there: %v, %v", n, err)
+	}
+	if n, err := b.store.NumberRow(t.Context(), fresh.Spec.Number); err != nil || n == nil {
+		t.Errorf("the fresh number is gone: %v", err)
 	}
 }
 
