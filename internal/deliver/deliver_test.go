@@ -194,6 +194,8 @@ func fault(k channel.ErrorKind) error { return &channel.Error{Kind: k, Provider:
 
 // deliveries answers "route status" for each.
 func (b *bench) deliveries() (out []string) {
+	b.shelf.mu.Lock()
+	defer b.shelf.mu.Unlock()
 	for _, d := range b.shelf.parcels[b.job.Ref].Deliveries {
 		out = append(out, d.Route+" "+string(d.Status))
 	}
@@ -472,6 +474,7 @@ func TestLateReceipt(t *testing.T) {
 			t.Errorf("before its time: %v", b.deliveries())
 		}
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if b.deliveries()[0] != "a delivered" {
 			t.Errorf("after the wait: %v", b.deliveries())
 		}
@@ -479,6 +482,7 @@ func TestLateReceipt(t *testing.T) {
 			t.Error(err)
 		}
 		time.Sleep(time.Minute) // and it is given up
+		synctest.Wait()
 	})
 }
 
