@@ -63,7 +63,7 @@ type Options struct {
 	// PublicURL is the address that providers call, for signatures over it.
 	PublicURL string
 	// Observe is told of each request: the route's pattern, the status and the time it took. May be nil.
-	Observe func(pattern string, status int, took time.Duration)
+	Observe func(ctx context.Context, pattern string, status int, took time.Duration)
 }
 
 // api is the handler's state.
@@ -190,7 +190,7 @@ func (a *api) finish(w *recorder, r *http.Request, c *call, begin time.Time) {
 	}
 	took := a.Now().Sub(begin)
 	if a.Observe != nil {
-		a.Observe(r.Pattern, w.status, took)
+		a.Observe(r.Context(), r.Pattern, w.status, took)
 	}
 	// The path and query may hold numbers and tokens: the pattern says enough.
 	a.Log.LogAttrs(r.Context(), slog.LevelDebug, "request",

@@ -108,13 +108,13 @@ func coreProblem(e *verify.Error, now time.Time) *problem {
 	for _, f := range e.Fields {
 		p.Errors = append(p.Errors, fieldFault{f.Name, f.Code, f.Detail})
 	}
-	if p.Status == http.StatusServiceUnavailable && e.Retry.IsZero() {
-		e.Retry = now.Add(time.Second)
+	retry := e.Retry.UTC()
+	if p.Status == http.StatusServiceUnavailable && retry.IsZero() {
+		retry = now.UTC().Add(time.Second)
 	}
-	if e.Retry.IsZero() {
+	if retry.IsZero() {
 		return p
 	}
-	retry := e.Retry.UTC()
 	p.RetryAt = &retry
 	seconds := max(int((retry.Sub(now)+time.Second-1)/time.Second), 1)
 	p.header.Set("Retry-After", strconv.Itoa(seconds))

@@ -15,7 +15,10 @@ func (n *Node) api(ctx context.Context, dev http.Handler) (http.Handler, error) 
 	metrics := promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{})
 	o := api.Options{
 		Core: n.core, Directory: n.directory, Callbacks: n.handler, Ready: n.ready, Log: n.log, Now: time.Now, IDs: n.ids,
-		PublicURL: n.cfg.PublicURL, Observe: n.metrics.Request, Dev: dev,
+		PublicURL: n.cfg.PublicURL, Dev: dev, Observe: func(ctx context.Context, pattern string, status int, took time.Duration) {
+			n.metrics.Request(pattern, status, took)
+			describe(ctx, pattern, status)
+		},
 	}
 	if n.cfg.Metrics.Listen == "" {
 		o.Metrics = metrics

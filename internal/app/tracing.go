@@ -47,29 +47,20 @@ func (t *tracer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
 	ctx, span := t.tracer.Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attribute.String("http.request.method", r.Method)))
 	defer span.End()
-	r = r.WithContext(ctx)
-	answer := &statusWriter{ResponseWriter: w, status: http.StatusOK}
-	t.next.ServeHTTP(answer, r)
-	span.SetAttributes(attribute.String("http.route", r.Pattern), attribute.Int("http.response.status_code", answer.status))
-	if r.Pattern != "" {
-		span.SetName(r.Pattern)
+	t.next.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// describe says in the request's span, if it has one, what became of it.
+func describe(ctx context.Context, pattern string, status int) {
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return
 	}
-	if answer.status >= http.StatusInternalServerError {
+	span.SetAttributes(attribute.String("http.route", pattern), attribute.Int("http.response.status_code", status))
+	if pattern != "" {
+		span.SetName(pattern)
+	}
+	if status >= http.StatusInternalServerError {
 		span.SetStatus(codes.Error, "")
 	}
 }
-
-// statusWriter remembers the status.
-type statusWriter struct {
-	http.ResponseWriter
-	status int
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (w *statusWriter) WriteHeader(status int) {
-	w.status = status
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,6 +1,10 @@
 package verify
 
-import "github.com/dialproof/dialproof/internal/message"
+import (
+	"maps"
+
+	"github.com/dialproof/dialproof/internal/message"
+)
 
 // MagicCode is the code of the number with the outcome MagicApproved, cut or repeated to the wanted length.
 const MagicCode = "1234567890"
@@ -15,12 +19,6 @@ var magicNumbers = map[string]Magic{ //nolint:gochecknoglobals // a constant tab
 }
 
 // MagicNumbers answers the numbers with fixed outcomes in test mode.
-func MagicNumbers() map[string]Magic {
-	out := make(map[string]Magic, len(magicNumbers))
-	for k, v := range magicNumbers {
-		out[k] = v
-	}
-	return out
-}
+func MagicNumbers() map[string]Magic { return maps.Clone(magicNumbers) }
 
 func magicCode(length int) message.Code { return message.NewCode(MagicCode[:length]) }

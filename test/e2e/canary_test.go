@@ -2,8 +2,11 @@ package e2e
 
 import (
 	"bytes"
+	"compress/gzip"
+	"io"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +26,8 @@ func TestNothingLeaks(t *testing.T) {
 		}
 		return http.StatusOK
 	}
-	d := deploy(t, s.URL, "log: {level: debug}\n")
+	traces := newCollector(t)
+	d := deploy(t, s.URL, "log: {level: debug}\ntracing: {endpoint: '"+traces.URL+"/v1/traces', sample: 1}\n")
 	p := d.serve(t)
 	c := newClient(t, p, d.key)
 	var bodies bytes.Buffer
@@ -68,10 +72,15 @@ func TestNothingLeaks(t *testing.T) {
 	operator := newClient(t, p, d.admin)
 	note(operator.try(http.MethodGet, "/metrics", nil))
 	p.stop(t)
+	for _, want := range []string{"POST /v1/verifications", "http.response.status_code", "dialproof"} {
+		if !strings.Contains(traces.String(), want) {
+			t.Errorf("the traces do not tell %q", want)
+		}
+	}
 	// A code of six digits stands in any large file by chance; only those that the application supplied are
 	// long enough to be looked for in raw bytes.
 	long := func(s string) bool { return len(s) >= 10 }
-	for name, text := range map[string]string{"the answers": bodies.String(), "the log": p.log.String()} {
+	for name, text := range map[string]string{"the answers": bodies.String(), "the log": p.log.String(), "the traces": traces.String()} {
 		if len(text) < 1000 {
 			t.Errorf("%s are too short to show anything: %q", name, text)
 		}
@@ -98,6 +107,31 @@ func TestNothingLeaks(t *testing.T) {
 	if err != nil || files == 0 {
 		t.Errorf("%d files were read, %v", files, err)
 	}
+}
+
+// collector stands for an OpenTelemetry collector and keeps what it gets, as it comes.
+type collector struct {
+	*httptest.Server
+	syncBuffer
+}
+
+func newCollector(t *testing.T) *collector {
+	c := &collector{}
+	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := io.Reader(r.Body)
+		if r.Header.Get("Content-Encoding") == "gzip" {
+			unpacked, err := gzip.NewReader(r.Body)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			body = unpacked
+		}
+		_, _ = io.Copy(&c.syncBuffer, body)
+		w.Header().Set("Content-Type", "application/x-protobuf")
+	}))
+	t.Cleanup(c.Close)
+	return c
 }
 
 // supplied answers a code of ten digits that is found nowhere by chance.

@@ -80,7 +80,7 @@ func (c *Contract) Judge(r *http.Request, requestBody []byte, status int, header
 		}
 		return fmt.Errorf("%s %s is not in the contract and answers %d", r.Method, r.URL.Path, status)
 	}
-	ctx := context.Background()
+	ctx := context.Background() //nolint:forbidigo // a test's helper, which no request waits for
 	clone := r.Clone(ctx)
 	clone.Body = io.NopCloser(bytes.NewReader(requestBody))
 	in := &openapi3filter.RequestValidationInput{
