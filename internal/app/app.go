@@ -159,7 +159,7 @@ func (n *Node) start(ctx context.Context, h http.Handler) error {
 	failed := make(chan error, 1)
 	go func() { failed <- n.server.Serve(listener) }()
 	n.onStop("requests", func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), drain)
+		ctx, cancel := context.WithTimeout(context.Background(), drain) //nolint:forbidigo // the node is stopping: nobody else asks
 		defer cancel()
 		if err := n.server.Shutdown(ctx); err != nil {
 			return errors.Join(err, n.server.Close())
@@ -202,7 +202,7 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 
 // every runs work in turns until the node stops.
 func (n *Node) every(name string, period time.Duration, work func(context.Context) error) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // upkeep is asked for by no request: Stop ends it
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
