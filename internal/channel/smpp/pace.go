@@ -14,7 +14,7 @@ const (
 )
 
 // pace spaces a session's messages after the SMSC has said that they come too fast. The gap doubles with each
-// complaint and shrinks by a tenth with each message that is taken, so that the rate settles just below what the
+// complaint and shrinks by a fortieth with each message that is taken, so that the rate settles just below what the
 // SMSC allows. Zero is full speed.
 type pace struct {
 	mu     sync.Mutex
@@ -39,24 +39,34 @@ func (p *pace) reserve(now time.Time, most time.Duration) (wait time.Duration, o
 	return wait, true
 }
 
-// complaint takes in that a message written at sent came too fast. Complaints about messages from before the last
-// slowing are about the same haste and count once.
-func (p *pace) complaint(sent, now time.Time) time.Duration {
+// complaint takes in that a message came too fast, and answers how long to leave the SMSC alone. SMSCs count by the
+// second, so that all complaints within a second are about the same haste and count once.
+func (p *pace) complaint(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.gap == 0 || !sent.Before(p.slowed) {
+	if p.gap == 0 || now.Sub(p.slowed) >= time.Second {
 		p.gap = min(max(2*p.gap, firstGap), maxGap)
 		p.slowed = now
-		p.next = now.Add(p.gap)
 	}
+	p.next = later(p.next, now.Add(p.gap))
 	return p.gap
 }
 
-// taken takes in that a message was taken.
-func (p *pace) taken() {
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// taken takes in that a message was taken. In the second of a complaint that says nothing about the haste.
+func (p *pace) taken(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.gap -= p.gap / 10; p.gap < leastGap {
+	if p.gap == 0 || now.Sub(p.slowed) < time.Second {
+		return
+	}
+	if p.gap -= p.gap / 40; p.gap < leastGap {
 		p.gap = 0
 	}
 }

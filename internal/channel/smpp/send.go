@@ -81,7 +81,7 @@ func (s *sender) carry(ctx context.Context, m *pdu.Message, token string) (strin
 		answer, err := x.submit(ctx, m, token)
 		switch {
 		case err == nil:
-			return s.judge(x, answer, token)
+			return judge(x, answer)
 		case !errors.Is(err, errGone):
 			return "", err
 		}
@@ -132,24 +132,24 @@ func (s *sender) refused() *channel.Error {
 	return &e
 }
 
-// judge reads the answer to a submit_sm, which has just come.
-func (s *sender) judge(x *session, a answer, token string) (string, *channel.Error) {
-	if a.pdu.Status != statusOK {
-		e := statusError(a.pdu.Status)
-		switch a.pdu.Status {
+// judge reads the answer to a submit_sm.
+func judge(x *session, a pdu.PDU) (string, *channel.Error) {
+	if a.Status != statusOK {
+		e := statusError(a.Status)
+		switch a.Status {
 		case statusThrottled, statusQueueFull:
-			e.RetryAfter = x.pace.complaint(a.sent, time.Now())
+			e.RetryAfter = x.pace.complaint(time.Now())
 		case statusUnbound:
 			x.end("the SMSC says that the session is not bound")
 		}
 		return "", e
 	}
-	x.pace.taken()
-	body, ok := a.pdu.Body.(*pdu.MessageResp)
+	x.pace.taken(time.Now())
+	body, ok := a.Body.(*pdu.MessageResp)
 	if !ok || body.ID == "" {
 		return "", maybeSent("answer", "the answer has no message id")
 	}
-	return s.ids.accepted(body.ID, token), nil
+	return body.ID, nil
 }
 
 // compose answers the submit_sm of each part.

@@ -53,17 +53,11 @@ type session struct {
 // request is a PDU of ours that the SMSC has not answered.
 type request struct {
 	want   pdu.Command
-	answer chan answer
+	answer chan pdu.PDU
 	sent   time.Time
 	// token is that of the message; left says that nobody waits any more.
 	token string
 	left  bool
-}
-
-// answer is the SMSC's answer to a request.
-type answer struct {
-	pdu  pdu.PDU
-	sent time.Time
 }
 
 // errGone says that the session ended before anything was written.
@@ -118,7 +112,7 @@ func (x *session) expect(r *request) uint32 {
 			break
 		}
 	}
-	r.sent, r.answer = time.Now(), make(chan answer, 1)
+	r.sent, r.answer = time.Now(), make(chan pdu.PDU, 1)
 	x.open[x.sequence] = r
 	return x.sequence
 }
@@ -153,18 +147,18 @@ func (x *session) release() {
 
 // submit sends a message and waits for the answer. It gives the room back that the caller took, except while the
 // answer is still to come. errGone means that another session may be tried.
-func (x *session) submit(ctx context.Context, m *pdu.Message, token string) (answer, *channel.Error) {
+func (x *session) submit(ctx context.Context, m *pdu.Message, token string) (pdu.PDU, *channel.Error) {
 	x.mu.Lock()
 	if x.closing {
 		x.mu.Unlock()
-		return answer{}, errGone
+		return pdu.PDU{}, errGone
 	}
 	x.inflight.Add(1)
 	x.mu.Unlock()
 	defer x.inflight.Done()
 	if err := x.slowDown(ctx); err != nil {
 		x.release()
-		return answer{}, err
+		return pdu.PDU{}, err
 	}
 	r := &request{want: pdu.SubmitSMResp, token: token}
 	sequence := x.expect(r)
@@ -173,9 +167,9 @@ func (x *session) submit(ctx context.Context, m *pdu.Message, token string) (ans
 		x.forget(sequence)
 		x.release()
 		if errors.Is(err, pdu.ErrValue) {
-			return answer{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "value", Detail: "the message does not fit into a submit_sm: see tlvs"}
+			return pdu.PDU{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "value", Detail: "the message does not fit into a submit_sm: see tlvs"}
 		}
-		return answer{}, errGone
+		return pdu.PDU{}, errGone
 	}
 	timer := time.NewTimer(x.owner.times.response)
 	defer timer.Stop()
@@ -190,16 +184,16 @@ func (x *session) submit(ctx context.Context, m *pdu.Message, token string) (ans
 	case <-timer.C:
 	}
 	if x.leave(sequence) {
-		return answer{}, lost
+		return pdu.PDU{}, lost
 	}
 	x.release()
 	return x.whole(<-r.answer)
 }
 
 // whole passes an answer on, unless nobody can read it: a yes without a body.
-func (*session) whole(a answer) (answer, *channel.Error) {
-	if a.pdu.Status == statusOK && a.pdu.Command != pdu.SubmitSMResp {
-		return answer{}, maybeSent("answer", "the answer makes no sense")
+func (*session) whole(a pdu.PDU) (pdu.PDU, *channel.Error) {
+	if a.Status == statusOK && a.Command != pdu.SubmitSMResp {
+		return pdu.PDU{}, maybeSent("answer", "the answer makes no sense")
 	}
 	return a, nil
 }
@@ -329,8 +323,12 @@ func (x *session) answered(p pdu.PDU) {
 	}
 	delete(x.open, p.Sequence)
 	left := r.left
+	if body, ok := p.Body.(*pdu.MessageResp); ok && p.Status == statusOK && body.ID != "" {
+		// Now, and not when Send comes to it: the receipt may be the next PDU.
+		body.ID = x.owner.ids.accepted(body.ID, r.token)
+	}
 	if !left {
-		r.answer <- answer{p, r.sent}
+		r.answer <- p
 	}
 	x.mu.Unlock()
 	if left {
@@ -352,7 +350,7 @@ func (x *session) late(r *request, p pdu.PDU) {
 	case !ok || body.ID == "":
 		return
 	default:
-		receipt.Status, receipt.ProviderID = channel.Taken, x.owner.ids.accepted(body.ID, r.token)
+		receipt.Status, receipt.ProviderID = channel.Taken, body.ID
 	}
 	select {
 	case x.news <- func() { x.sink(receipt) }:
