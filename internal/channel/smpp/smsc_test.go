@@ -33,6 +33,8 @@ type smsc struct {
 	script func(l *link, p pdu.PDU) bool
 	// receipts: every message that asks for one is reported delivered at once.
 	receipts bool
+	// forgetful: it does not keep what it hears.
+	forgetful bool
 	// tls is set for a centre that speaks TLS.
 	tls *tls.Config
 
@@ -114,9 +116,11 @@ func (c *smsc) serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		c.mu.Lock()
-		c.heard = append(c.heard, p)
-		c.mu.Unlock()
+		if !c.forgetful {
+			c.mu.Lock()
+			c.heard = append(c.heard, p)
+			c.mu.Unlock()
+		}
 		if c.script == nil || !c.script(l, p) {
 			l.usual(p)
 		}
@@ -135,7 +139,7 @@ func (c *smsc) all(command pdu.Command) (out []pdu.PDU) {
 	return out
 }
 
-// bound answers how many connections are open.
+// open answers how many connections are open.
 func (c *smsc) open() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
