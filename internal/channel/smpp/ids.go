@@ -126,21 +126,21 @@ func (x *ids) learn(raw string) (id, token string) {
 	if isNumber(raw, 16) {
 		fits[hexForm] = x.by["d"+convert(raw, 16, 10)]
 	}
-	best, count := -1, 0
+	var best *known
+	relation, count := sameForm, 0
 	for form, k := range fits {
 		if k == nil {
 			continue
 		}
-		count++
-		if best < 0 || x.votes[form] > x.votes[best] {
-			best = form
+		if count++; best == nil || x.votes[form] > x.votes[relation] {
+			best, relation = k, form
 		}
 	}
 	if count == 1 {
-		x.votes[best]++
+		x.votes[relation]++
 	}
-	if best >= 0 {
-		return fits[best].id, fits[best].token
+	if best != nil {
+		return best.id, best.token
 	}
 	switch {
 	case x.votes[decimalForm] > x.votes[sameForm] && isNumber(raw, 10):

@@ -22,6 +22,14 @@ func on(command pdu.Command, do func(l *link, p pdu.PDU) bool) func(*link, pdu.P
 	return func(l *link, p pdu.PDU) bool { return p.Command == command && do(l, p) }
 }
 
+// question is a request that a centre has not answered yet.
+type question struct {
+	l *link
+	p pdu.PDU
+}
+
+func (q question) answer() { q.l.usual(q.p) }
+
 // TestErrors: each command_status means what the table says, and none of them that the message may have left.
 func TestErrors(t *testing.T) {
 	t.Parallel()
@@ -218,9 +226,9 @@ func TestBinds(t *testing.T) {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				heal := false
+				var heal atomic.Bool
 				centre := &smsc{}
-				centre.script = on(pdu.BindTransceiver, func(l *link, p pdu.PDU) bool { return !heal && l.no(p, c.status) })
+				centre.script = on(pdu.BindTransceiver, func(l *link, p pdu.PDU) bool { return !heal.Load() && l.no(p, c.status) })
 				r := inside(t, settings("smpp.example.com:2775"), centre)
 				time.Sleep(10 * time.Minute)
 				if n := len(centre.all(pdu.BindTransceiver)); n < c.least || n > c.most {
@@ -238,7 +246,7 @@ func TestBinds(t *testing.T) {
 				if e := channel.AsError("", r.Check(t.Context())); e.Kind != c.kind || e.Code != code {
 					t.Errorf("the check says %v", e)
 				}
-				heal = true
+				heal.Store(true)
 				time.Sleep(11 * time.Minute)
 				r.takes(t)
 				r.end(centre)
@@ -293,9 +301,8 @@ func TestNextAddress(t *testing.T) {
 func TestWindow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		held := make(chan pdu.PDU, 10)
-		var at *link
-		centre := &smsc{script: on(pdu.SubmitSM, func(l *link, p pdu.PDU) bool { at = l; held <- p; return true })}
+		held := make(chan question, 10)
+		centre := &smsc{script: on(pdu.SubmitSM, func(l *link, p pdu.PDU) bool { held <- question{l, p}; return true })}
 		c := settings("smpp.example.com:2775")
 		c.Window = 3
 		r := inside(t, c, centre)
@@ -311,13 +318,13 @@ func TestWindow(t *testing.T) {
 		}
 		all.Go(func() { r.takes(t) }) // waits for room, and gets it
 		synctest.Wait()
-		at.usual(<-held)
+		(<-held).answer()
 		synctest.Wait()
 		if len(held) != 3 {
 			t.Errorf("%d messages are out", len(held))
 		}
 		for range 3 {
-			at.usual(<-held)
+			(<-held).answer()
 		}
 		all.Wait()
 		r.end(centre)
@@ -328,16 +335,16 @@ func TestWindow(t *testing.T) {
 func TestEnquireLink(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		deaf := false
-		centre := &smsc{script: func(_ *link, p pdu.PDU) bool { return deaf && p.Command != pdu.BindTransceiver }}
+		var deaf atomic.Bool
+		centre := &smsc{script: func(_ *link, p pdu.PDU) bool { return deaf.Load() && p.Command != pdu.BindTransceiver }}
 		r := inside(t, settings("smpp.example.com:2775"), centre)
 		time.Sleep(5*time.Minute + time.Second)
 		if binds, probes := len(centre.all(pdu.BindTransceiver)), len(centre.all(pdu.EnquireLink)); binds != 1 || probes != 10 {
 			t.Errorf("%d binds and %d enquire_links in five minutes", binds, probes)
 		}
-		deaf = true
+		deaf.Store(true)
 		r.fails(t, t.Context(), channel.MaybeSent, "lost")
-		deaf = false
+		deaf.Store(false)
 		time.Sleep(time.Second)
 		r.takes(t)
 		if binds := len(centre.all(pdu.BindTransceiver)); binds != 2 {
@@ -423,29 +430,28 @@ func TestLateAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var at *link
-			held := make(chan pdu.PDU, 1)
-			centre := &smsc{script: on(pdu.SubmitSM, func(l *link, p pdu.PDU) bool { at = l; held <- p; return true })}
+			held := make(chan question, 1)
+			centre := &smsc{script: on(pdu.SubmitSM, func(l *link, p pdu.PDU) bool { held <- question{l, p}; return true })}
 			config := settings(centre.listen(t))
 			config.Window = 1
 			r := start(t, config)
 			ctx, cancel := context.WithCancel(t.Context())
-			var asked pdu.PDU
+			var asked question
 			go func() { asked = <-held; cancel() }()
 			r.fails(t, ctx, channel.MaybeSent, "time")
 			m := channeltest.Message(channel.SMS)
 			c.want.Token, c.want.At = m.Token, channeltest.Now()
-			c.answer(at, asked)
+			c.answer(asked.l, asked.p)
 			if got := <-r.receipts; got != c.want {
 				t.Errorf("the sink got %+v, want %+v", got, c.want)
 			}
 			if c.want.ProviderID != "" {
-				at.deliver(receiptOf("1A", "DELIVRD"))
+				asked.l.deliver(receiptOf("1A", "DELIVRD"))
 				if got := <-r.receipts; got.Token != m.Token || got.ProviderID != "1A" || got.Status != channel.Delivered {
 					t.Errorf("the sink got %+v", got)
 				}
 			}
-			go func() { at.usual(<-held) }()
+			go func() { (<-held).answer() }()
 			r.takes(t) // the room in the window is free again
 		})
 	}
@@ -455,9 +461,10 @@ func TestLateAnswer(t *testing.T) {
 func TestNeverAnswered(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		deaf := true
+		var deaf atomic.Bool
+		deaf.Store(true)
 		centre := &smsc{}
-		centre.script = on(pdu.SubmitSM, func(*link, pdu.PDU) bool { return deaf })
+		centre.script = on(pdu.SubmitSM, func(*link, pdu.PDU) bool { return deaf.Load() })
 		c := settings("smpp.example.com:2775")
 		c.Window = 1
 		r := inside(t, c, centre)
@@ -467,9 +474,37 @@ func TestNeverAnswered(t *testing.T) {
 			t.Errorf("Send waited %v", took)
 		}
 		r.fails(t, t.Context(), channel.Throttled, "window")
-		deaf = false
+		deaf.Store(false)
 		time.Sleep(time.Minute)
 		r.takes(t)
+		r.end(centre)
+	})
+}
+
+// TestNotReading: an SMSC that no longer reads holds nobody for long, and what was not written surely did not leave.
+func TestNotReading(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		centre := &smsc{script: on(pdu.SubmitSM, func(*link, pdu.PDU) bool { <-gate; return true })}
+		r := inside(t, settings("smpp.example.com:2775"), centre)
+		var all sync.WaitGroup
+		all.Go(func() { r.fails(t, t.Context(), channel.MaybeSent, "lost") }) // it was read
+		synctest.Wait()
+		all.Go(func() { r.fails(t, t.Context(), channel.Unavailable, "lost") }) // its write is stuck
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		r.fails(t, ctx, channel.Unavailable, "time") // its turn to write never comes
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("Send took %v", took)
+		}
+		all.Wait()
+		if took := time.Since(began); took != r.times.enquire {
+			t.Errorf("the session was given up after %v", took)
+		}
+		close(gate)
 		r.end(centre)
 	})
 }
@@ -494,10 +529,11 @@ func TestPartsFail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				asked, left := 0, c.times
+				var asked atomic.Int32
+				left := c.times
 				centre := &smsc{}
 				centre.script = on(pdu.SubmitSM, func(l *link, p pdu.PDU) bool {
-					if asked++; asked >= c.at && left > 0 {
+					if int(asked.Add(1)) >= c.at && left > 0 {
 						left--
 						return l.no(p, c.status)
 					}
@@ -509,8 +545,8 @@ func TestPartsFail(t *testing.T) {
 				if err != nil {
 					kind = channel.AsError("", err).Kind
 				}
-				if kind != c.kind || asked != c.asked {
-					t.Errorf("%v after %d PDUs", err, asked)
+				if kind != c.kind || int(asked.Load()) != c.asked {
+					t.Errorf("%v after %d PDUs", err, asked.Load())
 				}
 				r.end(centre)
 			})
@@ -522,12 +558,12 @@ func TestPartsFail(t *testing.T) {
 func TestGoodbye(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		held := make(chan pdu.PDU, 1)
-		var at *link
-		centre := &smsc{script: on(pdu.SubmitSM, func(l *link, p pdu.PDU) bool { at = l; held <- p; return true })}
+		held := make(chan question, 1)
+		centre := &smsc{script: on(pdu.SubmitSM, func(l *link, p pdu.PDU) bool { held <- question{l, p}; return true })}
 		c := settings("smpp.example.com:2775")
 		c.Binds = 2
 		r := inside(t, c, centre)
+		synctest.Wait() // both are bound
 		var all sync.WaitGroup
 		all.Go(func() { r.takes(t) })
 		asked := <-held
@@ -537,7 +573,7 @@ func TestGoodbye(t *testing.T) {
 		if n := len(centre.all(pdu.Unbind)); n != 1 {
 			t.Errorf("%d sessions are unbound while one has a message under way", n)
 		}
-		at.usual(asked)
+		asked.answer()
 		all.Wait()
 		if n := len(centre.all(pdu.Unbind)); n != 2 {
 			t.Errorf("%d sessions are unbound", n)

@@ -141,6 +141,7 @@ func TestSinkTooSlow(t *testing.T) {
 			if acks[0]+acks[statusTemporary] == many {
 				close(all)
 			}
+		default:
 		}
 		return false
 	}

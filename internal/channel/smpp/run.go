@@ -162,7 +162,7 @@ func (s *sender) bind(ctx context.Context, address string, sink func(channel.Rec
 	}
 	return &session{
 		owner: s, conn: conn, in: in, sink: sink, log: s.log, sequence: bindSequence,
-		open: make(map[uint32]*request), done: make(chan struct{}), news: make(chan func(), maxWaiting), replies: make(chan pdu.PDU, maxWaiting),
+		writing: make(chan struct{}, 1), open: make(map[uint32]*request), done: make(chan struct{}), news: make(chan func(), maxWaiting), replies: make(chan pdu.PDU, maxWaiting),
 	}, nil
 }
 
@@ -177,14 +177,14 @@ func (s *sender) connect(ctx context.Context, address string) (net.Conn, *bufio.
 	if err != nil {
 		return nil, nil, unavailable("connect", "the SMSC cannot be reached").Because(err)
 	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	stop := context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // whoever uses it will learn it
 	if s.tls != nil {
 		trust := s.tls.Clone()
 		trust.ServerName, _, _ = net.SplitHostPort(address)
 		secured := tls.Client(conn, trust)
 		if err := secured.HandshakeContext(ctx); err != nil {
 			stop()
-			conn.Close()
+			conn.Close() //nolint:errcheck // it is of no use
 			return nil, nil, tlsError(err)
 		}
 		conn = secured
@@ -195,7 +195,7 @@ func (s *sender) connect(ctx context.Context, address string) (net.Conn, *bufio.
 		fault = unavailable("connect", "the SMSC did not answer the bind in time")
 	}
 	if fault != nil {
-		conn.Close()
+		conn.Close() //nolint:errcheck // it is of no use
 		return nil, nil, fault
 	}
 	return conn, in, nil

@@ -1,6 +1,7 @@
 package smpp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,18 +74,20 @@ func (s *sender) carryPart(ctx context.Context, part *pdu.Message, token string,
 func (s *sender) carry(ctx context.Context, m *pdu.Message, token string) (string, *channel.Error) {
 	patience := time.NewTimer(s.times.patience)
 	defer patience.Stop()
+	var gone *channel.Error
 	for {
 		x, err := s.take(ctx, patience.C)
 		if err != nil {
-			return "", err
+			return "", cmp.Or(gone, err)
 		}
 		answer, err := x.submit(ctx, m, token)
-		switch {
-		case err == nil:
+		if err == nil {
 			return judge(x, answer)
-		case !errors.Is(err, errGone):
+		}
+		if !errors.Is(err, errGone) {
 			return "", err
 		}
+		gone = unavailable(errGone.Code, errGone.Detail)
 	}
 }
 

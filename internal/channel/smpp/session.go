@@ -32,7 +32,8 @@ type session struct {
 	log   *slog.Logger
 	pace  pace
 
-	writing sync.Mutex
+	// writing has room for whoever writes; buf is theirs.
+	writing chan struct{}
 	buf     []byte
 
 	mu       sync.Mutex
@@ -61,7 +62,7 @@ type request struct {
 }
 
 // errGone says that the session ended before anything was written.
-var errGone = unavailable("lost", "the session was lost before the message was written") //nolint:gochecknoglobals // a sentinel, never changed
+var errGone = unavailable("lost", "the session was lost before the message was written")
 
 // alive tells whether the session takes messages.
 func (x *session) alive() bool {
@@ -80,14 +81,24 @@ func (x *session) end(why string) {
 	}
 	x.mu.Unlock()
 	if first {
-		x.conn.Close() // outside the lock: TLS says goodbye, and may have to wait
+		x.conn.Close() //nolint:errcheck // there is nothing left to lose. Not under the lock: TLS says goodbye, and may have to wait
 	}
 }
 
-// write writes a PDU whole. whole is false when the SMSC surely has less than all of it. An error ends the session.
-func (x *session) write(p pdu.PDU) (whole bool, err error) {
-	x.writing.Lock()
-	defer x.writing.Unlock()
+// errBusy says that nothing was written because others were still at it.
+var errBusy = errors.New("smpp: no turn to write in time")
+
+// write writes a PDU whole, unless giveUp ends before its turn comes. whole is false when the SMSC surely has less than
+// all of it. An error of the connection ends the session.
+func (x *session) write(giveUp <-chan struct{}, p pdu.PDU) (whole bool, err error) {
+	select {
+	case x.writing <- struct{}{}:
+		defer func() { <-x.writing }()
+	case <-giveUp:
+		return false, errBusy
+	case <-x.done:
+		return false, net.ErrClosed
+	}
 	if x.buf, err = p.Append(x.buf[:0]); err != nil {
 		return false, err
 	}
@@ -162,14 +173,11 @@ func (x *session) submit(ctx context.Context, m *pdu.Message, token string) (pdu
 	}
 	r := &request{want: pdu.SubmitSMResp, token: token}
 	sequence := x.expect(r)
-	whole, err := x.write(pdu.PDU{Command: pdu.SubmitSM, Sequence: sequence, Body: m})
+	whole, err := x.write(ctx.Done(), pdu.PDU{Command: pdu.SubmitSM, Sequence: sequence, Body: m})
 	if err != nil && !whole {
 		x.forget(sequence)
 		x.release()
-		if errors.Is(err, pdu.ErrValue) {
-			return pdu.PDU{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "value", Detail: "the message does not fit into a submit_sm: see tlvs"}
-		}
-		return pdu.PDU{}, errGone
+		return pdu.PDU{}, unwritten(err)
 	}
 	timer := time.NewTimer(x.owner.times.response)
 	defer timer.Stop()
@@ -188,6 +196,17 @@ func (x *session) submit(ctx context.Context, m *pdu.Message, token string) (pdu
 	}
 	x.release()
 	return x.whole(<-r.answer)
+}
+
+// unwritten judges why a message was not written.
+func unwritten(err error) *channel.Error {
+	switch {
+	case errors.Is(err, pdu.ErrValue):
+		return &channel.Error{Kind: channel.Refused, Provider: name, Code: "value", Detail: "the message does not fit into a submit_sm: see tlvs"}
+	case errors.Is(err, errBusy):
+		return unavailable("time", "the SMSC did not read in time")
+	}
+	return errGone
 }
 
 // whole passes an answer on, unless nobody can read it: a yes without a body.
@@ -224,7 +243,7 @@ func (x *session) ask(ctx context.Context, command pdu.Command, most time.Durati
 	r := &request{want: command.Response()}
 	sequence := x.expect(r)
 	defer x.forget(sequence)
-	if _, err := x.write(pdu.PDU{Command: command, Sequence: sequence}); err != nil {
+	if _, err := x.write(ctx.Done(), pdu.PDU{Command: command, Sequence: sequence}); err != nil {
 		return false
 	}
 	t := time.NewTimer(most)
@@ -288,7 +307,7 @@ func (x *session) hear(p pdu.PDU) {
 	case p.Command == pdu.DeliverSM:
 		x.delivered(p)
 	case p.Command == pdu.Unbind:
-		_, _ = x.write(pdu.PDU{Command: pdu.UnbindResp, Sequence: p.Sequence})
+		_, _ = x.write(nil, pdu.PDU{Command: pdu.UnbindResp, Sequence: p.Sequence})
 		x.end("the SMSC unbound the session")
 	case p.Command == pdu.AlertNotification: // it has no answer
 	default:
@@ -308,7 +327,7 @@ func (x *session) reply(p pdu.PDU) {
 // answerAll writes the replies. A connection that broke has ended the session already.
 func (x *session) answerAll() {
 	for p := range x.replies {
-		_, _ = x.write(p)
+		_, _ = x.write(nil, p)
 	}
 }
 
@@ -376,7 +395,7 @@ func (x *session) delivered(p pdu.PDU) {
 	id, token := x.owner.ids.receipt(said.id)
 	receipt := channel.Receipt{Token: token, ProviderID: id, Status: said.status, Kind: said.kind, Code: said.code, At: x.owner.now()}
 	select {
-	case x.news <- func() { x.sink(receipt); _, _ = x.write(ack) }:
+	case x.news <- func() { x.sink(receipt); _, _ = x.write(nil, ack) }:
 	default:
 		ack.Status = statusTemporary
 		x.reply(ack)

@@ -55,7 +55,7 @@ func Provider() channel.Provider {
 
 // Config is the settings of a route.
 type Config struct {
-	Addresses          []string          `yaml:"addresses" example:"[\"smpp.example.com:2775\"]" doc:"The SMSC's addresses, host:port, at most 8. When one fails, the next is tried."`
+	Addresses          []string          `yaml:"addresses" example:"[\"smpp.example.com:2775\"]" doc:"The SMSC's addresses, host:port, at most 8. The sessions are spread over them; when one fails, the next is tried."`
 	SystemID           string            `yaml:"system_id" example:"dialproof" doc:"The account's system_id: at most 15 characters."`
 	Password           secret.Text       `yaml:"password" example:"s3cr3t" doc:"The account's password. The standard has 8 characters; up to 64 are sent, for carriers that give longer ones."`
 	SystemType         string            `yaml:"system_type" doc:"The system_type, if the carrier asks for one: at most 12 characters."`

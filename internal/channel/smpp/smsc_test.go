@@ -162,6 +162,7 @@ func (l *link) usual(p pdu.PDU) {
 		if m := p.Body.(*pdu.Message); l.centre.receipts && m.Registered != 0 {
 			l.deliver(receiptOf(id, "DELIVRD"))
 		}
+	default:
 	}
 }
 

@@ -92,8 +92,9 @@ func bodyOf(c Command) Body {
 		return &MessageResp{}
 	case Unbind, UnbindResp, EnquireLink, EnquireLinkResp, GenericNack:
 		return nil
+	default:
+		return new(Raw)
 	}
-	return new(Raw)
 }
 
 // Append writes p behind b. It answers ErrValue, and b as it was, when a value is too long for its field.

@@ -49,11 +49,9 @@ func wire() map[string]struct {
 		"enquire_link":    {"00000010 00000015 00000000 7fffffff", PDU{Command: EnquireLink, Sequence: MaxSequence}},
 		"unbind_resp":     {"00000010 80000006 00000000 00000003", PDU{Command: UnbindResp, Sequence: 3}},
 		"generic_nack":    {"00000010 80000000 00000003 00000000", PDU{Command: GenericNack, Status: 3}},
-		"something else":  {"00000012 00000103 00000000 00000009 cafe", PDU{Command: 0x103, Sequence: 9, Body: ref(Raw{0xCA, 0xFE})}},
+		"something else":  {"00000012 00000103 00000000 00000009 cafe", PDU{Command: 0x103, Sequence: 9, Body: new(Raw{0xCA, 0xFE})}},
 	}
 }
-
-func ref(r Raw) *Raw { return &r }
 
 func octets(t testing.TB, s string) []byte {
 	t.Helper()
