@@ -348,11 +348,7 @@ func (c *call) lurk() {
 func (c *call) talk(life context.Context, answer *gosip.Response) {
 	ctx, cancel := context.WithTimeoutCause(life, c.t.s.cfg.AnsweredTimeout, errTooLong)
 	defer cancel()
-	d := c.confirm(answer)
-	c.mu.Lock()
-	c.dialog = d
-	c.mu.Unlock()
-	c.tx.OnRetransmission(func(res *gosip.Response) { c.repeated(d, res) })
+	d := newDialog(c.invite, answer)
 	body := answer.Body()
 	if len(body) == 0 {
 		body = c.early
@@ -360,6 +356,14 @@ func (c *call) talk(life context.Context, answer *gosip.Response) {
 	far, err := parseSDP(body, c.ours.codecs)
 	if err == nil {
 		c.media.aim(far, c.server.Addr())
+	}
+	c.mu.Lock()
+	c.dialog = d
+	c.mu.Unlock()
+	// From the ACK on the far end may do anything, so all is in place before it.
+	c.tx.OnRetransmission(func(res *gosip.Response) { c.repeated(d, res) })
+	c.acknowledge(d)
+	if err == nil {
 		err = c.speak(ctx, func() { c.report(channel.Delivered, "", "") })
 	}
 	if errors.Is(err, context.Canceled) {
@@ -379,6 +383,7 @@ func (c *call) talk(life context.Context, answer *gosip.Response) {
 
 // leave answers and at once ends a call that was picked up too late.
 func (c *call) leave(res *gosip.Response) {
-	d := c.confirm(res)
+	d := newDialog(c.invite, res)
+	c.acknowledge(d)
 	c.bye(d)
 }

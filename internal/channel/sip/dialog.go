@@ -110,13 +110,6 @@ func (c *call) hop(d *dialog) string {
 	return net.JoinHostPort(host, strconv.Itoa(port))
 }
 
-// confirm acknowledges an answer and answers the dialog.
-func (c *call) confirm(answer *gosip.Response) *dialog {
-	d := newDialog(c.invite, answer)
-	c.acknowledge(d)
-	return d
-}
-
 // acknowledge sends the ACK. It is no transaction; one that is lost is sent again when the answer comes again.
 func (c *call) acknowledge(d *dialog) {
 	_ = c.t.ua.TransportLayer().WriteMsg(c.within(d, gosip.ACK, c.invite.CSeq().SeqNo))
@@ -131,7 +124,7 @@ func (c *call) repeated(d *dialog, res *gosip.Response) {
 			return
 		}
 	}
-	c.acknowledge(d)
+	c.t.begin(func() { c.acknowledge(d) })
 }
 
 // bye hangs up, with the password if a proxy asks for it.
