@@ -192,6 +192,30 @@ func TestSinkGetsReceipt(t *testing.T) {
 	}
 }
 
+// TestIDFormat: what Send answers is what the receipt names, in each form.
+func TestIDFormat(t *testing.T) {
+	t.Parallel()
+	for form, c := range map[string]struct{ answer, receipt string }{
+		"decimal": {"00AB", "171"}, "hex": {"0171", "aB"}, "auto": {"00AB", "171"}, "as-is": {"00AB", "00AB"},
+	} {
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			centre := &smsc{script: on(pdu.SubmitSM, func(l *link, p pdu.PDU) bool {
+				l.taken(p, c.answer)
+				l.deliver(receiptOf(c.receipt, "DELIVRD"))
+				return true
+			})}
+			config := settings(centre.listen(t))
+			config.IDFormat = form
+			r := start(t, config)
+			a := r.takes(t)
+			if receipt := <-r.receipts; receipt.ProviderID != a.ID || receipt.Token != channeltest.Message(channel.SMS).Token {
+				t.Errorf("Send answered %s, the receipt is %+v", a.ID, receipt)
+			}
+		})
+	}
+}
+
 // TestIDs: whichever way the SMSC writes ids, that of the receipt is that of the answer.
 func TestIDs(t *testing.T) {
 	t.Parallel()

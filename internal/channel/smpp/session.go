@@ -288,10 +288,7 @@ func (x *session) listen() {
 func (x *session) misheard(p pdu.PDU) {
 	x.log.Warn("the SMSC sent a PDU that makes no sense", "command", p.Command.String())
 	if p.Command.IsResponse() {
-		if p.Status == statusOK {
-			p.Command = pdu.GenericNack // an answer, but which?
-		}
-		x.answered(p)
+		x.answered(p) // its status is readable
 		return
 	}
 	x.reply(pdu.PDU{Command: pdu.GenericNack, Status: statusLength, Sequence: p.Sequence})
