@@ -56,7 +56,10 @@ type peer struct {
 	legs     map[string]*leg
 	register func(*gosip.Request) *gosip.Response
 	options  func(*gosip.Request) *gosip.Response
-	seen     chan gosip.RequestMethod
+	bye      func(*gosip.Request) *gosip.Response
+	// quietInvite keeps the library from sending 100 by itself.
+	quietInvite bool
+	seen        chan gosip.RequestMethod
 	// over is closed when the test ends; scripts are waited for then.
 	over    chan struct{}
 	scripts sync.WaitGroup
@@ -97,8 +100,9 @@ func newPeer(t *testing.T, transport string, certificate *tls.Config, script fun
 	var closeAll func()
 	switch transport {
 	case "udp":
-		conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+		plain, err := net.ListenPacket("udp4", "127.0.0.1:0")
 		must(t, err)
+		conn := &untrying{plain, p}
 		p.addr = conn.LocalAddr().(*net.UDPAddr).AddrPort()
 		socket := &steadySocket{PacketConn: conn, ready: make(chan struct{}), ours: func([]byte, netip.Addr) bool { return true }}
 		served.Go(func() { _ = server.ServeUDP(socket) })
@@ -121,9 +125,9 @@ func newPeer(t *testing.T, transport string, certificate *tls.Config, script fun
 		close(p.over)
 		p.mu.Unlock()
 		p.scripts.Wait()
-		_ = ua.Close()
 		closeAll()
 		served.Wait()
+		release(context.Background(), ua)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, l := range p.legs {
@@ -134,6 +138,20 @@ func newPeer(t *testing.T, transport string, certificate *tls.Config, script fun
 		}
 	})
 	return p
+}
+
+// untrying is a socket that, when the peer shall be quiet, loses the 100 that the library sends by itself.
+type untrying struct {
+	net.PacketConn
+	p *peer
+}
+
+// WriteTo implements net.PacketConn.
+func (u *untrying) WriteTo(b []byte, to net.Addr) (int, error) {
+	if u.p.quietInvite && bytes.HasPrefix(b, []byte("SIP/2.0 100 ")) {
+		return len(b), nil
+	}
+	return u.PacketConn.WriteTo(b, to)
 }
 
 func must(t *testing.T, err error) {
@@ -170,7 +188,7 @@ func (p *peer) handle(server *sipgo.Server) {
 	})
 	server.OnBye(func(req *gosip.Request, tx gosip.ServerTransaction) {
 		note(req)
-		_ = tx.Respond(gosip.NewResponseFromRequest(req, 200, "OK", nil))
+		answer(req, tx, p.bye)
 		if l := p.leg(req); l != nil {
 			l.ended <- req
 		}

@@ -65,7 +65,7 @@ func open(ctx context.Context, s *sender, listen netip.AddrPort, sink func(chann
 		err = t.bind(ctx, server)
 	}
 	if err != nil {
-		_ = ua.Close()
+		release(ctx, ua)
 		return nil, (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "listen", Detail: "the listen address cannot be used: is it this machine's, and its port free?"}).Because(err)
 	}
 	t.life, t.end = context.WithCancel(context.WithoutCancel(ctx))
@@ -176,11 +176,19 @@ func (t *trunk) close(ctx context.Context) {
 	t.end()
 	t.tasks.Wait()
 	t.unregister(ctx)
-	_ = t.ua.Close()
 	if t.socket != nil {
 		_ = t.socket.Close()
 	}
 	t.reader.Wait()
+	release(ctx, t.ua)
+}
+
+// release closes the library's end. It may still be at work on a last request, and open a socket of its own to answer
+// it, so it is closed once more after a moment.
+func release(ctx context.Context, ua *sipgo.UserAgent) {
+	_ = ua.Close()
+	pause(ctx, 20*time.Millisecond)
+	_ = ua.Close()
 }
 
 // add and drop keep the list of calls, which requests from the far end are looked up in.
