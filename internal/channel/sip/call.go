@@ -146,16 +146,10 @@ func (c *call) unanswered(cause error) {
 	}
 }
 
-// codeOf answers the receipt's code of why a call ended.
+// codeOf answers the receipt's code of why a call ended: the text of one of the errors made for that.
 func codeOf(cause error) string {
-	for _, known := range []error{errNoPress, errHungUp, errTooLong, errNoAnswer, errStopping, errExpired, errLost, errMedia, errNoSDP, errNoAudio} {
+	for _, known := range []error{errNoPress, errHungUp, errTooLong, errNoAnswer, errExpired, errLost, errMedia, errNoSDP, errNoAudio} {
 		if errors.Is(cause, known) {
-			switch known {
-			case errMedia:
-				return "media"
-			case errNoSDP, errNoAudio:
-				return "no_codec"
-			}
 			return known.Error()
 		}
 	}

@@ -48,7 +48,7 @@ type Config struct {
 	PressOne        bool          `yaml:"press_one" doc:"Speak the code only after the key 1. Without it a mailbox may record the code."`
 	MaxCalls        int           `yaml:"max_calls" doc:"Calls at once; the trunk's number of lines."`
 	Prompts         string        `yaml:"prompts" doc:"A folder with recordings of your own: <language>/<name>.wav, 8 kHz, mono, 16-bit or μ-law."`
-	Probe           bool          `yaml:"probe" doc:"With udp: ask the trunk by OPTIONS before a call when nothing was heard of it for 30s, so that a dead one costs no caller time. Turn it off for a trunk that never answers OPTIONS."`
+	Probe           bool          `yaml:"probe" doc:"Ask the trunk by OPTIONS before a call when nothing was heard of it for 30s, so that a dead one is noticed in 2s. Turn it off for a trunk that never answers OPTIONS."`
 	CAFile          string        `yaml:"ca_file" doc:"With tls: a file of certificates to trust instead of the system's."`
 }
 

@@ -3,6 +3,7 @@ package sip
 import (
 	"context"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,9 +41,8 @@ func newDialog(invite *gosip.Request, answer *gosip.Response) *dialog {
 	if contact := answer.Contact(); contact != nil && contact.Address.Host != "" && !contact.Address.Wildcard {
 		d.target = contact.Address
 	}
-	records := answer.GetHeaders("Record-Route")
-	for i := len(records) - 1; i >= 0; i-- {
-		d.routes = append(d.routes, records[i].Value())
+	for _, h := range slices.Backward(answer.GetHeaders("Record-Route")) {
+		d.routes = append(d.routes, h.Value())
 	}
 	return d
 }

@@ -138,14 +138,13 @@ func TestAckAgain(t *testing.T) {
 func TestRecordRoute(t *testing.T) {
 	t.Parallel()
 	legs := make(chan *leg, 1)
-	p := newPeer(t, "udp", nil, nil)
-	p.script = func(l *leg) {
-		l.respond(200, "OK", l.open(), "Record-Route: <sip:"+p.addr.String()+";lr;hop=2>", "Record-Route: <sip:192.0.2.1;lr;hop=1>",
-			"Record-Route: <sip:"+p.addr.String()+";lr;hop=0>")
+	p := newPeer(t, "udp", nil, func(l *leg) {
+		l.respond(200, "OK", l.open(), "Record-Route: <sip:"+l.p.addr.String()+";lr;hop=2>", "Record-Route: <sip:192.0.2.1;lr;hop=1>",
+			"Record-Route: <sip:"+l.p.addr.String()+";lr;hop=0>")
 		legs <- l
 		l.wait(l.acked, "ACK")
 		l.key(1)
-	}
+	})
 	r := newRoute(t, p, nil)
 	a, err := r.call(nil)
 	must(t, err)
@@ -169,7 +168,7 @@ func TestByeChallenged(t *testing.T) {
 	t.Parallel()
 	legs := make(chan *leg, 1)
 	p := newPeer(t, "udp", nil, func(l *leg) { l.pickUp(); legs <- l; l.key(1) })
-	p.bye = func(req *gosip.Request) *gosip.Response {
+	p.on(gosip.BYE, func(req *gosip.Request) *gosip.Response {
 		if req.GetHeader("Proxy-Authorization") != nil {
 			return gosip.NewResponseFromRequest(req, 200, "OK", nil)
 		}
@@ -177,7 +176,7 @@ func TestByeChallenged(t *testing.T) {
 		name, value, _ := strings.Cut(challenge(407, "proxy"), ": ")
 		res.AppendHeader(gosip.NewHeader(name, value))
 		return res
-	}
+	})
 	r := newRoute(t, p, nil)
 	_, err := r.call(nil)
 	must(t, err)
@@ -195,7 +194,7 @@ func TestDescriptions(t *testing.T) {
 		early, answer func(*leg) string
 		want          string // the receipt's code; empty is delivered
 	}{
-		"none":        {nil, func(*leg) string { return "" }, "no_codec"},
+		"none":        {nil, func(*leg) string { return "" }, "no_sdp"},
 		"early only":  {func(l *leg) string { return l.sdp("0 101", "") }, func(*leg) string { return "" }, ""},
 		"encrypted":   {nil, func(l *leg) string { return strings.Replace(l.sdp("0", ""), "RTP/AVP", "RTP/SAVP", 1) }, "no_codec"},
 		"other codec": {nil, func(l *leg) string { return l.sdp("18 101", "") }, "no_codec"},
@@ -203,7 +202,7 @@ func TestDescriptions(t *testing.T) {
 		"host name": {nil, func(l *leg) string {
 			return strings.Replace(l.sdp("0", ""), "c=IN IP4 127.0.0.1", "c=IN IP4 media.example.com", 1)
 		}, "no_codec"},
-		"nonsense": {nil, func(*leg) string { return "<xml/>" }, "no_codec"},
+		"nonsense": {nil, func(*leg) string { return "<xml/>" }, "no_sdp"},
 		"dynamic types": {nil, func(l *leg) string {
 			return l.sdp("97 98", "a=rtpmap:97 pcmu/8000/1\r\na=rtpmap:98 TELEPHONE-EVENT/8000\r\n")
 		}, ""},

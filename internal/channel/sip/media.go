@@ -28,7 +28,8 @@ const (
 	maxPacket = 2048
 )
 
-var errMedia = errors.New("the sound cannot be sent")
+// errMedia says that the sound cannot be sent.
+var errMedia = errors.New("media")
 
 // media is the sound of one call: what we say, and the keys that are pressed.
 type media struct {

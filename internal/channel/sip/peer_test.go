@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,12 +55,11 @@ type peer struct {
 	mu       sync.Mutex
 	requests []*gosip.Request
 	legs     map[string]*leg
-	register func(*gosip.Request) *gosip.Response
-	options  func(*gosip.Request) *gosip.Response
-	bye      func(*gosip.Request) *gosip.Response
-	// quietInvite keeps the library from sending 100 by itself.
-	quietInvite bool
-	seen        chan gosip.RequestMethod
+	// by answers requests outside of scripts; nil of it is 200, and a nil response none at all.
+	by map[gosip.RequestMethod]func(*gosip.Request) *gosip.Response
+	// noTrying keeps the library from sending 100 by itself.
+	noTrying atomic.Bool
+	seen     chan gosip.RequestMethod
 	// over is closed when the test ends; scripts are waited for then.
 	over    chan struct{}
 	scripts sync.WaitGroup
@@ -87,7 +87,7 @@ type leg struct {
 // newPeer starts a peer on the transport.
 func newPeer(t *testing.T, transport string, certificate *tls.Config, script func(*leg)) *peer {
 	t.Helper()
-	p := &peer{t: t, script: script, legs: map[string]*leg{}, seen: make(chan gosip.RequestMethod, 1000), over: make(chan struct{})}
+	p := &peer{t: t, script: script, legs: map[string]*leg{}, by: map[gosip.RequestMethod]func(*gosip.Request) *gosip.Response{}, seen: make(chan gosip.RequestMethod, 1000), over: make(chan struct{})}
 	none := slog.New(slog.DiscardHandler)
 	ua, err := sipgo.NewUA(sipgo.WithUserAgentTransportLayerOptions(gosip.WithTransportLayerLogger(none)),
 		sipgo.WithUserAgentTransactionLayerOptions(gosip.WithTransactionLayerLogger(none), gosip.WithTransactionLayerUnhandledResponseHandler(func(*gosip.Response) {})))
@@ -148,7 +148,7 @@ type untrying struct {
 
 // WriteTo implements net.PacketConn.
 func (u *untrying) WriteTo(b []byte, to net.Addr) (int, error) {
-	if u.p.quietInvite && bytes.HasPrefix(b, []byte("SIP/2.0 100 ")) {
+	if u.p.noTrying.Load() && bytes.HasPrefix(b, []byte("SIP/2.0 100 ")) {
 		return len(b), nil
 	}
 	return u.PacketConn.WriteTo(b, to)
@@ -188,18 +188,18 @@ func (p *peer) handle(server *sipgo.Server) {
 	})
 	server.OnBye(func(req *gosip.Request, tx gosip.ServerTransaction) {
 		note(req)
-		answer(req, tx, p.bye)
+		p.answer(req, tx)
 		if l := p.leg(req); l != nil {
 			l.ended <- req
 		}
 	})
 	server.OnOptions(func(req *gosip.Request, tx gosip.ServerTransaction) {
 		note(req)
-		answer(req, tx, p.options)
+		p.answer(req, tx)
 	})
 	server.OnRegister(func(req *gosip.Request, tx gosip.ServerTransaction) {
 		note(req)
-		answer(req, tx, p.register)
+		p.answer(req, tx)
 	})
 }
 
@@ -218,8 +218,17 @@ func (p *peer) play(l *leg) {
 	p.script(l)
 }
 
-// answer answers a request by a function; nil of it is 200, and a nil response none at all.
-func answer(req *gosip.Request, tx gosip.ServerTransaction, by func(*gosip.Request) *gosip.Response) {
+// on makes the peer answer a method in a way of its own.
+func (p *peer) on(method gosip.RequestMethod, by func(*gosip.Request) *gosip.Response) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.by[method] = by
+}
+
+func (p *peer) answer(req *gosip.Request, tx gosip.ServerTransaction) {
+	p.mu.Lock()
+	by := p.by[req.Method]
+	p.mu.Unlock()
 	res := gosip.NewResponseFromRequest(req, 200, "OK", nil)
 	if by != nil {
 		res = by(req)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,9 +18,11 @@ const (
 	eventType = 101
 )
 
+// What is wrong with a session description: it is none, or has no sound that we can send. The texts are the codes of
+// receipts.
 var (
-	errNoSDP   = errors.New("is no session description")
-	errNoAudio = errors.New("has no sound that we can send")
+	errNoSDP   = errors.New("no_sdp")
+	errNoAudio = errors.New("no_codec")
 )
 
 // session is what the far end says of the sound (RFC 4566), as far as it is read.
@@ -152,7 +155,7 @@ func (s *section) take(out *session, ours []codec) bool {
 		if strings.EqualFold(name, "telephone-event") && out.events == 0 {
 			out.events = uint8(pt)
 		}
-		if c, ok := codecNamed(name); ok && !found && has(ours, c) {
+		if c, ok := codecNamed(name); ok && !found && slices.Contains(ours, c) {
 			out.codec, out.pt, found = c, uint8(pt), true
 		}
 	}
@@ -178,15 +181,6 @@ func (s *section) coding(pt uint8, format string) string {
 		return "telephone-event"
 	}
 	return ""
-}
-
-func has(all []codec, c codec) bool {
-	for _, k := range all {
-		if k == c {
-			return true
-		}
-	}
-	return false
 }
 
 // offer is our own session description.

@@ -74,7 +74,7 @@ func TestInvite(t *testing.T) {
 					t.Errorf("there is no %q in\n%s", want, got)
 				}
 			}
-			if len(got) > 1200 {
+			if len(got) > 950 {
 				t.Errorf("the request has %d bytes: with a password it does not fit into a packet", len(got))
 			}
 		})

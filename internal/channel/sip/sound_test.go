@@ -3,6 +3,7 @@ package sip
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -128,7 +129,7 @@ func FuzzSDP(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !s.addr.IsValid() || s.addr.Port() == 0 || !has(ours, s.codec) || s.audio >= len(s.streams) {
+		if !s.addr.IsValid() || s.addr.Port() == 0 || !slices.Contains(ours, s.codec) || s.audio >= len(s.streams) {
 			t.Fatalf("got %+v", s)
 		}
 		o := offer{addr: netip.MustParseAddrPort("192.0.2.1:4000"), codecs: ours}

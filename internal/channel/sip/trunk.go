@@ -226,8 +226,8 @@ const (
 	probeWait = 2 * time.Second
 )
 
-// usable tells whether a call can be tried. A silent UDP server would otherwise use up the time of a message, and
-// leave in doubt whether a phone rings.
+// usable tells whether a call can be tried. A silent server would otherwise use up the time of a message, and leave in
+// doubt whether a phone rings.
 func (t *trunk) usable(ctx context.Context) error {
 	t.mu.Lock()
 	state, fresh := t.state, t.s.now().Sub(t.heard) < freshFor
@@ -236,9 +236,20 @@ func (t *trunk) usable(ctx context.Context) error {
 	case state != nil:
 		again := *state
 		return &again
-	case fresh || !t.s.cfg.Probe || t.s.cfg.Transport != "udp":
+	case fresh || !t.s.cfg.Probe:
 		return nil
 	}
+	err := t.probe(ctx)
+	if err != nil && t.socket == nil && ctx.Err() == nil {
+		// The connection may have died without a word, as behind a router that forgot it: the next one is new.
+		_ = t.ua.TransportLayer().Pool(t.s.cfg.Transport).Clear()
+		err = t.probe(ctx)
+	}
+	return err
+}
+
+// probe asks the server whether it is there; any answer will do.
+func (t *trunk) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeWait)
 	defer cancel()
 	_, err := t.ask(ctx, t.newRequest(gosip.OPTIONS, gosip.Uri{Host: t.s.cfg.domain()}))

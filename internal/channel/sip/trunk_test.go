@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/netip"
@@ -56,7 +57,7 @@ func registering(c *Config) { c.Register = true }
 func TestRegister(t *testing.T) {
 	t.Parallel()
 	p := newPeer(t, "udp", nil, func(l *leg) { l.respond(486, "Busy", "") })
-	p.register = registrar
+	p.on(gosip.REGISTER, registrar)
 	r := newRoute(t, p, registering)
 	a, err := r.call(nil)
 	must(t, err)
@@ -85,9 +86,9 @@ func TestRegisterRefused(t *testing.T) {
 		t.Run(itoa(status), func(t *testing.T) {
 			t.Parallel()
 			p := newPeer(t, "udp", nil, func(l *leg) { l.respond(200, "OK", "") })
-			p.register = func(req *gosip.Request) *gosip.Response {
+			p.on(gosip.REGISTER, func(req *gosip.Request) *gosip.Response {
 				return refuse(req, status, challenge(401, "trunk"), "Retry-After: 5")
-			}
+			})
 			r := newRoute(t, p, registering)
 			_, err := r.call(nil)
 			refused(t, err, kind, itoa(status))
@@ -108,12 +109,12 @@ func TestRegisterRefused(t *testing.T) {
 func TestRegisterLonger(t *testing.T) {
 	t.Parallel()
 	p := newPeer(t, "udp", nil, func(l *leg) { l.respond(486, "Busy", "") })
-	p.register = func(req *gosip.Request) *gosip.Response {
+	p.on(gosip.REGISTER, func(req *gosip.Request) *gosip.Response {
 		if req.GetHeader("Expires").Value() == "300" {
 			return refuse(req, 423, "Min-Expires: 1800")
 		}
 		return registrar(req)
-	}
+	})
 	_, err := newRoute(t, p, registering).call(nil)
 	must(t, err)
 }
@@ -187,7 +188,8 @@ func TestCheck(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPeer(t, "udp", nil, nil)
-			p.options, p.register = row.answer, row.answer
+			p.on(gosip.OPTIONS, row.answer)
+			p.on(gosip.REGISTER, row.answer)
 			c := settings(p)
 			c.Register = row.register
 			s, err := c.Open(channel.Env{Now: time.Now})
@@ -217,7 +219,7 @@ func TestCheck(t *testing.T) {
 func TestSilent(t *testing.T) {
 	t.Parallel()
 	p := newPeer(t, "udp", nil, func(*leg) {})
-	p.options = func(*gosip.Request) *gosip.Response { return nil }
+	p.on(gosip.OPTIONS, func(*gosip.Request) *gosip.Response { return nil })
 	r := newRoute(t, p, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
@@ -247,7 +249,7 @@ func TestLate(t *testing.T) {
 				case <-l.p.over:
 				}
 			})
-			p.quietInvite = true
+			p.noTrying.Store(true)
 			r := newRoute(t, p, func(c *Config) { c.Probe = false })
 			ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
 			defer cancel()
@@ -347,7 +349,7 @@ func TestConnections(t *testing.T) {
 				legs <- l
 				l.key(1)
 			})
-			p.register = registrar
+			p.on(gosip.REGISTER, registrar)
 			r := newRoute(t, p, func(c *Config) {
 				c.Transport, c.Register = transport, true
 				if with != nil {
@@ -387,6 +389,16 @@ func TestConnections(t *testing.T) {
 		_, err = newRouteTo(t, c, nil).call(nil)
 		refused(t, err, channel.Unavailable, "transport")
 	})
+	t.Run("forgotten", func(t *testing.T) {
+		t.Parallel()
+		p := newPeer(t, "tcp", nil, func(l *leg) { l.respond(486, "Busy", "") })
+		c := settings(p)
+		c.Transport, c.Server = "tcp", forgetful(t, p.addr)
+		r := newRouteTo(t, c, nil)
+		a, err := r.call(nil)
+		must(t, err)
+		r.receipt(a.ID, channel.Undelivered, "486", "")
+	})
 	t.Run("cut off", func(t *testing.T) {
 		t.Parallel()
 		l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -404,9 +416,42 @@ func TestConnections(t *testing.T) {
 		})
 		c := defaults()
 		c.Server, c.Transport, c.From, c.Listen = l.Addr().String(), "tcp", "+4930", "127.0.0.1:0"
-		_, err = newRouteTo(t, c, nil).call(nil)
+		_, err = newRouteTo(t, c, func(c *Config) { c.Probe = false }).call(nil)
 		refused(t, err, channel.MaybeSent, "no_response")
 	})
+}
+
+// forgetful answers the address of a router that loses all that comes over the first connection.
+func forgetful(t *testing.T, to netip.AddrPort) string {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	must(t, err)
+	var all sync.WaitGroup
+	pipe := func(from, into net.Conn) {
+		_, _ = io.Copy(into, from)
+		_ = into.Close()
+	}
+	all.Go(func() {
+		for first := true; ; first = false {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if first {
+				all.Go(func() { _, _ = io.Copy(io.Discard, in) })
+				continue
+			}
+			out, err := net.Dial("tcp4", to.String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			all.Go(func() { pipe(in, out) })
+			all.Go(func() { pipe(out, in) })
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); all.Wait() })
+	return l.Addr().String()
 }
 
 // TestNames: a name without an address is the operator's to mend, and no call.

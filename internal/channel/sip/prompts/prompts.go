@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -85,11 +86,8 @@ func (b *Book) put(tag string, own map[string][]byte) {
 		b.languages = map[string]map[string][]byte{}
 	}
 	all := map[string][]byte{}
-	for _, from := range []map[string][]byte{b.languages[tag], own} {
-		for name, audio := range from {
-			all[name] = audio
-		}
-	}
+	maps.Copy(all, b.languages[tag])
+	maps.Copy(all, own)
 	b.languages[tag] = all
 }
 
