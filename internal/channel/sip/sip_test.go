@@ -397,6 +397,26 @@ func TestHangUp(t *testing.T) {
 			t.Error("a call that was hung up is hung up again")
 		}
 	})
+	t.Run("after the code", func(t *testing.T) {
+		t.Parallel()
+		p := newPeer(t, "udp", nil, func(l *leg) {
+			l.pickUp()
+			l.key(1)
+			for !slices.Contains(said(l.p.t, l.stream(), "en", pcmu()), "again") {
+				select {
+				case <-l.p.over:
+					return
+				case <-time.After(5 * time.Millisecond):
+				}
+			}
+			l.request(gosip.BYE, "", "")
+		})
+		r := newRoute(t, p, nil)
+		r.frame = 2 * time.Millisecond
+		a, err := r.call(nil)
+		must(t, err)
+		r.receipt(a.ID, channel.Delivered, "", "")
+	})
 	t.Run("in the middle", func(t *testing.T) {
 		t.Parallel()
 		var r *route
@@ -406,7 +426,11 @@ func TestHangUp(t *testing.T) {
 			l.pickUp()
 			l.key(1)
 			for len(l.stream()) < 4*8000 {
-				time.Sleep(time.Millisecond)
+				select {
+				case <-l.p.over:
+					return
+				case <-time.After(time.Millisecond):
+				}
 			}
 			l.request(gosip.BYE, "", "")
 		})

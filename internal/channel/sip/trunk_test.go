@@ -67,6 +67,11 @@ func TestRegister(t *testing.T) {
 	if len(all) != 4 {
 		t.Fatalf("%d REGISTER came", len(all))
 	}
+	for _, i := range []int{1, 3} {
+		if *all[i].CallID() != *all[i-1].CallID() || all[i].CSeq().SeqNo != all[i-1].CSeq().SeqNo+1 {
+			t.Errorf("request %d is not the one before with the next number", i)
+		}
+	}
 	first, last := all[1], all[3]
 	if first.Contact() == nil || first.Contact().Address.User != "acct" || first.Contact().Address.Port == 0 || first.GetHeader("Expires").Value() != "300" {
 		t.Errorf("the registration is %s", first)
