@@ -34,7 +34,7 @@ type Config struct {
 	Username        string        `yaml:"username" doc:"The account's user name. Leave it out if the trunk knows you by your address."`
 	Password        secret.Text   `yaml:"password" doc:"The account's password."`
 	Domain          string        `yaml:"domain" doc:"The domain in the addresses of calls, if it is not the server's host."`
-	From            string        `yaml:"from" doc:"The caller's number, as the trunk wants it. The route's sender goes before it; without both it is the user name."`
+	From            string        `yaml:"from" example:"+4930123456" doc:"The caller's number, as the trunk wants it. The route's sender goes before it; without both it is the user name."`
 	CallerHeader    string        `yaml:"caller_header" doc:"Where the caller's number stands: from, p-asserted-identity or p-preferred-identity. With the latter two, From holds the user name."`
 	Register        bool          `yaml:"register" doc:"Register with the trunk and stay so. Without it the trunk must know your address or ask for the password at each call."`
 	Listen          string        `yaml:"listen" doc:"Address and port for signalling; its address serves for sound too. Port 0 is any."`

@@ -8,8 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/secret"
+	"github.com/dialproof/dialproof/internal/yamlconf"
 )
 
 // good answers settings that are right.
@@ -106,9 +109,21 @@ func TestProvider(t *testing.T) {
 	if p.Name != "sip" || p.Title == "" || p.Summary == "" || len(p.Channels) != 1 || p.Channels[0] != channel.Voice {
 		t.Errorf("the provider is %+v", p)
 	}
+	text := ""
 	for f := range reflect.TypeFor[Config]().Fields() {
+		if e := f.Tag.Get("example"); e != "" {
+			text += f.Tag.Get("yaml") + ": " + e + "\n"
+		}
 		if f.Tag.Get("yaml") == "" || f.Tag.Get("doc") == "" {
 			t.Errorf("%s has no yaml or doc tag", f.Name)
 		}
+	}
+	var doc yaml.Node
+	must(t, yaml.Unmarshal([]byte(text), &doc))
+	settings := p.Config()
+	must(t, yamlconf.Decode(&doc, settings, yamlconf.Options{}))
+	must(t, settings.Validate())
+	if _, err := settings.Open(channel.Env{Now: time.Now}); err != nil {
+		t.Error(err)
 	}
 }
