@@ -46,6 +46,26 @@ func TestCall(t *testing.T) {
 	}
 }
 
+// TestEveryAddress: the listen address of the settings' own default is none that a trunk could answer to, so the one
+// that leads to the trunk stands in its place.
+func TestEveryAddress(t *testing.T) {
+	t.Parallel()
+	legs := make(chan *leg, 1)
+	p := newPeer(t, "udp", nil, func(l *leg) { l.pickUp(); legs <- l; l.key(1) })
+	r := newRoute(t, p, func(c *Config) { c.Listen = defaults().Listen })
+	a, err := r.call(nil)
+	must(t, err)
+	r.receipt(a.ID, channel.Delivered, "", "")
+	l := <-legs
+	l.wait(l.ended, "BYE")
+	if text := l.invite.String(); strings.Contains(text, "0.0.0.0") || strings.Contains(text, "::") || !strings.Contains(text, "c=IN IP4 127.0.0.1") {
+		t.Errorf("the call cannot be answered:\n%s", text)
+	}
+	if got := r.Channels(); !slices.Equal(got, []channel.Kind{channel.Voice}) || !r.ReceiptsByID() {
+		t.Errorf("it carries %v", got)
+	}
+}
+
 // TestInvite: what stands in the request.
 func TestInvite(t *testing.T) {
 	t.Parallel()
