@@ -1,0 +1,168 @@
+// Package vonage is the provider that sends SMS by Vonage's Messages API and calls by its Voice API.
+//
+// It does not use Vonage Verify: the code, its attempts and its limits stay with Dialproof, and Vonage carries text and
+// speech. Both interfaces share one application, its private key, and the account's signature secret.
+package vonage
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/secret"
+)
+
+const name = "vonage"
+
+// passLife is how long a signed pass to the interface is good for. Vonage allows 30 seconds to 24 hours.
+const passLife = 5 * time.Minute
+
+// Provider answers the provider.
+func Provider() channel.Provider {
+	return channel.Provider{
+		Name: name, Title: "Vonage",
+		Summary:  "SMS by Vonage's Messages API, and calls by its Voice API.",
+		Docs:     "https://developer.vonage.com/en/api/messages",
+		Channels: []channel.Kind{channel.SMS, channel.Voice},
+		Config:   func() channel.Opener { return &Config{URL: "https://api.nexmo.com"} },
+	}
+}
+
+// Config is the settings of a route.
+type Config struct {
+	ApplicationID   string      `yaml:"application_id" example:"aaaaaaaa-bbbb-cccc-dddd-0123456789ab" doc:"The id of your Vonage application."`
+	PrivateKey      secret.Text `yaml:"private_key" example:"-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n" doc:"The application's private key, as the PEM file that Vonage gave you."`
+	SignatureSecret secret.Text `yaml:"signature_secret" example:"0123456789abcdef0123456789abcdef" doc:"Your account's signature secret. It signs Vonage's receipts and what a call asks."`
+	From            string      `yaml:"from" doc:"The sender of messages and the number that calls show, where the route has no sender."`
+	URL             string      `yaml:"url" doc:"Another address of the API, for a region or a test. Default https://api.nexmo.com."`
+}
+
+//nolint:gochecknoglobals // compiled once, never changed
+var (
+	applicationForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	senderForm      = regexp.MustCompile(`^(\+?[0-9]{3,15}|[A-Za-z0-9 ]{1,11})$`)
+)
+
+// Validate implements channel.Opener.
+func (c *Config) Validate() error {
+	u, err := url.Parse(c.URL)
+	block, _ := pem.Decode([]byte(c.PrivateKey.Reveal()))
+	switch {
+	case !applicationForm.MatchString(c.ApplicationID):
+		return errors.New("application_id: must be an id like aaaaaaaa-bbbb-cccc-dddd-0123456789ab; the dashboard shows it at Applications")
+	case c.PrivateKey.IsZero():
+		return errors.New("private_key: is missing; generate one in the application's settings and keep the file")
+	case block == nil || !strings.HasSuffix(block.Type, "PRIVATE KEY"):
+		return errors.New("private_key: must be a private key in PEM, from -----BEGIN PRIVATE KEY----- on")
+	case c.SignatureSecret.IsZero():
+		return errors.New("signature_secret: is missing; the dashboard shows it at API settings")
+	case c.From != "" && !senderForm.MatchString(c.From):
+		return errors.New("from: must be a number, or up to 11 letters, digits and spaces")
+	case err != nil || u.Host == "" || u.Path != "":
+		return errors.New("url: must be an address like https://api.nexmo.com")
+	}
+	return nil
+}
+
+// Open implements channel.Opener.
+func (c *Config) Open(env channel.Env) (channel.Sender, error) {
+	key, err := jwt.ParseRSAPrivateKeyFromPEM([]byte(c.PrivateKey.Reveal()))
+	if err != nil {
+		return nil, errors.New("private_key: cannot be read; it must be the RSA key of the application, without a password")
+	}
+	return &sender{cfg: *c, key: key, http: env.HTTP, now: env.Now}, nil
+}
+
+type sender struct {
+	cfg  Config
+	key  *rsa.PrivateKey
+	http *http.Client
+	now  func() time.Time
+}
+
+var (
+	_ channel.Sender   = (*sender)(nil)
+	_ channel.Receiver = (*sender)(nil)
+	_ channel.Answerer = (*sender)(nil)
+	_ channel.Checker  = (*sender)(nil)
+)
+
+// Channels implements channel.Sender.
+func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS, channel.Voice} }
+
+// Send implements channel.Sender.
+func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
+	if m.Channel == channel.Voice {
+		return s.call(ctx, m)
+	}
+	return s.sms(ctx, m)
+}
+
+// sender answers who a message is from: the route's choice before the setting.
+func (s *sender) from(m channel.Message) string {
+	if m.From != "" {
+		return m.From
+	}
+	return s.cfg.From
+}
+
+// digits answers a number as Vonage writes it, without the plus sign.
+func digits(number string) string { return strings.TrimPrefix(number, "+") }
+
+// do makes a call with the application's pass. body is encoded as JSON; nil sends none.
+func (s *sender) do(ctx context.Context, method, path string, body any) (channel.Answer, error) {
+	var text []byte
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return channel.Answer{}, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "internal", Detail: "the message cannot be encoded"}
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, s.cfg.URL+path, bytes.NewReader(text))
+	if err != nil {
+		return channel.Answer{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "url", Detail: "the address cannot be used"}
+	}
+	pass, err := s.pass()
+	if err != nil {
+		return channel.Answer{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "private_key", Detail: "the private key cannot sign"}
+	}
+	req.Header.Set("Authorization", "Bearer "+pass)
+	req.Header.Set("Accept", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return channel.Do(ctx, s.http, name, req)
+}
+
+// pass answers a JWT of the application (developer.vonage.com, "Authentication").
+func (s *sender) pass() (string, error) {
+	now := s.now()
+	return jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
+		"application_id": s.cfg.ApplicationID, "jti": rand.Text(), "iat": now.Unix(), "exp": now.Add(passLife).Unix(),
+	}).SignedString(s.key)
+}
+
+// Check implements channel.Checker: it asks for the list of calls, of which there may be none.
+func (s *sender) Check(ctx context.Context) error {
+	a, err := s.do(ctx, http.MethodGet, "/v1/calls?page_size=1", nil)
+	if err != nil {
+		return err
+	}
+	// An application without the voice capability may be forbidden this. Vonage knows its key then, and SMS works.
+	if a.Status == http.StatusOK || a.Status == http.StatusForbidden {
+		return nil
+	}
+	return s.refused(a)
+}
