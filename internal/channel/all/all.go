@@ -4,7 +4,10 @@ package all
 import (
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/handset"
+	"github.com/dialproof/dialproof/internal/channel/sip"
+	"github.com/dialproof/dialproof/internal/channel/smpp"
 	"github.com/dialproof/dialproof/internal/channel/twilio"
+	"github.com/dialproof/dialproof/internal/channel/vonage"
 	"github.com/dialproof/dialproof/internal/channel/webhook"
 )
 
@@ -14,7 +17,10 @@ import (
 func Providers(box *handset.Box) []channel.Provider {
 	return []channel.Provider{
 		handset.Provider(box),
+		sip.Provider(),
+		smpp.Provider(),
 		twilio.Provider(),
+		vonage.Provider(),
 		webhook.Provider(),
 	}
 }
