@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and is not there yet: a C compiler (the race detector wants one), a browser, and the
-# npm packages of the browser tests. It changes nothing when all is there. It fails when it cannot install.
+# Installs what the tests need and is not there yet: a C compiler (the race detector wants one), a browser, telephones
+# (SIPp and baresip), a message centre (Net::SMPP), and the npm packages of the tests. It changes nothing when all is there. It fails when it cannot install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -39,6 +39,9 @@ locks=$(find . -name node_modules -prune -o -name .cache -prune -o -name package
 missing=()
 if ! has cc gcc clang; then missing+=(gcc libc6-dev); fi
 if ! has chromium chromium-browser google-chrome; then missing+=(chromium); fi
+if ! has sipp; then missing+=(sip-tester); fi
+if ! has baresip; then missing+=(baresip-core); fi
+if ! has perl || ! perl -MNet::SMPP -e 1 2>/dev/null; then missing+=(libnet-smpp-perl); fi
 if [ -n "$locks" ] && ! has npm; then missing+=(nodejs npm); fi
 if [ ${#missing[@]} -gt 0 ]; then install "${missing[@]}"; fi
 

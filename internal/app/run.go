@@ -199,6 +199,9 @@ func (n *Node) examine(ctx context.Context, say func(string, error), out io.Writ
 		say("routes", errors.New("there is none: nothing can be sent"))
 	}
 	for _, r := range n.routes.All() {
+		if _, reports := channel.As[channel.Receiver](r.Sender); reports && n.cfg.PublicURL != "" {
+			fmt.Fprintf(out, "note   route %s: one address for all receipts, if the provider's console wants one: %s\n", r.Name, n.handler.Callbacks.Fixed(r.Name))
+		}
 		checker, can := channel.As[channel.Checker](r.Sender)
 		if !can {
 			fmt.Fprintf(out, "note   route %s: %s cannot be asked without sending\n", r.Name, r.Provider)

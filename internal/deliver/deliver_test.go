@@ -458,6 +458,20 @@ func TestFixedAddress(t *testing.T) {
 	}
 }
 
+// TestALateAnswer lets a sender report by our token with an id that nobody knew yet: from then on the id will do.
+func TestALateAnswer(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.carriers["a"].byID = true
+	token := b.Callbacks.Token("a", b.job.Ref, b.job.ID)
+	if err := b.Report(t.Context(), "a", channel.Receipt{Token: token, ProviderID: "p-9", Status: channel.Taken}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Report(t.Context(), "a", channel.Receipt{ProviderID: "P-9", Status: channel.Delivered}); err != nil || b.deliveries()[0] != "a delivered" {
+		t.Errorf("%v, %v", b.deliveries(), err)
+	}
+}
+
 // TestLateReceipt lets the carrier report on a message before its id is written down.
 func TestLateReceipt(t *testing.T) {
 	t.Parallel()

@@ -160,6 +160,11 @@ func (h *Handler) again(ctx context.Context, rt *Route, at place) (m channel.Mes
 	return h.addressed(rt, at.ref, d.ID, c.Message), true, nil
 }
 
+// Report records what a sender with a life of its own has heard.
+func (h *Handler) Report(ctx context.Context, route string, r channel.Receipt) error {
+	return h.take(ctx, route, place{fixed: true}, r)
+}
+
 // take finds what a receipt is about and records it.
 func (h *Handler) take(ctx context.Context, route string, at place, r channel.Receipt) error {
 	switch {
@@ -246,7 +251,11 @@ func (h *Handler) Receive(ctx context.Context, route string, ref id.ID, half [to
 			if [tokenHalf]byte(d.ID[:tokenHalf]) != half || !sameMessage(d, r) {
 				continue
 			}
+			learned := d.ProviderID == "" && r.ProviderID != ""
 			if changed = note(d, r); changed {
+				if rt := h.Routes.Named(route); learned && rt != nil && correlates(rt.Sender) {
+					tx.PutSent(sentKey(route, r.ProviderID), Sent{Ref: ref, Delivery: d.ID, Until: p.Expires.Add(keepSent)})
+				}
 				kind, d.Updated = d.Channel, h.now()
 				tx.PutParcel(p)
 			}
