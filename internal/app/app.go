@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -125,7 +126,9 @@ func storePath(cfg config.Config) string {
 
 // assemble makes the core and what runs its jobs.
 func (n *Node) assemble(routes []*deliver.Route, o options) {
-	n.routes = deliver.NewRoutes(routes)
+	n.routes = deliver.NewRoutes(nil)
+	n.routes.Conversions = deliver.NewConversions(time.Now, rand.Uint64()) //nolint:gosec // it chooses routes, no secrets
+	n.routes.Replace(routes, deliver.Policy(n.cfg.Routing.Policy))
 	n.handler = &deliver.Handler{
 		Store: n.store, Routes: n.routes, IDs: n.ids, Now: time.Now, Log: n.log, Metrics: n.metrics, Lease: lease,
 		Callbacks: &deliver.Callbacks{Ring: o.ring, PublicURL: n.cfg.PublicURL},
@@ -136,7 +139,7 @@ func (n *Node) assemble(routes []*deliver.Route, o options) {
 	})
 	n.core = verify.New(verify.Options{
 		Store: n.store, Router: n.routes, Dispatch: n.runner, Ring: o.ring, IDs: n.ids, Now: time.Now, Lease: lease,
-		AllowFiction: o.dev, Limits: limits(n.cfg.Limits), Metrics: n.metrics,
+		AllowFiction: o.dev, Limits: limits(n.cfg.Limits), Metrics: n.metrics, Approved: n.routes.Conversions.Typed,
 	})
 	n.handler.Composer = composer{verify.Composer{Service: n.core, Apps: n.directory}}
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,7 +68,10 @@ func route(r config.Route, sender channel.Sender, dev bool) *deliver.Route {
 	out := &deliver.Route{
 		Name: r.Name, Provider: r.Provider, Sender: magicSender{sender}, Countries: r.Countries, Prefixes: r.Prefixes, From: r.Sender,
 		FromBy: r.Senders, Priority: r.Priority, Weight: r.Weight, Test: r.Test, Both: dev, Quiet: r.Quiet, Timeout: r.Timeout,
-		Slots: make(chan struct{}, max(r.Concurrency, 1)), Regulatory: r.Regulatory,
+		Slots: make(chan struct{}, max(r.Concurrency, 1)), Regulatory: r.Regulatory, Price: map[string]int64{}, Health: deliver.NewHealth(time.Now),
+	}
+	for country, text := range r.Price {
+		out.Price[country] = priceOf(text)
 	}
 	for _, c := range r.Channels {
 		out.Channels = append(out.Channels, channel.Kind(c))
@@ -82,6 +86,13 @@ func route(r config.Route, sender channel.Sender, dev bool) *deliver.Route {
 		out.Rate = rate.NewLimiter(rate.Limit(r.Rate), max(int(r.Rate), 1))
 	}
 	return out
+}
+
+// priceOf reads a price, which the configuration has judged, in hundred-millionths.
+func priceOf(text string) int64 {
+	whole, part, _ := strings.Cut(text, ".")
+	n, _ := strconv.ParseInt(whole+(part + "00000000")[:8], 10, 64)
+	return n
 }
 
 // testRoute is the last way out for test keys, where a deployment has no test route of its own: it takes every

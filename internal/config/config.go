@@ -33,6 +33,8 @@ type Config struct {
 	Keys []Key `yaml:"keys"`
 	// The ways out. Without one nothing can be sent. The database knows nothing of them.
 	Routes []Route `yaml:"routes"`
+	// How to choose among the routes that serve a number.
+	Routing Routing `yaml:"routing"`
 	// How much is too much, for the whole deployment.
 	Limits Limits `yaml:"limits"`
 	// What is logged. A log never holds a code or a whole number.
@@ -113,6 +115,13 @@ type Route struct {
 	Settings yaml.Node `yaml:"settings"`
 }
 
+// Routing says how to choose. Routes that fail or fall silent always come after those that are well.
+type Routing struct {
+	// What decides: `priority` (the lowest, then the highest weight), `cheapest` (by the price lists), or `converting`
+	// (the route whose codes get typed, learned per route and prefix, with the price where they are equal).
+	Policy string `yaml:"policy"`
+}
+
 // Limits are the deployment's velocity limits. 0 turns a limit off; `number_gaps: []` turns the gaps off.
 type Limits struct {
 	// The least time between two messages to one number: after the first, the second, and so on. The last repeats.
@@ -174,6 +183,7 @@ func Default() Config {
 		Listen:    "127.0.0.1:8080",
 		Data:      "data",
 		Store:     Store{Driver: SQLite},
+		Routing:   Routing{Policy: "priority"},
 		Limits:    defaultLimits(),
 		Log:       Log{Format: "json", Level: "info"},
 		Tracing:   Tracing{Sample: 0.01},

@@ -182,12 +182,20 @@ func newBench(t *testing.T) *bench {
 		Log: slog.New(slog.DiscardHandler), Metrics: uncounted{}, Lease: 30 * time.Second,
 		Callbacks: &deliver.Callbacks{Ring: ring, PublicURL: "https://verify.example.com"},
 	}
+	b.renew("a")
+	return b
+}
+
+// renew makes a new parcel and its job on a route.
+func (b *bench) renew(route string) {
+	b.shelf.mu.Lock()
+	defer b.shelf.mu.Unlock()
+	ids := b.IDs
 	ref := ids.New(b.now)
-	d := channel.Delivery{ID: ids.New(b.now), Channel: channel.SMS, Route: "a", Status: channel.Sending, Attempt: 1, Created: b.now, Updated: b.now}
+	d := channel.Delivery{ID: ids.New(b.now), Channel: channel.SMS, Route: route, Status: channel.Sending, Attempt: 1, Created: b.now, Updated: b.now}
 	b.job = queue.Job{ID: d.ID, Kind: "deliver", Ref: ref, Attempt: 1, Due: b.now.Add(30 * time.Second)}
 	b.shelf.parcels[ref] = deliver.Parcel{Ref: ref, Open: true, Expires: b.now.Add(5 * time.Minute), Deliveries: []channel.Delivery{d}}
 	b.shelf.jobs[b.job.ID] = b.job
-	return b
 }
 
 func fault(k channel.ErrorKind) error { return &channel.Error{Kind: k, Provider: "fake", Code: "x"} }
@@ -313,7 +321,7 @@ func TestARecordThatFailsIsRunAgain(t *testing.T) {
 	b := newBench(t)
 	b.carriers["a"].script = []error{nil}
 	stop := &breaking{carrier: b.carriers["a"], shelf: b.shelf}
-	b.Routes.Replace([]*deliver.Route{{Name: "a", Provider: "fake", Sender: stop, Timeout: time.Second, Slots: make(chan struct{}, 1)}})
+	b.Routes.Replace([]*deliver.Route{{Name: "a", Provider: "fake", Sender: stop, Timeout: time.Second, Slots: make(chan struct{}, 1)}}, deliver.Priority)
 	if err := b.Run(t.Context(), b.job); err == nil {
 		t.Fatal("a record that failed was not told")
 	}
@@ -530,7 +538,7 @@ func TestPlan(t *testing.T) {
 		routes := b.Routes.All()
 		x, y := *routes[0], *routes[1]
 		change(&x, &y)
-		b.Routes.Replace([]*deliver.Route{&x, &y})
+		b.Routes.Replace([]*deliver.Route{&x, &y}, deliver.Priority)
 	}
 	want := func(name string, kind channel.Kind, test bool) {
 		t.Helper()

@@ -81,6 +81,9 @@ func (h *Handler) attempt(ctx context.Context, j queue.Job) (*queue.Job, error) 
 	if err != nil {
 		return h.fail(ctx, j, c, channel.AsError(route.Provider, err))
 	}
+	if h.Routes.Conversions != nil && !c.Test {
+		h.Routes.Conversions.Sent(j.Ref, route.Name, c.Message.To)
+	}
 	return nil, h.accept(ctx, j, route, taken)
 }
 
@@ -125,7 +128,18 @@ func (h *Handler) look(ctx context.Context, j queue.Job) (p *Parcel, d *channel.
 func (h *Handler) now() time.Time { return h.Now().UTC().Truncate(time.Millisecond) }
 
 // call hands the message to a route's provider, within the route's bounds.
-func (h *Handler) call(ctx context.Context, r *Route, ref, d id.ID, m channel.Message) (channel.Accepted, error) {
+func (h *Handler) call(ctx context.Context, r *Route, ref, d id.ID, m channel.Message) (accepted channel.Accepted, err error) {
+	done, ok := r.Health.begin()
+	if !ok {
+		return channel.Accepted{}, &channel.Error{Kind: channel.Unavailable, Provider: r.Provider, Code: "circuit_open", Detail: "the route has failed several times in a row and rests"}
+	}
+	err = &channel.Error{Kind: channel.MaybeSent, Provider: r.Provider, Code: "panic"} // unless it returns
+	defer func() { done(err) }()
+	return h.bounded(ctx, r, ref, d, m)
+}
+
+// bounded makes the call when the route has room for it.
+func (h *Handler) bounded(ctx context.Context, r *Route, ref, d id.ID, m channel.Message) (channel.Accepted, error) {
 	if r.Rate != nil && !r.Rate.AllowN(h.Now(), 1) {
 		return channel.Accepted{}, &channel.Error{Kind: channel.Throttled, Provider: r.Provider, Code: "route_rate", RetryAfter: time.Second}
 	}

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -37,6 +38,21 @@ type Route struct {
 	Rate       *rate.Limiter // nil: no limit
 	Slots      chan struct{} // one for each call at once
 	Regulatory map[string]string
+	// Price is what one message costs by country ("*": all others), in hundred-millionths of a currency unit.
+	Price map[string]int64
+	// Health watches the calls; nil: the route always counts as well.
+	Health *Health
+}
+
+// price answers what a message to a country costs. A route that does not say counts as dearer than any that does.
+func (r *Route) price(country string) int64 {
+	if p, ok := r.Price[country]; ok {
+		return p
+	}
+	if p, ok := r.Price["*"]; ok {
+		return p
+	}
+	return math.MaxInt64
 }
 
 // serves tells whether the route can carry a message.
@@ -61,26 +77,36 @@ func (r *Route) serves(to phone.Number, kind channel.Kind, test bool) bool {
 func (r *Route) sender(country string) string { return cmp.Or(r.FromBy[country], r.From) }
 
 // Routes is the set of ways out. It can be replaced while messages are under way.
-type Routes struct{ current atomic.Pointer[[]*Route] }
+type Routes struct {
+	current atomic.Pointer[plan]
+	// Conversions are what the policy Converting chooses by; nil: nothing is known and Priority holds.
+	Conversions *Conversions
+}
 
-// NewRoutes answers a set.
+// plan is the routes in their order of priority, and how to choose among them.
+type plan struct {
+	routes []*Route
+	policy Policy
+}
+
+// NewRoutes answers a set that chooses by priority.
 func NewRoutes(routes []*Route) *Routes {
 	s := &Routes{}
-	s.Replace(routes)
+	s.Replace(routes, Priority)
 	return s
 }
 
 // Replace puts other routes in place. Messages that are being sent end on the old ones.
-func (s *Routes) Replace(routes []*Route) {
+func (s *Routes) Replace(routes []*Route, policy Policy) {
 	sorted := slices.Clone(routes)
 	slices.SortStableFunc(sorted, func(a, b *Route) int {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(b.Weight, a.Weight))
 	})
-	s.current.Store(&sorted)
+	s.current.Store(&plan{sorted, policy})
 }
 
-// All answers the routes in the order in which they are tried.
-func (s *Routes) All() []*Route { return *s.current.Load() }
+// All answers the routes in the order of their priority.
+func (s *Routes) All() []*Route { return s.current.Load().routes }
 
 // Named answers the route of that name, or nil.
 func (s *Routes) Named(name string) *Route {
@@ -90,25 +116,4 @@ func (s *Routes) Named(name string) *Route {
 		}
 	}
 	return nil
-}
-
-// candidates answers the routes that serve the number, best first.
-func (s *Routes) candidates(to phone.Number, kind channel.Kind, test bool) []*Route {
-	var out []*Route
-	for _, r := range s.All() {
-		if r.serves(to, kind, test) {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
-// Plan implements verify.Router.
-func (s *Routes) Plan(to phone.Number, kind channel.Kind, test bool) (route, reason string, ok bool) {
-	for _, r := range s.All() {
-		if r.serves(to, kind, test) {
-			return r.Name, "priority", true
-		}
-	}
-	return "", "", false
 }

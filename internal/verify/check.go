@@ -51,6 +51,9 @@ func (s *Service) Check(ctx context.Context, c application.Caller, r CheckReques
 		return CheckAnswer{}, s.refused(err)
 	}
 	s.Metrics.Checked(c.App, answer.Result)
+	if answer.Result == ResultApproved && s.Approved != nil {
+		s.Approved(answer.Verification.ID)
+	}
 	return answer, nil
 }
 

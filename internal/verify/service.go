@@ -87,6 +87,8 @@ type Options struct {
 	AllowFiction bool
 	Limits       Limits
 	Metrics      Metrics
+	// Approved is told of each verification that was approved, once it is durable; nil: nobody asks. It must not block.
+	Approved func(v id.ID)
 }
 
 // Limits are the deployment's velocity limits.

@@ -1,0 +1,94 @@
+package deliver
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/phone"
+)
+
+// Policy says how to choose among the routes that serve a number and are well.
+type Policy string
+
+// The policies.
+const (
+	// Priority takes the lowest priority, then the highest weight.
+	Priority Policy = "priority"
+	// Cheapest takes the lowest price, then as Priority.
+	Cheapest Policy = "cheapest"
+	// Converting takes the route whose codes are most likely to be typed, then the cheaper one.
+	Converting Policy = "converting"
+)
+
+// near is how far two conversions may differ, as a share of 1, and still count as equal, so that the price decides.
+const near = 0.02
+
+// candidate is a route that serves a number, and why it stands where it does.
+type candidate struct {
+	*Route
+
+	sick   string
+	price  int64
+	sample float64
+	reason string
+}
+
+// candidates answers the routes that serve the number, best first: those that are well, in the order of the policy, and then
+// those that are not, which may still be better than nothing.
+func (s *Routes) candidates(to phone.Number, kind channel.Kind, test bool) []candidate {
+	p := s.current.Load()
+	var out []candidate
+	for _, r := range p.routes {
+		if r.serves(to, kind, test) {
+			out = append(out, candidate{Route: r, sick: r.Health.sick(), reason: string(Priority)})
+		}
+	}
+	if len(out) > 1 || p.policy != Priority {
+		s.order(out, p.policy, to)
+	}
+	for i := range out {
+		if out[i].sick != "" {
+			out[i].reason = "all routes are unwell: " + out[i].sick
+		}
+	}
+	return out
+}
+
+// order sorts the candidates, which come in the order of priority.
+func (s *Routes) order(out []candidate, policy Policy, to phone.Number) {
+	for i := range out {
+		c := &out[i]
+		c.price = c.Route.price(to.Country())
+		switch {
+		case policy == Cheapest:
+			c.reason = string(Cheapest)
+		case policy == Converting && s.Conversions != nil:
+			prefix := prefixOf(to)
+			c.sample = math.Round(s.Conversions.sample(c.Name, prefix) / near)
+			share, of := s.Conversions.rate(c.Name, prefix)
+			c.reason = fmt.Sprintf("converting: %.0f %% of %.0f on %s", 100*share, of, prefix)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b candidate) int {
+		well := cmp.Compare(min(len(a.sick), 1), min(len(b.sick), 1))
+		switch policy {
+		case Cheapest:
+			return cmp.Or(well, cmp.Compare(a.price, b.price))
+		case Converting:
+			return cmp.Or(well, cmp.Compare(b.sample, a.sample), cmp.Compare(a.price, b.price))
+		case Priority:
+		}
+		return well
+	})
+}
+
+// Plan implements verify.Router.
+func (s *Routes) Plan(to phone.Number, kind channel.Kind, test bool) (route, reason string, ok bool) {
+	if best := s.candidates(to, kind, test); len(best) > 0 {
+		return best[0].Name, best[0].reason, true
+	}
+	return "", "", false
+}

@@ -1,0 +1,235 @@
+package deliver_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/deliver"
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/phone"
+)
+
+func person(t *testing.T) phone.Number {
+	t.Helper()
+	to, err := phone.Parse("+447700900123", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// TestConverting runs the policy against routes whose codes are typed 70 % and 30 % of the time: from the 500th send on, over
+// 90 % take the better; and when the two swap, it follows.
+func TestConverting(t *testing.T) {
+	t.Parallel()
+	to := person(t)
+	for seed := range uint64(20) {
+		now := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+		routes := deliver.NewRoutes(nil)
+		routes.Conversions = deliver.NewConversions(func() time.Time { return now }, seed)
+		routes.Replace([]*deliver.Route{{Name: "bad", Sender: &carrier{}}, {Name: "good", Sender: &carrier{}}}, deliver.Converting)
+		people := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a simulation
+		ids := id.NewSource(id.ID{})
+		chances := map[string]float64{"good": 0.7, "bad": 0.3}
+		run := func(n int) (better int) {
+			for range n {
+				now = now.Add(time.Second)
+				route, reason, ok := routes.Plan(to, channel.SMS, false)
+				if !ok || !strings.HasPrefix(reason, "converting: ") || !strings.HasSuffix(reason, " on +447700") {
+					t.Fatalf("route %q, because %q", route, reason)
+				}
+				v := ids.New(now)
+				routes.Conversions.Sent(v, route, to)
+				if people.Float64() < chances[route] {
+					routes.Conversions.Typed(v)
+				}
+				if chances[route] == 0.7 {
+					better++
+				}
+			}
+			return better
+		}
+		run(500)
+		if got := run(1000); got < 900 {
+			t.Errorf("seed %d: %d of 1000 took the better route", seed, got)
+		}
+		chances["good"], chances["bad"] = chances["bad"], chances["good"]
+		run(700)
+		if got := run(1000); got < 900 {
+			t.Errorf("seed %d: after the swap %d of 1000 took the better route", seed, got)
+		}
+	}
+}
+
+// TestConvertingIsRepeatable: the same seed and events choose the same routes.
+func TestConvertingIsRepeatable(t *testing.T) {
+	t.Parallel()
+	to := person(t)
+	choices := func(seed uint64) (out string) {
+		routes := deliver.NewRoutes(nil)
+		routes.Conversions = deliver.NewConversions(func() time.Time { return time.Unix(0, 0) }, seed)
+		routes.Replace([]*deliver.Route{{Name: "a", Sender: &carrier{}}, {Name: "b", Sender: &carrier{}}}, deliver.Converting)
+		for range 100 {
+			name, _, _ := routes.Plan(to, channel.SMS, false)
+			out += name
+		}
+		return out
+	}
+	if choices(7) != choices(7) {
+		t.Error("one seed chose twice differently")
+	}
+	if choices(7) == choices(8) {
+		t.Error("two seeds chose the same 100 times")
+	}
+}
+
+// TestConvertingLearnsFromResends: who asks again has not got the first one; and when two routes are equal the price decides.
+func TestConvertingLearnsFromResends(t *testing.T) {
+	t.Parallel()
+	to := person(t)
+	now := time.Unix(1_800_000_000, 0)
+	routes := deliver.NewRoutes(nil)
+	routes.Conversions = deliver.NewConversions(func() time.Time { return now }, 1)
+	routes.Replace([]*deliver.Route{
+		{Name: "a", Sender: &carrier{}, Price: map[string]int64{"*": 2}}, {Name: "b", Sender: &carrier{}, Price: map[string]int64{"GB": 1}},
+	}, deliver.Converting)
+	ids := id.NewSource(id.ID{})
+	for range 200 {
+		v := ids.New(now)
+		routes.Conversions.Sent(v, "a", to)
+		routes.Conversions.Sent(v, "b", to)
+		routes.Conversions.Typed(v)
+	}
+	for range 50 {
+		if name, _, _ := routes.Plan(to, channel.SMS, false); name != "b" {
+			t.Fatalf("took %q, which lost 200 of 200", name)
+		}
+	}
+}
+
+func TestCheapest(t *testing.T) {
+	t.Parallel()
+	to := person(t)
+	dear := &deliver.Route{Name: "dear", Sender: &carrier{}, Priority: 0, Price: map[string]int64{"GB": 9, "*": 1}}
+	cheap := &deliver.Route{Name: "cheap", Sender: &carrier{}, Priority: 9, Price: map[string]int64{"*": 8}}
+	silent := &deliver.Route{Name: "silent", Sender: &carrier{}, Priority: -9}
+	for _, c := range []struct {
+		routes []*deliver.Route
+		want   string
+	}{
+		{[]*deliver.Route{dear, cheap, silent}, "cheap"},
+		{[]*deliver.Route{dear, silent}, "dear"},
+		{[]*deliver.Route{silent}, "silent"},
+	} {
+		s := deliver.NewRoutes(nil)
+		s.Replace(c.routes, deliver.Cheapest)
+		if got, reason, _ := s.Plan(to, channel.SMS, false); got != c.want || reason != "cheapest" {
+			t.Errorf("took %q because %q, want %q", got, reason, c.want)
+		}
+	}
+}
+
+// outage is a sender that can be down, or silent.
+type outage struct {
+	carrier
+
+	down, hangs bool
+	calls       int
+}
+
+func (o *outage) Send(ctx context.Context, _ channel.Message) (channel.Accepted, error) {
+	o.calls++
+	switch {
+	case o.down:
+		return channel.Accepted{}, fault(channel.Unavailable)
+	case o.hangs:
+		<-ctx.Done()
+		return channel.Accepted{}, fault(channel.MaybeSent)
+	}
+	return channel.Accepted{ID: "x"}, nil
+}
+
+// TestCircuit lets the best route fail: after five failures it is not called, but for one trial each five seconds, and when it
+// works again it is the best again.
+func TestCircuit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		first := &outage{down: true}
+		routes := b.Routes.All()
+		best := *routes[0]
+		best.Sender, best.Health = first, deliver.NewHealth(time.Now)
+		b.Routes.Replace([]*deliver.Route{&best, routes[1]}, deliver.Priority)
+		plan := func() string {
+			name, _, _ := b.Routes.Plan(person(t), channel.SMS, false)
+			return name
+		}
+		send := func() {
+			t.Helper()
+			b.renew(plan())
+			if err := b.Run(t.Context(), b.job); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 20 {
+			send()
+		}
+		if first.calls != 5 || plan() != "b" {
+			t.Errorf("%d calls of a route that is down, and then %q is planned", first.calls, plan())
+		}
+		for range 3 {
+			time.Sleep(5*time.Second + time.Millisecond)
+			send()
+			send()
+		}
+		if first.calls != 8 {
+			t.Errorf("%d calls after three rests, want one trial each", first.calls)
+		}
+		first.down = false
+		time.Sleep(5*time.Second + time.Millisecond)
+		send()
+		if plan() != "a" {
+			t.Errorf("after it works again, %q is planned", plan())
+		}
+	})
+}
+
+// TestSilence lets the best route hang: long before its calls time out, the next one is taken.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		routes := b.Routes.All()
+		best := *routes[0]
+		best.Sender, best.Health, best.Timeout = &outage{hangs: true}, deliver.NewHealth(time.Now), 10*time.Second
+		b.Routes.Replace([]*deliver.Route{&best, routes[1]}, deliver.Priority)
+		for range 3 {
+			b.renew("a")
+			job := b.job
+			go func() {
+				if err := b.Run(context.Background(), job); err != nil && !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+			}()
+			synctest.Wait()
+		}
+		if name, _, _ := b.Routes.Plan(person(t), channel.SMS, false); name != "a" {
+			t.Errorf("at once %q is planned", name)
+		}
+		time.Sleep(501 * time.Millisecond)
+		if name, _, _ := b.Routes.Plan(person(t), channel.SMS, false); name != "b" {
+			t.Errorf("after half a second of silence %q is planned", name)
+		}
+		time.Sleep(20 * time.Second) // the calls end
+		synctest.Wait()
+		if name, _, _ := b.Routes.Plan(person(t), channel.SMS, false); name != "a" {
+			t.Errorf("after the silence %q is planned", name)
+		}
+	})
+}

@@ -1,0 +1,174 @@
+package deliver
+
+import (
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/phone"
+)
+
+// What Conversions remember.
+const (
+	// matureAfter is how long a code may take to be typed; later it counts as not typed.
+	matureAfter = 2 * time.Minute
+	// maxPending bounds the sends whose fate is not known; the oldest ones are forgotten without a verdict.
+	maxPending = 1 << 16
+	// maxArms bounds the pairs of route and prefix.
+	maxArms = 1 << 14
+	// memory is what the past of a route counts after each verdict on it: about its last 100 verdicts matter, so that a change
+	// is noticed. The others on the prefix fade slowly, so that each is tried again now and then.
+	memory = 0.99
+	fading = 0.9995
+)
+
+// Conversions count which routes' codes really get typed, per route and prefix. They live in the memory of one node: what a
+// node has not seen it learns again within some dozens of sends.
+type Conversions struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	random  *rand.Rand
+	pending map[id.ID]trial
+	queue   []id.ID // by time of sending
+	arms    map[string]map[string]*arm
+	size    int
+}
+
+// trial is a send whose fate is not known.
+type trial struct {
+	route, prefix string
+	at            time.Time
+}
+
+// arm is what is known of a route on a prefix: verdicts, fading.
+type arm struct{ typed, lost float64 }
+
+// NewConversions answers an empty record. The same seed and events give the same samples.
+func NewConversions(now func() time.Time, seed uint64) *Conversions {
+	return &Conversions{
+		now: now, random: rand.New(rand.NewPCG(seed, 0)), pending: map[id.ID]trial{}, arms: map[string]map[string]*arm{}, //nolint:gosec // no secret is made of it
+	}
+}
+
+// prefixOf answers the beginning of a number that is counted together: country code and about one operator.
+func prefixOf(to phone.Number) string {
+	e := to.E164()
+	return e[:min(len(e), 7)]
+}
+
+// Sent notes that a route took the message of a verification. One that was sent before and not typed has been lost.
+func (c *Conversions) Sent(verification id.ID, route string, to phone.Number) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mature()
+	if before, again := c.pending[verification]; again {
+		c.verdict(before, false)
+	} else {
+		c.queue = append(c.queue, verification)
+	}
+	c.pending[verification] = trial{route, prefixOf(to), c.now()}
+}
+
+// Typed notes that the code of a verification was typed.
+func (c *Conversions) Typed(verification id.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t, ok := c.pending[verification]; ok {
+		delete(c.pending, verification)
+		c.verdict(t, true)
+	}
+}
+
+// mature gives the verdict on sends whose time is up.
+func (c *Conversions) mature() {
+	now := c.now()
+	for len(c.queue) > 0 {
+		t, waiting := c.pending[c.queue[0]]
+		if waiting && now.Sub(t.at) < matureAfter && len(c.queue) < maxPending {
+			return
+		}
+		if waiting {
+			delete(c.pending, c.queue[0])
+			if now.Sub(t.at) >= matureAfter {
+				c.verdict(t, false)
+			}
+		}
+		c.queue = c.queue[1:]
+	}
+}
+
+// verdict counts one send.
+func (c *Conversions) verdict(t trial, typed bool) {
+	arms := c.arms[t.prefix]
+	if arms == nil {
+		if c.size >= maxArms {
+			c.arms, c.size = map[string]map[string]*arm{}, 0 // bounded: what matters is learned again
+		}
+		arms = map[string]*arm{}
+		c.arms[t.prefix] = arms
+	}
+	for name, a := range arms {
+		keep := fading
+		if name == t.route {
+			keep = memory
+		}
+		a.typed *= keep
+		a.lost *= keep
+	}
+	a := arms[t.route]
+	if a == nil {
+		a = &arm{}
+		arms[t.route] = a
+		c.size++
+	}
+	if typed {
+		a.typed++
+	} else {
+		a.lost++
+	}
+}
+
+// rate answers what is known of a route on a prefix: the share that was typed, and of how many.
+func (c *Conversions) rate(route, prefix string) (share, of float64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.arms[prefix][route]
+	if a == nil || a.typed+a.lost == 0 {
+		return 0, 0
+	}
+	return a.typed / (a.typed + a.lost), a.typed + a.lost
+}
+
+// sample draws how well a route may convert on a prefix, from what is known (Thompson sampling with a Beta posterior and a
+// uniform prior): routes that may be the best are tried as often as they may be the best.
+func (c *Conversions) sample(route, prefix string) float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mature()
+	typed, lost := 1.0, 1.0
+	if a := c.arms[prefix][route]; a != nil {
+		typed, lost = typed+a.typed, lost+a.lost
+	}
+	x, y := c.gamma(typed), c.gamma(lost)
+	return x / (x + y)
+}
+
+// gamma draws from a Gamma distribution of a shape of at least 1 (Marsaglia and Tsang, 2000).
+func (c *Conversions) gamma(shape float64) float64 {
+	d := shape - 1.0/3
+	k := 1 / math.Sqrt(9*d)
+	for {
+		x := c.random.NormFloat64()
+		v := 1 + k*x
+		if v <= 0 {
+			continue
+		}
+		v = v * v * v
+		if math.Log(1-c.random.Float64()) < x*x/2+d-d*v+d*math.Log(v) {
+			return d * v
+		}
+	}
+}

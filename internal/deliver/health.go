@@ -1,0 +1,103 @@
+package deliver
+
+import (
+	"sync"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/dialproof/dialproof/internal/channel"
+)
+
+// When a route counts as sick.
+const (
+	// tripAfter is how many calls in a row may fail before the circuit opens.
+	tripAfter = 5
+	// restFor is how long an open circuit rests before one message tries the route again.
+	restFor = 5 * time.Second
+	// silence is how long a route may leave all its calls without an answer, and silent how many those must be.
+	silence = 500 * time.Millisecond
+	silent  = 3
+)
+
+// Health watches the calls of one route. A route that fails or falls silent is tried after the healthy ones; one whose
+// circuit is open is not called, but for a trial now and then.
+type Health struct {
+	now     func() time.Time
+	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+
+	mu       sync.Mutex
+	calls    map[*call]struct{}
+	answered time.Time // the newest answer
+}
+
+// call is a call that is under way.
+type call struct{ began time.Time }
+
+// NewHealth answers the health of a route that is well.
+func NewHealth(now func() time.Time) *Health {
+	return &Health{now: now, calls: map[*call]struct{}{}, breaker: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		MaxRequests: 1, Timeout: restFor,
+		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
+		IsSuccessful: healthy,
+		IsExcluded:   func(err error) bool { return err != nil && channel.AsError("", err).Kind == channel.Throttled },
+	})}
+}
+
+// healthy tells whether a call's end says that the route works: a number that cannot be reached is no fault of its own.
+func healthy(err error) bool {
+	return err == nil || channel.AsError("", err).Kind == channel.Rejected
+}
+
+// begin asks whether a call may be made, and answers how to report its end.
+func (h *Health) begin() (done func(error), ok bool) {
+	if h == nil {
+		return func(error) {}, true
+	}
+	report, err := h.breaker.Allow()
+	if err != nil {
+		return nil, false
+	}
+	c := &call{h.now()}
+	h.mu.Lock()
+	h.calls[c] = struct{}{}
+	h.mu.Unlock()
+	return func(err error) {
+		h.mu.Lock()
+		delete(h.calls, c)
+		if err == nil || channel.AsError("", err).Kind != channel.MaybeSent {
+			h.answered = h.now()
+		}
+		h.mu.Unlock()
+		report(err)
+	}, true
+}
+
+// sick answers why the route is not well; empty when it is, or when it is time to try it again.
+func (h *Health) sick() string {
+	if h == nil {
+		return ""
+	}
+	switch h.breaker.State() {
+	case gobreaker.StateOpen:
+		return "circuit open"
+	case gobreaker.StateHalfOpen:
+		if h.breaker.Counts().Requests > 0 {
+			return "on trial"
+		}
+		return ""
+	case gobreaker.StateClosed:
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	quiet, since := 0, h.now().Add(-silence)
+	for c := range h.calls {
+		if c.began.Before(since) && c.began.After(h.answered) {
+			quiet++
+		}
+	}
+	if quiet >= silent {
+		return "not answering"
+	}
+	return ""
+}
