@@ -97,7 +97,7 @@ func TestServeGetsTheLogItAskedFor(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := wiring{serve: func(_ context.Context, _ config.Config, log *slog.Logger) error {
+	w := wiring{serve: func(_ context.Context, _ config.Config, log *slog.Logger, _ <-chan config.Config) error {
 		log.Info("hidden")
 		log.Warn("shown")
 		return errors.New("the port is taken")

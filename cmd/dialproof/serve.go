@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/dialproof/dialproof/internal/config"
 )
@@ -61,7 +63,8 @@ type serveCmd struct {
 // Help has the examples.
 func (serveCmd) Help() string {
 	return `Every key of the file can also come from the environment, which wins: log.level is DIALPROOF_LOG_LEVEL. A signal
-(INT or TERM) finishes what is under way and ends; a second one ends at once. Logs go to standard error.
+(INT or TERM) finishes what is under way and ends; a second one ends at once. HUP reads the file again and puts its
+routes in place of the old ones; the rest needs a restart. Logs go to standard error.
 
 Examples:
   dialproof serve --config /etc/dialproof/dialproof.yaml
@@ -75,7 +78,35 @@ func (c serveCmd) Run(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
-	return w.app.serve(ctx, cfg, logger(cfg.Log, w.Err))
+	log := logger(cfg.Log, w.Err)
+	return w.app.serve(ctx, cfg, log, c.reloads(ctx, w, log))
+}
+
+// reloads answers the configuration anew at each HUP. A file that cannot be used is told in the log, and the old one holds.
+func (c serveCmd) reloads(ctx context.Context, w world, log *slog.Logger) <-chan config.Config {
+	signals, out := make(chan os.Signal, 1), make(chan config.Config)
+	signal.Notify(signals, syscall.SIGHUP)
+	go func() {
+		defer signal.Stop(signals)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-signals:
+			}
+			cfg, err := c.load(w)
+			if err != nil {
+				log.Error("the configuration was not reloaded: the old one holds", "error", err)
+				continue
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case out <- cfg:
+			}
+		}
+	}()
+	return out
 }
 
 type devCmd struct {

@@ -12,7 +12,7 @@ import (
 // wiring is what the commands need of internal/app, as fields, so that a test of the command line need not start
 // a server.
 type wiring struct {
-	serve   func(context.Context, config.Config, *slog.Logger) error
+	serve   func(context.Context, config.Config, *slog.Logger, <-chan config.Config) error
 	dev     func(context.Context, devOptions) error
 	migrate func(context.Context, config.Config) error
 	// directory opens the tenants of a store; the second answer closes it.

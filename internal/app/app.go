@@ -13,8 +13,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/api"
@@ -56,6 +54,7 @@ type Node struct {
 	box       *handset.Box
 	ids       *id.Source
 	forgotten id.ID // the newest verification that retention has passed
+	crew      *crew // the senders that run now
 
 	server   *http.Server
 	listener net.Listener
@@ -154,7 +153,8 @@ func (n *Node) start(ctx context.Context, h http.Handler) error {
 		return err
 	}
 	n.listener = listener
-	n.runSenders()
+	n.crew = n.hire(n.routes.All())
+	n.onStop("senders", func() error { n.crew.dismiss(); return nil })
 	n.runner.Start()
 	n.onStop("jobs", func() error { return n.runner.Stop(drain) })
 	n.every("tenants", refresh, func(ctx context.Context) error { return n.directory.Refresh(ctx) })
@@ -204,51 +204,6 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 		return nil, fmt.Errorf("cannot listen: %w. Is another Dialproof running? Choose another address with --listen or in the configuration", err)
 	}
 	return l, nil
-}
-
-// pauseOfSender is how long a sender that ended by itself rests before it is run again.
-const pauseOfSender = 5 * time.Second
-
-// runSenders runs the senders that have a life of their own (bound sessions, registrations) until the node stops,
-// which is after its jobs have ended.
-func (n *Node) runSenders() {
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // asked for by no request: Stop ends it
-	var all sync.WaitGroup
-	for _, r := range n.routes.All() {
-		if runner, ok := channel.As[channel.Runner](r.Sender); ok {
-			all.Go(func() { n.keepRunning(ctx, r.Name, runner) })
-		}
-	}
-	n.onStop("senders", func() error { cancel(); all.Wait(); return nil })
-}
-
-// keepRunning runs one of them, again when it ends before its time.
-func (n *Node) keepRunning(ctx context.Context, route string, runner channel.Runner) {
-	for ctx.Err() == nil {
-		err := n.runSender(ctx, route, runner)
-		if ctx.Err() != nil {
-			return
-		}
-		n.log.Error("a sender has ended and will be run again", "route", route, "error", err, "in", pauseOfSender)
-		select {
-		case <-ctx.Done():
-		case <-time.After(pauseOfSender): //nolint:forbidigo // upkeep, measured by nobody
-		}
-	}
-}
-
-// runSender keeps a panic in one sender from stopping the process.
-func (n *Node) runSender(ctx context.Context, route string, runner channel.Runner) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return runner.Run(ctx, func(r channel.Receipt) {
-		if err := n.handler.Report(context.WithoutCancel(ctx), route, r); err != nil {
-			n.log.Error("a receipt could not be recorded", "route", route, "error", err)
-		}
-	})
 }
 
 // every runs work in turns until the node stops.

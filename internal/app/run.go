@@ -17,8 +17,9 @@ import (
 	"github.com/dialproof/dialproof/internal/web"
 )
 
-// Serve runs a deployment until ctx ends, and then stops it in good order.
-func Serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
+// Serve runs a deployment until ctx ends, and then stops it in good order. A configuration that comes from reloads puts its
+// routes in place of the old ones.
+func Serve(ctx context.Context, cfg config.Config, log *slog.Logger, reloads <-chan config.Config) (err error) {
 	r, err := ring(cfg.Keys)
 	if err != nil {
 		return err
@@ -39,9 +40,15 @@ func Serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 		log.Warn("there is no application yet: make one with `dialproof app create`")
 	}
 	log.Info("ready", "listen", n.listener.Addr().String(), "routes", len(n.routes.All()))
-	<-ctx.Done()
-	log.Info("stopping")
-	return nil
+	for {
+		select {
+		case <-ctx.Done():
+			log.Info("stopping")
+			return nil
+		case next := <-reloads:
+			n.reload(next)
+		}
+	}
 }
 
 // DevOptions is what Dev needs.

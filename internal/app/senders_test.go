@@ -38,14 +38,14 @@ func TestSendersAreKeptRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &living{}
 		n := &Node{log: slog.New(slog.DiscardHandler), routes: deliver.NewRoutes([]*deliver.Route{{Name: "a", Sender: magicSender{l}}, {Name: "b", Sender: nobody{}}})}
-		n.runSenders()
+		c := n.hire(n.routes.All())
 		time.Sleep(3 * pauseOfSender)
 		synctest.Wait()
 		if got := l.runs.Load(); got != 3 || l.ended.Load() {
 			t.Errorf("%d runs, ended %t", got, l.ended.Load())
 		}
-		if err := n.Stop(); err != nil || !l.ended.Load() {
-			t.Errorf("%v, ended %t", err, l.ended.Load())
+		if c.dismiss(); !l.ended.Load() {
+			t.Error("dismissed before its end")
 		}
 	})
 }
