@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"io"
 
 	"github.com/dialproof/dialproof/internal/app"
+	"github.com/dialproof/dialproof/internal/config"
 )
 
 // wire answers the real thing.
@@ -16,5 +18,8 @@ func wire() wiring {
 		migrate:   app.Migrate,
 		directory: app.OpenDirectory,
 		doctor:    app.Doctor,
+		testRoute: func(ctx context.Context, cfg config.Config, t routeTest, out io.Writer) error {
+			return app.TestRoute(ctx, cfg, app.RouteTest(t), out)
+		},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/config"
@@ -17,7 +18,15 @@ type wiring struct {
 	migrate func(context.Context, config.Config) error
 	// directory opens the tenants of a store; the second answer closes it.
 	directory func(context.Context, config.Config) (*application.Directory, func() error, error)
+	testRoute func(context.Context, config.Config, routeTest, io.Writer) error
 	doctor    func(context.Context, config.Config, io.Writer) (ok bool, err error)
+}
+
+// routeTest is what route test needs.
+type routeTest struct {
+	Route, To string
+	Channel   string
+	Wait      time.Duration
 }
 
 // devOptions is what dev needs.
