@@ -86,9 +86,19 @@ func (s *Routes) order(out []candidate, policy Policy, to phone.Number) {
 }
 
 // Plan implements verify.Router.
-func (s *Routes) Plan(to phone.Number, kind channel.Kind, test bool) (route, reason string, ok bool) {
-	if best := s.candidates(to, kind, test); len(best) > 0 {
-		return best[0].Name, best[0].reason, true
+func (s *Routes) Plan(to phone.Number, kind channel.Kind, test bool, avoid string) (route, reason string, ok bool) {
+	all := s.candidates(to, kind, test)
+	for _, c := range all {
+		// Rather the one that did not arrive before than one that is unwell.
+		if c.Name != avoid && (c.sick == "" || avoid == "") {
+			if c.Name != all[0].Name {
+				c.reason += ", other than " + avoid
+			}
+			return c.Name, c.reason, true
+		}
 	}
-	return "", "", false
+	if len(all) == 0 {
+		return "", "", false
+	}
+	return all[0].Name, all[0].reason, true
 }

@@ -40,7 +40,7 @@ func TestConverting(t *testing.T) {
 		run := func(n int) (better int) {
 			for range n {
 				now = now.Add(time.Second)
-				route, reason, ok := routes.Plan(to, channel.SMS, false)
+				route, reason, ok := routes.Plan(to, channel.SMS, false, "")
 				if !ok || !strings.HasPrefix(reason, "converting: ") || !strings.HasSuffix(reason, " on +447700") {
 					t.Fatalf("route %q, because %q", route, reason)
 				}
@@ -76,7 +76,7 @@ func TestConvertingIsRepeatable(t *testing.T) {
 		routes.Conversions = deliver.NewConversions(func() time.Time { return time.Unix(0, 0) }, seed)
 		routes.Replace([]*deliver.Route{{Name: "a", Sender: &carrier{}}, {Name: "b", Sender: &carrier{}}}, deliver.Converting)
 		for range 100 {
-			name, _, _ := routes.Plan(to, channel.SMS, false)
+			name, _, _ := routes.Plan(to, channel.SMS, false, "")
 			out += name
 		}
 		return out
@@ -107,7 +107,7 @@ func TestConvertingLearnsFromResends(t *testing.T) {
 		routes.Conversions.Typed(v)
 	}
 	for range 50 {
-		if name, _, _ := routes.Plan(to, channel.SMS, false); name != "b" {
+		if name, _, _ := routes.Plan(to, channel.SMS, false, ""); name != "b" {
 			t.Fatalf("took %q, which lost 200 of 200", name)
 		}
 	}
@@ -129,9 +129,25 @@ func TestCheapest(t *testing.T) {
 	} {
 		s := deliver.NewRoutes(nil)
 		s.Replace(c.routes, deliver.Cheapest)
-		if got, reason, _ := s.Plan(to, channel.SMS, false); got != c.want || reason != "cheapest" {
+		if got, reason, _ := s.Plan(to, channel.SMS, false, ""); got != c.want || reason != "cheapest" {
 			t.Errorf("took %q because %q, want %q", got, reason, c.want)
 		}
+	}
+}
+
+// TestResendsTakeAnother: who asks again gets it another way, when there is one that is well.
+func TestResendsTakeAnother(t *testing.T) {
+	t.Parallel()
+	to := person(t)
+	s := deliver.NewRoutes([]*deliver.Route{{Name: "a", Sender: &carrier{}}, {Name: "b", Sender: &carrier{}, Priority: 1}})
+	for avoid, want := range map[string][2]string{"": {"a", "priority"}, "a": {"b", "priority, other than a"}, "b": {"a", "priority"}, "gone": {"a", "priority"}} {
+		if got, reason, _ := s.Plan(to, channel.SMS, false, avoid); got != want[0] || reason != want[1] {
+			t.Errorf("other than %q: %q because %q, want %q", avoid, got, reason, want)
+		}
+	}
+	alone := deliver.NewRoutes([]*deliver.Route{{Name: "a", Sender: &carrier{}}})
+	if got, _, ok := alone.Plan(to, channel.SMS, false, "a"); got != "a" || !ok {
+		t.Errorf("the only route is not taken again: %q", got)
 	}
 }
 
@@ -167,7 +183,7 @@ func TestCircuit(t *testing.T) {
 		best.Sender, best.Health = first, deliver.NewHealth(time.Now)
 		b.Routes.Replace([]*deliver.Route{&best, routes[1]}, deliver.Priority)
 		plan := func() string {
-			name, _, _ := b.Routes.Plan(person(t), channel.SMS, false)
+			name, _, _ := b.Routes.Plan(person(t), channel.SMS, false, "")
 			return name
 		}
 		send := func() {
@@ -219,16 +235,16 @@ func TestSilence(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		if name, _, _ := b.Routes.Plan(person(t), channel.SMS, false); name != "a" {
+		if name, _, _ := b.Routes.Plan(person(t), channel.SMS, false, ""); name != "a" {
 			t.Errorf("at once %q is planned", name)
 		}
 		time.Sleep(501 * time.Millisecond)
-		if name, _, _ := b.Routes.Plan(person(t), channel.SMS, false); name != "b" {
+		if name, _, _ := b.Routes.Plan(person(t), channel.SMS, false, ""); name != "b" {
 			t.Errorf("after half a second of silence %q is planned", name)
 		}
 		time.Sleep(20 * time.Second) // the calls end
 		synctest.Wait()
-		if name, _, _ := b.Routes.Plan(person(t), channel.SMS, false); name != "a" {
+		if name, _, _ := b.Routes.Plan(person(t), channel.SMS, false, ""); name != "a" {
 			t.Errorf("after the silence %q is planned", name)
 		}
 	})

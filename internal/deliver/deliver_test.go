@@ -542,7 +542,7 @@ func TestPlan(t *testing.T) {
 	}
 	want := func(name string, kind channel.Kind, test bool) {
 		t.Helper()
-		if got, _, _ := b.Routes.Plan(to, kind, test); got != name {
+		if got, _, _ := b.Routes.Plan(to, kind, test, ""); got != name {
 			t.Errorf("the route is %q, want %q", got, name)
 		}
 	}

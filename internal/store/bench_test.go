@@ -20,7 +20,7 @@ import (
 // nowhere is a router, a dispatcher and metrics that do nothing.
 type nowhere struct{}
 
-func (nowhere) Plan(phone.Number, channel.Kind, bool) (route, reason string, ok bool) {
+func (nowhere) Plan(phone.Number, channel.Kind, bool, string) (route, reason string, ok bool) {
 	return "any", "priority", true
 }
 func (nowhere) Admit() bool                                           { return true }

@@ -60,7 +60,7 @@ func (s *Service) again(tx Tx, v *Verification, n *Number, p *Private, kind chan
 	if err != nil {
 		return queue.Job{}, err
 	}
-	route, reason, ok := s.Router.Plan(to, kind, v.Spec.Test)
+	route, reason, ok := s.Router.Plan(to, kind, v.Spec.Test, v.lastRoute(kind))
 	if !ok {
 		return queue.Job{}, fail(CodeNoRoute, "no route of this deployment serves %s numbers by %s", to.Country(), kind)
 	}

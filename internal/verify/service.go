@@ -60,9 +60,10 @@ type Store interface {
 
 // Router answers what deliver would do, without doing it.
 type Router interface {
-	// Plan answers the route that a first message to the number would take, with the reason for the choice.
-	// ok is false when no route serves it. test asks for routes that reach nobody.
-	Plan(to phone.Number, kind channel.Kind, test bool) (route, reason string, ok bool)
+	// Plan answers the route that a message to the number would take, with the reason for the choice. avoid names
+	// a route that is taken only when there is no other; empty for none. ok is false when no route serves the
+	// number. test asks for routes that reach nobody.
+	Plan(to phone.Number, kind channel.Kind, test bool, avoid string) (route, reason string, ok bool)
 }
 
 // Dispatcher runs jobs that this node has just written and holds the lease of.

@@ -117,7 +117,7 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 	if kind == "" {
 		kind = c.App.Policy.Filled().Channels[0]
 	}
-	route, reason, ok := s.Router.Plan(to, kind, test)
+	route, reason, ok := s.Router.Plan(to, kind, test, "")
 	if !ok {
 		return nil, fail(CodeNoRoute, "no route of this deployment serves %s numbers by %s", to.Country(), kind)
 	}

@@ -146,6 +146,16 @@ func (v *Verification) AttemptsLeft() int { return max(v.Spec.MaxAttempts-v.Atte
 // ResendsLeft answers how many resends remain.
 func (v *Verification) ResendsLeft() int { return max(v.Spec.MaxSends-v.Sends, 0) }
 
+// lastRoute answers the route that carried the newest message of a channel; empty for none. Who asks again has not got it.
+func (v *Verification) lastRoute(kind channel.Kind) string {
+	for _, d := range slices.Backward(v.Deliveries) {
+		if d.Channel == kind {
+			return d.Route
+		}
+	}
+	return ""
+}
+
 // clone answers a copy whose slices are its own.
 func (v *Verification) clone() *Verification {
 	c := *v

@@ -160,7 +160,7 @@ func drama(n int) string { return fmt.Sprintf("+447700900%03d", n) }
 // anyRoute is a router with one route that serves everything.
 type anyRoute struct{}
 
-func (anyRoute) Plan(phone.Number, channel.Kind, bool) (route, reason string, ok bool) {
+func (anyRoute) Plan(phone.Number, channel.Kind, bool, string) (route, reason string, ok bool) {
 	return "any", "priority", true
 }
 
