@@ -3,6 +3,7 @@ package deliver_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -149,6 +150,41 @@ func TestResendsTakeAnother(t *testing.T) {
 	if got, _, ok := alone.Plan(to, channel.SMS, false, "a"); got != "a" || !ok {
 		t.Errorf("the only route is not taken again: %q", got)
 	}
+}
+
+// learner is a sender whose provider takes conversions.
+type learner struct {
+	carrier
+
+	told chan string
+}
+
+func (l *learner) Converted(_ context.Context, providerID string, to phone.Number, ok bool) error {
+	l.told <- fmt.Sprint(providerID, " ", to.E164(), " ", ok)
+	panic("planted")
+}
+
+// TestProvidersAreTold: the provider whose message was typed is told so, once and in the background.
+func TestProvidersAreTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		l := &learner{told: make(chan string, 8)}
+		b.Routes.Replace([]*deliver.Route{{Name: "a", Provider: "fake", Sender: l, Timeout: time.Second, Slots: make(chan struct{}, 1)}}, deliver.Priority)
+		b.Approved(b.job.Ref) // before anything was accepted there is nothing to tell
+		synctest.Wait()
+		if err := b.Run(t.Context(), b.job); err != nil {
+			t.Fatal(err)
+		}
+		b.Approved(b.job.Ref)
+		synctest.Wait()
+		if len(l.told) != 1 {
+			t.Fatalf("told %d times", len(l.told))
+		}
+		if got := <-l.told; got != "p-1 +447700900123 true" {
+			t.Errorf("told %q", got)
+		}
+	})
 }
 
 // outage is a sender that can be down, or silent.

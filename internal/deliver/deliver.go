@@ -12,6 +12,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/queue"
 )
 
@@ -78,6 +79,8 @@ type Composed struct {
 type Composer interface {
 	// Compose answers the message that a delivery of the job's parcel carries.
 	Compose(ctx context.Context, j queue.Job, d channel.Delivery) (Composed, error)
+	// Number answers whom a parcel is for; the zero number when that is forgotten.
+	Number(ctx context.Context, ref id.ID) (phone.Number, error)
 }
 
 // Metrics is told what happens. Methods must not block.

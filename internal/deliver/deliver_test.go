@@ -144,6 +144,8 @@ func (a always) Compose(_ context.Context, _ queue.Job, d channel.Delivery) (del
 	return deliver.Composed{Message: channel.Message{Channel: d.Channel, To: a.to}, Open: !a.closed}, a.err
 }
 
+func (a always) Number(context.Context, id.ID) (phone.Number, error) { return a.to, a.err }
+
 type uncounted struct{}
 
 func (uncounted) Delivery(string, channel.Kind, channel.Status) {}

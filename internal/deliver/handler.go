@@ -28,7 +28,8 @@ type Handler struct {
 	// Lease is how long a renewed job is this node's own.
 	Lease time.Duration
 
-	late atomic.Int64 // receipts that wait for what they are about to be written down
+	reports atomic.Int64 // conversions that are being reported to providers
+	late    atomic.Int64 // receipts that wait for what they are about to be written down
 }
 
 // errSettled says that another attempt has settled the job: there is nothing to record.

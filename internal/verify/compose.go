@@ -40,6 +40,15 @@ func (c Composer) Compose(ctx context.Context, j queue.Job, d channel.Delivery) 
 	return m, v.Spec.Test, err == nil, err
 }
 
+// Number answers whom a verification is for; the zero number when that is forgotten.
+func (c Composer) Number(ctx context.Context, ref id.ID) (phone.Number, error) {
+	_, p, err := c.load(ctx, queue.Job{Ref: ref})
+	if err != nil || p == nil {
+		return phone.Number{}, err
+	}
+	return phone.Parse(p.To, "")
+}
+
 // load answers the verification of a job.
 func (c Composer) load(ctx context.Context, j queue.Job) (*Verification, *Private, error) {
 	v, err := c.Service.Store.Find(ctx, j.Ref)
