@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/handset"
+	"github.com/dialproof/dialproof/internal/channel/messagebird"
 	"github.com/dialproof/dialproof/internal/channel/sip"
 	"github.com/dialproof/dialproof/internal/channel/smpp"
 	"github.com/dialproof/dialproof/internal/channel/twilio"
@@ -17,6 +18,7 @@ import (
 func Providers(box *handset.Box) []channel.Provider {
 	return []channel.Provider{
 		handset.Provider(box),
+		messagebird.Provider(),
 		sip.Provider(),
 		smpp.Provider(),
 		twilio.Provider(),
