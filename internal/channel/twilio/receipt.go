@@ -71,9 +71,11 @@ func signed(token string, r channel.Callback, form url.Values) bool {
 			keys = append(keys, k)
 		}
 		slices.Sort(keys)
+		var all strings.Builder
 		for _, k := range keys {
-			params += k + first(form, k)
+			all.WriteString(k + first(form, k))
 		}
+		params = all.String()
 	}
 	ok := false
 	for _, address := range addresses(*r.URL) {
