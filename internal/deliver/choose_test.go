@@ -136,6 +136,23 @@ func TestCheapest(t *testing.T) {
 	}
 }
 
+// TestPricesAreWritten: where the provider does not say what a message cost, the route's list does, by part.
+func TestPricesAreWritten(t *testing.T) {
+	t.Parallel()
+	for list, want := range map[int64]string{3_500_000: "0.035", 100_000_000: "1", 1: "0.00000001", 0: "0"} {
+		b := newBench(t)
+		best := *b.Routes.All()[0]
+		best.Price = map[string]int64{"*": list}
+		b.Routes.Replace([]*deliver.Route{&best}, deliver.Priority)
+		if err := b.Run(t.Context(), b.job); err != nil {
+			t.Fatal(err)
+		}
+		if d := b.shelf.parcels[b.job.Ref].Deliveries[0]; d.Price != want || d.Currency != "" {
+			t.Errorf("%d became %q %q, want %q", list, d.Price, d.Currency, want)
+		}
+	}
+}
+
 // TestResendsTakeAnother: who asks again gets it another way, when there is one that is well.
 func TestResendsTakeAnother(t *testing.T) {
 	t.Parallel()

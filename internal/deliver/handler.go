@@ -223,6 +223,8 @@ func (h *Handler) accept(ctx context.Context, j queue.Job, r *Route, a channel.A
 		}
 		if a.Price != "" {
 			d.Price, d.Currency = cut(a.Price, 32), cut(a.Currency, 8)
+		} else if listed := r.price(p.Country); d.Price == "" && listed != unpriced {
+			d.Price = decimal(listed * int64(max(d.Parts, 1)))
 		}
 		kind = d.Channel
 		return true, nil

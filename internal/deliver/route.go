@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -52,7 +53,16 @@ func (r *Route) price(country string) int64 {
 	if p, ok := r.Price["*"]; ok {
 		return p
 	}
-	return math.MaxInt64
+	return unpriced
+}
+
+// unpriced is the price of what no list names.
+const unpriced = math.MaxInt64
+
+// decimal writes hundred-millionths as a decimal number.
+func decimal(n int64) string {
+	const unit = 100_000_000
+	return strings.TrimRight(strings.TrimRight(fmt.Sprintf("%d.%08d", n/unit, n%unit), "0"), ".")
 }
 
 // serves tells whether the route can carry a message.
