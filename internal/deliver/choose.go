@@ -43,7 +43,11 @@ func (s *Routes) candidates(to phone.Number, kind channel.Kind, test bool) []can
 	var out []candidate
 	for _, r := range p.routes {
 		if r.serves(to, kind, test) {
-			out = append(out, candidate{Route: r, sick: r.Health.sick(), reason: string(Priority)})
+			c := candidate{Route: r, sick: r.Health.sick(), reason: string(Priority)}
+			if c.sick == "" && s.Conversions.fallen(r.Name) {
+				c.sick = "codes are not typed"
+			}
+			out = append(out, c)
 		}
 	}
 	if len(out) > 1 || p.policy != Priority {

@@ -114,6 +114,47 @@ func TestConvertingLearnsFromResends(t *testing.T) {
 	}
 }
 
+// TestAFallOfConversion lets the best route take messages and deliver none: it loses its place, is tried now and then, and gets
+// it back when codes are typed again.
+func TestAFallOfConversion(t *testing.T) {
+	t.Parallel()
+	to := person(t)
+	now := time.Unix(1_800_000_000, 0)
+	routes := deliver.NewRoutes(nil)
+	routes.Conversions = deliver.NewConversions(func() time.Time { return now }, 1)
+	routes.Replace([]*deliver.Route{{Name: "a", Sender: &carrier{}}, {Name: "b", Sender: &carrier{}, Priority: 1}}, deliver.Priority)
+	ids := id.NewSource(id.ID{})
+	works := map[string]bool{"a": true, "b": true}
+	run := func(n int) (a int) {
+		for i := range n {
+			now = now.Add(time.Second)
+			route, _, _ := routes.Plan(to, channel.SMS, false, "")
+			v := ids.New(now)
+			routes.Conversions.Sent(v, route, to)
+			if works[route] && i%4 != 0 {
+				routes.Conversions.Typed(v)
+			}
+			if route == "a" {
+				a++
+			}
+		}
+		return a
+	}
+	if got := run(300); got != 300 {
+		t.Errorf("%d of 300 by the route that works", got)
+	}
+	works["a"] = false
+	run(200) // two minutes pass before a code counts as not typed
+	if got := run(300); got < 10 || got > 40 {
+		t.Errorf("%d of 300 by the route that delivers nothing, want about one trial each ten seconds", got)
+	}
+	works["a"] = true
+	run(300)
+	if got := run(300); got != 300 {
+		t.Errorf("%d of 300 by the route that works again", got)
+	}
+}
+
 func TestCheapest(t *testing.T) {
 	t.Parallel()
 	to := person(t)

@@ -35,6 +35,7 @@ type Conversions struct {
 	queue   []id.ID // by time of sending
 	arms    map[string]map[string]*arm
 	size    int
+	trends  map[string]*trend // by route
 }
 
 // trial is a send whose fate is not known.
@@ -46,10 +47,61 @@ type trial struct {
 // arm is what is known of a route on a prefix: verdicts, fading.
 type arm struct{ typed, lost float64 }
 
+// trend is how the codes of one route get typed over all numbers: of late, and as a rule.
+type trend struct {
+	n          int
+	late, rule float64
+	trial      time.Time // when the route, having fallen, is tried again
+}
+
+// When the conversion of a route counts as fallen: what is typed of late (about 20 sends) is under a third of the rule (about 400).
+const (
+	trendLate  = 20
+	trendRule  = 400
+	trendLeast = 50 // sends before there is a rule
+	fallenTo   = 0.3
+	trialEach  = 10 * time.Second
+)
+
+// add takes one verdict in.
+func (t *trend) add(typed bool) {
+	x := 0.0
+	if typed {
+		x = 1
+	}
+	t.n++
+	t.late += (x - t.late) / float64(min(t.n, trendLate))
+	if !t.fallen() {
+		t.rule += (x - t.rule) / float64(min(t.n, trendRule))
+	}
+}
+
+func (t *trend) fallen() bool { return t.n > trendLeast && t.late < fallenTo*t.rule }
+
+// fallen answers whether the codes of a route have ceased to be typed, and it is not yet time to try it again.
+func (c *Conversions) fallen(route string) bool {
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mature()
+	t := c.trends[route]
+	if t == nil || !t.fallen() {
+		return false
+	}
+	now := c.now()
+	if now.Before(t.trial) {
+		return true
+	}
+	t.trial = now.Add(trialEach)
+	return false
+}
+
 // NewConversions answers an empty record. The same seed and events give the same samples.
 func NewConversions(now func() time.Time, seed uint64) *Conversions {
 	return &Conversions{
-		now: now, random: rand.New(rand.NewPCG(seed, 0)), pending: map[id.ID]trial{}, arms: map[string]map[string]*arm{}, //nolint:gosec // no secret is made of it
+		now: now, random: rand.New(rand.NewPCG(seed, 0)), pending: map[id.ID]trial{}, arms: map[string]map[string]*arm{}, trends: map[string]*trend{}, //nolint:gosec // no secret is made of it
 	}
 }
 
@@ -102,6 +154,10 @@ func (c *Conversions) mature() {
 
 // verdict counts one send.
 func (c *Conversions) verdict(t trial, typed bool) {
+	if c.trends[t.route] == nil {
+		c.trends[t.route] = &trend{} // routes are named by the configuration: they are few
+	}
+	c.trends[t.route].add(typed)
 	arms := c.arms[t.prefix]
 	if arms == nil {
 		if c.size >= maxArms {
