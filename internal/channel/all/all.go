@@ -3,6 +3,7 @@ package all
 
 import (
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/africastalking"
 	"github.com/dialproof/dialproof/internal/channel/handset"
 	"github.com/dialproof/dialproof/internal/channel/messagebird"
 	"github.com/dialproof/dialproof/internal/channel/sip"
@@ -17,6 +18,7 @@ import (
 // Providers answers every provider, by name. box is where the handset delivers; nil will do for reading the list.
 func Providers(box *handset.Box) []channel.Provider {
 	return []channel.Provider{
+		africastalking.Provider(),
 		handset.Provider(box),
 		messagebird.Provider(),
 		sip.Provider(),
