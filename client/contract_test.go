@@ -78,7 +78,7 @@ func TestContract(t *testing.T) {
 	}
 	for _, code := range []string{
 		CodeInvalid, CodeUnauthenticated, CodeKeyExpired, CodeForbidden, CodeNotFound, CodeLimited, CodeLocked, CodeBlocked, CodeFiction,
-		CodeNoRoute, CodeNotPending, CodeResendsUsed, CodeReused, CodeInFlight, CodeBusy, CodeUnavailable, CodeInternal,
+		CodeNoRoute, CodeNotPending, CodeResendsUsed, CodeEmailRequired, CodeReused, CodeInFlight, CodeBusy, CodeUnavailable, CodeInternal,
 	} {
 		if !slices.Contains(c.Components.Schemas["Problem"].Properties["code"].Enum, code) {
 			t.Errorf("the contract has no code %s", code)

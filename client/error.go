@@ -22,6 +22,7 @@ const (
 	CodeNoRoute         = "no_route"               // no route serves this number on this channel
 	CodeNotPending      = "not_pending"            // the verification is final
 	CodeResendsUsed     = "resends_used_up"        // no resend is left
+	CodeEmailRequired   = "email_required"         // the channel email needs StartRequest.Email
 	CodeReused          = "idempotency_key_reused" // the key came with another request
 	CodeInFlight        = "idempotency_in_flight"  // the first request with this key is not answered yet
 	CodeBusy            = "busy"                   // the server is full: see RetryAfter

@@ -34,6 +34,16 @@ const (
 	Used      Result = "used" // the code was accepted before
 )
 
+// Proof is what an approved code shows that the person holds.
+type Proof string
+
+// The proofs.
+const (
+	ProvesPhone  Proof = "phone"
+	ProvesEmail  Proof = "email"          // the code went by mail alone
+	ProvesEither Proof = "phone_or_email" // it went both ways, and nobody knows which one the person read
+)
+
 // StartRequest asks for a verification. Only To is needed; what is left empty is the application's default.
 type StartRequest struct {
 	// To is an E.164 number ("+447700900123"), or a national one with Region.
@@ -42,6 +52,9 @@ type StartRequest struct {
 	Region string `json:"region,omitempty"`
 	// Channel is "sms", "voice", "whatsapp", "telegram" or "email".
 	Channel string `json:"channel,omitempty"`
+	// Email is the person's mail address, which the channel "email" needs. A code that went there proves the address and not
+	// the number: see Answer.Proves.
+	Email string `json:"email,omitempty"`
 	// Purpose is why: "registration", "login" (the default), "password_reset", "transaction", "profile_change" or your own word.
 	Purpose string `json:"purpose,omitempty"`
 	// Locale is the language of the message ("en-GB").
@@ -95,8 +108,12 @@ type Verification struct {
 	ID     string `json:"id"`
 	Status Status `json:"status"`
 	// To is the number, masked ("+44•••••••123").
-	To           string            `json:"to"`
-	Country      string            `json:"country"`
+	To      string `json:"to"`
+	Country string `json:"country"`
+	// Email is the mail address, masked; empty without one.
+	Email string `json:"email"`
+	// Proves is what a right code shows now: see Answer.Proves.
+	Proves       Proof             `json:"proves"`
 	Purpose      string            `json:"purpose"`
 	Channel      string            `json:"channel"`
 	CodeLength   int               `json:"code_length"`
@@ -139,7 +156,10 @@ type Answer struct {
 	Status Status `json:"status"`
 	Result Result `json:"result"`
 	// To is the number, masked.
-	To           string            `json:"to"`
+	To string `json:"to"`
+	// Proves is what an approved code shows. Where the number matters, ask for ProvesPhone: mail confirms an address and is no
+	// second factor.
+	Proves       Proof             `json:"proves"`
 	Purpose      string            `json:"purpose"`
 	AttemptsLeft int               `json:"attempts_left"`
 	ExpiresAt    time.Time         `json:"expires_at"`

@@ -14,6 +14,7 @@ type routeTestCmd struct {
 	Name    string        `arg:"" help:"The route's name in the configuration."`
 	To      string        `required:"" placeholder:"NUMBER" help:"Your own number, with + and country code."`
 	Channel string        `placeholder:"CHANNEL" help:"sms, voice, whatsapp, telegram or email. Default: the first that the route carries."`
+	Email   string        `placeholder:"ADDRESS" help:"Your own mail address, for the channel email."`
 	Wait    time.Duration `default:"30s" help:"How long to wait for a receipt, where the route itself hears of it (SMPP, SIP). Default: ${default}."`
 }
 
@@ -33,5 +34,5 @@ func (c routeTestCmd) Run(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
-	return w.app.testRoute(ctx, cfg, routeTest{Route: c.Name, To: c.To, Channel: c.Channel, Wait: c.Wait}, w.Out)
+	return w.app.testRoute(ctx, cfg, routeTest{Route: c.Name, To: c.To, Channel: c.Channel, Email: c.Email, Wait: c.Wait}, w.Out)
 }

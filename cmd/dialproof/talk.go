@@ -58,6 +58,7 @@ type sendCmd struct {
 	To      string `required:"" placeholder:"NUMBER" help:"The number, like +447700900123; or a national one with --region."`
 	Region  string `placeholder:"CC" help:"The country of a national number, like GB."`
 	Channel string `placeholder:"CHANNEL" help:"sms, voice, whatsapp, telegram or email. Default: what the application says."`
+	Email   string `placeholder:"ADDRESS" help:"The mail address, for the channel email."`
 	Purpose string `placeholder:"WORD" help:"Why: login, registration, ... Default: login."`
 	Locale  string `placeholder:"TAG" help:"The language of the message, like en-GB."`
 	serverFlag
@@ -80,7 +81,7 @@ func (c sendCmd) Run(ctx context.Context, w world) error {
 		return err
 	}
 	v, err := server.Start(ctx, client.StartRequest{
-		To: c.To, Region: c.Region, Channel: c.Channel, Purpose: c.Purpose, Locale: c.Locale,
+		To: c.To, Region: c.Region, Channel: c.Channel, Email: c.Email, Purpose: c.Purpose, Locale: c.Locale,
 	})
 	if err != nil {
 		return c.explain(err)

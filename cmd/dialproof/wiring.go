@@ -26,6 +26,7 @@ type wiring struct {
 type routeTest struct {
 	Route, To string
 	Channel   string
+	Email     string
 	Wait      time.Duration
 }
 

@@ -17,6 +17,7 @@ import (
 type startBody struct {
 	To           *string           `json:"to"`
 	Region       string            `json:"region"`
+	Email        string            `json:"email"`
 	Channel      channel.Kind      `json:"channel"`
 	Purpose      string            `json:"purpose"`
 	Locale       string            `json:"locale"`
@@ -72,7 +73,7 @@ func (b *startBody) core() (verify.StartRequest, error) {
 		return verify.StartRequest{}, missing("to")
 	}
 	r := verify.StartRequest{
-		To: *b.To, Region: b.Region, Channel: b.Channel, Purpose: b.Purpose, Locale: b.Locale, CodeLength: given(b.CodeLength),
+		To: *b.To, Region: b.Region, Email: b.Email, Channel: b.Channel, Purpose: b.Purpose, Locale: b.Locale, CodeLength: given(b.CodeLength),
 		Alphabet: b.CodeAlphabet, Code: message.NewCode(b.Code), ExpiresIn: given(b.ExpiresIn), MaxAttempts: given(b.MaxAttempts),
 		Transaction: b.Transaction.core(), Metadata: b.Metadata,
 	}

@@ -16,6 +16,8 @@ type verificationView struct {
 	Status       verify.Status     `json:"status"`
 	To           string            `json:"to"`
 	Country      string            `json:"country"`
+	Email        string            `json:"email,omitempty"`
+	Proves       verify.Proof      `json:"proves"`
 	Purpose      string            `json:"purpose"`
 	Channel      channel.Kind      `json:"channel"`
 	CodeLength   int               `json:"code_length"`
@@ -49,6 +51,7 @@ type checkView struct {
 	Status       verify.Status     `json:"status"`
 	Result       verify.Result     `json:"result"`
 	To           string            `json:"to"`
+	Proves       verify.Proof      `json:"proves"`
 	Purpose      string            `json:"purpose"`
 	AttemptsLeft int               `json:"attempts_left"`
 	ExpiresAt    time.Time         `json:"expires_at"`
@@ -58,7 +61,8 @@ type checkView struct {
 func (a *api) verification(v *verify.Verification) verificationView {
 	now := a.Now()
 	out := verificationView{
-		ID: v.ID.Text(id.Verification), Status: v.At(now), To: v.Spec.Masked, Country: v.Spec.Country, Purpose: v.Spec.Purpose,
+		ID: v.ID.Text(id.Verification), Status: v.At(now), To: v.Spec.Masked, Country: v.Spec.Country, Email: v.Spec.Email,
+		Proves: v.Proves(), Purpose: v.Spec.Purpose,
 		Channel: v.Channel, CodeLength: v.Spec.CodeLength, CreatedAt: v.Spec.Created, ExpiresAt: v.Expires, EndedAt: v.Ended,
 		AttemptsLeft: v.AttemptsLeft(), ResendsLeft: v.ResendsLeft(), ResendAt: v.ResendAt, Metadata: v.Spec.Metadata,
 		Deliveries: make([]deliveryView, len(v.Deliveries)),
@@ -80,7 +84,7 @@ func (a *api) verification(v *verify.Verification) verificationView {
 
 func (a *api) checked(v *verify.Verification, r verify.Result) checkView {
 	return checkView{
-		ID: v.ID.Text(id.Verification), Status: v.At(a.Now()), Result: r, To: v.Spec.Masked, Purpose: v.Spec.Purpose,
+		ID: v.ID.Text(id.Verification), Status: v.At(a.Now()), Result: r, To: v.Spec.Masked, Proves: v.Proves(), Purpose: v.Spec.Purpose,
 		AttemptsLeft: v.AttemptsLeft(), ExpiresAt: v.Expires, Metadata: v.Spec.Metadata,
 	}
 }

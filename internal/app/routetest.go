@@ -20,6 +20,7 @@ import (
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/phone"
+	"github.com/dialproof/dialproof/internal/verify"
 )
 
 // RouteTest says what to send to try a route.
@@ -28,6 +29,8 @@ type RouteTest struct {
 	Route, To string
 	// Channel is empty for the first that the route carries.
 	Channel string
+	// Email is the address for the channel email.
+	Email string
 	// Wait is how long to wait for a receipt where the route reports by itself.
 	Wait time.Duration
 }
@@ -50,6 +53,12 @@ func TestRoute(ctx context.Context, cfg config.Config, t RouteTest, out io.Write
 	m, err := sample(to, channel.Kind(cmp.Or(t.Channel, string(r.Sender.Channels()[0]))), r)
 	if err != nil {
 		return err
+	}
+	if m.Channel == channel.Email {
+		var ok bool
+		if m.Email, ok = verify.ParseEmail(t.Email); !ok {
+			return errors.New("--email: the channel email needs your mail address")
+		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	receipts := make(chan channel.Receipt, 8)

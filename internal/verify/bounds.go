@@ -40,6 +40,7 @@ func checkStart(c application.Caller, r StartRequest, s *Spec, life int) []Field
 	}
 	within := func(v, low, top int) bool { return v >= low && v <= top }
 	add(r.Channel == "" || r.Channel.Valid(), "channel", "invalid_value", "is not a channel")
+	add(r.Email == "" || s.Email != "", "email", "invalid_value", "must be a mail address like person@example.com, at most 254 characters")
 	add(purposeForm.MatchString(s.Purpose), "purpose", "invalid_value", "must be lower-case letters, digits and _, at most 32")
 	add(s.Locale == "" || localeForm.MatchString(s.Locale), "locale", "invalid_locale", "must be a language tag like en or pt-BR")
 	add(s.Alphabet == application.Digits || s.Alphabet == application.Alphanumeric, "code_alphabet", "invalid_value", "must be digits or alphanumeric")

@@ -78,9 +78,17 @@ func (s *Service) message(v *Verification, p *Private, app application.Applicati
 		Channel: kind, To: to, Code: code, Brand: app.Brand, Purpose: v.Spec.Purpose, Locale: message.Match(v.Spec.Locale, v.Spec.Country),
 		ExpiresAt: v.Expires,
 	}
-	if kind == channel.Voice {
+	switch kind {
+	case channel.Voice:
 		m.Spoken, err = message.Speak(r)
 		return m, err
+	case channel.Email:
+		if err := needsEmail(kind, p.Email); err != nil {
+			return channel.Message{}, err
+		}
+		m.Email = p.Email
+		r.Trailer = message.Trailer{} // what a browser looks for in an SMS
+	case channel.SMS, channel.WhatsApp, channel.Telegram:
 	}
 	m.Text, err = message.Render(r)
 	return m, err

@@ -16,18 +16,19 @@ type Code string
 
 // The failures of the core. docs/errors.md says what to do about each.
 const (
-	CodeInvalid     Code = "invalid_request"        // fields are wrong: see Fields
-	CodeNotFound    Code = "not_found"              // no such verification in this application
-	CodeLimited     Code = "rate_limited"           // see Refusal
-	CodeLocked      Code = "number_locked"          // too many wrong codes: see Refusal
-	CodeBlocked     Code = "number_blocked"         // this number is not sent to
-	CodeFiction     Code = "number_reserved"        // reserved for fiction: test keys only
-	CodeNoRoute     Code = "no_route"               // no route serves this number on this channel
-	CodeNotPending  Code = "not_pending"            // the verification is final
-	CodeResendsUsed Code = "resends_used_up"        // no resend is left
-	CodeReused      Code = "idempotency_key_reused" // the key came with another request
-	CodeBusy        Code = "busy"                   // a queue is full: come back
-	CodeUnavailable Code = "store_unavailable"      // the store cannot be written
+	CodeInvalid       Code = "invalid_request"        // fields are wrong: see Fields
+	CodeNotFound      Code = "not_found"              // no such verification in this application
+	CodeLimited       Code = "rate_limited"           // see Refusal
+	CodeLocked        Code = "number_locked"          // too many wrong codes: see Refusal
+	CodeBlocked       Code = "number_blocked"         // this number is not sent to
+	CodeFiction       Code = "number_reserved"        // reserved for fiction: test keys only
+	CodeNoRoute       Code = "no_route"               // no route serves this number on this channel
+	CodeNotPending    Code = "not_pending"            // the verification is final
+	CodeResendsUsed   Code = "resends_used_up"        // no resend is left
+	CodeEmailRequired Code = "email_required"         // the channel email needs an address
+	CodeReused        Code = "idempotency_key_reused" // the key came with another request
+	CodeBusy          Code = "busy"                   // a queue is full: come back
+	CodeUnavailable   Code = "store_unavailable"      // the store cannot be written
 )
 
 // Field is one field that is wrong. Detail never repeats the value.

@@ -56,6 +56,9 @@ func (s *Service) again(tx Tx, v *Verification, n *Number, p *Private, kind chan
 	}
 	n.Sends = log
 	fill(&kind, v.Channel)
+	if err := needsEmail(kind, p.Email); err != nil {
+		return queue.Job{}, err
+	}
 	to, err := number(p.To, "")
 	if err != nil {
 		return queue.Job{}, err

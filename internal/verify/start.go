@@ -117,11 +117,15 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 	if kind == "" {
 		kind = c.App.Policy.Filled().Channels[0]
 	}
+	email, _ := ParseEmail(r.Email) // spec has refused what is none
+	if err := needsEmail(kind, email); err != nil {
+		return nil, err
+	}
 	route, reason, ok := s.Router.Plan(to, kind, test, "")
 	if !ok {
 		return nil, fail(CodeNoRoute, "no route of this deployment serves %s numbers by %s", to.Country(), kind)
 	}
-	private := &Private{To: to.E164(), Supplied: r.Code.Reveal(), Transaction: r.Transaction, Client: r.Client}
+	private := &Private{To: to.E164(), Email: email, Supplied: r.Code.Reveal(), Transaction: r.Transaction, Client: r.Client}
 	v := &Verification{ID: s.IDs.New(now), App: c.App.ID, Spec: *spec, Status: Pending, Channel: kind, Sends: 1, Expires: spec.Created.Add(expires)}
 	if magic == MagicExpired {
 		v.Expires = spec.Created
@@ -133,7 +137,7 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 	if err != nil {
 		return nil, err
 	}
-	return &startPlan{v: v, private: private, message: m, limits: s.rates(c, r.Client), route: route, reason: reason}, nil
+	return &startPlan{v: v, private: private, message: m, limits: append(s.rates(c, r.Client), s.emailLimits(c, email)...), route: route, reason: reason}, nil
 }
 
 // refuse answers the fixed refusals of test mode.
@@ -156,6 +160,9 @@ func (s *Service) spec(c application.Caller, r StartRequest, to phone.Number, no
 		Prefix: to.Prefix(), Purpose: r.Purpose, Locale: r.Locale, Created: now.UTC().Truncate(time.Millisecond),
 		Nonce: newNonce(), Key: s.Ring.Current(), CodeLength: r.CodeLength, Alphabet: r.Alphabet, MaxAttempts: r.MaxAttempts,
 		MaxSends: p.MaxSends, Fresh: p.FreshCodes, Trailer: r.Autofill, Metadata: r.Metadata,
+	}
+	if address, ok := ParseEmail(r.Email); ok {
+		spec.Email = maskEmail(address)
 	}
 	fill(&spec.Purpose, Login)
 	fill(&spec.Locale, p.Locale)

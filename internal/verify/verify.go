@@ -89,6 +89,7 @@ type Spec struct {
 	Masked  string    `json:"masked,omitzero"`
 	Country string    `json:"country,omitzero"`
 	Prefix  string    `json:"prefix,omitzero"` // the number without its last four digits
+	Email   string    `json:"email,omitzero"`  // masked; empty without one
 	Purpose string    `json:"purpose"`
 	Locale  string    `json:"locale,omitzero"`
 	Created time.Time `json:"created"`
@@ -111,6 +112,7 @@ type Spec struct {
 // Private is what is sealed.
 type Private struct {
 	To          string               `json:"to"` // E.164
+	Email       string               `json:"email,omitzero"`
 	Supplied    string               `json:"code,omitzero"`
 	Transaction *message.Transaction `json:"transaction,omitzero"`
 	Client      *Client              `json:"client,omitzero"`
@@ -126,7 +128,7 @@ type Client struct {
 // Forget takes out what is personal: country and prefix of the number stay, and what became of it.
 func (v *Verification) Forget() {
 	v.Sealed = nil
-	v.Spec.Number, v.Spec.Masked, v.Spec.Metadata, v.Spec.Previous = NumberKey{}, "", nil, id.ID{}
+	v.Spec.Number, v.Spec.Masked, v.Spec.Email, v.Spec.Metadata, v.Spec.Previous = NumberKey{}, "", "", nil, id.ID{}
 	for i := range v.Deliveries {
 		v.Deliveries[i].ProviderID = ""
 	}
@@ -213,6 +215,7 @@ func (n *Number) remember(purpose string, v id.ID) {
 // StartRequest is what an application asks for. Zero fields take the application's policy.
 type StartRequest struct {
 	To, Region  string
+	Email       string // for the channel Email
 	Channel     channel.Kind
 	Purpose     string
 	Locale      string

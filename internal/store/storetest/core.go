@@ -37,6 +37,8 @@ func coreTests() map[string]func(*testing.T, Open) {
 		"magic numbers":                               magic,
 		"check by number":                             byNumber,
 		"supplied codes":                              supplied,
+		"mail proves an address":                      mail,
+		"mail is limited by address":                  mailLimit,
 		"alphanumeric codes":                          alphanumeric,
 		"nothing is taken when the queue has no room": noRoom,
 	}
