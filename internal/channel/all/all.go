@@ -8,6 +8,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/messagebird"
 	"github.com/dialproof/dialproof/internal/channel/sip"
 	"github.com/dialproof/dialproof/internal/channel/smpp"
+	"github.com/dialproof/dialproof/internal/channel/telnyx"
 	"github.com/dialproof/dialproof/internal/channel/twilio"
 	"github.com/dialproof/dialproof/internal/channel/vonage"
 	"github.com/dialproof/dialproof/internal/channel/webhook"
@@ -23,6 +24,7 @@ func Providers(box *handset.Box) []channel.Provider {
 		messagebird.Provider(),
 		sip.Provider(),
 		smpp.Provider(),
+		telnyx.Provider(),
 		twilio.Provider(),
 		vonage.Provider(),
 		webhook.Provider(),
