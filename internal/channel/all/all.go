@@ -5,6 +5,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/africastalking"
 	"github.com/dialproof/dialproof/internal/channel/handset"
+	"github.com/dialproof/dialproof/internal/channel/infobip"
 	"github.com/dialproof/dialproof/internal/channel/messagebird"
 	"github.com/dialproof/dialproof/internal/channel/sip"
 	"github.com/dialproof/dialproof/internal/channel/smpp"
@@ -21,6 +22,7 @@ func Providers(box *handset.Box) []channel.Provider {
 	return []channel.Provider{
 		africastalking.Provider(),
 		handset.Provider(box),
+		infobip.Provider(),
 		messagebird.Provider(),
 		sip.Provider(),
 		smpp.Provider(),
