@@ -60,8 +60,10 @@ type Sent struct {
 
 // Store keeps parcels.
 type Store interface {
-	// Update runs work and answers when its effect is durable. ref tells what it will read.
-	Update(ctx context.Context, ref id.ID, work func(Tx) error) error
+	// Update runs work and answers when its effect is durable. ref and job (zero for none) tell what it will read, so that a
+	// store can read for many at once. Work may be run again when the store retries: it must be pure but for its Tx and
+	// the variables that it sets, each of them anew.
+	Update(ctx context.Context, ref, job id.ID, work func(Tx) error) error
 	// FindSent answers what was kept under a key.
 	FindSent(ctx context.Context, key [16]byte) (s Sent, ok bool, err error)
 }

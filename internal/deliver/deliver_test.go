@@ -42,7 +42,7 @@ type shelfTx struct {
 	writes []func()
 }
 
-func (s *shelf) Update(_ context.Context, _ id.ID, work func(deliver.Tx) error) error {
+func (s *shelf) Update(_ context.Context, _, _ id.ID, work func(deliver.Tx) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.broken != nil {

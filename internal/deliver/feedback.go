@@ -48,7 +48,8 @@ func (h *Handler) report(ctx context.Context, ref id.ID) (err error) {
 		}
 	}()
 	var last channel.Delivery
-	err = h.Store.Update(ctx, ref, func(tx Tx) error {
+	err = h.Store.Update(ctx, ref, id.ID{}, func(tx Tx) error {
+		last = channel.Delivery{}
 		p, err := tx.Parcel(ref)
 		if err == nil && p != nil && len(p.Deliveries) > 0 {
 			last = p.Deliveries[len(p.Deliveries)-1]

@@ -94,7 +94,8 @@ func (h *Handler) look(ctx context.Context, j queue.Job) (p *Parcel, d *channel.
 		first := c.Delivery()
 		return nil, &first, nil
 	}
-	err = h.Store.Update(ctx, j.Ref, func(tx Tx) error {
+	err = h.Store.Update(ctx, j.Ref, j.ID, func(tx Tx) error {
+		p, d = nil, nil
 		kept, err := tx.Job(j.ID)
 		if err != nil {
 			return err
@@ -167,7 +168,7 @@ func (h *Handler) addressed(r *Route, ref, d id.ID, m channel.Message) channel.M
 // record runs change on the current delivery under the fence, and drops the job when change says it is done.
 func (h *Handler) record(ctx context.Context, j queue.Job, change func(Tx, *Parcel, *channel.Delivery) (done bool, err error)) error {
 	// What happened outside has happened: writing it down is not given up because the node is stopping.
-	return h.Store.Update(context.WithoutCancel(ctx), j.Ref, func(tx Tx) error {
+	return h.Store.Update(context.WithoutCancel(ctx), j.Ref, j.ID, func(tx Tx) error {
 		kept, err := tx.Job(j.ID)
 		if err != nil {
 			return err

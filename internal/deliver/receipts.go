@@ -137,7 +137,8 @@ func (h *Handler) Callback(ctx context.Context, route, token string, r channel.C
 // again answers the message of the delivery that an address names, for a call that asks what to say.
 func (h *Handler) again(ctx context.Context, rt *Route, at place) (m channel.Message, ok bool, err error) {
 	var d *channel.Delivery
-	err = h.Store.Update(ctx, at.ref, func(tx Tx) error {
+	err = h.Store.Update(ctx, at.ref, id.ID{}, func(tx Tx) error {
+		d = nil
 		p, err := tx.Parcel(at.ref)
 		if err != nil || p == nil {
 			return err
@@ -240,7 +241,7 @@ func (h *Handler) byID(ctx context.Context, route string, r channel.Receipt, att
 func (h *Handler) Receive(ctx context.Context, route string, ref id.ID, half [tokenHalf]byte, r channel.Receipt) error {
 	var changed bool
 	var kind channel.Kind
-	err := h.Store.Update(ctx, ref, func(tx Tx) error {
+	err := h.Store.Update(ctx, ref, id.ID{}, func(tx Tx) error {
 		changed = false
 		p, err := tx.Parcel(ref)
 		if err != nil || p == nil {

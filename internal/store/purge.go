@@ -1,11 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"slices"
 	"time"
-
-	"github.com/go-json-experiment/json"
-	"github.com/ncruces/go-sqlite3"
 
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/verify"
@@ -23,13 +23,7 @@ func (db *DB) Forget(ctx context.Context, after id.ID, before time.Time) (last i
 		if err != nil || len(batch) == 0 {
 			return last, n, err
 		}
-		err = db.do(ctx, verify.Needs{}, func(t *tx) error {
-			for _, v := range batch {
-				t.put(func(c *conn) error { return forgetVerification(c, v) })
-			}
-			return nil
-		})
-		if err != nil {
+		if err := db.forget(ctx, batch); err != nil {
 			return last, n, err
 		}
 		last, n = batch[len(batch)-1].ID, n+len(batch)
@@ -38,39 +32,52 @@ func (db *DB) Forget(ctx context.Context, after id.ID, before time.Time) (last i
 
 // remembered answers the oldest verifications of a span that still hold something personal.
 func (db *DB) remembered(ctx context.Context, after, end int64) (out []*verify.Verification, err error) {
-	err = db.engine.read(func(c *conn) error {
-		return c.query(sqlRemembered, func(s *sqlite3.Stmt) error {
-			v, err := scanVerification(s)
-			if err == nil {
-				err = ctx.Err()
-			}
+	err = db.read(ctx, func(c conn) error {
+		out = nil
+		return c.query(sqlRemembered, func(r row) error {
+			v, err := scanVerification(r)
 			out = append(out, v)
 			return err
-		}, after, end, purgeStep)
+		}, after, end, int64(purgeStep))
 	})
-	return out, readError(err)
+	return out, err
 }
 
-func forgetVerification(c *conn, v *verify.Verification) error {
-	v.Forget()
-	spec, err := json.Marshal(v.Spec)
-	if err != nil {
-		return err
+// forget works under the lock of each number, which its needs name, like everything that changes a verification.
+func (db *DB) forget(ctx context.Context, all []*verify.Verification) error {
+	errs := make(chan error, len(all))
+	for _, v := range all {
+		needs := verify.Needs{Verification: v.ID, Number: v.Spec.Number}
+		go func() {
+			errs <- db.do(ctx, needs, nil, func(t *tx) error {
+				kept, err := t.Verification(needs.Verification)
+				if err == nil && kept != nil {
+					kept.Forget()
+					t.PutVerification(kept, false)
+				}
+				return err
+			})
+		}()
 	}
-	state, err := json.Marshal(v)
-	if err != nil {
-		return err
+	var err error
+	for range all {
+		err = errors.Join(err, <-errs)
 	}
-	return c.exec(sqlForget, string(spec), string(state), v.ID.Seq())
+	return err
+}
+
+// forgotten tells whether what is personal has been taken out of a verification.
+func forgotten(v *verify.Verification) bool {
+	return len(v.Sealed) == 0 && v.Spec.Number == (verify.NumberKey{})
 }
 
 // stale are the tables whose rows end by themselves, each with what tells that one has.
 func stale() map[string]string {
 	return map[string]string{
-		"replays": "until < ?1",
-		"sent":    "until < ?1",
-		"limits":  "tat < ?1",
-		"numbers": "touched < ?2",
+		"replays": "until < $1",
+		"sent":    "until < $1",
+		"limits":  "tat < $1",
+		"numbers": "touched < $1",
 	}
 }
 
@@ -78,38 +85,47 @@ func stale() map[string]string {
 // numbers that nobody has verified since a time. It answers how many it dropped.
 func (db *DB) Purge(ctx context.Context, now, untouched time.Time) (n int, err error) {
 	for table, over := range stale() {
+		before := now.UnixMilli()
+		if table == "numbers" {
+			before = untouched.UnixMilli()
+		}
 		for {
-			keys, err := db.staleKeys(table, over, now, untouched)
+			dropped, err := db.purge(ctx, table, over, before)
+			n += dropped
 			if err != nil {
 				return n, err
 			}
-			if len(keys) == 0 {
+			if dropped < purgeStep {
 				break
 			}
-			err = db.do(ctx, verify.Needs{}, func(t *tx) error {
-				for _, key := range keys {
-					// The row may have come back to life since it was read.
-					t.put(func(c *conn) error {
-						return c.exec("DELETE FROM "+table+" WHERE "+over+" AND key = ?3", now.UnixMilli(), untouched.UnixMilli(), key)
-					})
-				}
-				return nil
-			})
-			if err != nil {
-				return n, err
-			}
-			n += len(keys)
 		}
 	}
 	return n, nil
 }
 
-func (db *DB) staleKeys(table, over string, now, untouched time.Time) (keys [][]byte, err error) {
-	err = db.engine.read(func(c *conn) error {
-		return c.query("SELECT key FROM "+table+" WHERE "+over+" AND ?2 IS NOT NULL LIMIT ?3", func(s *sqlite3.Stmt) error {
-			keys = append(keys, s.ColumnBlob(0, nil))
+// purge drops one step's worth of a table. It works by key, so that no other row is held meanwhile.
+func (db *DB) purge(ctx context.Context, table, over string, before int64) (n int, err error) {
+	var keys [][]byte
+	err = db.read(ctx, func(c conn) error {
+		keys = nil
+		return c.query("SELECT key FROM "+table+" WHERE "+over+" LIMIT $2", func(r row) error {
+			keys = append(keys, blob(r, 0))
 			return nil
-		}, now.UnixMilli(), untouched.UnixMilli(), purgeStep)
+		}, before, int64(purgeStep))
 	})
-	return keys, readError(err)
+	if err != nil || len(keys) == 0 {
+		return 0, err
+	}
+	slices.SortFunc(keys, bytes.Compare)
+	err = db.do(ctx, verify.Needs{}, nil, func(t *tx) error {
+		for _, key := range keys {
+			// The row may have come back to life since it was read.
+			t.put(func(c conn) error {
+				_, err := c.exec("DELETE FROM "+table+" WHERE "+over+" AND key = $2", before, key)
+				return err
+			})
+		}
+		return nil
+	})
+	return len(keys), err
 }

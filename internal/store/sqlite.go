@@ -1,12 +1,14 @@
 package store
 
 import (
+	"context"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 )
@@ -30,9 +32,10 @@ const maxReaders = 4
 // sqlite is the embedded engine: one connection that writes, a few that read.
 type sqlite struct {
 	path string
-	w    *conn // used by the writer goroutine alone
+	w    *liteConn // used by the writer goroutine alone
+	b    batch     // likewise
 
-	readers chan *conn // free ones; nil entries are not opened yet
+	readers chan *liteConn // free ones; nil entries are not opened yet
 	mu      sync.Mutex
 	closed  bool
 }
@@ -42,7 +45,8 @@ func openSQLite(path string) (*sqlite, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &sqlite{path: path, w: w, readers: make(chan *conn, maxReaders)}
+	e := &sqlite{path: path, w: w, readers: make(chan *liteConn, maxReaders)}
+	e.b.c = w
 	for range maxReaders {
 		e.readers <- nil
 	}
@@ -50,6 +54,31 @@ func openSQLite(path string) (*sqlite, error) {
 		return nil, errors.Join(err, w.close())
 	}
 	return e, nil
+}
+
+// lanes implements engine: there is one writer.
+func (e *sqlite) lanes() int { return 1 }
+
+// now implements engine.
+func (e *sqlite) now() time.Time { return time.Now() }
+
+// commit implements engine.
+func (e *sqlite) commit(_ context.Context, _ int, ops []*op) error {
+	return e.transact(func() error {
+		e.b.reset()
+		for _, o := range ops {
+			if o.searches {
+				if err := e.write(&e.b); err != nil {
+					return err
+				}
+				e.b.reset()
+			}
+			if err := e.b.run(o); err != nil {
+				return err
+			}
+		}
+		return e.write(&e.b)
+	})
 }
 
 // transact runs f in one write transaction.
@@ -67,8 +96,8 @@ func (e *sqlite) transact(f func() error) error {
 	return err
 }
 
-// read lends f a connection that sees all that is committed.
-func (e *sqlite) read(f func(*conn) error) error {
+// read implements engine.
+func (e *sqlite) read(_ context.Context, f func(conn) error) error {
 	c, ok := <-e.readers
 	if !ok {
 		return errClosed
@@ -131,17 +160,17 @@ func (e *sqlite) migrate() error {
 }
 
 func (e *sqlite) version() (n int, err error) {
-	err = e.w.query("PRAGMA user_version", func(s *sqlite3.Stmt) error { n = s.ColumnInt(0); return nil })
+	err = e.w.query("PRAGMA user_version", func(r row) error { n = int(r.Int(0)); return nil })
 	return n, err
 }
 
-// conn is a connection with its prepared statements.
-type conn struct {
+// liteConn is a connection with its prepared statements.
+type liteConn struct {
 	c     *sqlite3.Conn
 	stmts map[string]*sqlite3.Stmt
 }
 
-func openConn(path string) (*conn, error) {
+func openConn(path string) (*liteConn, error) {
 	c, err := sqlite3.Open(path)
 	if err != nil {
 		return nil, err
@@ -149,10 +178,10 @@ func openConn(path string) (*conn, error) {
 	if err := c.Exec(pragmas); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	return &conn{c: c, stmts: map[string]*sqlite3.Stmt{}}, nil
+	return &liteConn{c: c, stmts: map[string]*sqlite3.Stmt{}}, nil
 }
 
-func (c *conn) close() error {
+func (c *liteConn) close() error {
 	var errs []error
 	for _, s := range c.stmts {
 		errs = append(errs, s.Close())
@@ -160,8 +189,17 @@ func (c *conn) close() error {
 	return errors.Join(append(errs, c.c.Close())...)
 }
 
-// query runs a prepared statement and calls row for each row.
-func (c *conn) query(sql string, row func(*sqlite3.Stmt) error, args ...any) error {
+// liteRow is a row of SQLite.
+type liteRow struct{ *sqlite3.Stmt }
+
+// Int implements row.
+func (r liteRow) Int(i int) int64 { return r.ColumnInt64(i) }
+
+// Raw implements row.
+func (r liteRow) Raw(i int) []byte { return r.ColumnRawBlob(i) }
+
+// query implements conn.
+func (c *liteConn) query(sql string, each func(row) error, args ...any) error {
 	s, err := c.prepare(sql)
 	if err != nil {
 		return err
@@ -173,19 +211,20 @@ func (c *conn) query(sql string, row func(*sqlite3.Stmt) error, args ...any) err
 		}
 	}
 	for s.Step() {
-		if err := row(s); err != nil {
+		if err := each(liteRow{s}); err != nil {
 			return err
 		}
 	}
 	return s.Err()
 }
 
-// exec runs a prepared statement that answers no rows.
-func (c *conn) exec(sql string, args ...any) error {
-	return c.query(sql, func(*sqlite3.Stmt) error { return nil }, args...)
+// exec implements conn.
+func (c *liteConn) exec(sql string, args ...any) (int64, error) {
+	err := c.query(sql, func(row) error { return nil }, args...)
+	return c.c.Changes(), err
 }
 
-func (c *conn) prepare(sql string) (*sqlite3.Stmt, error) {
+func (c *liteConn) prepare(sql string) (*sqlite3.Stmt, error) {
 	if s := c.stmts[sql]; s != nil {
 		return s, nil
 	}
@@ -201,8 +240,6 @@ func bind(s *sqlite3.Stmt, i int, a any) error {
 	switch v := a.(type) {
 	case int64:
 		return s.BindInt64(i, v)
-	case int:
-		return s.BindInt(i, v)
 	case string:
 		return s.BindText(i, v)
 	case []byte:

@@ -9,7 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"hash/fnv"
 	"sync"
 	"time"
 
@@ -30,11 +30,25 @@ type Observer interface {
 	Committed(batch int, took time.Duration)
 }
 
+// engine is one dialect at work.
+type engine interface {
+	// lanes answers how many batches may be committed at once.
+	lanes() int
+	// commit runs a batch in one transaction, for one lane at a time. It leaves each op's own error in it; what it answers
+	// itself is a failure that undid them all.
+	commit(ctx context.Context, lane int, ops []*op) error
+	// read runs reads that need no lock; f may be run again.
+	read(ctx context.Context, f func(conn) error) error
+	// now answers the time that all nodes agree on.
+	now() time.Time
+	close() error
+}
+
 // DB is an open store. Its methods are safe for many goroutines.
 type DB struct {
-	engine  *sqlite
+	engine  engine
 	observe Observer
-	work    chan *op
+	lanes   []chan *op
 	quit    chan struct{}
 	done    chan struct{}
 	close   sync.Once
@@ -43,9 +57,12 @@ type DB struct {
 // op is one piece of work on its way through a commit.
 type op struct {
 	needs verify.Needs
-	run   func(*tx) error
-	err   error
-	done  chan error
+	jobs  []id.ID // that will be read
+	// searches tells that the work looks for rows by more than their key: what the batch has changed is written first.
+	searches bool
+	run      func(*tx) error
+	err      error
+	done     chan error
 }
 
 // Options says which store to open.
@@ -61,12 +78,23 @@ func Open(_ context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", o.Path, err)
 	}
-	if o.Observe == nil {
-		o.Observe = unobserved{}
+	return newDB(engine, o.Observe), nil
+}
+
+// newDB sets the lanes of an engine going.
+func newDB(e engine, observe Observer) *DB {
+	if observe == nil {
+		observe = unobserved{}
 	}
-	db := &DB{engine: engine, observe: o.Observe, work: make(chan *op, maxWaiting), quit: make(chan struct{}), done: make(chan struct{})}
-	go db.writer()
-	return db, nil
+	db := &DB{engine: e, observe: observe, quit: make(chan struct{}), done: make(chan struct{})}
+	var writers sync.WaitGroup
+	for lane := range e.lanes() {
+		work := make(chan *op, maxWaiting/e.lanes())
+		db.lanes = append(db.lanes, work)
+		writers.Go(func() { db.writer(lane, work) })
+	}
+	go func() { writers.Wait(); close(db.done) }()
+	return db
 }
 
 type unobserved struct{}
@@ -80,30 +108,42 @@ func (db *DB) Close() error {
 	return db.engine.close()
 }
 
+// Now answers the time. With PostgreSQL it is the database's, so that nodes whose clocks differ agree on leases and
+// deadlines.
+func (db *DB) Now() time.Time { return db.engine.now() }
+
 // Do implements verify.Store.
 func (db *DB) Do(ctx context.Context, n verify.Needs, work func(verify.Tx) error) error {
-	return db.do(ctx, n, func(t *tx) error { return work(t) })
+	return db.do(ctx, n, nil, func(t *tx) error { return work(t) })
 }
 
 // Update implements deliver.Store.
-func (db *DB) Update(ctx context.Context, ref id.ID, work func(deliver.Tx) error) error {
-	return db.do(ctx, verify.Needs{Verification: ref}, func(t *tx) error { return work(t) })
+func (db *DB) Update(ctx context.Context, ref, job id.ID, work func(deliver.Tx) error) error {
+	var jobs []id.ID
+	if !job.IsZero() {
+		jobs = []id.ID{job}
+	}
+	return db.do(ctx, verify.Needs{Verification: ref}, jobs, func(t *tx) error { return work(t) })
 }
 
 // do queues work and waits for its commit. Once taken, work is not given up when ctx ends: whoever asked is
 // answered, but what is durable is durable.
-func (db *DB) do(ctx context.Context, n verify.Needs, run func(*tx) error) error {
+func (db *DB) do(ctx context.Context, n verify.Needs, jobs []id.ID, run func(*tx) error) error {
+	return db.submit(ctx, &op{needs: n, jobs: jobs, run: run})
+}
+
+func (db *DB) submit(ctx context.Context, o *op) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	o := &op{needs: n, run: run, done: make(chan error, 1)}
+	o.done = make(chan error, 1)
 	select {
 	case <-db.quit:
 		return unavailable("the store is closing")
 	default:
 	}
 	select {
-	case db.work <- o:
+	case db.lanes[db.lane(o.needs)] <- o:
 	default:
 		return &verify.Error{Code: verify.CodeBusy, Detail: "too many writes are waiting: try again"}
 	}
@@ -124,18 +164,32 @@ func unavailable(detail string) *verify.Error {
 	return &verify.Error{Code: verify.CodeUnavailable, Detail: detail}
 }
 
-// writer is the one goroutine that writes. A request that comes alone is committed at once; those that come
+// lane answers which lane work takes: work on one number goes one way, as far as its number is known, so that lanes seldom
+// wait for each other.
+func (db *DB) lane(n verify.Needs) int {
+	if len(db.lanes) == 1 {
+		return 0
+	}
+	h := fnv.New32a()
+	if n.Number != (verify.NumberKey{}) {
+		h.Write(n.Number[:]) //nolint:errcheck // it never fails
+	} else {
+		h.Write(n.Verification[:]) //nolint:errcheck // it never fails
+	}
+	return int(h.Sum32() % uint32(len(db.lanes)))
+}
+
+// writer is the one goroutine that writes for a lane. A request that comes alone is committed at once; those that come
 // while a commit is under way share the next one.
-func (db *DB) writer() {
-	defer close(db.done)
+func (db *DB) writer(lane int, work chan *op) {
 	batch := make([]*op, 0, maxBatch)
 	for {
 		select {
-		case o := <-db.work:
+		case o := <-work:
 			batch = append(batch[:0], o)
 		case <-db.quit:
 			select {
-			case o := <-db.work:
+			case o := <-work:
 				batch = append(batch[:0], o)
 			default:
 				return
@@ -143,33 +197,25 @@ func (db *DB) writer() {
 		}
 		for len(batch) < maxBatch {
 			select {
-			case o := <-db.work:
+			case o := <-work:
 				batch = append(batch, o)
 				continue
 			default:
 			}
 			break
 		}
-		db.commit(batch)
+		db.commit(lane, batch)
 	}
 }
 
 // commit runs a batch in one transaction and answers everybody.
-func (db *DB) commit(batch []*op) {
+func (db *DB) commit(lane int, batch []*op) {
 	begin := time.Now()
-	err := db.engine.transact(func() error {
-		for _, o := range batch {
-			if err := db.apply(o); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	took := time.Since(begin)
+	err := db.engine.commit(context.Background(), lane, batch) //nolint:forbidigo // what was taken is done, whoever goes away
 	if err != nil {
 		err = &storeError{unavailable("the store cannot be written"), err}
 	} else {
-		db.observe.Committed(len(batch), took)
+		db.observe.Committed(len(batch), time.Since(begin))
 	}
 	for _, o := range batch {
 		if err != nil {
@@ -178,30 +224,6 @@ func (db *DB) commit(batch []*op) {
 		}
 		o.done <- o.err
 	}
-}
-
-// apply runs one piece of work and writes what it put. Its own failure is its own; an answer other than nil
-// is a failure of the store, which takes the whole batch down.
-func (db *DB) apply(o *op) (fatal error) {
-	t := &tx{engine: db.engine}
-	o.err = run(o.run, t)
-	if t.fatal != nil {
-		return t.fatal
-	}
-	if o.err != nil {
-		return nil
-	}
-	return t.flush()
-}
-
-// run keeps a panic in one piece of work from taking the writer down.
-func run(work func(*tx) error, t *tx) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("store: work panicked: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return work(t)
 }
 
 // storeError is what the caller may see, and what happened.

@@ -9,28 +9,93 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// tx is one piece of work: it reads through the writing connection and gathers what is put, so that work
-// that fails half way has written nothing.
+// tx is one piece of work on a batch: it reads copies and gathers what is put, so that work that fails half way has
+// changed nothing.
 type tx struct {
-	engine *sqlite
-	fatal  error // the store failed, not the work
-	writes []func(*conn) error
+	b     *batch
+	fatal error // the store failed, not the work
+
+	numbers       []*verify.Number
+	verifications []putVerification
+	limits        []putLimit
+	replays       []putReplay
+	jobs          []putJob
+	sent          []putSent
+	others        []func(conn) error
+
+	absent []verify.NumberKey   // numbers that were read and have no row
 	loaded *verify.Verification // the row behind the parcel that was read last
 }
+
+type (
+	putVerification struct {
+		v     *verify.Verification
+		isNew bool
+	}
+	putLimit struct {
+		key [16]byte
+		tat int64
+	}
+	putReplay struct {
+		key [32]byte
+		replay
+	}
+	putJob struct {
+		id  id.ID
+		job *queue.Job // nil: drop it
+	}
+	putSent struct {
+		key [16]byte
+		deliver.Sent
+	}
+)
 
 var (
 	_ verify.Tx  = (*tx)(nil)
 	_ deliver.Tx = (*tx)(nil)
 )
 
-// flush writes what was put.
-func (t *tx) flush() error {
-	for _, w := range t.writes {
-		if err := w(t.engine.w); err != nil {
-			return err
+// apply makes what was put the batch's own.
+func (t *tx) apply() {
+	for _, n := range t.numbers {
+		t.b.numbers.put(n.Key, n)
+	}
+	for _, p := range t.verifications {
+		t.b.verifications.put(p.v.ID, p.v)
+		if !p.isNew {
+			t.b.verifications.rows[p.v.ID].kept = true
 		}
 	}
-	return nil
+	for _, p := range t.limits {
+		t.b.limits.put(p.key, p.tat)
+	}
+	for _, p := range t.replays {
+		t.b.replays.put(p.key, p.replay)
+	}
+	for _, p := range t.jobs {
+		if p.job == nil {
+			t.b.jobs.drop(p.id)
+		} else {
+			t.b.jobs.put(p.id, p.job)
+		}
+	}
+	for _, p := range t.sent {
+		t.b.sent.put(p.key, p.Sent)
+	}
+	t.b.others = append(t.b.others, t.others...)
+	if t.b.lock != "" && len(t.verifications)+len(t.jobs) > 0 {
+		t.hold()
+	}
+}
+
+// hold makes the rows of numbers that this work found missing: a row that is not there cannot be locked, but its making is
+// refused when somebody else has made it meanwhile, and then the batch runs again.
+func (t *tx) hold() {
+	for _, k := range t.absent {
+		if e := t.b.numbers.rows[k]; !e.there {
+			t.b.numbers.put(k, &verify.Number{Key: k})
+		}
+	}
 }
 
 // check remembers a failure of the store.
@@ -41,77 +106,87 @@ func (t *tx) check(err error) error {
 	return err
 }
 
-func (t *tx) put(w func(*conn) error) { t.writes = append(t.writes, w) }
+// put adds a statement of another kind to the transaction.
+func (t *tx) put(w func(conn) error) { t.others = append(t.others, w) }
 
 // Number implements verify.Tx.
 func (t *tx) Number(k verify.NumberKey) (*verify.Number, error) {
-	n, err := readNumber(t.engine.w, k)
-	if n == nil {
-		n = &verify.Number{Key: k}
+	e, err := t.b.number(k)
+	if err != nil {
+		return nil, t.check(err)
 	}
-	return n, t.check(err)
+	if !e.there {
+		t.absent = append(t.absent, k)
+		return &verify.Number{Key: k}, nil
+	}
+	n := *e.value // its slices are never changed in place
+	return &n, nil
 }
 
 // Verification implements verify.Tx.
 func (t *tx) Verification(v id.ID) (*verify.Verification, error) {
-	found, err := readVerification(t.engine.w, v)
-	return found, t.check(err)
+	e, err := t.b.verification(v)
+	if err != nil || !e.there {
+		return nil, t.check(err)
+	}
+	return cloneVerification(e.value), nil
 }
 
 // Limit implements verify.Tx.
 func (t *tx) Limit(key [16]byte) (int64, error) {
-	tat, err := readLimit(t.engine.w, key)
-	return tat, t.check(err)
+	e, err := t.b.limit(key)
+	if err != nil {
+		return 0, t.check(err)
+	}
+	return e.value, nil
 }
 
 // Replay implements verify.Tx.
 func (t *tx) Replay(key [32]byte) (fingerprint [32]byte, sealed []byte, ok bool, err error) {
-	fingerprint, sealed, ok, err = readReplay(t.engine.w, key)
-	return fingerprint, sealed, ok, t.check(err)
+	e, err := t.b.replay(key)
+	if err != nil {
+		return fingerprint, nil, false, t.check(err)
+	}
+	return e.value.fingerprint, e.value.sealed, e.there, nil
 }
 
 // PutNumber implements verify.Tx.
-func (t *tx) PutNumber(n *verify.Number) {
-	t.put(func(c *conn) error { return writeNumber(c, n) })
-}
+func (t *tx) PutNumber(n *verify.Number) { t.numbers = append(t.numbers, n) }
 
 // PutVerification implements verify.Tx.
 func (t *tx) PutVerification(v *verify.Verification, isNew bool) {
-	t.put(func(c *conn) error { return writeVerification(c, v, isNew) })
+	t.verifications = append(t.verifications, putVerification{v, isNew})
 }
 
 // PutLimit implements verify.Tx.
-func (t *tx) PutLimit(key [16]byte, tat int64) {
-	t.put(func(c *conn) error { return c.exec(sqlPutLimit, key[:], tat) })
-}
+func (t *tx) PutLimit(key [16]byte, tat int64) { t.limits = append(t.limits, putLimit{key, tat}) }
 
 // PutReplay implements verify.Tx.
 func (t *tx) PutReplay(key, fingerprint [32]byte, sealed []byte, until time.Time) {
-	t.put(func(c *conn) error { return c.exec(sqlPutReplay, key[:], fingerprint[:], sealed, until.UnixMilli()) })
+	t.replays = append(t.replays, putReplay{key, replay{fingerprint, sealed, until.UnixMilli()}})
 }
 
 // PutJob implements verify.Tx and deliver.Tx.
 func (t *tx) PutJob(j queue.Job) {
-	t.put(func(c *conn) error { return writeJob(c, j) })
+	j.Carry = nil
+	t.jobs = append(t.jobs, putJob{j.ID, &j})
 }
 
 // Job implements deliver.Tx.
 func (t *tx) Job(job id.ID) (*queue.Job, error) {
-	j, err := readJob(t.engine.w, job)
-	return j, t.check(err)
+	e, err := t.b.job(job)
+	if err != nil || !e.there {
+		return nil, t.check(err)
+	}
+	j := *e.value
+	return &j, nil
 }
 
 // DropJob implements deliver.Tx.
-func (t *tx) DropJob(job id.ID) {
-	t.put(func(c *conn) error { return c.exec(sqlDropJob, job.Seq()) })
-}
+func (t *tx) DropJob(job id.ID) { t.jobs = append(t.jobs, putJob{id: job}) }
 
 // PutSent implements deliver.Tx.
-func (t *tx) PutSent(key [16]byte, s deliver.Sent) {
-	t.put(func(c *conn) error {
-		return c.exec(sqlPutSent, key[:], s.Ref[:], s.Delivery[:], s.Until.UnixMilli())
-	})
-}
+func (t *tx) PutSent(key [16]byte, s deliver.Sent) { t.sent = append(t.sent, putSent{key, s}) }
 
 // Parcel implements deliver.Tx.
 func (t *tx) Parcel(ref id.ID) (*deliver.Parcel, error) {

@@ -103,7 +103,7 @@ func sentIsKept(t *testing.T, open Open) {
 	key := [16]byte{7}
 	for _, until := range []time.Duration{time.Minute, time.Hour} {
 		want := deliver.Sent{Ref: v.ID, Delivery: v.Deliveries[0].ID, Until: b.clock.Now().Add(until)}
-		err := b.store.Update(t.Context(), v.ID, func(tx deliver.Tx) error { tx.PutSent(key, want); return nil })
+		err := b.store.Update(t.Context(), v.ID, id.ID{}, func(tx deliver.Tx) error { tx.PutSent(key, want); return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +150,7 @@ func purged(t *testing.T, open Open) {
 	b := newBench(t, open)
 	v := b.start(t, verify.StartRequest{To: drama(100)})
 	late := deliver.Sent{Ref: v.ID, Delivery: v.Deliveries[0].ID, Until: b.clock.Now().Add(48 * time.Hour)}
-	err := b.store.Update(t.Context(), v.ID, func(tx deliver.Tx) error {
+	err := b.store.Update(t.Context(), v.ID, id.ID{}, func(tx deliver.Tx) error {
 		early := late
 		early.Until = b.clock.Now().Add(time.Hour)
 		tx.PutSent([16]byte{1}, early)
@@ -185,7 +185,7 @@ func failedWork(t *testing.T, open Open) {
 	v := b.start(t, verify.StartRequest{To: drama(100)})
 	job := b.jobs[0]
 	broken := errors.New("broken")
-	err := b.store.Update(t.Context(), v.ID, func(tx deliver.Tx) error {
+	err := b.store.Update(t.Context(), v.ID, id.ID{}, func(tx deliver.Tx) error {
 		p, err := tx.Parcel(v.ID)
 		if err != nil {
 			return err
@@ -212,7 +212,7 @@ func panickedWork(t *testing.T, open Open) {
 	v := b.start(t, verify.StartRequest{To: drama(100)})
 	var got tally
 	together(20, func(i int) {
-		err := b.store.Update(t.Context(), v.ID, func(deliver.Tx) error {
+		err := b.store.Update(t.Context(), v.ID, id.ID{}, func(deliver.Tx) error {
 			if i%2 == 0 {
 				panic("planted")
 			}

@@ -1,0 +1,181 @@
+package store
+
+import (
+	"fmt"
+	"runtime/debug"
+	"slices"
+
+	"github.com/dialproof/dialproof/internal/deliver"
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/queue"
+	"github.com/dialproof/dialproof/internal/verify"
+)
+
+// batch is the rows that the pieces of work of one transaction have seen, and what they make of them. Work runs on rows in
+// memory, one piece after the other; what changed is written once at the end, however many pieces changed it.
+type batch struct {
+	c    conn
+	lock string // what a read appends that holds its row until the commit
+
+	numbers       table[verify.NumberKey, *verify.Number]
+	verifications table[id.ID, *verify.Verification]
+	limits        table[[16]byte, int64]
+	replays       table[[32]byte, replay]
+	jobs          table[id.ID, *queue.Job]
+	sent          table[[16]byte, deliver.Sent]
+	others        []func(conn) error
+}
+
+// replay is a kept answer to a request with an Idempotency-Key.
+type replay struct {
+	fingerprint [32]byte
+	sealed      []byte
+	until       int64 // Unix milliseconds
+}
+
+// table is the rows of one kind.
+type table[K comparable, V any] struct {
+	rows  map[K]*entry[V]
+	dirty []K // those to write, in the order in which they became so
+}
+
+// entry is one row.
+type entry[V any] struct {
+	value V
+	// there tells whether the row exists as the work sees it; kept, whether it did when it was read.
+	there, kept bool
+	dirty       bool
+}
+
+// know notes what was read.
+func (t *table[K, V]) know(k K, v V, kept bool) *entry[V] {
+	if t.rows == nil {
+		t.rows = map[K]*entry[V]{}
+	}
+	e := &entry[V]{value: v, there: kept, kept: kept}
+	t.rows[k] = e
+	return e
+}
+
+// touch answers a row that will be written; one that was never read counts as not kept.
+func (t *table[K, V]) touch(k K) *entry[V] {
+	e := t.rows[k]
+	if e == nil {
+		var zero V
+		e = t.know(k, zero, false)
+	}
+	if !e.dirty {
+		e.dirty = true
+		t.dirty = append(t.dirty, k)
+	}
+	return e
+}
+
+func (t *table[K, V]) put(k K, v V) {
+	e := t.touch(k)
+	e.value, e.there = v, true
+}
+
+func (t *table[K, V]) drop(k K) { t.touch(k).there = false }
+
+func (t *table[K, V]) reset() {
+	clear(t.rows)
+	t.dirty = t.dirty[:0]
+}
+
+// reset forgets everything.
+func (b *batch) reset() {
+	b.numbers.reset()
+	b.verifications.reset()
+	b.limits.reset()
+	b.replays.reset()
+	b.jobs.reset()
+	b.sent.reset()
+	b.others = b.others[:0]
+}
+
+func (b *batch) number(k verify.NumberKey) (*entry[*verify.Number], error) {
+	if e := b.numbers.rows[k]; e != nil {
+		return e, nil
+	}
+	n, err := readNumber(b.c, b.lock, k)
+	if err != nil {
+		return nil, err
+	}
+	return b.numbers.know(k, n, n != nil), nil
+}
+
+func (b *batch) verification(v id.ID) (*entry[*verify.Verification], error) {
+	if e := b.verifications.rows[v]; e != nil {
+		return e, nil
+	}
+	found, err := readVerification(b.c, v)
+	if err != nil {
+		return nil, err
+	}
+	return b.verifications.know(v, found, found != nil), nil
+}
+
+func (b *batch) limit(k [16]byte) (*entry[int64], error) {
+	if e := b.limits.rows[k]; e != nil {
+		return e, nil
+	}
+	tat, ok, err := readLimit(b.c, b.lock, k)
+	if err != nil {
+		return nil, err
+	}
+	return b.limits.know(k, tat, ok), nil
+}
+
+func (b *batch) replay(k [32]byte) (*entry[replay], error) {
+	if e := b.replays.rows[k]; e != nil {
+		return e, nil
+	}
+	r, ok, err := readReplay(b.c, k)
+	if err != nil {
+		return nil, err
+	}
+	return b.replays.know(k, r, ok), nil
+}
+
+func (b *batch) job(j id.ID) (*entry[*queue.Job], error) {
+	if e := b.jobs.rows[j]; e != nil {
+		return e, nil
+	}
+	found, err := readJob(b.c, b.lock, j)
+	if err != nil {
+		return nil, err
+	}
+	return b.jobs.know(j, found, found != nil), nil
+}
+
+// run runs one piece of work and takes what it put. Its own failure is its own; an answer other than nil is a failure of
+// the store, which takes the whole batch down.
+func (b *batch) run(o *op) (fatal error) {
+	t := &tx{b: b}
+	o.err = safely(o.run, t)
+	if t.fatal != nil {
+		return t.fatal
+	}
+	if o.err == nil {
+		t.apply()
+	}
+	return nil
+}
+
+// safely keeps a panic in one piece of work from taking the writer down.
+func safely(work func(*tx) error, t *tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("store: work panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return work(t)
+}
+
+// cloneVerification answers a copy that work may change without the others seeing it before it is put.
+func cloneVerification(v *verify.Verification) *verify.Verification {
+	c := *v
+	c.Deliveries = slices.Clone(v.Deliveries)
+	return &c
+}

@@ -1,0 +1,91 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/queue"
+	"github.com/dialproof/dialproof/internal/verify"
+)
+
+const (
+	sqlDue   = `SELECT ` + jobColumns + ` FROM jobs WHERE due <= $1 ORDER BY due LIMIT $2`
+	sqlDepth = `SELECT (SELECT count(*) FROM jobs), (SELECT min(due) FROM jobs)`
+)
+
+// claimer is an engine that claims jobs in a statement of its own, beside the lanes.
+type claimer interface {
+	claim(ctx context.Context, now time.Time, n int, lease time.Duration) ([]queue.Job, error)
+}
+
+// Claim implements queue.Store.
+func (db *DB) Claim(ctx context.Context, now time.Time, n int, lease time.Duration) (out []queue.Job, err error) {
+	if c, ok := db.engine.(claimer); ok {
+		out, err = c.claim(ctx, now, n, lease)
+		if err != nil && ctx.Err() == nil {
+			err = &storeError{unavailable("the store cannot be written"), err}
+		}
+		return out, err
+	}
+	if due, err := db.anyDue(ctx, now); err != nil || !due {
+		return nil, err
+	}
+	err = db.submit(ctx, &op{searches: true, run: func(t *tx) error {
+		out = nil
+		err := t.b.c.query(sqlDue, func(r row) error {
+			out = append(out, scanJob(r))
+			return nil
+		}, now.UnixMilli(), int64(n))
+		for i := range out {
+			out[i].Attempt++
+			out[i].Due = now.Add(lease)
+			t.PutJob(out[i])
+		}
+		return t.check(err)
+	}})
+	return out, err
+}
+
+// anyDue spares an idle node the write transaction of a claim.
+func (db *DB) anyDue(ctx context.Context, now time.Time) (due bool, err error) {
+	err = db.read(ctx, func(c conn) error {
+		return c.query(sqlDue, func(row) error { due = true; return nil }, now.UnixMilli(), int64(1))
+	})
+	return due, err
+}
+
+// Return implements queue.Store.
+func (db *DB) Return(ctx context.Context, now time.Time, jobs []queue.Job) error {
+	ids := make([]id.ID, len(jobs))
+	for i, j := range jobs {
+		ids[i] = j.ID
+	}
+	return db.do(ctx, verify.Needs{}, ids, func(t *tx) error {
+		for _, j := range jobs {
+			kept, err := t.Job(j.ID)
+			if err != nil {
+				return err
+			}
+			if kept != nil && kept.Attempt == j.Attempt {
+				kept.Due = now
+				t.PutJob(*kept)
+			}
+		}
+		return nil
+	})
+}
+
+// Depth implements queue.Store.
+func (db *DB) Depth(ctx context.Context, now time.Time) (open int, oldest time.Duration, err error) {
+	err = db.read(ctx, func(c conn) error {
+		return c.query(sqlDepth, func(r row) error {
+			open = int(r.Int(0))
+			if open > 0 {
+				oldest = max(now.Sub(milli(r.Int(1))), 0)
+			}
+			return nil
+		})
+	})
+	return open, oldest, err
+}

@@ -1,0 +1,112 @@
+package store
+
+import (
+	"github.com/go-json-experiment/json"
+
+	"github.com/dialproof/dialproof/internal/verify"
+)
+
+// The writes of SQLite, one row a statement: in the same process a statement costs no round trip.
+const (
+	liteNewVerification = `INSERT INTO verifications (seq, id, app, spec, sealed, status, attempts, expires, state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+	liteSetVerification = `UPDATE verifications SET status = $1, attempts = $2, expires = $3, state = $4 WHERE seq = $5`
+	liteForget          = `UPDATE verifications SET sealed = NULL, spec = $1, state = $2 WHERE seq = $3`
+	litePutNumber       = `INSERT INTO numbers (key, data, touched) VALUES ($1, $2, $3) ON CONFLICT (key) DO UPDATE SET data = excluded.data, touched = excluded.touched`
+	litePutLimit        = `INSERT INTO limits (key, tat) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET tat = excluded.tat`
+	litePutReplay       = `INSERT INTO replays (key, fingerprint, sealed, until) VALUES ($1, $2, $3, $4)`
+	litePutJob          = `INSERT INTO jobs (seq, id, kind, due, attempt, ref, payload) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (seq) DO UPDATE SET due = excluded.due, attempt = excluded.attempt, payload = excluded.payload`
+	liteDropJob         = `DELETE FROM jobs WHERE seq = $1`
+	litePutSent         = `INSERT INTO sent (key, ref, delivery, until) VALUES ($1, $2, $3, $4) ON CONFLICT (key) DO UPDATE SET ref = excluded.ref, delivery = excluded.delivery, until = excluded.until`
+)
+
+// write writes what a batch has changed.
+func (e *sqlite) write(b *batch) error {
+	for _, step := range []func(*batch) error{e.writeNumbers, e.writeVerifications, e.writeSmall, e.writeJobs} {
+		if err := step(b); err != nil {
+			return err
+		}
+	}
+	for _, w := range b.others {
+		if err := w(e.w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *sqlite) writeNumbers(b *batch) error {
+	for _, k := range b.numbers.dirty {
+		n := b.numbers.rows[k].value
+		data, err := json.Marshal(n)
+		if err != nil {
+			return err
+		}
+		if _, err := e.w.exec(litePutNumber, k[:], string(data), n.Head.Time().UnixMilli()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *sqlite) writeVerifications(b *batch) error {
+	for _, k := range b.verifications.dirty {
+		if err := e.writeVerification(b.verifications.rows[k]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *sqlite) writeVerification(r *entry[*verify.Verification]) error {
+	v := r.value
+	forgotten := r.kept && forgotten(v)
+	state, spec, err := verificationTexts(v, !r.kept || forgotten)
+	switch {
+	case err != nil:
+	case !r.kept:
+		_, err = e.w.exec(liteNewVerification, v.ID.Seq(), v.ID[:], v.App[:], spec, v.Sealed, statusNumber(v.Status), int64(v.Attempts), v.Expires.UnixMilli(), state)
+	case forgotten:
+		_, err = e.w.exec(liteForget, spec, state, v.ID.Seq())
+	default:
+		_, err = e.w.exec(liteSetVerification, statusNumber(v.Status), int64(v.Attempts), v.Expires.UnixMilli(), state, v.ID.Seq())
+	}
+	return err
+}
+
+func (e *sqlite) writeJobs(b *batch) error {
+	for _, k := range b.jobs.dirty {
+		r := b.jobs.rows[k]
+		var err error
+		if j := r.value; r.there {
+			_, err = e.w.exec(litePutJob, j.ID.Seq(), j.ID[:], j.Kind, j.Due.UnixMilli(), int64(j.Attempt), j.Ref[:], j.Payload)
+		} else {
+			_, err = e.w.exec(liteDropJob, k.Seq())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeSmall writes limits, replays and ids of providers.
+func (e *sqlite) writeSmall(b *batch) error {
+	for _, k := range b.limits.dirty {
+		if _, err := e.w.exec(litePutLimit, k[:], b.limits.rows[k].value); err != nil {
+			return err
+		}
+	}
+	for _, k := range b.replays.dirty {
+		r := b.replays.rows[k].value
+		if _, err := e.w.exec(litePutReplay, k[:], r.fingerprint[:], r.sealed, r.until); err != nil {
+			return err
+		}
+	}
+	for _, k := range b.sent.dirty {
+		s := b.sent.rows[k].value
+		if _, err := e.w.exec(litePutSent, k[:], s.Ref[:], s.Delivery[:], s.Until.UnixMilli()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
