@@ -11,6 +11,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/smpp"
 	"github.com/dialproof/dialproof/internal/channel/telnyx"
 	"github.com/dialproof/dialproof/internal/channel/twilio"
+	"github.com/dialproof/dialproof/internal/channel/twofactor"
 	"github.com/dialproof/dialproof/internal/channel/vonage"
 	"github.com/dialproof/dialproof/internal/channel/webhook"
 )
@@ -28,6 +29,7 @@ func Providers(box *handset.Box) []channel.Provider {
 		smpp.Provider(),
 		telnyx.Provider(),
 		twilio.Provider(),
+		twofactor.Provider(),
 		vonage.Provider(),
 		webhook.Provider(),
 	}
