@@ -7,6 +7,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/handset"
 	"github.com/dialproof/dialproof/internal/channel/infobip"
 	"github.com/dialproof/dialproof/internal/channel/messagebird"
+	"github.com/dialproof/dialproof/internal/channel/msg91"
 	"github.com/dialproof/dialproof/internal/channel/sip"
 	"github.com/dialproof/dialproof/internal/channel/smpp"
 	"github.com/dialproof/dialproof/internal/channel/telnyx"
@@ -25,6 +26,7 @@ func Providers(box *handset.Box) []channel.Provider {
 		handset.Provider(box),
 		infobip.Provider(),
 		messagebird.Provider(),
+		msg91.Provider(),
 		sip.Provider(),
 		smpp.Provider(),
 		telnyx.Provider(),
