@@ -15,6 +15,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/twofactor"
 	"github.com/dialproof/dialproof/internal/channel/vonage"
 	"github.com/dialproof/dialproof/internal/channel/webhook"
+	"github.com/dialproof/dialproof/internal/channel/whatsapp"
 )
 
 //go:generate go test -run ^TestPages$ . -update
@@ -34,5 +35,6 @@ func Providers(box *handset.Box) []channel.Provider {
 		twofactor.Provider(),
 		vonage.Provider(),
 		webhook.Provider(),
+		whatsapp.Provider(),
 	}
 }
