@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -33,10 +34,13 @@ func (n *Node) api(ctx context.Context, dev http.Handler) (http.Handler, error) 
 	return h, nil
 }
 
-// serveMetrics answers /metrics on an address of its own, without a key.
+// serveMetrics answers /metrics, and Go's profiles of the process under /debug/pprof/, on an address of its own, without a key.
 func (n *Node) serveMetrics(ctx context.Context, h http.Handler) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", h)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	server := api.Server(n.cfg.Metrics.Listen, mux)
 	listener, err := listen(ctx, n.cfg.Metrics.Listen)
 	if err != nil {

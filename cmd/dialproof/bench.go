@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/dialproof/dialproof/internal/bench"
+)
+
+type benchCmd struct {
+	Run   benchRunCmd   `cmd:"" default:"withargs" help:"Measure this binary on this machine, beside a floor."`
+	Floor benchFloorCmd `cmd:"" hidden:"" help:"Serve the floor."`
+}
+
+// Help has the examples.
+func (benchCmd) Help() string {
+	return `It starts a floor (a program that only decodes, writes 256 bytes durably and posts), this binary on SQLite and, with
+--postgres, on a PostgreSQL of its own, and asks each for verifications in turn: a new number every start, the right code
+every check, a provider on loopback that does nothing. It prints what an operation costs and the ratios to the floor.
+Only the ratios of one run mean something. It writes to a folder in /tmp (or $TMPDIR: put it on the disk you mean to use).
+
+Examples:
+  dialproof bench
+  dialproof bench --rounds 7 --ops 40000 --postgres
+  dialproof bench --connections 1 --ops 500       # one request at a time
+  dialproof bench --peer otpgateway=http://app:secret@127.0.0.1:9000 --peer-pid otpgateway=4242`
+}
+
+type benchRunCmd struct {
+	Rounds      int      `default:"5" placeholder:"N" help:"Rounds of each system, in turn. Default: ${default}."`
+	Ops         int      `default:"20000" placeholder:"N" help:"Starts, and then checks, in a round. Default: ${default}."`
+	Connections int      `default:"64" placeholder:"N" help:"Requests under way at once. Default: ${default}."`
+	Postgres    bool     `help:"Measure PostgreSQL too, on a server that is started for it."`
+	Peer        []string `placeholder:"NAME=URL" help:"A peer that is running: otpgateway."`
+	Sink        string   `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the provider listens; a peer has to be told."`
+	PeerPID     []string `placeholder:"NAME=PID" help:"A process whose CPU counts as the peer's; may be repeated."`
+}
+
+// Run measures.
+func (c benchRunCmd) Run(ctx context.Context, w world) error {
+	if c.Rounds < 1 || c.Rounds > 100 || c.Ops < 1 || c.Ops > 1_000_000 || c.Connections < 1 || c.Connections > 1024 {
+		return usageError{fmt.Errorf("--rounds is 1 to 100, --ops 1 to 1000000, --connections 1 to 1024")}
+	}
+	pids := map[string][]int{}
+	for _, p := range c.PeerPID {
+		name, text, _ := strings.Cut(p, "=")
+		pid, err := strconv.Atoi(text)
+		if err != nil {
+			return usageError{fmt.Errorf("--peer-pid is NAME=PID, and not %q", p)}
+		}
+		pids[name] = append(pids[name], pid)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return bench.Run(ctx, bench.Options{
+		Program: program, Rounds: c.Rounds, Ops: c.Ops, Connections: c.Connections, Postgres: c.Postgres, Peers: c.Peer, Sink: c.Sink, PeerPIDs: pids, Out: w.Out,
+	})
+}
+
+type benchFloorCmd struct {
+	Data     string `required:"" type:"path" help:"Where its file is written."`
+	Provider string `required:"" help:"The address it posts to."`
+}
+
+// Run serves the floor until a signal.
+func (c benchFloorCmd) Run(ctx context.Context, w world) error {
+	return bench.ServeFloor(ctx, c.Data, c.Provider, w.Out)
+}
