@@ -164,6 +164,8 @@ type Answer struct {
 	AttemptsLeft int               `json:"attempts_left"`
 	ExpiresAt    time.Time         `json:"expires_at"`
 	Metadata     map[string]string `json:"metadata"`
+	// Proof is a signed statement (JWT) of an approval that was asked to be proven; empty otherwise.
+	Proof string `json:"proof,omitempty"`
 }
 
 // CheckRequest submits a code, for the verification named ID, or else for the latest one of To and Purpose.
@@ -175,6 +177,8 @@ type CheckRequest struct {
 	Code    string `json:"code"`
 	// Transaction must be the one of the start.
 	Transaction *Transaction `json:"transaction,omitempty"`
+	// Proof asks for a proof of an approval: "hash" names the number by its SHA-256 alone, "number" in full as well.
+	Proof string `json:"proof,omitempty"`
 }
 
 // Filter narrows List. Empty fields let everything through.

@@ -21,6 +21,7 @@ import (
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/proof"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -51,6 +52,8 @@ type Options struct {
 	Core      Core
 	Directory *application.Directory
 	Callbacks Callbacks
+	// Prover signs what an approval proves.
+	Prover proof.Signer
 	// Ready answers why requests cannot be taken, or nil.
 	Ready func(context.Context) error
 	// Metrics answers /metrics, to keys with the scope admin; nil when a separate address does.
@@ -106,6 +109,7 @@ func routes() []route {
 		{"GET /healthz", nil, func(*api) handler { return health }},
 		{"GET /readyz", nil, func(a *api) handler { return a.ready }},
 		{"GET /openapi.yaml", nil, func(*api) handler { return openapi }},
+		{"GET /.well-known/jwks.json", nil, func(a *api) handler { return a.jwks }},
 	}
 }
 
@@ -129,6 +133,8 @@ func New(o Options) http.Handler {
 	}
 	if o.Dev != nil {
 		a.mux.Handle("/dev/", o.Dev)
+		// Who opens the bare address is looking for the handset.
+		a.mux.Handle("GET /{$}", http.RedirectHandler("/dev/handset", http.StatusFound))
 	}
 	return http.HandlerFunc(a.serve)
 }
@@ -354,5 +360,14 @@ func (a *api) ready(w http.ResponseWriter, r *http.Request) error {
 func openapi(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", "application/yaml")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(contract.OpenAPI))
+	return nil
+}
+
+// jwks answers the keys that check proofs. They may be kept for a while: a rotation keeps the old ones.
+func (a *api) jwks(w http.ResponseWriter, _ *http.Request) error {
+	h := w.Header()
+	h.Set("Content-Type", "application/jwk-set+json")
+	h.Set("Cache-Control", "public, max-age=300")
+	_, _ = w.Write(a.Prover.JWKS()) // the caller has gone: there is nobody to tell
 	return nil
 }

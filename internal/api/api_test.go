@@ -169,7 +169,7 @@ func TestIdempotencyInFlight(t *testing.T) {
 			<-leave
 			return pending(), nil
 		}
-		return nil, &verify.Replayed{Body: r.Replay.Render(pending(), "")}
+		return nil, &verify.Replayed{Body: r.Replay.Render(verify.CheckAnswer{Verification: pending()})}
 	})
 	header := map[string]string{"Idempotency-Key": `"order-7"`}
 	done := make(chan int)

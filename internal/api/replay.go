@@ -55,7 +55,7 @@ func idempotencyKey(r *http.Request) (string, error) {
 // idempotent runs do, once per Idempotency-Key and body, and answers what it answers.
 func (a *api) idempotent(
 	w http.ResponseWriter, r *http.Request, status int, body []byte,
-	do func(*verify.Replay) (any, error), render func(*verify.Verification, verify.Result) []byte,
+	do func(*verify.Replay) (any, error), render func(verify.CheckAnswer) []byte,
 ) error {
 	key, err := idempotencyKey(r)
 	if err != nil {

@@ -7,9 +7,12 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/message"
+	"github.com/dialproof/dialproof/internal/proof"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -110,6 +113,7 @@ func (a *api) start(w http.ResponseWriter, r *http.Request) error {
 type checkBody struct {
 	Code        *string      `json:"code"`
 	Transaction *transaction `json:"transaction"`
+	Proof       *proof.Form  `json:"proof"`
 }
 
 type numberCheckBody struct {
@@ -118,6 +122,7 @@ type numberCheckBody struct {
 	Purpose     string       `json:"purpose"`
 	Code        *string      `json:"code"`
 	Transaction *transaction `json:"transaction"`
+	Proof       *proof.Form  `json:"proof"`
 }
 
 func (a *api) check(w http.ResponseWriter, r *http.Request) error {
@@ -133,7 +138,7 @@ func (a *api) check(w http.ResponseWriter, r *http.Request) error {
 	if in.Code == nil {
 		return missing("code")
 	}
-	return a.judge(w, r, body, verify.CheckRequest{ID: v, Code: *in.Code, Transaction: in.Transaction.core()})
+	return a.judge(w, r, body, in.Proof, verify.CheckRequest{ID: v, Code: *in.Code, Transaction: in.Transaction.core()})
 }
 
 func (a *api) checkByNumber(w http.ResponseWriter, r *http.Request) error {
@@ -148,18 +153,30 @@ func (a *api) checkByNumber(w http.ResponseWriter, r *http.Request) error {
 	case in.Code == nil:
 		return missing("code")
 	}
-	return a.judge(w, r, body, verify.CheckRequest{To: *in.To, Region: in.Region, Purpose: in.Purpose, Code: *in.Code, Transaction: in.Transaction.core()})
+	return a.judge(w, r, body, in.Proof, verify.CheckRequest{To: *in.To, Region: in.Region, Purpose: in.Purpose, Code: *in.Code, Transaction: in.Transaction.core()})
 }
 
-func (a *api) judge(w http.ResponseWriter, r *http.Request, body []byte, request verify.CheckRequest) error {
+// judge checks a code; form says whether and how an approval is to be proven.
+func (a *api) judge(w http.ResponseWriter, r *http.Request, body []byte, form *proof.Form, request verify.CheckRequest) error {
+	var f proof.Form
+	if form != nil {
+		if f = *form; !f.Valid() {
+			return wrong("proof", "invalid_value", "must be hash or number")
+		}
+	}
+	caller := callOf(r).caller
 	return a.idempotent(w, r, http.StatusOK, body, func(replay *verify.Replay) (any, error) {
 		request.Replay = replay
-		answer, err := a.Core.Check(r.Context(), callOf(r).caller, request)
+		answer, err := a.Core.Check(r.Context(), caller, request)
 		if err != nil {
 			return nil, err
 		}
-		return a.checked(answer.Verification, answer.Result), nil
-	}, a.renderCheck)
+		return a.checked(caller, answer, f)
+	}, func(answer verify.CheckAnswer) []byte {
+		view, _ := a.checked(caller, answer, f) // the keys are there: the ring was made with them
+		body, _ := json.Marshal(view)           // strings, numbers and times
+		return body
+	})
 }
 
 func (a *api) resend(w http.ResponseWriter, r *http.Request) error {

@@ -5,8 +5,10 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/proof"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -56,6 +58,7 @@ type checkView struct {
 	AttemptsLeft int               `json:"attempts_left"`
 	ExpiresAt    time.Time         `json:"expires_at"`
 	Metadata     map[string]string `json:"metadata"`
+	Proof        string            `json:"proof,omitempty"`
 }
 
 func (a *api) verification(v *verify.Verification) verificationView {
@@ -82,21 +85,27 @@ func (a *api) verification(v *verify.Verification) verificationView {
 	return out
 }
 
-func (a *api) checked(v *verify.Verification, r verify.Result) checkView {
-	return checkView{
-		ID: v.ID.Text(id.Verification), Status: v.At(a.Now()), Result: r, To: v.Spec.Masked, Proves: v.Proves(), Purpose: v.Spec.Purpose,
+// checked answers a check, with a proof when it was approved and one was asked for.
+func (a *api) checked(c application.Caller, answer verify.CheckAnswer, f proof.Form) (checkView, error) {
+	v := answer.Verification
+	out := checkView{
+		ID: v.ID.Text(id.Verification), Status: v.At(a.Now()), Result: answer.Result, To: v.Spec.Masked, Proves: v.Proves(), Purpose: v.Spec.Purpose,
 		AttemptsLeft: v.AttemptsLeft(), ExpiresAt: v.Expires, Metadata: v.Spec.Metadata,
 	}
+	// Whoever reads a proof takes its subject for the holder of the number: one that went by mail proves no such thing.
+	if f == "" || answer.Proven == nil || out.Proves != verify.ProvesPhone {
+		return out, nil
+	}
+	var err error
+	out.Proof, err = a.Prover.Sign(proof.Statement{
+		Verification: out.ID, Application: c.App.ID.Text(id.Application), Test: v.Spec.Test, To: answer.Proven.To, Country: v.Spec.Country,
+		Purpose: v.Spec.Purpose, Channel: v.Channel, Transaction: answer.Proven.Transaction, At: v.Ended,
+	}, f)
+	return out, err
 }
 
 // renderVerification makes the bytes that a repeated request gets.
-func (a *api) renderVerification(v *verify.Verification, _ verify.Result) []byte {
-	body, _ := json.Marshal(a.verification(v)) // strings, numbers and times
-	return body
-}
-
-// renderCheck makes the bytes that a repeated check gets.
-func (a *api) renderCheck(v *verify.Verification, r verify.Result) []byte {
-	body, _ := json.Marshal(a.checked(v, r)) // strings, numbers and times
+func (a *api) renderVerification(answer verify.CheckAnswer) []byte {
+	body, _ := json.Marshal(a.verification(answer.Verification)) // strings, numbers and times
 	return body
 }

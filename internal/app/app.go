@@ -53,6 +53,7 @@ type Node struct {
 	runner    *queue.Runner
 	box       *handset.Box
 	ids       *id.Source
+	ring      *keyring.Ring
 	forgotten id.ID // the newest verification that retention has passed
 	crew      *crew // the senders that run now
 
@@ -80,7 +81,7 @@ type options struct {
 // open opens everything that the configuration names and starts nothing. When it fails, what was opened is
 // closed again.
 func open(ctx context.Context, cfg config.Config, log *slog.Logger, o options) (n *Node, err error) {
-	n = &Node{cfg: cfg, log: log, metrics: newMetrics()}
+	n = &Node{cfg: cfg, log: log, metrics: newMetrics(), ring: o.ring}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Stop())

@@ -1,5 +1,5 @@
 // Package keyring holds the deployment's secret keys and what is done with them: derive codes, seal
-// personal data, hash numbers for look-up.
+// personal data, hash numbers for look-up, sign proofs.
 //
 // The keys live outside the database, so that a stolen database holds no code and no number. It is not
 // a key store: keys come from the configuration and never change while the process runs.
@@ -8,6 +8,7 @@ package keyring
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
@@ -38,6 +39,7 @@ type Ring struct {
 type subkeys struct {
 	seal cipher.AEAD
 	code *sync.Pool
+	sign ed25519.PrivateKey
 }
 
 // ErrUnknownKey is the answer when a row was made with a key that is not on the ring.
@@ -93,7 +95,11 @@ func derive(secret []byte) (*subkeys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keyring: %w", err)
 	}
-	return &subkeys{seal: aead, code: macPool(code)}, nil
+	seed, err := hkdf.Key(sha256.New, secret, nil, "dialproof sign v1", ed25519.SeedSize)
+	if err != nil {
+		return nil, fmt.Errorf("keyring: %w", err)
+	}
+	return &subkeys{seal: aead, code: macPool(code), sign: ed25519.NewKeyFromSeed(seed)}, nil
 }
 
 // macPool keeps keyed hashes: setting one up costs as much as using it.
@@ -146,6 +152,18 @@ func (r *Ring) MAC(id byte, parts ...[]byte) ([32]byte, error) {
 	m := k.code.Get().(hash.Hash) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 	defer k.code.Put(m)
 	return sum(m, parts), nil
+}
+
+// SigningKey answers the Ed25519 key that signs what is new, and its id.
+func (r *Ring) SigningKey() (id byte, key ed25519.PrivateKey) { return r.first, r.keys[r.first].sign }
+
+// PublicKeys answers by id what checks the signatures of every key on the ring.
+func (r *Ring) PublicKeys() map[byte]ed25519.PublicKey {
+	out := make(map[byte]ed25519.PublicKey, len(r.keys))
+	for id, k := range r.keys {
+		out[id], _ = k.sign.Public().(ed25519.PublicKey)
+	}
+	return out
 }
 
 // sum hashes the parts, each behind its length, so that no two lists give the same input.

@@ -39,12 +39,12 @@ func (s *Service) Check(ctx context.Context, c application.Caller, r CheckReques
 			return err
 		}
 		now := s.Now()
-		answer.Result, err = s.compare(tx, v, n, r, now)
+		answer = CheckAnswer{Verification: v}
+		answer.Result, answer.Proven, err = s.compare(tx, v, n, r, now)
 		if err != nil {
 			return err
 		}
-		answer.Verification = v
-		s.keepReplay(tx, r.Replay, v, answer.Result)
+		s.keepReplay(tx, r.Replay, answer)
 		return nil
 	})
 	if err != nil {
@@ -117,21 +117,25 @@ func settled(st Status) (Result, bool) {
 	return "", false
 }
 
-// compare judges one code and puts what changes.
-func (s *Service) compare(tx Tx, v *Verification, n *Number, r CheckRequest, now time.Time) (Result, error) {
+// compare judges one code, puts what changes, and answers what an approval proves.
+func (s *Service) compare(tx Tx, v *Verification, n *Number, r CheckRequest, now time.Time) (Result, *Proven, error) {
 	if result, done := settled(v.At(now)); done {
 		if v.Status == Pending {
 			v.end(Expired, now)
 			tx.PutVerification(v, false)
 		}
-		return result, nil
+		return result, nil, nil
 	}
 	if r := s.locked(n, now); r != nil {
-		return "", limited(CodeLocked, r)
+		return "", nil, limited(CodeLocked, r)
 	}
-	right, err := s.right(v, r)
+	p, err := s.unseal(v)
 	if err != nil {
-		return "", err
+		return "", nil, err
+	}
+	right, err := s.right(v, p, r)
+	if err != nil {
+		return "", nil, err
 	}
 	// The attempt is counted first: whatever happens below, it was one.
 	v.Attempts++
@@ -142,7 +146,7 @@ func (s *Service) compare(tx Tx, v *Verification, n *Number, r CheckRequest, now
 			tx.PutNumber(n)
 		}
 		tx.PutVerification(v, false)
-		return ResultApproved, nil
+		return ResultApproved, &Proven{To: p.To, Transaction: p.Transaction}, nil
 	}
 	n.Wrong, _, _ = s.Limits.Wrong.Take(n.Wrong, now)
 	n.Streak++
@@ -154,15 +158,11 @@ func (s *Service) compare(tx Tx, v *Verification, n *Number, r CheckRequest, now
 	}
 	tx.PutNumber(n)
 	tx.PutVerification(v, false)
-	return result, nil
+	return result, nil, nil
 }
 
 // right tells whether the code is the one that is valid now, for the payment that it was made for.
-func (s *Service) right(v *Verification, r CheckRequest) (bool, error) {
-	p, err := s.unseal(v)
-	if err != nil {
-		return false, err
-	}
+func (s *Service) right(v *Verification, p *Private, r CheckRequest) (bool, error) {
 	want, err := s.code(v, p)
 	if err != nil {
 		return false, err
@@ -230,7 +230,7 @@ func (s *Service) Cancel(ctx context.Context, c application.Caller, v id.ID, rep
 		}
 		v.end(Canceled, s.Now())
 		tx.PutVerification(v, false)
-		s.keepReplay(tx, replay, v, "")
+		s.keepReplay(tx, replay, CheckAnswer{Verification: v})
 		return nil
 	})
 	return out, err

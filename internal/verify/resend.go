@@ -32,7 +32,7 @@ func (s *Service) doResend(ctx context.Context, c application.Caller, r ResendRe
 			return err
 		}
 		out.Verification, out.private = v, p
-		s.keepReplay(tx, r.Replay, v, "")
+		s.keepReplay(tx, r.Replay, CheckAnswer{Verification: v})
 		return nil
 	})
 	return job, err
@@ -99,8 +99,8 @@ func (s *Service) replayed(tx Tx, r *Replay) error {
 }
 
 // keepReplay keeps the answer for a repetition. It is sealed: answers hold what the application put in.
-func (s *Service) keepReplay(tx Tx, r *Replay, v *Verification, result Result) {
+func (s *Service) keepReplay(tx Tx, r *Replay, a CheckAnswer) {
 	if r != nil {
-		tx.PutReplay(r.Key, r.Fingerprint, s.Ring.Seal(r.Render(v, result), r.Key[:]), s.Now().Add(replayFor))
+		tx.PutReplay(r.Key, r.Fingerprint, s.Ring.Seal(r.Render(a), r.Key[:]), s.Now().Add(replayFor))
 	}
 }

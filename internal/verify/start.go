@@ -43,7 +43,7 @@ func (s *Service) Start(ctx context.Context, c application.Caller, r StartReques
 		if err != nil {
 			return err
 		}
-		s.keepReplay(tx, r.Replay, made, "")
+		s.keepReplay(tx, r.Replay, CheckAnswer{Verification: made})
 		return nil
 	})
 	if err != nil {

@@ -252,6 +252,14 @@ type ResendRequest struct {
 type CheckAnswer struct {
 	Verification *Verification
 	Result       Result
+	// Proven is what the approval proves; nil for every other result.
+	Proven *Proven
+}
+
+// Proven is what an approval proves, in full: it is for a proof and never for a log.
+type Proven struct {
+	To          string // E.164
+	Transaction *message.Transaction
 }
 
 // Replay makes a request safe to repeat. It is nil without an Idempotency-Key.
@@ -259,7 +267,7 @@ type Replay struct {
 	// Key hashes the caller's application and key; Fingerprint hashes the request.
 	Key, Fingerprint [32]byte
 	// Render makes the answer that a repetition gets. It is called in the transaction and must be pure.
-	Render func(*Verification, Result) []byte
+	Render func(CheckAnswer) []byte
 }
 
 // Replayed is the error that carries the first answer of a repeated request.

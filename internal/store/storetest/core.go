@@ -376,7 +376,7 @@ func idempotent(t *testing.T, open Open) {
 	request := func(key, print byte) verify.StartRequest {
 		return verify.StartRequest{To: drama(100), Replay: &verify.Replay{
 			Key: [32]byte{key}, Fingerprint: [32]byte{print},
-			Render: func(v *verify.Verification, _ verify.Result) []byte { return []byte(v.ID.Text(id.Verification)) },
+			Render: func(a verify.CheckAnswer) []byte { return []byte(a.Verification.ID.Text(id.Verification)) },
 		}}
 	}
 	first := b.start(t, request(1, 1))
