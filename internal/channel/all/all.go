@@ -8,6 +8,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/infobip"
 	"github.com/dialproof/dialproof/internal/channel/messagebird"
 	"github.com/dialproof/dialproof/internal/channel/msg91"
+	"github.com/dialproof/dialproof/internal/channel/sinch"
 	"github.com/dialproof/dialproof/internal/channel/sip"
 	"github.com/dialproof/dialproof/internal/channel/smpp"
 	"github.com/dialproof/dialproof/internal/channel/telnyx"
@@ -28,6 +29,7 @@ func Providers(box *handset.Box) []channel.Provider {
 		infobip.Provider(),
 		messagebird.Provider(),
 		msg91.Provider(),
+		sinch.Provider(),
 		sip.Provider(),
 		smpp.Provider(),
 		telnyx.Provider(),

@@ -1,0 +1,210 @@
+// Package sinch is the provider that sends SMS by Sinch's SMS API (XMS), one batch for each message.
+//
+// It does not use Sinch Verification: the code, its attempts and its limits stay with Dialproof.
+package sinch
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/phone"
+	"github.com/dialproof/dialproof/internal/secret"
+)
+
+const name = "sinch"
+
+// The bounds of a message's life. Sinch keeps one for at most three days; the lower bound is ours.
+const (
+	minLife = 10 * time.Second
+	maxLife = 72 * time.Hour
+)
+
+// maxParts is how many parts a message may have. Sinch says how many there were only where a bound is set.
+const maxParts = 10
+
+// timeForm is how Sinch writes a time (ISO 8601 with milliseconds, UTC).
+const timeForm = "2006-01-02T15:04:05.000Z"
+
+// Provider answers the provider.
+func Provider() channel.Provider {
+	return channel.Provider{
+		Name: name, Title: "Sinch",
+		Summary:  "SMS by Sinch's SMS API.",
+		Docs:     "https://developers.sinch.com/docs/sms/api-reference/",
+		Channels: []channel.Kind{channel.SMS},
+		Config:   func() channel.Opener { return &Config{Region: "us", Conversions: true} },
+	}
+}
+
+// Config is the settings of a route.
+type Config struct {
+	ServicePlanID string      `yaml:"service_plan_id" example:"0123456789abcdef0123456789abcdef" doc:"The id of your service plan."`
+	APIToken      secret.Text `yaml:"api_token" example:"0123456789abcdef0123456789abcdef" doc:"The service plan's API token."`
+	Region        string      `yaml:"region" doc:"The region of your service plan: us, eu, au, br or ca."`
+	From          string      `yaml:"from" doc:"The sender where the route has none: a number, a short code, or up to 11 letters and digits. Empty means the plan's default originator."`
+	WebhookSecret secret.Text `yaml:"webhook_secret" doc:"The secret that Sinch signs its callbacks with, if it does for your account. Callbacks without a signature are then refused."`
+	Conversions   bool        `yaml:"conversions" doc:"Whether Sinch is told which codes were typed (delivery feedback)."`
+	URL           string      `yaml:"url" doc:"Another address of the API, for a test. Default that of the region."`
+}
+
+// regions are those where Sinch runs the SMS API.
+func regions() []string { return []string{"us", "eu", "au", "br", "ca"} }
+
+//nolint:gochecknoglobals // compiled once, never changed
+var (
+	planForm   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	senderForm = regexp.MustCompile(`^(\+?[0-9]{3,17}|[A-Za-z0-9 ]{1,11})$`)
+)
+
+// Validate implements channel.Opener.
+func (c *Config) Validate() error {
+	u, err := url.Parse(c.URL)
+	switch {
+	case !planForm.MatchString(c.ServicePlanID):
+		return errors.New("service_plan_id: must be the plan's id; the dashboard shows it at SMS, Service APIs")
+	case c.APIToken.IsZero():
+		return errors.New("api_token: is missing; the dashboard shows it at SMS, Service APIs")
+	case strings.ContainsAny(c.APIToken.Reveal(), " \r\n"):
+		return errors.New("api_token: must be the token alone, without the word Bearer, on one line")
+	case !slices.Contains(regions(), c.Region):
+		return errors.New("region: must be one of " + strings.Join(regions(), ", "))
+	case c.From != "" && !senderForm.MatchString(c.From):
+		return errors.New("from: must be a number, a short code, or up to 11 letters, digits and spaces")
+	case c.URL != "" && (err != nil || u.Host == "" || u.Path != ""):
+		return errors.New("url: must be an address like https://us.sms.api.sinch.com")
+	}
+	return nil
+}
+
+// Open implements channel.Opener.
+func (c *Config) Open(env channel.Env) (channel.Sender, error) {
+	base := c.URL
+	if base == "" {
+		base = "https://" + c.Region + ".sms.api.sinch.com"
+	}
+	return &sender{cfg: *c, base: base + "/xms/v1/" + c.ServicePlanID, http: env.HTTP, now: env.Now}, nil
+}
+
+type sender struct {
+	cfg Config
+	// base is the address of the service plan.
+	base string
+	http *http.Client
+	now  func() time.Time
+}
+
+var (
+	_ channel.Sender   = (*sender)(nil)
+	_ channel.Receiver = (*sender)(nil)
+	_ channel.Checker  = (*sender)(nil)
+	_ channel.Feedback = (*sender)(nil)
+)
+
+// Channels implements channel.Sender.
+func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
+
+// batch is a message to send.
+type batch struct {
+	To             []string `json:"to"`
+	From           string   `json:"from,omitempty"`
+	Body           string   `json:"body"`
+	Type           string   `json:"type"`
+	DeliveryReport string   `json:"delivery_report"`
+	ExpireAt       string   `json:"expire_at,omitempty"`
+	CallbackURL    string   `json:"callback_url,omitempty"`
+	// ClientReference comes back with every report.
+	ClientReference string `json:"client_reference,omitempty"`
+	FeedbackEnabled bool   `json:"feedback_enabled,omitempty"`
+	MaxParts        int    `json:"max_number_of_message_parts"`
+}
+
+// Send implements channel.Sender.
+func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
+	b := batch{
+		To: []string{m.To.E164()}, From: m.From, Body: m.Text.Body, Type: "mt_text",
+		DeliveryReport: "none", FeedbackEnabled: s.cfg.Conversions, MaxParts: max(m.Text.Parts, maxParts),
+	}
+	if b.From == "" {
+		b.From = s.cfg.From
+	}
+	if m.Callback != "" {
+		b.DeliveryReport, b.CallbackURL, b.ClientReference = "per_recipient", m.Callback, m.Token
+	}
+	if !m.ExpiresAt.IsZero() {
+		now := s.now()
+		b.ExpireAt = now.Add(min(max(m.ExpiresAt.Sub(now), minLife), maxLife)).UTC().Format(timeForm)
+	}
+	a, err := s.do(ctx, http.MethodPost, "/batches", b)
+	if err != nil {
+		return channel.Accepted{}, err
+	}
+	return s.judge(a)
+}
+
+// do makes a call to the service plan. body is encoded as JSON; nil sends none.
+func (s *sender) do(ctx context.Context, method, path string, body any) (channel.Answer, error) {
+	var text []byte
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return channel.Answer{}, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "internal", Detail: "the message cannot be encoded"}
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, s.base+path, bytes.NewReader(text))
+	if err != nil {
+		return channel.Answer{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "url", Detail: "the address cannot be used"}
+	}
+	req.Header.Set("Authorization", "Bearer "+s.cfg.APIToken.Reveal())
+	req.Header.Set("Accept", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return channel.Do(ctx, s.http, name, req)
+}
+
+// judge reads the answer to a message.
+func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
+	if a.Status < 200 || a.Status > 299 {
+		return channel.Accepted{}, s.refused(a)
+	}
+	var said struct {
+		ID string `json:"id"`
+	}
+	if a.JSON(&said) != nil || said.ID == "" {
+		return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no batch id"}
+	}
+	return channel.Accepted{ID: said.ID, Status: channel.Taken}, nil
+}
+
+// Check implements channel.Checker: it asks for the newest batch, of which there may be none.
+func (s *sender) Check(ctx context.Context) error {
+	a, err := s.do(ctx, http.MethodGet, "/batches?page_size=1", nil)
+	if err == nil && a.Status != http.StatusOK {
+		err = s.refused(a)
+	}
+	return err
+}
+
+// Converted implements channel.Feedback. Sinch takes successes only.
+func (s *sender) Converted(ctx context.Context, providerID string, to phone.Number, ok bool) error {
+	if !ok || !s.cfg.Conversions {
+		return nil
+	}
+	feedback := struct {
+		Recipients []string `json:"recipients"`
+	}{[]string{to.E164()}}
+	a, err := s.do(ctx, http.MethodPost, "/batches/"+url.PathEscape(providerID)+"/delivery_feedback", feedback)
+	if err == nil && (a.Status < 200 || a.Status > 299) {
+		err = s.refused(a)
+	}
+	return err
+}
