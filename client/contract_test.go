@@ -56,6 +56,7 @@ func TestContract(t *testing.T) {
 		"Start":         names(StartRequest{}),
 		"Verification":  names(Verification{}),
 		"Delivery":      names(Delivery{}),
+		"Next":          names(Next{}),
 		"Check":         names(Answer{}),
 		"CheckByNumber": names(CheckRequest{}),
 		"Transaction":   names(Transaction{}),

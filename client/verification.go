@@ -123,8 +123,15 @@ type Verification struct {
 	AttemptsLeft int               `json:"attempts_left"`
 	ResendsLeft  int               `json:"resends_left"`
 	ResendAt     time.Time         `json:"resend_at"` // zero when no resend is left
+	Next         *Next             `json:"next"`      // nil when nothing follows by itself
 	Deliveries   []Delivery        `json:"deliveries"`
 	Metadata     map[string]string `json:"metadata"`
+}
+
+// Next is what the application's order of channels goes on with, unless a message arrives before.
+type Next struct {
+	Channel string    `json:"channel"`
+	At      time.Time `json:"at"`
 }
 
 // Delivery is one attempt to bring the code to the person.

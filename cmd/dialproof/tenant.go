@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dialproof/dialproof/internal/application"
+	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
 )
 
@@ -28,6 +29,7 @@ func directory(ctx context.Context, w world, f storeFlag, work func(*application
 
 type appCmd struct {
 	Create appCreateCmd `cmd:"" help:"Make an application."`
+	Update appUpdateCmd `cmd:"" help:"Change an application."`
 	List   appListCmd   `cmd:"" help:"List the applications."`
 }
 
@@ -37,11 +39,39 @@ func (appCmd) Help() string {
 
 Examples:
   dialproof app create --name shop --brand "Acme Shop"
+  dialproof app update shop --fallback "sms 25s, sms 25s, voice"
   dialproof app list`
+}
+
+// policyFlags are what of a policy the command line sets.
+type policyFlags struct {
+	Channels []string `placeholder:"CHANNEL,..." help:"The channels that are used without being asked for, the first one first: sms, voice, whatsapp, telegram, email. Default: those of the fallback, or sms."`
+	Fallback *string  `placeholder:"STEPS" help:"What is tried in turn until a message arrives, with a wait for each, like \"sms 25s, sms 25s, voice\"; a second sms takes another route. Empty: nothing by itself."`
+}
+
+// apply puts what was given into a policy.
+func (f policyFlags) apply(p *application.Policy) error {
+	if f.Channels != nil {
+		p.Channels = nil
+		for _, c := range f.Channels {
+			p.Channels = append(p.Channels, channel.Kind(c))
+		}
+	}
+	if f.Fallback == nil {
+		return nil
+	}
+	p.Fallback = nil
+	if strings.TrimSpace(*f.Fallback) == "" {
+		return nil
+	}
+	steps, err := application.ParseFallback(*f.Fallback)
+	p.Fallback = steps
+	return err
 }
 
 type appCreateCmd struct {
 	storeFlag
+	policyFlags
 	Name  string `required:"" placeholder:"NAME" help:"What you call it: unique, at most 64 characters."`
 	Brand string `placeholder:"TEXT" help:"What people know it by; it stands in the messages. At most 32 characters. Default: the name."`
 }
@@ -52,6 +82,7 @@ func (appCreateCmd) Help() string {
 
 Examples:
   dialproof app create --name shop --brand "Acme Shop"
+  dialproof app create --name bank --fallback "sms 25s, sms 25s, voice"
   dialproof key create --app shop --name checkout`
 }
 
@@ -65,12 +96,52 @@ func (c appCreateCmd) Run(ctx context.Context, w world) error {
 		if a.Brand == "" {
 			a.Brand = a.Name
 		}
+		if err := c.apply(&a.Policy); err != nil {
+			return usageError{err}
+		}
 		a, err := d.Create(ctx, a)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintln(w.Out, a.ID.Text(id.Application))
 		return nil
+	})
+}
+
+type appUpdateCmd struct {
+	storeFlag
+	policyFlags
+	App   string `arg:"" help:"The application, by name or id."`
+	Brand string `placeholder:"TEXT" help:"What people know it by; it stands in the messages."`
+}
+
+// Help has the examples.
+func (appUpdateCmd) Help() string {
+	return `What you leave out stays as it is. A running server knows within seconds; verifications that have begun go on as they began.
+
+Examples:
+  dialproof app update shop --fallback "sms 25s, sms 25s, voice"
+  dialproof app update shop --fallback ""
+  dialproof app update shop --brand "Acme"`
+}
+
+// Run changes an application.
+func (c appUpdateCmd) Run(ctx context.Context, w world) error {
+	return directory(ctx, w, c.storeFlag, func(d *application.Directory) error {
+		a, err := tenant(d, c.App)
+		if err != nil {
+			return err
+		}
+		if c.Brand != "" {
+			a.Brand = c.Brand
+		}
+		if err := c.apply(&a.Policy); err != nil {
+			return usageError{err}
+		}
+		if _, err = d.Update(ctx, a); err == nil {
+			fmt.Fprintln(w.Out, a.ID.Text(id.Application))
+		}
+		return err
 	})
 }
 

@@ -29,8 +29,15 @@ type verificationView struct {
 	AttemptsLeft int               `json:"attempts_left"`
 	ResendsLeft  int               `json:"resends_left"`
 	ResendAt     time.Time         `json:"resend_at,omitzero"`
+	Next         *nextView         `json:"next,omitempty"`
 	Deliveries   []deliveryView    `json:"deliveries"`
 	Metadata     map[string]string `json:"metadata"`
+}
+
+// nextView is what an order of channels goes on with.
+type nextView struct {
+	Channel channel.Kind `json:"channel"`
+	At      time.Time    `json:"at"`
 }
 
 type deliveryView struct {
@@ -75,6 +82,9 @@ func (a *api) verification(v *verify.Verification) verificationView {
 	}
 	if out.Status != verify.Pending {
 		out.ResendAt = time.Time{}
+	}
+	if kind, at, ok := v.Next(); ok && out.Status == verify.Pending {
+		out.Next = &nextView{kind, at}
 	}
 	for i, d := range v.Deliveries {
 		out.Deliveries[i] = deliveryView{

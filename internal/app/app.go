@@ -130,17 +130,19 @@ func (n *Node) assemble(routes []*deliver.Route, o options) {
 	n.routes.Conversions = deliver.NewConversions(time.Now, rand.Uint64()) //nolint:gosec // it chooses routes, no secrets
 	n.routes.Replace(routes, deliver.Policy(n.cfg.Routing.Policy))
 	n.handler = &deliver.Handler{
-		Store: n.store, Routes: n.routes, IDs: n.ids, Now: time.Now, Log: n.log, Metrics: n.metrics, Lease: lease,
+		Store: n.store, Routes: n.routes, IDs: n.ids, Now: time.Now, Log: n.log, Metrics: n.metrics, Lease: lease, Next: verify.NextKind,
 		Callbacks: &deliver.Callbacks{Ring: o.ring, PublicURL: n.cfg.PublicURL},
 	}
+	handlers := map[string]queue.Handler{verify.JobKind: n.handler}
 	n.runner = queue.NewRunner(queue.Options{
-		Store: n.store, Handlers: map[string]queue.Handler{verify.JobKind: n.handler}, Log: n.log, Now: time.Now,
+		Store: n.store, Handlers: handlers, Log: n.log, Now: time.Now,
 		Workers: n.cfg.Queue.Workers, Lease: lease, MaxOpen: n.cfg.Queue.MaxOpen, Observe: n.metrics.Queue,
 	})
 	n.core = verify.New(verify.Options{
 		Store: n.store, Router: n.routes, Dispatch: n.runner, Ring: o.ring, IDs: n.ids, Now: time.Now, Lease: lease,
 		AllowFiction: o.dev, Limits: limits(n.cfg.Limits), Metrics: n.metrics, Approved: n.handler.Approved,
 	})
+	handlers[verify.NextKind] = verify.Fallback{Service: n.core} // before the runner starts
 	n.handler.Composer = composer{verify.Composer{Service: n.core, Apps: n.directory}}
 }
 

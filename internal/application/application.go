@@ -7,6 +7,7 @@ package application
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
@@ -36,8 +37,11 @@ type Policy struct {
 	MaxAttempts int `json:"max_attempts,omitzero"`
 	// MaxSends is 1 to 10 sends of one verification.
 	MaxSends int `json:"max_sends,omitzero"`
-	// Channels is the order of channels; empty means SMS alone.
+	// Channels are those that are used by themselves, the first one at the start; empty means those of Fallback, or SMS alone.
 	Channels []channel.Kind `json:"channels,omitzero"`
+	// Fallback is what is tried in turn, each step after the wait of the one before it, until a message arrives or the verification
+	// ends; empty: only what is asked for. 2 to MaxFallback steps.
+	Fallback []Step `json:"fallback,omitzero"`
 	// FreshCodes makes a resend carry a new code and kill the old one.
 	FreshCodes bool `json:"fresh_codes,omitzero"`
 	// Origins are the hosts that an autofill trailer may name. Empty: none may.
@@ -48,6 +52,13 @@ type Policy struct {
 	StartsPerHour int `json:"starts_per_hour,omitzero"`
 	// Templates are texts of the application's own: purpose → locale → text.
 	Templates map[string]map[string]string `json:"templates,omitzero"`
+}
+
+// Step is one step of an order of channels. A second step of the same channel takes another route.
+type Step struct {
+	Channel channel.Kind `json:"channel"`
+	// Wait is how many seconds after its beginning the next step begins, MinWait to MaxWait; 0 for the last step alone.
+	Wait int `json:"wait,omitzero"`
 }
 
 // The defaults and bounds of a policy.
@@ -62,6 +73,9 @@ const (
 	MaxMaxAttempts     = 10
 	DefaultMaxSends    = 5
 	MaxMaxSends        = 10
+	MaxFallback        = 10
+	MinWait            = 5
+	MaxWait            = 300
 )
 
 // Alphabets of codes.
@@ -72,6 +86,7 @@ const (
 
 // Filled answers p with the defaults in its empty fields.
 func (p Policy) Filled() Policy {
+	named := len(p.Channels) > 0
 	or := func(v *int, d int) {
 		if *v == 0 {
 			*v = d
@@ -84,10 +99,23 @@ func (p Policy) Filled() Policy {
 	if p.Alphabet == "" {
 		p.Alphabet = Digits
 	}
+	for _, s := range p.Fallback {
+		if !slices.Contains(p.Channels, s.Channel) && !named {
+			p.Channels = append(p.Channels, s.Channel)
+		}
+	}
 	if len(p.Channels) == 0 {
 		p.Channels = []channel.Kind{channel.SMS}
 	}
 	return p
+}
+
+// First answers the channel of a verification that asks for none.
+func (p Policy) First() channel.Kind {
+	if len(p.Fallback) > 0 {
+		return p.Fallback[0].Channel
+	}
+	return p.Filled().Channels[0]
 }
 
 // Rate is the application's own limit on starts.

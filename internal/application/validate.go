@@ -2,6 +2,7 @@ package application
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -63,7 +64,60 @@ func (p Policy) Validate() error {
 			return bad("policy.channels", "invalid_value", "%q is not a channel", string(c))
 		}
 	}
+	if err := p.validateFallback(); err != nil {
+		return err
+	}
 	return p.validateTexts()
+}
+
+// validateFallback judges the order of channels. It must fit into the life of a code and the number of sends.
+func (p Policy) validateFallback() error {
+	if len(p.Fallback) == 0 {
+		return nil
+	}
+	filled, total := p.Filled(), 0
+	if n := len(p.Fallback); n < 2 || n > min(filled.MaxSends, MaxFallback) {
+		return bad("policy.fallback", "out_of_range", "must have 2 to %d steps: each is a send, and max_sends is %d", min(filled.MaxSends, MaxFallback), filled.MaxSends)
+	}
+	for i, s := range p.Fallback {
+		field, last := fmt.Sprintf("policy.fallback[%d]", i), i == len(p.Fallback)-1
+		switch {
+		case !s.Channel.Valid():
+			return bad(field+".channel", "invalid_value", "%q is not a channel", string(s.Channel))
+		case !slices.Contains(filled.Channels, s.Channel):
+			return bad(field+".channel", "not_allowed", "%s is not among the policy's channels", s.Channel)
+		case last && s.Wait != 0:
+			return bad(field+".wait", "invalid_value", "nothing follows the last step: leave its wait out")
+		case !last && (s.Wait < MinWait || s.Wait > MaxWait):
+			return bad(field+".wait", "out_of_range", "must be %d to %d seconds", MinWait, MaxWait)
+		}
+		total += s.Wait
+	}
+	if total >= filled.ExpiresIn {
+		return bad("policy.fallback", "out_of_range", "the waits add up to %d s, and a code lives for %d s", total, filled.ExpiresIn)
+	}
+	return nil
+}
+
+// ParseFallback reads an order as people write it: "sms 25s, sms 25s, voice".
+func ParseFallback(text string) ([]Step, error) {
+	var out []Step
+	for part := range strings.SplitSeq(text, ",") {
+		words := strings.Fields(part)
+		if len(words) == 0 || len(words) > 2 {
+			return nil, bad("fallback", "invalid_value", "%q: each step is a channel and a wait, like: sms 25s, sms 25s, voice", strings.TrimSpace(part))
+		}
+		s := Step{Channel: channel.Kind(words[0])}
+		if len(words) == 2 {
+			wait, err := time.ParseDuration(words[1])
+			if err != nil || wait != wait.Truncate(time.Second) {
+				return nil, bad("fallback", "invalid_value", "%q is no wait in whole seconds, like 25s", words[1])
+			}
+			s.Wait = int(wait / time.Second)
+		}
+		out = append(out, s)
+	}
+	return out, nil
 }
 
 func (p Policy) validateTexts() error {

@@ -25,6 +25,10 @@ type Parcel struct {
 	Country    string
 	Prefix     string
 	Deliveries []channel.Delivery
+	// Timer is the job that goes on to another channel or route when this one has not brought the message; zero for none. It
+	// begins as the job of a delivery, and goes on Wait after its birth.
+	Timer id.ID
+	Wait  time.Duration
 }
 
 // delivery answers the delivery of that id, or nil.

@@ -27,6 +27,8 @@ type Handler struct {
 	Callbacks *Callbacks
 	// Lease is how long a renewed job is this node's own.
 	Lease time.Duration
+	// Next is the kind of job that goes on to another channel, when a parcel has a Timer.
+	Next string
 
 	reports atomic.Int64 // conversions that are being reported to providers
 	late    atomic.Int64 // receipts that wait for what they are about to be written down
@@ -78,7 +80,7 @@ func (h *Handler) attempt(ctx context.Context, j queue.Job) (*queue.Job, error) 
 	if route == nil || route.Quiet {
 		return h.fail(ctx, j, c, &channel.Error{Kind: channel.Unavailable, Provider: d.Route, Code: "route_gone"})
 	}
-	taken, err := h.call(ctx, route, j.Ref, d.ID, c.Message)
+	taken, err := h.call(ctx, route, j.Ref, d.ID, c.Message, hold(j, parcel))
 	if err != nil {
 		return h.fail(ctx, j, c, channel.AsError(route.Provider, err))
 	}
@@ -129,15 +131,27 @@ func (h *Handler) look(ctx context.Context, j queue.Job) (p *Parcel, d *channel.
 
 func (h *Handler) now() time.Time { return h.Now().UTC().Truncate(time.Millisecond) }
 
-// call hands the message to a route's provider, within the route's bounds.
-func (h *Handler) call(ctx context.Context, r *Route, ref, d id.ID, m channel.Message) (accepted channel.Accepted, err error) {
+// call hands the message to a route's provider, within the route's bounds. wait is how long it may take before another channel
+// goes on; 0 when none does.
+func (h *Handler) call(ctx context.Context, r *Route, ref, d id.ID, m channel.Message, wait time.Duration) (accepted channel.Accepted, err error) {
 	done, ok := r.Health.begin()
 	if !ok {
 		return channel.Accepted{}, &channel.Error{Kind: channel.Unavailable, Provider: r.Provider, Code: "circuit_open", Detail: "the route has failed several times in a row and rests"}
 	}
 	err = &channel.Error{Kind: channel.MaybeSent, Provider: r.Provider, Code: "panic"} // unless it returns
 	defer func() { done(err) }()
-	return h.bounded(ctx, r, ref, d, m)
+	if wait <= 0 {
+		return h.bounded(ctx, r, ref, d, m)
+	}
+	ctx, release := r.Health.impatient(ctx, wait)
+	defer release()
+	accepted, err = h.bounded(ctx, r, ref, d, m)
+	if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+		if e := channel.AsError(r.Provider, err); e.Kind == channel.MaybeSent {
+			err = &channel.Error{Kind: channel.MaybeSent, Provider: r.Provider, Code: codeSilent, Detail: "the provider left the call without an answer, and the order goes on"}
+		}
+	}
+	return accepted, err
 }
 
 // bounded makes the call when the route has room for it.
@@ -194,10 +208,10 @@ func (h *Handler) record(ctx context.Context, j queue.Job, change func(Tx, *Parc
 			return err
 		}
 		d.Updated = h.now()
-		tx.PutParcel(p)
 		if done {
-			tx.DropJob(j.ID)
+			h.settle(tx, j, p, d)
 		}
+		tx.PutParcel(p)
 		return nil
 	})
 }
@@ -295,7 +309,7 @@ func (h *Handler) fail(ctx context.Context, j queue.Job, c Composed, e *channel.
 		}
 		next = h.elsewhere(tx, j, c, p, d, e)
 		status = d.Status
-		return false, nil
+		return next == nil && d.Status.Final(), nil
 	})
 	if err != nil {
 		return nil, err
@@ -333,11 +347,22 @@ func (h *Handler) elsewhere(tx Tx, j queue.Job, c Composed, p *Parcel, d *channe
 		tx.PutJob(j)
 		return &j
 	}
+	due := now.Add(max(backoff(j.Attempt), min(e.RetryAfter, 30*time.Second)))
+	if p.Timer == j.ID {
+		next := j.ID.Time().Add(p.Wait)
+		if !now.Before(next) { // the time of this channel is over
+			d.Status, _ = d.Status.Advance(channel.Failed)
+			return nil
+		}
+		if due.After(next) {
+			due = next
+		}
+	}
 	d.Status, d.Reason = channel.Queued, "waiting: every route has failed"
 	if len(routes) > 0 {
 		d.Route = routes[0].Name
 	}
-	j.Due, j.Carry = now.Add(max(backoff(j.Attempt), min(e.RetryAfter, 30*time.Second))), nil
+	j.Due, j.Carry = due, nil
 	tx.PutJob(j)
 	return nil
 }

@@ -258,6 +258,9 @@ func (h *Handler) Receive(ctx context.Context, route string, ref id.ID, half [to
 					tx.PutSent(sentKey(route, r.ProviderID), Sent{Ref: ref, Delivery: d.ID, Until: p.Expires.Add(keepSent)})
 				}
 				kind, d.Updated = d.Channel, h.now()
+				if err := h.follow(tx, p, i); err != nil {
+					return err
+				}
 				tx.PutParcel(p)
 			}
 		}

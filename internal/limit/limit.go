@@ -79,10 +79,15 @@ type Log struct {
 
 // Take answers the log after one more send at now, or why not. A refusal changes nothing.
 func (s Schedule) Take(l Log, now time.Time) (Log, *Refusal) {
-	at := now.UnixMilli()
-	if next, gap := s.Next(l, now); next.UnixMilli() > at {
+	if next, gap := s.Next(l, now); next.After(now) {
 		return l, &Refusal{Name: "number_gap", Limit: 1, Window: gap, Retry: next}
 	}
+	return s.TakeSoon(l, now)
+}
+
+// TakeSoon is Take without the gaps: the windows hold, and the next gap counts from now.
+func (s Schedule) TakeSoon(l Log, now time.Time) (Log, *Refusal) {
+	at := now.UnixMilli()
 	for _, w := range s.Windows {
 		if r := w.refuse(l.Sends, at); r != nil {
 			return l, r

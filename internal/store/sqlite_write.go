@@ -14,7 +14,7 @@ const (
 	litePutNumber       = `INSERT INTO numbers (key, data, touched) VALUES ($1, $2, $3) ON CONFLICT (key) DO UPDATE SET data = excluded.data, touched = excluded.touched`
 	litePutLimit        = `INSERT INTO limits (key, tat) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET tat = excluded.tat`
 	litePutReplay       = `INSERT INTO replays (key, fingerprint, sealed, until) VALUES ($1, $2, $3, $4)`
-	litePutJob          = `INSERT INTO jobs (seq, id, kind, due, attempt, ref, payload) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (seq) DO UPDATE SET due = excluded.due, attempt = excluded.attempt, payload = excluded.payload`
+	litePutJob          = `INSERT INTO jobs (seq, id, kind, due, attempt, ref, payload) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (seq) DO UPDATE SET kind = excluded.kind, due = excluded.due, attempt = excluded.attempt, payload = excluded.payload`
 	liteDropJob         = `DELETE FROM jobs WHERE seq = $1`
 	litePutSent         = `INSERT INTO sent (key, ref, delivery, until) VALUES ($1, $2, $3, $4) ON CONFLICT (key) DO UPDATE SET ref = excluded.ref, delivery = excluded.delivery, until = excluded.until`
 )

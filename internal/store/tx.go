@@ -172,7 +172,7 @@ func (t *tx) PutJob(j queue.Job) {
 	t.jobs = append(t.jobs, putJob{j.ID, &j})
 }
 
-// Job implements deliver.Tx.
+// Job implements verify.Tx and deliver.Tx.
 func (t *tx) Job(job id.ID) (*queue.Job, error) {
 	e, err := t.b.job(job)
 	if err != nil || !e.there {
@@ -182,7 +182,7 @@ func (t *tx) Job(job id.ID) (*queue.Job, error) {
 	return &j, nil
 }
 
-// DropJob implements deliver.Tx.
+// DropJob implements verify.Tx and deliver.Tx.
 func (t *tx) DropJob(job id.ID) { t.jobs = append(t.jobs, putJob{id: job}) }
 
 // PutSent implements deliver.Tx.
@@ -197,12 +197,13 @@ func (t *tx) Parcel(ref id.ID) (*deliver.Parcel, error) {
 	t.loaded = v
 	return &deliver.Parcel{
 		Ref: ref, Open: v.Status == verify.Pending, Expires: v.Expires, Country: v.Spec.Country, Prefix: v.Spec.Prefix, Deliveries: v.Deliveries,
+		Timer: v.Timer, Wait: v.Wait(),
 	}, nil
 }
 
-// PutParcel implements deliver.Tx. Only the deliveries of a parcel change.
+// PutParcel implements deliver.Tx. Only the deliveries and the timer of a parcel change.
 func (t *tx) PutParcel(p *deliver.Parcel) {
 	v := t.loaded
-	v.Deliveries = p.Deliveries
+	v.Deliveries, v.Timer = p.Deliveries, p.Timer
 	t.PutVerification(v, false)
 }

@@ -122,6 +122,7 @@ func (s *Service) compare(tx Tx, v *Verification, n *Number, r CheckRequest, now
 	if result, done := settled(v.At(now)); done {
 		if v.Status == Pending {
 			v.end(Expired, now)
+			halt(tx, v)
 			tx.PutVerification(v, false)
 		}
 		return result, nil, nil
@@ -141,6 +142,7 @@ func (s *Service) compare(tx Tx, v *Verification, n *Number, r CheckRequest, now
 	v.Attempts++
 	if right {
 		v.end(Approved, now)
+		halt(tx, v)
 		if n.Streak > 0 {
 			n.Streak = 0
 			tx.PutNumber(n)
@@ -154,6 +156,7 @@ func (s *Service) compare(tx Tx, v *Verification, n *Number, r CheckRequest, now
 	result := ResultIncorrect
 	if v.AttemptsLeft() == 0 {
 		v.end(Failed, now)
+		halt(tx, v)
 		result = ResultExhausted
 	}
 	tx.PutNumber(n)
@@ -229,6 +232,7 @@ func (s *Service) Cancel(ctx context.Context, c application.Caller, v id.ID, rep
 			return notPending(st)
 		}
 		v.end(Canceled, s.Now())
+		halt(tx, v)
 		tx.PutVerification(v, false)
 		s.keepReplay(tx, replay, CheckAnswer{Verification: v})
 		return nil

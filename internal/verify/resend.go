@@ -69,6 +69,9 @@ func (s *Service) again(tx Tx, v *Verification, n *Number, p *Private, kind chan
 	}
 	v.Sends++
 	v.Channel = kind
+	// The order goes on from the step that the person asks for; a channel beside it ends it.
+	halt(tx, v)
+	v.Step = v.stepOf(kind, v.Step)
 	if v.Spec.Fresh {
 		v.Generation++
 	}

@@ -33,6 +33,9 @@ type Tx interface {
 	PutLimit(key [16]byte, tat int64)
 	PutReplay(key, fingerprint [32]byte, sealed []byte, until time.Time)
 	PutJob(queue.Job)
+	// Job answers a job as it is kept, or nil when it is finished.
+	Job(job id.ID) (*queue.Job, error)
+	DropJob(job id.ID)
 }
 
 // Needs tells a Store what a piece of work will read, so that it can read for many at once. A need that is

@@ -115,7 +115,7 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 	spec.Magic = magic
 	kind := r.Channel
 	if kind == "" {
-		kind = c.App.Policy.Filled().Channels[0]
+		kind = c.App.Policy.First()
 	}
 	email, _ := ParseEmail(r.Email) // spec has refused what is none
 	if err := needsEmail(kind, email); err != nil {
@@ -127,6 +127,7 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 	}
 	private := &Private{To: to.E164(), Email: email, Supplied: r.Code.Reveal(), Transaction: r.Transaction, Client: r.Client}
 	v := &Verification{ID: s.IDs.New(now), App: c.App.ID, Spec: *spec, Status: Pending, Channel: kind, Sends: 1, Expires: spec.Created.Add(expires)}
+	v.Step = v.stepOf(kind, 0)
 	if magic == MagicExpired {
 		v.Expires = spec.Created
 	}
@@ -159,7 +160,7 @@ func (s *Service) spec(c application.Caller, r StartRequest, to phone.Number, no
 		Test: c.Key.Mode == application.Test, Number: s.numberKey(c.App.ID, to), Masked: to.Mask(), Country: to.Country(),
 		Prefix: to.Prefix(), Purpose: r.Purpose, Locale: r.Locale, Created: now.UTC().Truncate(time.Millisecond),
 		Nonce: newNonce(), Key: s.Ring.Current(), CodeLength: r.CodeLength, Alphabet: r.Alphabet, MaxAttempts: r.MaxAttempts,
-		MaxSends: p.MaxSends, Fresh: p.FreshCodes, Trailer: r.Autofill, Metadata: r.Metadata,
+		MaxSends: p.MaxSends, Fresh: p.FreshCodes, Fallback: p.Fallback, Trailer: r.Autofill, Metadata: r.Metadata,
 	}
 	if address, ok := ParseEmail(r.Email); ok {
 		spec.Email = maskEmail(address)
@@ -247,6 +248,10 @@ func (s *Service) send(v *Verification, n *Number, kind channel.Kind, route, rea
 	if v.ResendsLeft() > 0 && next.Before(v.Expires) {
 		v.ResendAt = next
 	}
+	v.Timer = id.ID{}
+	if v.Step+1 < len(v.Spec.Fallback) {
+		v.Timer = d.ID
+	}
 	return queue.Job{ID: d.ID, Kind: JobKind, Due: now.Add(s.Lease), Attempt: 1, Ref: v.ID}
 }
 
@@ -265,6 +270,7 @@ func (s *Service) supersede(tx Tx, n *Number, purpose string, now time.Time) err
 	if v.Status == Pending {
 		v.end(Canceled, now)
 	}
+	halt(tx, v)
 	tx.PutVerification(v, false)
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/limit"
@@ -78,7 +79,10 @@ type Verification struct {
 	Expires  time.Time    `json:"-"`
 	Ended    time.Time    `json:"e,omitzero"` // when it became final; zero while pending
 	// Generation counts fresh codes; it is part of what a code is derived from.
-	Generation int                `json:"g,omitzero"`
+	Generation int `json:"g,omitzero"`
+	// Step is how far the order of Spec.Fallback has come. Timer is the job that goes on to its next step; zero: the order has ended.
+	Step       int                `json:"n,omitzero"`
+	Timer      id.ID              `json:"t,omitzero"`
 	Deliveries []channel.Delivery `json:"d"`
 }
 
@@ -101,7 +105,9 @@ type Spec struct {
 	MaxAttempts int      `json:"max_attempts"`
 	MaxSends    int      `json:"max_sends"`
 	Fresh       bool     `json:"fresh,omitzero"`
-	Magic       Magic    `json:"magic,omitzero"`
+	// Fallback is the application's order of channels when it was started.
+	Fallback []application.Step `json:"fallback,omitzero"`
+	Magic    Magic              `json:"magic,omitzero"`
 
 	Trailer  message.Trailer   `json:"trailer,omitzero"`
 	Metadata map[string]string `json:"metadata,omitzero"`

@@ -38,7 +38,7 @@ type Open func(t *testing.T) Store
 
 // Run runs the suite.
 func Run(t *testing.T, open Open) {
-	for _, group := range []map[string]func(*testing.T, Open){coreTests(), queueTests(), tenantTests()} {
+	for _, group := range []map[string]func(*testing.T, Open){coreTests(), orderTests(), queueTests(), tenantTests()} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, open) })
 		}
