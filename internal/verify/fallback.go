@@ -111,7 +111,7 @@ func (s *Service) step(v *Verification, n *Number, now time.Time) (*nextStep, er
 	}
 	for i := v.Step + 1; i < len(v.Spec.Fallback); i++ {
 		kind := v.Spec.Fallback[i].Channel
-		if v.rejected(kind) {
+		if v.rejected(kind) || needsEmail(kind, p.Email) != nil {
 			continue
 		}
 		route, reason, ok := s.Router.Plan(to, kind, v.Spec.Test, v.lastRoute(kind))
