@@ -56,7 +56,7 @@ func Start(t testing.TB, options ...string) *Server {
 func newServer(t testing.TB, options []string) *Server {
 	t.Helper()
 	s := &Server{t: t, options: options, bin: binaries(t), owner: owner(t), Port: freePort(t)}
-	folder, err := os.MkdirTemp("", "pg") // a path of t.TempDir is closed to other users and too long for a socket
+	folder, err := os.MkdirTemp("", "pg") //nolint:usetesting // a path of t.TempDir is closed to other users and too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,13 +120,13 @@ func freePort(t testing.TB) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer l.Close() //nolint:errcheck // it only found the port
 	return l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener has a TCP address
 }
 
 // command answers a command of PostgreSQL that runs as the server's owner and does not outlive the test's process.
 func (s *Server) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(s.bin, name), args...) //nolint:noctx // the server ends by Stop, tools by themselves
+	cmd := exec.Command(filepath.Join(s.bin, name), args...) //nolint:noctx,gosec // the server ends by Stop, tools by themselves; the names are ours
 	cmd.Dir = s.folder
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "PGCONNECT_TIMEOUT=10")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner, Pdeathsig: syscall.SIGKILL}
@@ -157,7 +157,7 @@ func (s *Server) Run() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer log.Close()
+	defer log.Close() //nolint:errcheck // the server has its own handle
 	cmd := s.command("postgres", args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
@@ -289,7 +289,7 @@ func (s *Server) end(sig syscall.Signal) {
 // children answers the processes that a process has started.
 func children(pid int) (out []int) {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	for _, field := range strings.Fields(string(text)) {
+	for field := range strings.FieldsSeq(string(text)) {
 		if n, err := strconv.Atoi(field); err == nil {
 			out = append(out, n)
 		}

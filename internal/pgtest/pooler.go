@@ -40,7 +40,7 @@ max_client_conn = 200
 			s.t.Fatal(err)
 		}
 	}
-	cmd := exec.Command(path, "-q", file) //nolint:noctx // the cleanup ends it
+	cmd := exec.Command(path, "-q", file) //nolint:noctx,gosec // the cleanup ends it; the path is fixed
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner, Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
