@@ -11,6 +11,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/sinch"
 	"github.com/dialproof/dialproof/internal/channel/sip"
 	"github.com/dialproof/dialproof/internal/channel/smpp"
+	"github.com/dialproof/dialproof/internal/channel/telegram"
 	"github.com/dialproof/dialproof/internal/channel/telnyx"
 	"github.com/dialproof/dialproof/internal/channel/twilio"
 	"github.com/dialproof/dialproof/internal/channel/twofactor"
@@ -33,6 +34,7 @@ func Providers(box *handset.Box) []channel.Provider {
 		sip.Provider(),
 		smpp.Provider(),
 		telnyx.Provider(),
+		telegram.Provider(),
 		twilio.Provider(),
 		twofactor.Provider(),
 		vonage.Provider(),
