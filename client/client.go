@@ -7,20 +7,24 @@
 //	c, err := client.New("https://verify.example.com", os.Getenv("DIALPROOF_KEY"))
 //	v, err := c.Start(ctx, client.StartRequest{To: "+447700900123"})
 //	a, err := c.Check(ctx, v.ID, "123456")
-//	if a.Result == client.Approved { … }
+//	if a.Result == client.ResultApproved { … }
 //
 // Calls that meet a lost connection, a full server or a short limit are repeated under one idempotency key, so
 // that a repetition never sends a second message.
+//
+// The types in types.gen.go are made from the contract, api/openapi.yaml; `make generate` makes them anew. The rest
+// is written by hand. Package clienttest reads codes off the handset of `dialproof dev`, for an application's tests.
 package client
 
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
@@ -50,8 +54,9 @@ type Client struct {
 	timeout time.Duration
 	retries int
 	maxWait time.Duration
-	// wait pauses between tries. It is a field so that tests need not wait.
-	wait func(ctx context.Context, d time.Duration) error
+	// wait pauses between tries, and jitter answers 0 to under 1. They are fields so that tests need not wait or guess.
+	wait   func(ctx context.Context, d time.Duration) error
+	jitter func() float64
 }
 
 // Option changes a Client from its defaults.
@@ -72,6 +77,17 @@ func WithMaxWait(d time.Duration) Option { return func(c *Client) { c.maxWait = 
 // WithUserAgent puts name before the SDK's own User-Agent.
 func WithUserAgent(name string) Option { return func(c *Client) { c.agent = name + " " + c.agent } }
 
+// CallOption changes one call.
+type CallOption func(*callOptions)
+
+type callOptions struct{ idempotency string }
+
+// WithIdempotencyKey names the request, so that it is safe to repeat for 24 hours, by another process too: 1 to 128
+// visible ASCII characters. Without it each call gets a key of its own, which covers its own repetitions.
+func WithIdempotencyKey(key string) CallOption {
+	return func(o *callOptions) { o.idempotency = key }
+}
+
 // New answers a Client for the server at baseURL, for example "https://verify.example.com", that calls with an
 // API key ("dp_live_…" or "dp_test_…"). It makes no call. It fails when baseURL is no http or https address,
 // and when key is empty.
@@ -86,7 +102,7 @@ func New(baseURL, key string, opts ...Option) (*Client, error) {
 	c := &Client{
 		base: base, key: key, agent: "dialproof-go/1",
 		http:    &http.Client{CheckRedirect: noRedirect},
-		timeout: DefaultTimeout, retries: DefaultRetries, maxWait: DefaultMaxWait, wait: pause,
+		timeout: DefaultTimeout, retries: DefaultRetries, maxWait: DefaultMaxWait, wait: pause, jitter: rand.Float64,
 	}
 	for _, o := range opts {
 		o(c)
@@ -108,21 +124,32 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// request is one call as it goes out, the same at each repetition.
+type request struct {
+	method, path string
+	query        url.Values
+	in           any
+	body         []byte
+	idempotency  string
+}
+
 // call makes one call with its repetitions, and decodes the answer into out.
-func (c *Client) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
-	var body []byte
-	if in != nil {
+func (c *Client) call(ctx context.Context, r request, out any, opts ...CallOption) error {
+	if r.in != nil {
 		var err error
-		if body, err = json.Marshal(in); err != nil {
+		if r.body, err = json.Marshal(r.in); err != nil {
 			return fmt.Errorf("dialproof: %w", err)
 		}
 	}
-	idempotency := ""
-	if method == http.MethodPost {
-		idempotency = rand.Text()
+	if r.method == http.MethodPost {
+		o := callOptions{idempotency: crand.Text()}
+		for _, opt := range opts {
+			opt(&o)
+		}
+		r.idempotency = o.idempotency
 	}
 	for try := 0; ; try++ {
-		err := c.try(ctx, method, path, query, body, idempotency, out)
+		err := c.try(ctx, r, out)
 		if err == nil || ctx.Err() != nil || try >= c.retries {
 			return err
 		}
@@ -138,13 +165,15 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 
 // repeatAfter answers how long to wait before a repetition, and whether one may help at all.
 func (c *Client) repeatAfter(err error, try int) (time.Duration, bool) {
-	backoff := min(200*time.Millisecond<<min(try, 10), c.maxWait)
+	// Up to a quarter more, so that those who were refused together do not come back together.
+	backoff := 200 * time.Millisecond << min(try, 10)
+	backoff = min(backoff+time.Duration(c.jitter()*float64(backoff)/4), c.maxWait)
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
 		return backoff, true // no answer came
 	}
 	switch {
-	case e.Status == http.StatusConflict && e.Code == CodeInFlight:
+	case e.Status == http.StatusConflict && e.Code == CodeIdempotencyInFlight:
 	case e.Status == http.StatusTooManyRequests, e.Status == http.StatusBadGateway,
 		e.Status == http.StatusServiceUnavailable, e.Status == http.StatusGatewayTimeout:
 	default:
@@ -158,26 +187,26 @@ func (c *Client) repeatAfter(err error, try int) (time.Duration, bool) {
 }
 
 // try makes one request.
-func (c *Client) try(ctx context.Context, method, path string, query url.Values, body []byte, idempotency string, out any) error {
+func (c *Client) try(ctx context.Context, r request, out any) error {
 	if c.timeout > 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, c.timeout)
 		defer stop()
 	}
-	u := c.base.JoinPath(path)
-	u.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	u := c.base.JoinPath(r.path)
+	u.RawQuery = r.query.Encode()
+	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
 	if err != nil {
 		return fmt.Errorf("dialproof: %w", err)
 	}
 	req.Header.Set("Authorization", "Bearer "+c.key)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.agent)
-	if body != nil {
+	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if idempotency != "" {
-		req.Header.Set("Idempotency-Key", idempotency)
+	if r.idempotency != "" {
+		req.Header.Set("Idempotency-Key", r.idempotency)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -192,7 +221,7 @@ func (c *Client) try(ctx context.Context, method, path string, query url.Values,
 		return problem(resp, text)
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return &Error{Status: resp.StatusCode, Code: CodeBadAnswer, Detail: "the answer is not the JSON of a Dialproof server"}
+		return badAnswer(resp.StatusCode, "the answer is not the JSON of a Dialproof server")
 	}
 	return nil
 }

@@ -52,6 +52,7 @@ func serve(t *testing.T, answers ...answer) (*fake, *Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.jitter = func() float64 { return 0 }
 	c.wait = func(_ context.Context, d time.Duration) error { f.waits = append(f.waits, d); return nil }
 	return f, c
 }
@@ -73,7 +74,7 @@ func TestStart(t *testing.T) {
 	if r.method != "POST" || r.path != "/v1/verifications" || r.key != "Bearer dp_test_1" || r.idempotency == "" {
 		t.Errorf("sent %+v", r)
 	}
-	if want := `{"to":"+447700900123","metadata":{"user":"42"}}`; r.body != want {
+	if want := `{"metadata":{"user":"42"},"to":"+447700900123"}`; r.body != want {
 		t.Errorf("sent the body %s, want %s", r.body, want)
 	}
 }
@@ -87,9 +88,9 @@ func TestCalls(t *testing.T) {
 	}{
 		{"check", func(ctx context.Context, c *Client) error { _, err := c.Check(ctx, "vrf_1", "123456"); return err }, `POST /v1/verifications/vrf_1/check {"code":"123456"}`},
 		{"check by number", func(ctx context.Context, c *Client) error {
-			_, err := c.CheckWith(ctx, CheckRequest{To: "+447700900123", Purpose: "login", Code: "1"})
+			_, err := c.CheckByNumber(ctx, CheckRequest{To: "+447700900123", Purpose: "login", Code: "1"})
 			return err
-		}, `POST /v1/verifications/check {"to":"+447700900123","purpose":"login","code":"1"}`},
+		}, `POST /v1/verifications/check {"code":"1","purpose":"login","to":"+447700900123"}`},
 		{"resend", func(ctx context.Context, c *Client) error { _, err := c.Resend(ctx, "vrf_1", "voice"); return err }, `POST /v1/verifications/vrf_1/resend {"channel":"voice"}`},
 		{"cancel", func(ctx context.Context, c *Client) error { _, err := c.Cancel(ctx, "vrf_1"); return err }, `POST /v1/verifications/vrf_1/cancel {}`},
 		{"get", func(ctx context.Context, c *Client) error { _, err := c.Get(ctx, "vrf_1"); return err }, `GET /v1/verifications/vrf_1 `},
@@ -110,21 +111,22 @@ func TestCalls(t *testing.T) {
 
 func TestRepetitions(t *testing.T) {
 	t.Parallel()
-	problem := func(code string) string { return `{"code":"` + code + `","status":0,"detail":"no"}` }
+	problem := func(code Code) string { return `{"code":"` + string(code) + `","status":0,"detail":"no"}` }
 	for _, tc := range []struct {
 		name    string
 		answers []answer
-		code    string // of the error; "" for success
+		code    Code // of the error; "" for success
 		waits   []time.Duration
 	}{
 		{"full, then room", []answer{{503, "1", problem(CodeBusy)}, {200, "", `{}`}}, "", []time.Duration{time.Second}},
 		{"full for long", []answer{{503, "60", problem(CodeBusy)}}, CodeBusy, nil},
 		{"always full", []answer{{503, "", problem(CodeBusy)}}, CodeBusy, []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond}},
-		{"a short limit", []answer{{429, "2", problem(CodeLimited)}, {200, "", `{}`}}, "", []time.Duration{2 * time.Second}},
-		{"a long limit", []answer{{429, "30", problem(CodeLimited)}}, CodeLimited, nil},
-		{"in flight", []answer{{409, "", problem(CodeInFlight)}, {200, "", `{}`}}, "", []time.Duration{200 * time.Millisecond}},
+		{"a short limit", []answer{{429, "2", problem(CodeRateLimited)}, {200, "", `{}`}}, "", []time.Duration{2 * time.Second}},
+		{"a long limit", []answer{{429, "30", problem(CodeRateLimited)}}, CodeRateLimited, nil},
+		{"in flight", []answer{{409, "", problem(CodeIdempotencyInFlight)}, {200, "", `{}`}}, "", []time.Duration{200 * time.Millisecond}},
 		{"another conflict", []answer{{409, "", problem(CodeNotPending)}}, CodeNotPending, nil},
-		{"refused", []answer{{422, "", problem(CodeInvalid)}}, CodeInvalid, nil},
+		{"refused", []answer{{422, "", problem(CodeInvalidRequest)}}, CodeInvalidRequest, nil},
+		{"a date of a proxy", []answer{{503, "Fri, 31 Dec 1999 23:59:59 GMT", problem(CodeBusy)}, {200, "", `{}`}}, "", []time.Duration{200 * time.Millisecond}},
 		{"a proxy's page", []answer{{404, "", "<html>"}}, CodeBadAnswer, nil},
 		{"a redirect is not followed", []answer{{302, "", ""}}, CodeBadAnswer, nil},
 	} {
@@ -150,6 +152,58 @@ func TestRepetitions(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestIdempotencyKeyOfTheCaller(t *testing.T) {
+	t.Parallel()
+	f, c := serve(t, answer{503, "", "{}"}, answer{201, "", "{}"})
+	if _, err := c.Start(t.Context(), StartRequest{To: "+447700900123"}, WithIdempotencyKey("order-42")); err != nil {
+		t.Fatal(err)
+	}
+	if len(f.requests) != 2 || f.requests[0].idempotency != "order-42" || f.requests[1].idempotency != "order-42" {
+		t.Errorf("sent %+v, want the caller's key twice", f.requests)
+	}
+}
+
+func TestJitter(t *testing.T) {
+	t.Parallel()
+	f, c := serve(t, answer{503, "", "{}"}, answer{200, "", "{}"})
+	c.jitter = func() float64 { return 0.8 }
+	if _, err := c.Cancel(t.Context(), "vrf_1"); err != nil || len(f.waits) != 1 || f.waits[0] != 240*time.Millisecond {
+		t.Errorf("waited %v, %v; want a fifth more than 200 ms", f.waits, err)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{}, 2)
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}))
+	t.Cleanup(s.Close)
+	c, err := New(s.URL, "dp_test_1", WithTimeout(20*time.Millisecond), WithRetries(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.wait = func(context.Context, time.Duration) error { return nil }
+	_, err = c.Get(t.Context(), "vrf_1")
+	if !errors.Is(err, context.DeadlineExceeded) || len(asked) != 2 || CodeOf(err) != "" {
+		t.Errorf("got %v after %d tries, want the time-out of two", err, len(asked))
+	}
+}
+
+func TestRetryAfterAsDate(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Duration{
+		"": 0, "7": 7 * time.Second, "-1": 0, "soon": 0, "9999999": 24 * time.Hour,
+		"Mon, 23 Nov 2026 09:00:30 GMT": 30 * time.Second, "Mon, 23 Nov 2026 08:00:00 GMT": 0,
+	} {
+		if got := retryAfter(http.Header{"Retry-After": {text}}, now); got != want {
+			t.Errorf("Retry-After: %q is %v, want %v", text, got, want)
+		}
 	}
 }
 

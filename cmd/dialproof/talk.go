@@ -81,7 +81,7 @@ func (c sendCmd) Run(ctx context.Context, w world) error {
 		return err
 	}
 	v, err := server.Start(ctx, client.StartRequest{
-		To: c.To, Region: c.Region, Channel: c.Channel, Email: c.Email, Purpose: c.Purpose, Locale: c.Locale,
+		To: c.To, Region: c.Region, Channel: client.Channel(c.Channel), Email: c.Email, Purpose: c.Purpose, Locale: c.Locale,
 	})
 	if err != nil {
 		return c.explain(err)
@@ -122,12 +122,12 @@ func (c checkCmd) Run(ctx context.Context, w world) error {
 	switch {
 	case c.JSON:
 		err = printJSON(w, a)
-	case a.Result == client.Incorrect:
+	case a.Result == client.ResultIncorrect:
 		fmt.Fprintf(w.Out, "%s  (%d left)\n", a.Result, a.AttemptsLeft)
 	default:
 		fmt.Fprintln(w.Out, a.Result)
 	}
-	if err == nil && a.Result != client.Approved {
+	if err == nil && a.Result != client.ResultApproved {
 		return exitError(exitNotApproved)
 	}
 	return err
