@@ -90,7 +90,8 @@ type Sender interface {
 // Receipts checks the signature, where the provider signs, before it reads the body, and answers what
 // the request says: none when it is a question of the provider's (see Answerer) or news of something else.
 // A forged or malformed request is an *Error of kind Refused; the answer to the provider is then 403 and
-// nothing is recorded.
+// nothing is recorded. One that cannot be judged now, for want of the provider's certificate, is of kind
+// Unavailable; the answer is 503, so that the provider asks again.
 type Receiver interface {
 	Receipts(ctx context.Context, r Callback) ([]Receipt, error)
 }

@@ -130,6 +130,9 @@ func (c *carrier) Receipts(_ context.Context, r channel.Callback) ([]channel.Rec
 	if r.Header.Get("Signature") == "forged" {
 		return nil, &channel.Error{Kind: channel.Refused, Provider: "fake", Code: "signature"}
 	}
+	if r.Header.Get("Signature") == "not known yet" {
+		return nil, &channel.Error{Kind: channel.Unavailable, Provider: "fake", Code: "certificate"}
+	}
 	return []channel.Receipt{{Token: r.Header.Get("Token"), ProviderID: "p-1", Status: channel.Status(r.Body), Code: "0", Price: "0.01", Currency: "EUR"}}, nil
 }
 
@@ -428,6 +431,7 @@ func TestForgedReceipts(t *testing.T) {
 		"no token":             {http.StatusNotFound, func(token *string, _ *channel.Callback) { *token = "" }},
 		"another route's":      {http.StatusNotFound, func(token *string, _ *channel.Callback) { *token = b.Callbacks.Token("b", b.job.Ref, b.job.ID) }},
 		"a wrong signature":    {http.StatusForbidden, func(_ *string, r *channel.Callback) { r.Header.Set("Signature", "forged") }},
+		"no certificate now":   {http.StatusServiceUnavailable, func(_ *string, r *channel.Callback) { r.Header.Set("Signature", "not known yet") }},
 		"another verification": {http.StatusNoContent, func(token *string, _ *channel.Callback) { *token = b.Callbacks.Token("a", b.job.ID, b.job.ID) }},
 	} {
 		if code := b.receipt(channel.Undelivered, c.change); code != c.want || b.deliveries()[0] != "a accepted" {

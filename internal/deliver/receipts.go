@@ -118,6 +118,9 @@ func (h *Handler) Callback(ctx context.Context, route, token string, r channel.C
 		e := channel.AsError(rt.Provider, err)
 		h.Log.Warn("a receipt was refused", "route", route, "code", e.Code, "detail", e.Detail)
 		h.Metrics.Failed(route, e.Kind)
+		if e.Kind == channel.Unavailable {
+			return http.StatusServiceUnavailable, "", nil // the provider will send it again
+		}
 		return http.StatusForbidden, "", nil
 	}
 	for _, receipt := range receipts {

@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/africastalking"
+	"github.com/dialproof/dialproof/internal/channel/aws"
 	"github.com/dialproof/dialproof/internal/channel/handset"
 	"github.com/dialproof/dialproof/internal/channel/infobip"
 	"github.com/dialproof/dialproof/internal/channel/messagebird"
@@ -26,6 +27,7 @@ import (
 func Providers(box *handset.Box) []channel.Provider {
 	return []channel.Provider{
 		africastalking.Provider(),
+		aws.Provider(),
 		handset.Provider(box),
 		infobip.Provider(),
 		messagebird.Provider(),
