@@ -5,6 +5,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/africastalking"
 	"github.com/dialproof/dialproof/internal/channel/aws"
+	"github.com/dialproof/dialproof/internal/channel/azure"
 	"github.com/dialproof/dialproof/internal/channel/handset"
 	"github.com/dialproof/dialproof/internal/channel/infobip"
 	"github.com/dialproof/dialproof/internal/channel/messagebird"
@@ -28,6 +29,7 @@ func Providers(box *handset.Box) []channel.Provider {
 	return []channel.Provider{
 		africastalking.Provider(),
 		aws.Provider(),
+		azure.Provider(),
 		handset.Provider(box),
 		infobip.Provider(),
 		messagebird.Provider(),

@@ -1,0 +1,218 @@
+// Package azure is the provider that sends SMS by Azure Communication Services.
+//
+// Requests are signed with the resource's access key; Entra ID is not used. Receipts come by Event Grid.
+package azure
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/secret"
+)
+
+const name = "azure"
+
+// The versions of the interfaces that are used.
+const (
+	smsVersion     = "2026-01-23"
+	numbersVersion = "2022-12-01"
+)
+
+// Azure's bounds of the time in which a receipt must come, in seconds (deliveryReportTimeoutInSeconds).
+const (
+	minReportTime = 60
+	maxReportTime = 43_200
+)
+
+// maxText is how long a text may be, in characters.
+const maxText = 2048
+
+// Provider answers the provider.
+func Provider() channel.Provider {
+	return channel.Provider{
+		Name: name, Title: "Azure Communication Services",
+		Summary:  "SMS by Azure Communication Services.",
+		Docs:     "https://learn.microsoft.com/azure/communication-services/concepts/sms/concepts",
+		Channels: []channel.Kind{channel.SMS},
+		Config:   func() channel.Opener { return &Config{} },
+	}
+}
+
+// Config is the settings of a route.
+type Config struct {
+	Endpoint  string      `yaml:"endpoint" example:"https://acme.communication.azure.com" doc:"The endpoint of your Communication Services resource."`
+	AccessKey secret.Text `yaml:"access_key" example:"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" doc:"One of the resource's two access keys, as the portal shows it (base64)."`
+	From      string      `yaml:"from" doc:"The sender where the route has none: a number of the resource's, a short code, or up to 11 letters and digits."`
+}
+
+//nolint:gochecknoglobals // compiled once, never changed
+var senderForm = regexp.MustCompile(`^(\+[0-9]{3,15}|[0-9]{3,8}|[A-Za-z0-9 ]{1,11})$`)
+
+// Validate implements channel.Opener.
+func (c *Config) Validate() error {
+	u, err := url.Parse(c.Endpoint)
+	key, notBase64 := base64.StdEncoding.DecodeString(c.AccessKey.Reveal())
+	switch {
+	case c.Endpoint == "":
+		return errors.New("endpoint: is missing; the portal shows it at Keys of your Communication Services resource")
+	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || strings.Trim(u.Path, "/") != "" || u.RawQuery != "":
+		return errors.New("endpoint: must be an address like https://acme.communication.azure.com")
+	case c.AccessKey.IsZero():
+		return errors.New("access_key: is missing; the portal shows it at Keys of your Communication Services resource")
+	case notBase64 != nil || len(key) == 0:
+		return errors.New("access_key: must be the key alone, in base64 as the portal shows it, and not the connection string")
+	case c.From != "" && !senderForm.MatchString(c.From):
+		return errors.New("from: must be a number with its plus sign, a short code, or up to 11 letters, digits and spaces")
+	}
+	return nil
+}
+
+// Open implements channel.Opener.
+func (c *Config) Open(env channel.Env) (channel.Sender, error) {
+	key, err := base64.StdEncoding.DecodeString(c.AccessKey.Reveal())
+	if err != nil {
+		return nil, errors.New("access_key: must be base64")
+	}
+	return &sender{cfg: *c, base: strings.TrimRight(c.Endpoint, "/"), key: key, http: env.HTTP, now: env.Now}, nil
+}
+
+type sender struct {
+	cfg  Config
+	base string
+	key  []byte
+	http *http.Client
+	now  func() time.Time
+}
+
+var (
+	_ channel.Sender   = (*sender)(nil)
+	_ channel.Receiver = (*sender)(nil)
+	_ channel.Answerer = (*sender)(nil)
+	_ channel.Checker  = (*sender)(nil)
+)
+
+// Channels implements channel.Sender.
+func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
+
+// order is a message to send (SendMessageRequest).
+type order struct {
+	From       string      `json:"from"`
+	Recipients []recipient `json:"smsRecipients"`
+	Message    string      `json:"message"`
+	Options    options     `json:"smsSendOptions"`
+}
+
+// recipient is whom a message goes to. Azure sends one request id once, however often it is asked.
+type recipient struct {
+	To        string `json:"to"`
+	RequestID string `json:"repeatabilityRequestId"`
+	FirstSent string `json:"repeatabilityFirstSent"`
+}
+
+type options struct {
+	Report bool `json:"enableDeliveryReport"`
+	// Tag comes back with the receipt.
+	Tag     string `json:"tag,omitempty"`
+	Timeout int    `json:"deliveryReportTimeoutInSeconds,omitempty"`
+}
+
+// Send implements channel.Sender.
+func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
+	from := m.From
+	if from == "" {
+		from = s.cfg.From
+	}
+	switch {
+	case from == "":
+		return channel.Accepted{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "no_sender", Detail: "the route has neither a sender nor a from"}
+	case len([]rune(m.Text.Body)) > maxText:
+		return channel.Accepted{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "too_long", Detail: "the text has more than 2048 characters"}
+	}
+	now := s.now()
+	o := order{From: from, Message: m.Text.Body, Recipients: []recipient{{
+		To: m.To.E164(), RequestID: requestID(m.Delivery), FirstSent: firstSent(m.Delivery, now).Format(http.TimeFormat),
+	}}}
+	if m.Callback != "" {
+		o.Options = options{Report: true, Tag: m.Token}
+		if !m.ExpiresAt.IsZero() {
+			o.Options.Timeout = min(max(int(m.ExpiresAt.Sub(now)/time.Second), minReportTime), maxReportTime)
+		}
+	}
+	a, err := s.do(ctx, http.MethodPost, "/sms?api-version="+smsVersion, o)
+	if err != nil {
+		return channel.Accepted{}, err
+	}
+	return s.judge(a)
+}
+
+// do makes a signed call. body is encoded as JSON; nil sends none.
+func (s *sender) do(ctx context.Context, method, path string, body any) (channel.Answer, error) {
+	var text []byte
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return channel.Answer{}, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "internal", Detail: "the message cannot be encoded"}
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, s.base+path, bytes.NewReader(text))
+	if err != nil {
+		return channel.Answer{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "url", Detail: "the address cannot be used"}
+	}
+	req.Header.Set("Accept", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	sign(req, text, s.key, s.now())
+	return channel.Do(ctx, s.http, name, req)
+}
+
+// taken is the answer to a message: one item for each recipient, of whom there is one.
+type taken struct {
+	Value []item `json:"value"`
+}
+
+// item says what became of the message to one recipient.
+type item struct {
+	MessageID  string `json:"messageId"`
+	Status     int    `json:"httpStatusCode"`
+	Successful bool   `json:"successful"`
+	Repeat     string `json:"repeatabilityResult"`
+	Error      string `json:"errorMessage"`
+}
+
+// judge reads the answer to a message. A 202 says nothing: the item tells.
+func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
+	if a.Status < 200 || a.Status > 299 {
+		return channel.Accepted{}, s.refused(a)
+	}
+	var t taken
+	if a.JSON(&t) != nil || len(t.Value) != 1 {
+		return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer says nothing of the message"}
+	}
+	one := t.Value[0]
+	switch {
+	case !one.Successful:
+		return channel.Accepted{}, s.refusedItem(one)
+	case one.MessageID == "":
+		return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no message id"}
+	}
+	return channel.Accepted{ID: one.MessageID, Status: channel.Taken}, nil
+}
+
+// Check implements channel.Checker: it asks for the resource's numbers, of which there may be none.
+func (s *sender) Check(ctx context.Context) error {
+	a, err := s.do(ctx, http.MethodGet, "/phoneNumbers?skip=0&top=1&api-version="+numbersVersion, nil)
+	if err == nil && a.Status != http.StatusOK {
+		err = s.refused(a)
+	}
+	return err
+}
