@@ -99,7 +99,7 @@ func priceOf(text string) int64 {
 // message and reaches nobody.
 func testRoute() *deliver.Route {
 	return &deliver.Route{
-		Name: "test", Provider: "test", Sender: magicSender{nobody{}}, Priority: 1 << 30, Test: true, Timeout: time.Second,
+		Name: "test", Provider: "test", Sender: magicSender{nobody{}}, Spare: true, Test: true, Timeout: time.Second,
 		Slots: make(chan struct{}, 1024),
 	}
 }

@@ -42,7 +42,7 @@ func (s *Routes) candidates(to phone.Number, kind channel.Kind, test bool) []can
 	p := s.current.Load()
 	var out []candidate
 	for _, r := range p.routes {
-		if r.serves(to, kind, test) {
+		if r.serves(to, kind, test) && !(r.Spare && len(out) > 0) {
 			c := candidate{Route: r, sick: r.Health.sick(), reason: string(Priority)}
 			if c.sick == "" && s.Conversions.fallen(r.Name) {
 				c.sick = "codes are not typed"

@@ -336,6 +336,11 @@ func TestSilence(t *testing.T) {
 		if name, _, _ := b.Routes.Plan(person(t), channel.SMS, false, ""); name != "b" {
 			t.Errorf("after half a second of silence %q is planned", name)
 		}
+		time.Sleep(time.Second)
+		b.renew("a") // another one is not given to it: it goes elsewhere at once
+		if err := b.Run(t.Context(), b.job); err != nil || b.deliveries()[1] != "b accepted" {
+			t.Errorf("%v, %v", b.deliveries(), err)
+		}
 		time.Sleep(20 * time.Second) // the calls end
 		synctest.Wait()
 		if name, _, _ := b.Routes.Plan(person(t), channel.SMS, false, ""); name != "a" {

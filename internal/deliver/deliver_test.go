@@ -292,6 +292,31 @@ func TestAllDeadThenHealed(t *testing.T) {
 	}
 }
 
+// TestAllDeadToTheEnd lets the deadline pass while every route is down: the record says that the message was given up, and why it
+// could not be sent.
+func TestAllDeadToTheEnd(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for _, c := range b.carriers {
+		c.script = slices.Repeat([]error{fault(channel.Unavailable)}, 10)
+	}
+	if err := b.Run(t.Context(), b.job); err != nil {
+		t.Fatal(err)
+	}
+	b.now = b.now.Add(6 * time.Minute)
+	b.Composer = always{closed: true}
+	kept := b.shelf.jobs[b.job.ID]
+	kept.Attempt++
+	b.shelf.jobs[kept.ID] = kept
+	if err := b.Run(t.Context(), kept); err != nil {
+		t.Fatal(err)
+	}
+	d := b.newest()
+	if d.Status != channel.Failed || d.Kind != channel.Unavailable || d.Code != "x" || d.Reason != "given up at the deadline" || len(b.shelf.jobs) != 0 {
+		t.Errorf("%+v, %d jobs", d, len(b.shelf.jobs))
+	}
+}
+
 func TestNothingIsSentForWhatIsOver(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

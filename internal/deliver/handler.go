@@ -74,7 +74,7 @@ func (h *Handler) attempt(ctx context.Context, j queue.Job) (*queue.Job, error) 
 		return nil, h.giveUpLater(ctx, j, parcel, err)
 	}
 	if !c.Open {
-		return nil, h.end(ctx, j, channel.Failed, "", "not_needed")
+		return nil, h.giveUp(ctx, j)
 	}
 	route := h.Routes.Named(d.Route)
 	if route == nil || route.Quiet {
@@ -250,6 +250,27 @@ func (h *Handler) accept(ctx context.Context, j queue.Job, r *Route, a channel.A
 	h.Metrics.Delivery(r.Name, kind, status)
 	h.Metrics.Accepted(r.Name, kind, h.Now().Sub(j.ID.Time()))
 	return nil
+}
+
+// giveUp records that a message is not sent any more: what it was for has ended, or the deadline is past. Then the record keeps why
+// it could not be sent before.
+func (h *Handler) giveUp(ctx context.Context, j queue.Job) error {
+	return h.record(ctx, j, func(_ Tx, p *Parcel, d *channel.Delivery) (bool, error) {
+		next, changed := d.Status.Advance(channel.Failed)
+		if !changed {
+			return true, nil
+		}
+		d.Status = next
+		if h.Now().Before(p.Expires) {
+			d.Kind, d.Code = "", "not_needed"
+			return true, nil
+		}
+		d.Reason = "given up at the deadline"
+		if d.Code == "" {
+			d.Code = "deadline"
+		}
+		return true, nil
+	})
 }
 
 // end records a final status without a call.

@@ -15,12 +15,12 @@ const (
 	tripAfter = 5
 	// restFor is how long an open circuit rests before one message tries the route again.
 	restFor = 5 * time.Second
-	// silence is how long a route may leave all its calls without an answer, and silent how many those must be. A route that
+	// silence is how long a route may leave all its calls without an answer, and silentCalls how many those must be. A route that
 	// is known to answer faster has four times as long as it takes on average, but silenceLeast; one that has never answered, silenceUnmet.
 	silence      = 500 * time.Millisecond
 	silenceUnmet = 250 * time.Millisecond
 	silenceLeast = 100 * time.Millisecond
-	silent       = 3
+	silentCalls  = 3
 )
 
 // Health watches the calls of one route. A route that fails or falls silent is tried after the healthy ones; one whose
@@ -57,6 +57,9 @@ func healthy(err error) bool {
 func (h *Health) begin() (done func(error), ok bool) {
 	if h == nil {
 		return func(error) {}, true
+	}
+	if h.silent(h.slowest()) {
+		return nil, false
 	}
 	report, err := h.breaker.Allow()
 	if err != nil {
@@ -97,20 +100,39 @@ func (h *Health) sick() string {
 		return ""
 	case gobreaker.StateClosed:
 	}
+	if h.silent(h.patience()) {
+		return "not answering"
+	}
+	return ""
+}
+
+// patience is how long the calls of the route may wait before others go first.
+func (h *Health) patience() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	patience := silenceUnmet
-	if h.mean > 0 {
-		patience = min(max(4*h.mean, silenceLeast), silence)
+	if h.mean == 0 {
+		return silenceUnmet
 	}
+	return min(max(4*h.mean, silenceLeast), silence)
+}
+
+// slowest is how long they may wait before the route counts as hanging: it is not called any more then, and a call that has an
+// order of channels behind it is given up.
+func (h *Health) slowest() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return max(hangs, 3*h.mean)
+}
+
+// silent tells whether so many calls have waited for longer, and nobody has been answered since.
+func (h *Health) silent(patience time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	quiet, since := 0, h.now().Add(-patience)
 	for c := range h.calls {
 		if c.began.Before(since) && c.began.After(h.answered) {
 			quiet++
 		}
 	}
-	if quiet >= silent {
-		return "not answering"
-	}
-	return ""
+	return quiet >= silentCalls
 }

@@ -90,7 +90,7 @@ func (h *Handler) follow(tx Tx, p *Parcel, i int) error {
 	return nil
 }
 
-// hangs is how long a call of a route that does not answer may take when another channel can go on. A route that is known to be
+// hangs is how long the calls of a route that does not answer may take before it counts as hanging. A route that is known to be
 // slower has three times as long as it takes on average.
 const hangs = time.Second
 
@@ -107,9 +107,7 @@ func (h *Health) impatient(ctx context.Context, wait time.Duration) (_ context.C
 
 // whenSilent calls f once the route has been found silent while a call that begins now is not answered.
 func (h *Health) whenSilent(f func()) (stop func() bool) {
-	h.mu.Lock()
-	patience := max(hangs, 3*h.mean)
-	h.mu.Unlock()
+	patience := h.slowest()
 	var timer *time.Timer
 	armed := make(chan struct{})
 	timer = time.AfterFunc(patience, func() {

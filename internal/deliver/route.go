@@ -33,6 +33,8 @@ type Route struct {
 	Weight   int
 	// Test routes reach nobody: they serve test keys, and only them. Both serves both (development).
 	Test, Both bool
+	// Spare routes serve only what no other route serves, well or not.
+	Spare bool
 	// Quiet routes are configured but not used.
 	Quiet      bool
 	Timeout    time.Duration
@@ -110,9 +112,17 @@ func NewRoutes(routes []*Route) *Routes {
 func (s *Routes) Replace(routes []*Route, policy Policy) {
 	sorted := slices.Clone(routes)
 	slices.SortStableFunc(sorted, func(a, b *Route) int {
-		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(b.Weight, a.Weight))
+		return cmp.Or(spare(a)-spare(b), cmp.Compare(a.Priority, b.Priority), cmp.Compare(b.Weight, a.Weight))
 	})
 	s.current.Store(&plan{sorted, policy})
+}
+
+// spare answers 1 for routes that come after all others.
+func spare(r *Route) int {
+	if r.Spare {
+		return 1
+	}
+	return 0
 }
 
 // All answers the routes in the order of their priority.
