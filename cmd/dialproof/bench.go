@@ -11,8 +11,13 @@ import (
 )
 
 type benchCmd struct {
-	Run   benchRunCmd   `cmd:"" default:"withargs" help:"Measure this binary on this machine, beside a floor."`
-	Floor benchFloorCmd `cmd:"" hidden:"" help:"Serve the floor."`
+	Rounds      int      `default:"5" placeholder:"N" help:"Rounds of each system, in turn. Default: ${default}."`
+	Ops         int      `default:"20000" placeholder:"N" help:"Starts, and then checks, in a round. Default: ${default}."`
+	Connections int      `default:"64" placeholder:"N" help:"Requests under way at once. Default: ${default}."`
+	Postgres    bool     `help:"Measure PostgreSQL too, on a server that is started for it."`
+	Peer        []string `placeholder:"NAME=URL" help:"A peer that is running: otpgateway."`
+	Sink        string   `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the provider listens; a peer has to be told."`
+	PeerPID     []string `placeholder:"NAME=PID" help:"A process whose CPU counts as the peer's; may be repeated."`
 }
 
 // Help has the examples.
@@ -29,18 +34,8 @@ Examples:
   dialproof bench --peer otpgateway=http://app:secret@127.0.0.1:9000 --peer-pid otpgateway=4242`
 }
 
-type benchRunCmd struct {
-	Rounds      int      `default:"5" placeholder:"N" help:"Rounds of each system, in turn. Default: ${default}."`
-	Ops         int      `default:"20000" placeholder:"N" help:"Starts, and then checks, in a round. Default: ${default}."`
-	Connections int      `default:"64" placeholder:"N" help:"Requests under way at once. Default: ${default}."`
-	Postgres    bool     `help:"Measure PostgreSQL too, on a server that is started for it."`
-	Peer        []string `placeholder:"NAME=URL" help:"A peer that is running: otpgateway."`
-	Sink        string   `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the provider listens; a peer has to be told."`
-	PeerPID     []string `placeholder:"NAME=PID" help:"A process whose CPU counts as the peer's; may be repeated."`
-}
-
 // Run measures.
-func (c benchRunCmd) Run(ctx context.Context, w world) error {
+func (c benchCmd) Run(ctx context.Context, w world) error {
 	if c.Rounds < 1 || c.Rounds > 100 || c.Ops < 1 || c.Ops > 1_000_000 || c.Connections < 1 || c.Connections > 1024 {
 		return usageError{fmt.Errorf("--rounds is 1 to 100, --ops 1 to 1000000, --connections 1 to 1024")}
 	}
@@ -62,6 +57,7 @@ func (c benchRunCmd) Run(ctx context.Context, w world) error {
 	})
 }
 
+// benchFloorCmd is the floor, as a process of its own.
 type benchFloorCmd struct {
 	Data     string `required:"" type:"path" help:"Where its file is written."`
 	Provider string `required:"" help:"The address it posts to."`

@@ -22,6 +22,7 @@ type cli struct {
 	Migrate    migrateCmd    `cmd:"" help:"Bring the database to this version's schema."`
 	Doctor     doctorCmd     `cmd:"" help:"Check the configuration, the store and the routes, without sending."`
 	Bench      benchCmd      `cmd:"" help:"Measure what a verification costs on this machine."`
+	BenchFloor benchFloorCmd `cmd:"" hidden:"" help:"Serve the floor that bench measures beside."`
 	Route      routeCmd      `cmd:"" help:"Try a route: send one message over it."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for your shell."`

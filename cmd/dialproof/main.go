@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -30,7 +31,25 @@ const (
 	exitInterrupted = 130
 )
 
+// garbage is how much the heap may grow between collections, in percent. The rows that the store keeps in memory are
+// looked through at each: with Go's own 100 that costs a tenth of the CPU under load. heapGoal holds the growth off when there
+// is much to keep, in bytes. GOGC and GOMEMLIMIT, when set, win.
+const (
+	garbage  = 300
+	heapGoal = 96 << 20
+)
+
+func tuneMemory(env func(string) (string, bool)) {
+	if _, set := env("GOGC"); !set {
+		debug.SetGCPercent(garbage)
+	}
+	if _, set := env("GOMEMLIMIT"); !set {
+		debug.SetMemoryLimit(heapGoal)
+	}
+}
+
 func main() {
+	tuneMemory(os.LookupEnv)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	signals := make(chan os.Signal, 2)

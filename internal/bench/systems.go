@@ -112,7 +112,7 @@ func startFloor(ctx context.Context, program, dir, provider string) (*server, er
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	c := command(ctx, program, "bench", "floor", "--data", dir, "--provider", provider)
+	c := command(ctx, program, "bench-floor", "--data", dir, "--provider", provider)
 	out, err := c.StdoutPipe()
 	if err != nil {
 		return nil, err

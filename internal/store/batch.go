@@ -35,7 +35,10 @@ type replay struct {
 
 // table is the rows of one kind.
 type table[K comparable, V any] struct {
-	rows  map[K]*entry[V]
+	rows map[K]*entry[V]
+	// past are rows of batches before, as they were committed. An engine that is alone with its rows keeps them, so that what
+	// was just written is not read again; the other never settles a batch, and has none.
+	past  map[K]*entry[V]
 	dirty []K // those to write, in the order in which they became so
 }
 
@@ -57,9 +60,20 @@ func (t *table[K, V]) know(k K, v V, kept bool) *entry[V] {
 	return e
 }
 
+// find answers a row that is known, or nil.
+func (t *table[K, V]) find(k K) *entry[V] {
+	e := t.rows[k]
+	if e == nil {
+		if e = t.past[k]; e != nil {
+			t.rows[k] = e
+		}
+	}
+	return e
+}
+
 // touch answers a row that will be written; one that was never read counts as not kept.
 func (t *table[K, V]) touch(k K) *entry[V] {
-	e := t.rows[k]
+	e := t.find(k)
 	if e == nil {
 		var zero V
 		e = t.know(k, zero, false)
@@ -80,7 +94,40 @@ func (t *table[K, V]) drop(k K) { t.touch(k).there = false }
 
 func (t *table[K, V]) reset() {
 	clear(t.rows)
+	clear(t.past)
 	t.dirty = t.dirty[:0]
+}
+
+// settle keeps what a commit has made true for the batches to come: at least the last most rows, at most twice as many.
+func (t *table[K, V]) settle(most int) {
+	for _, k := range t.dirty {
+		e := t.rows[k]
+		if e.dirty, e.kept = false, e.there; !e.there {
+			delete(t.rows, k)
+			delete(t.past, k)
+		}
+	}
+	t.dirty = t.dirty[:0]
+	if len(t.rows) >= most {
+		t.past, t.rows = t.rows, make(map[K]*entry[V], most)
+	}
+}
+
+// The rows that are kept in memory between batches. A verification is about 1 kB, and is mostly asked for within seconds.
+const (
+	keptVerifications = 8_192
+	keptOthers        = 2_048
+)
+
+// settle keeps the rows of a batch that was committed.
+func (b *batch) settle() {
+	b.numbers.settle(keptVerifications)
+	b.verifications.settle(keptVerifications)
+	b.limits.settle(keptOthers)
+	b.replays.settle(keptOthers)
+	b.jobs.settle(keptOthers)
+	b.sent.reset() // written here, read elsewhere
+	b.others = b.others[:0]
 }
 
 // reset forgets everything.
@@ -95,7 +142,7 @@ func (b *batch) reset() {
 }
 
 func (b *batch) number(k verify.NumberKey) (*entry[*verify.Number], error) {
-	if e := b.numbers.rows[k]; e != nil {
+	if e := b.numbers.find(k); e != nil {
 		return e, nil
 	}
 	n, err := readNumber(b.c, b.lock, k)
@@ -106,7 +153,7 @@ func (b *batch) number(k verify.NumberKey) (*entry[*verify.Number], error) {
 }
 
 func (b *batch) verification(v id.ID) (*entry[*verify.Verification], error) {
-	if e := b.verifications.rows[v]; e != nil {
+	if e := b.verifications.find(v); e != nil {
 		return e, nil
 	}
 	found, err := readVerification(b.c, v)
@@ -117,7 +164,7 @@ func (b *batch) verification(v id.ID) (*entry[*verify.Verification], error) {
 }
 
 func (b *batch) limit(k [16]byte) (*entry[int64], error) {
-	if e := b.limits.rows[k]; e != nil {
+	if e := b.limits.find(k); e != nil {
 		return e, nil
 	}
 	tat, ok, err := readLimit(b.c, b.lock, k)
@@ -128,7 +175,7 @@ func (b *batch) limit(k [16]byte) (*entry[int64], error) {
 }
 
 func (b *batch) replay(k [32]byte) (*entry[replay], error) {
-	if e := b.replays.rows[k]; e != nil {
+	if e := b.replays.find(k); e != nil {
 		return e, nil
 	}
 	r, ok, err := readReplay(b.c, k)
@@ -139,7 +186,7 @@ func (b *batch) replay(k [32]byte) (*entry[replay], error) {
 }
 
 func (b *batch) job(j id.ID) (*entry[*queue.Job], error) {
-	if e := b.jobs.rows[j]; e != nil {
+	if e := b.jobs.find(j); e != nil {
 		return e, nil
 	}
 	found, err := readJob(b.c, b.lock, j)

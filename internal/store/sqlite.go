@@ -23,7 +23,7 @@ PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 PRAGMA busy_timeout = 10000;
 PRAGMA wal_autocheckpoint = 10000;
-PRAGMA cache_size = -32768;
+PRAGMA cache_size = -16384;
 PRAGMA temp_store = MEMORY;`
 
 // maxReaders bounds the read connections.
@@ -34,6 +34,7 @@ type sqlite struct {
 	path string
 	w    *liteConn // used by the writer goroutine alone
 	b    batch     // likewise
+	seen int64     // likewise: the data version that the rows of b are of
 
 	readers chan *liteConn // free ones; nil entries are not opened yet
 	mu      sync.Mutex
@@ -62,16 +63,18 @@ func (e *sqlite) lanes() int { return 1 }
 // now implements engine.
 func (e *sqlite) now() time.Time { return time.Now() }
 
-// commit implements engine.
+// commit implements engine. The rows of the batches before are still known, unless somebody else has written meanwhile.
 func (e *sqlite) commit(_ context.Context, _ int, ops []*op) error {
-	return e.transact(func() error {
-		e.b.reset()
+	err := e.transact(func() error {
+		if err := e.watch(); err != nil {
+			return err
+		}
 		for _, o := range ops {
 			if o.searches {
 				if err := e.write(&e.b); err != nil {
 					return err
 				}
-				e.b.reset()
+				e.b.settle()
 			}
 			if err := e.b.run(o); err != nil {
 				return err
@@ -79,16 +82,34 @@ func (e *sqlite) commit(_ context.Context, _ int, ops []*op) error {
 		}
 		return e.write(&e.b)
 	})
+	if err != nil {
+		e.b.reset()
+		return err
+	}
+	e.b.settle()
+	return nil
+}
+
+// watch forgets the rows that are known when another connection has written to the file: the number that this reads changes
+// then, and never by our own writes (sqlite.org/pragma.html#pragma_data_version).
+func (e *sqlite) watch() error {
+	var seen int64
+	err := e.w.query(`PRAGMA data_version`, func(r row) error { seen = r.Int(0); return nil })
+	if seen != e.seen {
+		e.b.reset()
+		e.seen = seen
+	}
+	return err
 }
 
 // transact runs f in one write transaction.
 func (e *sqlite) transact(f func() error) error {
-	if err := e.w.c.Exec("BEGIN IMMEDIATE"); err != nil {
+	if _, err := e.w.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	err := f()
 	if err == nil {
-		err = e.w.c.Exec("COMMIT")
+		_, err = e.w.exec("COMMIT")
 	}
 	if err != nil && !e.w.c.GetAutocommit() {
 		err = errors.Join(err, e.w.c.Exec("ROLLBACK"))
