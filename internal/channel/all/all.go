@@ -7,6 +7,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/aws"
 	"github.com/dialproof/dialproof/internal/channel/azure"
 	"github.com/dialproof/dialproof/internal/channel/handset"
+	"github.com/dialproof/dialproof/internal/channel/httpapi"
 	"github.com/dialproof/dialproof/internal/channel/infobip"
 	"github.com/dialproof/dialproof/internal/channel/messagebird"
 	"github.com/dialproof/dialproof/internal/channel/msg91"
@@ -31,6 +32,7 @@ func Providers(box *handset.Box) []channel.Provider {
 		aws.Provider(),
 		azure.Provider(),
 		handset.Provider(box),
+		httpapi.Provider(),
 		infobip.Provider(),
 		messagebird.Provider(),
 		msg91.Provider(),
