@@ -17,6 +17,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/handset"
 	"github.com/dialproof/dialproof/internal/config"
 	"github.com/dialproof/dialproof/internal/deliver"
+	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/verify"
 	"github.com/dialproof/dialproof/internal/web"
 	"github.com/dialproof/dialproof/internal/yamlconf"
@@ -44,7 +45,11 @@ func (n *Node) openRoutes(cfg config.Config, dev bool) ([]*deliver.Route, error)
 		if err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
-		out = append(out, route(r, sender, dev))
+		made, err := route(r, sender, dev)
+		if err != nil {
+			return nil, fmt.Errorf("route %s: %w", r.Name, err)
+		}
+		out = append(out, made)
 	}
 	return append(out, testRoute()), nil
 }
@@ -64,11 +69,18 @@ func (n *Node) openRoute(cfg config.Config, r config.Route, p channel.Provider, 
 }
 
 // route answers a route as deliver wants it.
-func route(r config.Route, sender channel.Sender, dev bool) *deliver.Route {
+func route(r config.Route, sender channel.Sender, dev bool) (*deliver.Route, error) {
 	out := &deliver.Route{
 		Name: r.Name, Provider: r.Provider, Sender: magicSender{sender}, Countries: r.Countries, Prefixes: r.Prefixes, From: r.Sender,
 		FromBy: r.Senders, Priority: r.Priority, Weight: r.Weight, Test: r.Test, Both: dev, Quiet: r.Quiet, Timeout: r.Timeout,
 		Slots: make(chan struct{}, max(r.Concurrency, 1)), Regulatory: r.Regulatory, Price: map[string]int64{}, Health: deliver.NewHealth(time.Now),
+	}
+	for i, g := range r.Registered {
+		text, err := message.ParseRegistered(g.Text)
+		if err != nil {
+			return nil, fmt.Errorf("registered[%d].text: %w", i, err)
+		}
+		out.Registered = append(out.Registered, deliver.Registered{ID: g.TemplateID, Countries: g.Countries, Text: text})
 	}
 	for country, text := range r.Price {
 		out.Price[country] = priceOf(text)
@@ -85,7 +97,7 @@ func route(r config.Route, sender channel.Sender, dev bool) *deliver.Route {
 	if r.Rate > 0 {
 		out.Rate = rate.NewLimiter(rate.Limit(r.Rate), max(int(r.Rate), 1))
 	}
-	return out
+	return out, nil
 }
 
 // priceOf reads a price, which the configuration has judged, in hundred-millionths.

@@ -209,6 +209,10 @@ func (n *Node) examine(ctx context.Context, say func(string, error), out io.Writ
 		if _, reports := channel.As[channel.Receiver](r.Sender); reports && n.cfg.PublicURL != "" {
 			fmt.Fprintf(out, "note   route %s: one address for all receipts, if the provider's console wants one: %s\n", r.Name, n.handler.Callbacks.Fixed(r.Name))
 		}
+		if len(r.Registered) > 0 {
+			checked, err := lint(r, apps)
+			say(fmt.Sprintf("route %s: %d texts against %d registered ones", r.Name, checked, len(r.Registered)), err)
+		}
 		checker, can := channel.As[channel.Checker](r.Sender)
 		if !can {
 			fmt.Fprintf(out, "note   route %s: %s cannot be asked without sending\n", r.Name, r.Provider)

@@ -111,8 +111,21 @@ type Route struct {
 	Test bool `yaml:"test"`
 	// What countries ask for, by the provider's own names: `dlt_entity_id` for India, `campaign_id` for the US.
 	Regulatory map[string]string `yaml:"regulatory"`
+	// The texts that a registry has approved for SMS over this route (India's DLT, a 10DLC campaign). Where there are some for a number's
+	// country, what fits none of them is not sent over the route; `dialproof doctor` says what would not fit. At most 256.
+	Registered []Registered `yaml:"registered"`
 	// The provider's own settings, as its page in docs/providers says.
 	Settings yaml.Node `yaml:"settings"`
+}
+
+// Registered is one approved text.
+type Registered struct {
+	// The registry's id of it. A message that fits goes out with it as `dlt_template_id`, in place of the route's own.
+	TemplateID string `yaml:"template_id"`
+	// The countries for which it is registered, as two letters (ISO 3166). Empty means all.
+	Countries []string `yaml:"countries"`
+	// The text to the letter, with `{#var#}` for each 1 to 30 characters that change.
+	Text string `yaml:"text"`
 }
 
 // Routing says how to choose. Routes that fail or fall silent always come after those that are well.

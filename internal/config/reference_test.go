@@ -83,7 +83,9 @@ func reference(t *testing.T) string {
 	b.WriteString("The shortest file that serves:\n\n```yaml\n" + shortest + "```\n")
 	docs := comments(t)
 	c := Default()
-	c.Keys, c.Routes = []Key{{}}, []Route{Route{}.filled()}
+	route := Route{}.filled()
+	route.Registered = []Registered{{}}
+	c.Keys, c.Routes = []Key{{}}, []Route{route}
 	section(t, &b, docs, reflect.ValueOf(c), "", "Config", "The top")
 	return b.String()
 }
@@ -111,7 +113,7 @@ func section(t *testing.T, b *strings.Builder, docs map[string]string, v reflect
 			what, preset = "see [below](#"+anchor(full)+")", ""
 			later = append(later, below{v.Field(i), full, "`" + full + "`"})
 		case f.Type.Kind() == reflect.Slice && f.Type.Elem().PkgPath() == v.Type().PkgPath():
-			what, preset = "a list, see [below](#"+anchor(full)+")", "none"
+			what, preset = "a list, see [below](#each-entry-of-"+anchor(full)+")", "none"
 			later = append(later, below{v.Field(i).Index(0), full + "[]", "Each entry of `" + full + "`"})
 		case f.Name == "Settings":
 			what, preset = "the provider's", ""
@@ -127,10 +129,7 @@ func section(t *testing.T, b *strings.Builder, docs map[string]string, v reflect
 
 // anchor answers how the heading of a section is linked to.
 func anchor(path string) string {
-	if path == "keys" || path == "routes" {
-		return "each-entry-of-" + path
-	}
-	return strings.ReplaceAll(path, ".", "")
+	return strings.NewReplacer(".", "", "[]", "").Replace(path)
 }
 
 // shown answers a default as it would stand in the file.

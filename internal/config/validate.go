@@ -189,6 +189,15 @@ func (j *judge) bounds(path string, r Route) {
 	j.need(r.Timeout >= time.Second && r.Timeout <= time.Minute, path+".timeout", "must be 1s to 60s")
 	j.within(r.Priority, -1000, 1000, path+".priority")
 	j.within(r.Weight, 0, 1000, path+".weight")
+	j.need(len(r.Registered) <= 256, path+".registered", "must have at most 256 entries")
+	for i, reg := range r.Registered {
+		at := fmt.Sprintf("%s.registered[%d]", path, i)
+		j.need(strings.Contains(reg.Text, "{#") && len(reg.Text) <= 2000, at+".text", "must be the registered text, at most 2000 bytes, with {#var#} for what changes")
+		j.need(len(reg.TemplateID) <= 64, at+".template_id", "must have at most 64 characters")
+		for k, c := range reg.Countries {
+			j.need(country(c), fmt.Sprintf("%s.countries[%d]", at, k), "must be two capital letters, like IN")
+		}
+	}
 	j.need(len(r.Regulatory) <= 32, path+".regulatory", "must have at most 32 entries")
 }
 

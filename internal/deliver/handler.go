@@ -134,6 +134,9 @@ func (h *Handler) now() time.Time { return h.Now().UTC().Truncate(time.Milliseco
 // call hands the message to a route's provider, within the route's bounds. wait is how long it may take before another channel
 // goes on; 0 when none does.
 func (h *Handler) call(ctx context.Context, r *Route, ref, d id.ID, m channel.Message, wait time.Duration) (accepted channel.Accepted, err error) {
+	if err := r.lint(&m); err != nil {
+		return channel.Accepted{}, err
+	}
 	done, ok := r.Health.begin()
 	if !ok {
 		return channel.Accepted{}, &channel.Error{Kind: channel.Unavailable, Provider: r.Provider, Code: "circuit_open", Detail: "the route has failed several times in a row and rests"}
@@ -173,7 +176,7 @@ func (h *Handler) bounded(ctx context.Context, r *Route, ref, d id.ID, m channel
 // addressed answers the message with what the route and the delivery add to it.
 func (h *Handler) addressed(r *Route, ref, d id.ID, m channel.Message) channel.Message {
 	m.From = r.sender(m.To.Country())
-	m.Regulatory = r.Regulatory
+	m.Regulatory = r.regulatory(&m)
 	m.Delivery = d.Text(id.Delivery)
 	m.Callback, m.Token = h.Callbacks.Address(r.Name, ref, d), h.Callbacks.Token(r.Name, ref, d)
 	return m

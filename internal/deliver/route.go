@@ -41,6 +41,8 @@ type Route struct {
 	Rate       *rate.Limiter // nil: no limit
 	Slots      chan struct{} // one for each call at once
 	Regulatory map[string]string
+	// Registered are the texts that a registry has approved for SMS.
+	Registered []Registered
 	// Price is what one message costs by country ("*": all others), in hundred-millionths of a currency unit.
 	Price map[string]int64
 	// Health watches the calls; nil: the route always counts as well.

@@ -243,6 +243,8 @@ type sunk struct {
 	Text     string `json:"text"`
 	Code     string `json:"code"`
 	Callback string `json:"callback"`
+
+	Regulatory map[string]string `json:"regulatory"`
 }
 
 func newSink(t testing.TB) *sink {
