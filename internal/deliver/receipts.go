@@ -169,17 +169,17 @@ func (h *Handler) Report(ctx context.Context, route string, r channel.Receipt) e
 	return h.take(ctx, route, place{fixed: true}, r)
 }
 
-// take finds what a receipt is about and records it.
+// take finds what a receipt is about and records it. A token of ours in the receipt goes before the address: some
+// providers put the receipts of several messages into one request, which goes to the address of one of them.
 func (h *Handler) take(ctx context.Context, route string, at place, r channel.Receipt) error {
+	if ref, half, ok := h.Callbacks.read(route, r.Token); ok {
+		return h.Receive(ctx, route, ref, half, r)
+	}
 	switch {
 	case !at.fixed:
 		return h.Receive(ctx, route, at.ref, at.half, r)
 	case r.Token != "":
-		ref, half, ok := h.Callbacks.read(route, r.Token)
-		if !ok {
-			return nil // signed, but of no message of ours: another system on the same account
-		}
-		return h.Receive(ctx, route, ref, half, r)
+		return nil // signed, but of no message of ours: another system on the same account
 	}
 	return h.ReceiveByID(ctx, route, r)
 }
