@@ -305,6 +305,37 @@ func TestRepeat(t *testing.T) {
 	}
 }
 
+// TestALostAnswer: Azure takes a message and hangs up. The same delivery goes again, and Azure answers as it would have.
+func TestALostAnswer(t *testing.T) {
+	t.Parallel()
+	sent := map[recipient]int{}
+	carrier := channeltest.NewCarrier(nil)
+	defer carrier.Close()
+	carrier.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var o order
+		_ = json.NewDecoder(r.Body).Decode(&o)
+		if _, before := sent[o.Recipients[0]]; before {
+			channeltest.Says(reply(202, one(`"messageId":"x","httpStatusCode":202,"repeatabilityResult":"accepted","successful":true`)))(w, r)
+			return
+		}
+		sent[o.Recipients[0]]++
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			_ = conn.Close()
+		}
+	})
+	now := time.UnixMilli(0x019e12345678)
+	s, _ := config(carrier.URL).Open(channel.Env{HTTP: carrier.Client(), Now: func() time.Time { return now }})
+	m := channeltest.Message(channel.SMS)
+	m.Delivery = "dlv_01kr938nkre00t2j6r8ja6cpz7"
+	if _, err := s.Send(t.Context(), m); channel.AsError(name, err).Kind != channel.MaybeSent {
+		t.Errorf("the answer is lost: %v", err)
+	}
+	now = now.Add(31 * time.Second)
+	if a, err := s.Send(t.Context(), m); err != nil || a.ID != "x" || len(sent) != 1 {
+		t.Errorf("the repeat: %+v, %v; Azure has sent %d", a, err, len(sent))
+	}
+}
+
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	for status, ok := range map[int]bool{200: true, 401: false, 403: false, 404: false, 500: false} {

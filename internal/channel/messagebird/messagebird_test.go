@@ -160,7 +160,9 @@ func receiptRows() []channeltest.ReceiptRow {
 	add("a new code", query("delivery_failed", "&statusErrorCode=104"), channel.Receipt{Status: channel.Undelivered, Code: "104", Kind: channel.Unavailable})
 	add("a code that is none", query("delivery_failed", "&statusErrorCode=447700900123"), channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable})
 	add("the price", query("delivered", "&price%5Bamount%5D=0.0525&price%5Bcurrency%5D=EUR&messagePartCount=2"), channel.Receipt{Status: channel.Delivered, Price: "0.0525", Currency: "EUR", Parts: 2})
-	add("a price that is none", query("delivered", "&price%5Bamount%5D=much&price%5Bcurrency%5D=EUR"), channel.Receipt{Status: channel.Delivered})
+	for _, amount := range []string{"much", "NaN", "Inf", "-1", "0", "1e5", "0x1p-2", ""} {
+		add("the price "+amount, query("delivered", "&price%5Bamount%5D="+amount+"&price%5Bcurrency%5D=EUR"), channel.Receipt{Status: channel.Delivered})
+	}
 	return append(append(rows, refusedRows()...),
 		channeltest.ReceiptRow{Name: "about nothing", Request: receipt("status=sent", nil), Refused: true},
 		channeltest.ReceiptRow{Name: "without a status", Request: receipt("id="+id, nil), Refused: true},

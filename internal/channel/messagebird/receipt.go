@@ -53,7 +53,8 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 // price answers what the message cost, when that is said and is a number.
 func price(q url.Values) (amount, currency string) {
 	amount, currency = q.Get("price[amount]"), q.Get("price[currency]")
-	if f, err := strconv.ParseFloat(amount, 64); err != nil || f <= 0 || len(currency) != 3 {
+	// ParseFloat alone takes NaN, Inf and 0x1p-2, too.
+	if f, err := strconv.ParseFloat(amount, 64); err != nil || f <= 0 || strings.Trim(amount, "0123456789.") != "" || len(currency) != 3 {
 		return "", ""
 	}
 	return amount, currency
