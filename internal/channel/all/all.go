@@ -11,6 +11,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/infobip"
 	"github.com/dialproof/dialproof/internal/channel/messagebird"
 	"github.com/dialproof/dialproof/internal/channel/msg91"
+	"github.com/dialproof/dialproof/internal/channel/plivo"
 	"github.com/dialproof/dialproof/internal/channel/sinch"
 	"github.com/dialproof/dialproof/internal/channel/sip"
 	"github.com/dialproof/dialproof/internal/channel/smpp"
@@ -36,6 +37,7 @@ func Providers(box *handset.Box) []channel.Provider {
 		infobip.Provider(),
 		messagebird.Provider(),
 		msg91.Provider(),
+		plivo.Provider(),
 		sinch.Provider(),
 		sip.Provider(),
 		smpp.Provider(),
