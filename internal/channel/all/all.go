@@ -15,6 +15,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/sinch"
 	"github.com/dialproof/dialproof/internal/channel/sip"
 	"github.com/dialproof/dialproof/internal/channel/smpp"
+	"github.com/dialproof/dialproof/internal/channel/smtp"
 	"github.com/dialproof/dialproof/internal/channel/telegram"
 	"github.com/dialproof/dialproof/internal/channel/telnyx"
 	"github.com/dialproof/dialproof/internal/channel/twilio"
@@ -41,6 +42,7 @@ func Providers(box *handset.Box) []channel.Provider {
 		sinch.Provider(),
 		sip.Provider(),
 		smpp.Provider(),
+		smtp.Provider(),
 		telnyx.Provider(),
 		telegram.Provider(),
 		twilio.Provider(),
