@@ -106,7 +106,7 @@ func escapeXML(s string) string {
 // number is a placeholder that stands in JSON without quotes.
 type number string
 
-// bare marks such a placeholder while the text is made into JSON. No text of an operator's begins so.
+// bare marks such a placeholder while the text is made into JSON. A text of the operator's may not begin so.
 const bare = "\x00"
 
 // compileJSON reads JSON with placeholders as a tree: maps, lists, templates, numbers. Values are put into the tree and the tree is
@@ -166,6 +166,9 @@ func (p *plan) graft(node any) (any, error) {
 	switch n := node.(type) {
 	case string:
 		if name, ok := strings.CutPrefix(n, bare); ok {
+			if !numeric(name) {
+				return nil, errors.New("body.text: a text must not begin with the character NUL")
+			}
 			p.uses[name] = true
 			return number(name), nil
 		}

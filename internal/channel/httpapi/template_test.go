@@ -187,6 +187,7 @@ func TestSettings(t *testing.T) {
 		"body.text: must hold":                   {text(""), func(c *Config) { c.Body.Fields = map[string]string{"a": "b"} }},
 		"body.text: is no JSON":                  {text(`{"to":"{to}","text":"{text}"`), text(`{"text":"{text}",}`)},
 		"body.text: {text} is text":              {text(`{"text":{text}}`)},
+		"body.text: a text must not begin":       {text(`{"to":"{to}","text":"{text}","x":"\u0000text"}`)},
 		"body.text: goes on":                     {text(`{"to":"{to}","text":"{text}"} {"a":1}`)},
 		"body.text: there is no placeholder {x}": {text(`{"text":"{x}"}`), text(`{"text":{x}}`)},
 		"body.text: placeholders are for values": {text(`{"{to}":"{text}"}`)},
