@@ -26,6 +26,7 @@ type metrics struct {
 	oldest     prometheus.Gauge
 	batch      prometheus.Histogram
 	commit     prometheus.Histogram
+	retried    prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -58,9 +59,12 @@ func newMetrics() *metrics {
 		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "dialproof", Name: "store_commit_seconds", Help: "Time of one commit.", Buckets: prometheus.ExponentialBuckets(.0001, 2, 14),
 		}),
+		retried: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "dialproof", Name: "store_retries_total", Help: "Commits run again: another node was in the way, or the connection was lost.",
+		}),
 	}
 	m.registry.MustRegister(
-		m.started, m.checked, m.limited, m.deliveries, m.failures, m.accepted, m.requests, m.open, m.oldest, m.batch, m.commit,
+		m.started, m.checked, m.limited, m.deliveries, m.failures, m.accepted, m.requests, m.open, m.oldest, m.batch, m.commit, m.retried,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -104,6 +108,9 @@ func (m *metrics) Committed(batch int, took time.Duration) {
 	m.batch.Observe(float64(batch))
 	m.commit.Observe(took.Seconds())
 }
+
+// Retried implements store.Observer.
+func (m *metrics) Retried() { m.retried.Inc() }
 
 // Queue is told the queue's depth and age.
 func (m *metrics) Queue(open int, oldest time.Duration) {

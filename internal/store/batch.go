@@ -14,8 +14,8 @@ import (
 // batch is the rows that the pieces of work of one transaction have seen, and what they make of them. Work runs on rows in
 // memory, one piece after the other; what changed is written once at the end, however many pieces changed it.
 type batch struct {
-	c    conn
-	lock string // what a read appends that holds its row until the commit
+	c conn
+	d *dialect
 
 	numbers       table[verify.NumberKey, *verify.Number]
 	verifications table[id.ID, *verify.Verification]
@@ -145,7 +145,7 @@ func (b *batch) number(k verify.NumberKey) (*entry[*verify.Number], error) {
 	if e := b.numbers.find(k); e != nil {
 		return e, nil
 	}
-	n, err := readNumber(b.c, b.lock, k)
+	n, err := readNumber(b.c, b.d.lock, k)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func (b *batch) verification(v id.ID) (*entry[*verify.Verification], error) {
 	if e := b.verifications.find(v); e != nil {
 		return e, nil
 	}
-	found, err := readVerification(b.c, v)
+	found, err := b.d.readVerification(b.c, v)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (b *batch) limit(k [16]byte) (*entry[int64], error) {
 	if e := b.limits.find(k); e != nil {
 		return e, nil
 	}
-	tat, ok, err := readLimit(b.c, b.lock, k)
+	tat, ok, err := readLimit(b.c, b.d.lock, k)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func (b *batch) job(j id.ID) (*entry[*queue.Job], error) {
 	if e := b.jobs.find(j); e != nil {
 		return e, nil
 	}
-	found, err := readJob(b.c, b.lock, j)
+	found, err := b.d.readJob(b.c, j)
 	if err != nil {
 		return nil, err
 	}

@@ -1,13 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/deliver"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/verify"
-	"math"
 )
 
 var (
@@ -27,7 +27,7 @@ func (db *DB) read(ctx context.Context, f func(conn) error) error {
 
 // Find implements verify.Store.
 func (db *DB) Find(ctx context.Context, v id.ID) (out *verify.Verification, err error) {
-	err = db.read(ctx, func(c conn) error { out, err = readVerification(c, v); return err })
+	err = db.read(ctx, func(c conn) error { out, err = db.d.readVerification(c, v); return err })
 	return out, err
 }
 
@@ -48,19 +48,19 @@ const scanStep = 256
 
 // Scan implements verify.Store.
 func (db *DB) Scan(ctx context.Context, app, before id.ID, yield func(*verify.Verification) bool) error {
-	from := int64(math.MaxInt64)
-	if !before.IsZero() {
-		from = before.Seq()
+	from := before
+	if from.IsZero() {
+		from = id.ID(bytes.Repeat([]byte{0xff}, len(from)))
 	}
 	for {
 		page := make([]*verify.Verification, 0, scanStep)
 		err := db.read(ctx, func(c conn) error {
 			page = page[:0]
-			return c.query(sqlScan, func(r row) error {
+			return c.query(db.d.scan, func(r row) error {
 				v, err := scanVerification(r)
 				page = append(page, v)
 				return err
-			}, app[:], from, int64(scanStep))
+			}, app[:], db.d.keyOf(from), int64(scanStep))
 		})
 		if err != nil {
 			return err
@@ -69,7 +69,7 @@ func (db *DB) Scan(ctx context.Context, app, before id.ID, yield func(*verify.Ve
 			if !yield(v) {
 				return nil
 			}
-			from = v.ID.Seq()
+			from = v.ID
 		}
 		if len(page) < scanStep {
 			return nil
@@ -81,9 +81,9 @@ func (db *DB) Scan(ctx context.Context, app, before id.ID, yield func(*verify.Ve
 func (db *DB) Last(ctx context.Context) (last id.ID, err error) {
 	for _, table := range []string{"verifications", "jobs"} {
 		err := db.read(ctx, func(c conn) error {
-			return c.query("SELECT id FROM "+table+" ORDER BY seq DESC LIMIT 1", func(r row) error {
+			return c.query("SELECT id FROM "+table+" ORDER BY "+db.d.key+" DESC LIMIT 1", func(r row) error {
 				var found id.ID
-				if copy(found[:], r.Raw(0)); found.Seq() > last.Seq() {
+				if copy(found[:], r.Raw(0)); bytes.Compare(found[:], last[:]) > 0 {
 					last = found
 				}
 				return nil

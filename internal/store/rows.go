@@ -17,16 +17,38 @@ const (
 	jobColumns          = `id, kind, due, attempt, ref, payload`
 )
 
-// The reads, the same in both dialects. Those that end in a key may be followed by a lock.
+// dialect is what differs in statements that are else the same.
+type dialect struct {
+	// key is the column by which rows with an id are found, and keyOf its value: SQLite wants an integer, and with one node
+	// the first half of an id is unique; PostgreSQL has many nodes and takes the whole.
+	key   string
+	keyOf func(id.ID) any
+	// lock is what a read appends that holds its row until the commit; empty where there is one writer.
+	lock string
+	// notify tells other nodes that tenants have changed; empty where there are none.
+	notify string
+
+	verification, scan, remembered, job string
+}
+
+// newDialect makes the statements.
+func newDialect(key, lock string, keyOf func(id.ID) any) *dialect {
+	const verifications = `SELECT ` + verificationColumns + ` FROM verifications WHERE `
+	return &dialect{
+		key: key, keyOf: keyOf, lock: lock,
+		verification: verifications + key + ` = $1`,
+		scan:         verifications + `app = $1 AND ` + key + ` < $2 ORDER BY ` + key + ` DESC LIMIT $3`,
+		remembered:   verifications + key + ` > $1 AND ` + key + ` < $2 AND sealed IS NOT NULL ORDER BY ` + key + ` LIMIT $3`,
+		job:          `SELECT ` + jobColumns + ` FROM jobs WHERE ` + key + ` = $1` + lock,
+	}
+}
+
+// The other reads. Those that end in a key may be followed by a lock.
 const (
-	sqlReadVerification = `SELECT ` + verificationColumns + ` FROM verifications WHERE seq = $1`
-	sqlScan             = `SELECT ` + verificationColumns + ` FROM verifications WHERE app = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3`
-	sqlRemembered       = `SELECT ` + verificationColumns + ` FROM verifications WHERE seq > $1 AND seq < $2 AND sealed IS NOT NULL ORDER BY seq LIMIT $3`
-	sqlReadNumber       = `SELECT key, data FROM numbers WHERE key = $1`
-	sqlReadLimit        = `SELECT key, tat FROM limits WHERE key = $1`
-	sqlReadReplay       = `SELECT key, fingerprint, sealed FROM replays WHERE key = $1`
-	sqlReadJob          = `SELECT ` + jobColumns + ` FROM jobs WHERE seq = $1`
-	sqlReadSent         = `SELECT ref, delivery, until FROM sent WHERE key = $1`
+	sqlReadNumber = `SELECT key, data FROM numbers WHERE key = $1`
+	sqlReadLimit  = `SELECT key, tat FROM limits WHERE key = $1`
+	sqlReadReplay = `SELECT key, fingerprint, sealed FROM replays WHERE key = $1`
+	sqlReadSent   = `SELECT ref, delivery, until FROM sent WHERE key = $1`
 )
 
 // statuses numbers the statuses in rows. The order never changes.
@@ -41,14 +63,14 @@ func statusNumber(s verify.Status) int64 {
 	return -1
 }
 
-func readVerification(c conn, v id.ID) (out *verify.Verification, err error) {
-	err = c.query(sqlReadVerification, func(r row) error {
+func (d *dialect) readVerification(c conn, v id.ID) (out *verify.Verification, err error) {
+	err = c.query(d.verification, func(r row) error {
 		found, err := scanVerification(r)
 		if err == nil && found.ID == v {
 			out = found
 		}
 		return err
-	}, v.Seq())
+	}, d.keyOf(v))
 	return out, err
 }
 
@@ -108,13 +130,13 @@ func scanReplay(r row) (out replay) {
 	return out
 }
 
-func readJob(c conn, lock string, job id.ID) (out *queue.Job, err error) {
-	err = c.query(sqlReadJob+lock, func(r row) error {
+func (d *dialect) readJob(c conn, job id.ID) (out *queue.Job, err error) {
+	err = c.query(d.job, func(r row) error {
 		if j := scanJob(r); j.ID == job {
 			out = &j
 		}
 		return nil
-	}, job.Seq())
+	}, d.keyOf(job))
 	return out, err
 }
 

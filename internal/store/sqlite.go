@@ -2,19 +2,15 @@ package store
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
-)
 
-//go:embed migrations/sqlite/*.sql
-var sqliteMigrations embed.FS
+	"github.com/dialproof/dialproof/internal/id"
+)
 
 // pragmas are set on every connection. synchronous must be FULL in words: the library's own default in WAL
 // mode is NORMAL, which loses what was acknowledged when the power goes.
@@ -47,7 +43,7 @@ func openSQLite(path string) (*sqlite, error) {
 		return nil, err
 	}
 	e := &sqlite{path: path, w: w, readers: make(chan *liteConn, maxReaders)}
-	e.b.c = w
+	e.b.c, e.b.d = w, e.dialect()
 	for range maxReaders {
 		e.readers <- nil
 	}
@@ -59,6 +55,11 @@ func openSQLite(path string) (*sqlite, error) {
 
 // lanes implements engine: there is one writer.
 func (e *sqlite) lanes() int { return 1 }
+
+// dialect implements engine.
+func (e *sqlite) dialect() *dialect {
+	return newDialect("seq", "", func(i id.ID) any { return i.Seq() })
+}
 
 // now implements engine.
 func (e *sqlite) now() time.Time { return time.Now() }
@@ -153,29 +154,29 @@ func (e *sqlite) close() error {
 
 // migrate brings the schema up to date, under the write lock, each step in its own transaction.
 func (e *sqlite) migrate() error {
-	names, err := fs.Glob(sqliteMigrations, "migrations/sqlite/*.sql")
+	all, err := migrations("sqlite")
 	if err != nil {
 		return err
 	}
-	for i, name := range names {
-		text, err := sqliteMigrations.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		err = e.transact(func() error {
+	return e.migrateTo(all)
+}
+
+func (e *sqlite) migrateTo(all []migration) error {
+	for i, m := range all {
+		err := e.transact(func() error {
 			version, err := e.version()
 			if err != nil || version > i {
 				return err
 			}
-			return e.w.c.Exec(string(text) + fmt.Sprintf(";\nPRAGMA user_version = %d", i+1))
+			return e.w.c.Exec(m.text + fmt.Sprintf(";\nPRAGMA user_version = %d", i+1))
 		})
 		if err != nil {
-			return fmt.Errorf("migration %s: %w", name[strings.LastIndexByte(name, '/')+1:], err)
+			return fmt.Errorf("migration %s: %w", m.name, err)
 		}
 	}
 	version, err := e.version()
-	if err == nil && version > len(names) {
-		return fmt.Errorf("the file was written by a newer Dialproof (schema %d, this one knows %d): run that one", version, len(names))
+	if err == nil && version > len(all) {
+		return newer(version, len(all))
 	}
 	return err
 }

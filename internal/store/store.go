@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -28,10 +29,14 @@ const maxWaiting = 4096
 type Observer interface {
 	// Committed tells how many pieces of work shared a commit and how long it took.
 	Committed(batch int, took time.Duration)
+	// Retried tells that a batch is run again: another node was in its way, or the connection was lost.
+	Retried()
 }
 
 // engine is one dialect at work.
 type engine interface {
+	// dialect answers how its statements are written.
+	dialect() *dialect
 	// lanes answers how many batches may be committed at once.
 	lanes() int
 	// commit runs a batch in one transaction, for one lane at a time. It leaves each op's own error in it; what it answers
@@ -47,6 +52,7 @@ type engine interface {
 // DB is an open store. Its methods are safe for many goroutines.
 type DB struct {
 	engine  engine
+	d       *dialect
 	observe Observer
 	lanes   []chan *op
 	quit    chan struct{}
@@ -65,28 +71,51 @@ type op struct {
 	done     chan error
 }
 
-// Options says which store to open.
+// Options says which store to open: with a DSN PostgreSQL, else SQLite. Zero values take the defaults.
 type Options struct {
-	// Path is the database file; its folder must exist.
-	Path    string
+	// Path is the file of SQLite; its folder must exist.
+	Path string
+
+	// DSN is the connection string of PostgreSQL. What it says wins over what follows.
+	DSN string
+	// Connections bounds the connections of this node: one for each lane, the others read.
+	Connections int
+	// Lanes is how many transactions this node commits at once.
+	Lanes int
+	// Timeout bounds one statement.
+	Timeout time.Duration
+	// Pooler tells that the DSN leads to a pooler in transaction mode (PgBouncer): no prepared statements and no settings
+	// are left on a connection.
+	Pooler bool
+	// ListenDSN leads to the server itself, for news from other nodes; empty: DSN, and with Pooler none.
+	ListenDSN string
+	// Now is this machine's clock; the store measures how far it is from the database's. Nil: time.Now.
+	Now func() time.Time
+	Log *slog.Logger
+
 	Observe Observer
 }
 
 // Open opens the store and brings its schema up to date.
-func Open(_ context.Context, o Options) (*DB, error) {
-	engine, err := openSQLite(o.Path)
+func Open(ctx context.Context, o Options) (*DB, error) {
+	o = o.defaults()
+	if o.DSN != "" {
+		e, err := openPostgres(ctx, o)
+		if err != nil {
+			return nil, fmt.Errorf("store: %w", err)
+		}
+		return newDB(e, o.Observe), nil
+	}
+	e, err := openSQLite(o.Path)
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", o.Path, err)
 	}
-	return newDB(engine, o.Observe), nil
+	return newDB(e, o.Observe), nil
 }
 
 // newDB sets the lanes of an engine going.
 func newDB(e engine, observe Observer) *DB {
-	if observe == nil {
-		observe = unobserved{}
-	}
-	db := &DB{engine: e, observe: observe, quit: make(chan struct{}), done: make(chan struct{})}
+	db := &DB{engine: e, d: e.dialect(), observe: observe, quit: make(chan struct{}), done: make(chan struct{})}
 	var writers sync.WaitGroup
 	for lane := range e.lanes() {
 		work := make(chan *op, maxWaiting/e.lanes())
@@ -100,12 +129,22 @@ func newDB(e engine, observe Observer) *DB {
 type unobserved struct{}
 
 func (unobserved) Committed(int, time.Duration) {}
+func (unobserved) Retried()                     {}
 
 // Close finishes the work that was taken and closes the store.
 func (db *DB) Close() error {
 	db.close.Do(func() { close(db.quit) })
 	<-db.done
 	return db.engine.close()
+}
+
+// Changed tells when another node has changed tenants; nil where there are no other nodes or they cannot be heard. Who is
+// told nothing must look now and then all the same.
+func (db *DB) Changed() <-chan struct{} {
+	if e, ok := db.engine.(*postgres); ok {
+		return e.changed
+	}
+	return nil
 }
 
 // Now answers the time. With PostgreSQL it is the database's, so that nodes whose clocks differ agree on leases and

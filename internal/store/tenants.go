@@ -72,7 +72,10 @@ func (db *DB) putTenant(ctx context.Context, sql string, key id.ID, row any) err
 			if _, err := c.exec(sql, key[:], string(data)); err != nil {
 				return err
 			}
-			_, err := c.exec(sqlNewVersion)
+			if _, err := c.exec(sqlNewVersion); err != nil || db.d.notify == "" {
+				return err
+			}
+			_, err := c.exec(db.d.notify)
 			return err
 		})
 		return nil

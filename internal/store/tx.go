@@ -83,7 +83,7 @@ func (t *tx) apply() {
 		t.b.sent.put(p.key, p.Sent)
 	}
 	t.b.others = append(t.b.others, t.others...)
-	if t.b.lock != "" && len(t.verifications)+len(t.jobs) > 0 {
+	if t.b.d.lock != "" && len(t.verifications)+len(t.jobs) > 0 {
 		t.hold()
 	}
 }

@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// asker is what runs a statement: a connection or the pool.
+type asker interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}
+
+// pgConn is a conn for the time of one context.
+type pgConn struct {
+	ctx context.Context //nolint:containedctx // it lives as long as one transaction or one read
+	a   asker
+}
+
+// query implements conn.
+func (c pgConn) query(sql string, each func(row) error, args ...any) error {
+	rows, err := c.a.Query(c.ctx, sql, args...)
+	if err != nil {
+		return err
+	}
+	return pgRows(rows, each)
+}
+
+// exec implements conn.
+func (c pgConn) exec(sql string, args ...any) (int64, error) {
+	tag, err := c.a.Exec(c.ctx, sql, args...)
+	return tag.RowsAffected(), err
+}
+
+// pgRows gives each row away.
+func pgRows(rows pgx.Rows, each func(row) error) error {
+	defer rows.Close()
+	for rows.Next() {
+		if err := each(pgRow{rows.RawValues(), rows.FieldDescriptions()}); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// pgRow is a row of PostgreSQL as it came over the wire, in either of its two formats.
+type pgRow struct {
+	values [][]byte
+	fields []pgconn.FieldDescription
+}
+
+// Int implements row.
+func (r pgRow) Int(i int) int64 {
+	v := r.values[i]
+	if r.fields[i].Format != pgtype.BinaryFormatCode {
+		n, _ := strconv.ParseInt(string(v), 10, 64)
+		return n
+	}
+	switch len(v) {
+	case 2:
+		return int64(int16(binary.BigEndian.Uint16(v)))
+	case 4:
+		return int64(int32(binary.BigEndian.Uint32(v)))
+	case 8:
+		return int64(binary.BigEndian.Uint64(v))
+	}
+	return 0
+}
+
+// Raw implements row.
+func (r pgRow) Raw(i int) []byte {
+	v := r.values[i]
+	if v == nil || r.fields[i].Format == pgtype.BinaryFormatCode || r.fields[i].DataTypeOID != pgtype.ByteaOID {
+		return v
+	}
+	out := make([]byte, hex.DecodedLen(max(len(v)-2, 0)))
+	if len(v) < 2 {
+		return out
+	}
+	_, _ = hex.Decode(out, v[2:]) // "\x…" in the text format; the server writes nothing else
+	return out
+}

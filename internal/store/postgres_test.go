@@ -1,0 +1,33 @@
+package store_test
+
+import (
+	"testing"
+
+	"github.com/dialproof/dialproof/internal/pgtest"
+	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/store/storetest"
+)
+
+// opened answers a store that is closed when the test ends.
+func opened(t *testing.T, o store.Options) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	storetest.Run(t, func(t *testing.T) storetest.Store {
+		t.Helper()
+		return opened(t, store.Options{DSN: server.Fresh(), Connections: 6, Lanes: 2})
+	})
+}
