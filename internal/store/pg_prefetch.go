@@ -48,6 +48,9 @@ func wants(ops []*op) wanted {
 		if o.needs.Replay != ([32]byte{}) {
 			w.replays[o.needs.Replay] = true
 		}
+		if !o.needs.Job.IsZero() {
+			w.jobs[o.needs.Job] = true
+		}
 		for _, j := range o.jobs {
 			w.jobs[j] = true
 		}

@@ -158,11 +158,7 @@ func (db *DB) Do(ctx context.Context, n verify.Needs, work func(verify.Tx) error
 
 // Update implements deliver.Store.
 func (db *DB) Update(ctx context.Context, ref, job id.ID, work func(deliver.Tx) error) error {
-	var jobs []id.ID
-	if !job.IsZero() {
-		jobs = []id.ID{job}
-	}
-	return db.do(ctx, verify.Needs{Verification: ref}, jobs, func(t *tx) error { return work(t) })
+	return db.do(ctx, verify.Needs{Verification: ref, Job: job}, nil, func(t *tx) error { return work(t) })
 }
 
 // do queues work and waits for its commit. Once taken, work is not given up when ctx ends: whoever asked is

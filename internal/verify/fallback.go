@@ -25,7 +25,7 @@ func (f Fallback) Run(ctx context.Context, j queue.Job) error {
 	s := f.Service
 	var next *queue.Job
 	var carried Carried
-	err := s.Store.Do(ctx, Needs{Verification: j.Ref}, func(tx Tx) error {
+	err := s.Store.Do(ctx, Needs{Verification: j.Ref, Job: j.ID}, func(tx Tx) error {
 		next = nil
 		v, n, err := f.look(tx, j)
 		if err != nil || v == nil {

@@ -45,6 +45,7 @@ type Needs struct {
 	Verification id.ID
 	Limits       [][16]byte
 	Replay       [32]byte
+	Job          id.ID
 }
 
 // Store keeps verifications. Errors of the work itself come back as they are; errors of the store are

@@ -260,7 +260,7 @@ func appsAndKeys(t *testing.T, open Open) {
 	if err != nil || caller.App.ID != app.ID || !caller.May(application.Verify) || caller.May(application.Read) {
 		t.Errorf("%+v, %v", caller, err)
 	}
-	if _, err := d.Authenticate(token[:len(token)-1] + "x"); !errors.Is(err, application.ErrKey) {
+	if _, err := d.Authenticate(wrong(token)); !errors.Is(err, application.ErrKey) {
 		t.Errorf("a wrong token: %v", err)
 	}
 	if err := d.Flush(t.Context()); err != nil {
