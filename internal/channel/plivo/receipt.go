@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
@@ -63,7 +64,8 @@ func text(form url.Values, now time.Time) channel.Receipt {
 
 // price answers what Plivo charged, when that is said and is a number. Plivo charges in US dollars.
 func price(amount string) (price, currency string) {
-	if f, err := strconv.ParseFloat(amount, 64); err != nil || f <= 0 || f > 1e6 {
+	// ParseFloat alone takes NaN and 0x1p-2, too.
+	if f, err := strconv.ParseFloat(amount, 64); err != nil || f <= 0 || f > 1e6 || strings.Trim(amount, "0123456789.") != "" {
 		return "", ""
 	}
 	return amount, "USD"

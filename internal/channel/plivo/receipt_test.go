@@ -94,7 +94,9 @@ func messageRows() []channeltest.ReceiptRow {
 	add("a code that is a number", formOf("failed", "ErrorCode", "447700900123"), channel.Receipt{Status: channel.Failed, Code: "failed", Kind: channel.Unavailable})
 	add("price and parts", formOf("sent", "Units", "2", "TotalRate", "0.00250", "TotalAmount", "0.00500"), channel.Receipt{Status: channel.Sent, Parts: 2, Price: "0.00500", Currency: "USD"})
 	add("no price", formOf("delivered", "Units", "", "TotalAmount", ""), channel.Receipt{Status: channel.Delivered})
-	add("a price that is none", formOf("delivered", "TotalAmount", "free"), channel.Receipt{Status: channel.Delivered})
+	for _, none := range []string{"free", "NaN", "Inf", "0x1p-2", "1e-3", "-1", "0.00000"} {
+		add("a price that is none: "+none, formOf("delivered", "TotalAmount", none), channel.Receipt{Status: channel.Delivered})
+	}
 	add("the first after the last", formOf("queued", "Sequence", "1"), channel.Receipt{Status: channel.Taken})
 	rows = append(rows, channeltest.ReceiptRow{
 		Name: "by GET", Want: []channel.Receipt{{ProviderID: id, Status: channel.Delivered}},
@@ -240,6 +242,28 @@ func proved(token, version string, r channel.Callback) bool {
 	}
 	form, err := params(r)
 	return err == nil && signedV3(token, r, form)
+}
+
+// TestStatusMap: the statuses mean what the collected facts say.
+func TestStatusMap(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile(channeltest.SpecPath(t, "status-map.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var facts struct {
+		Plivo struct {
+			Statuses map[string][]any `json:"statuses"`
+		} `json:"plivo"`
+	}
+	if err := json.Unmarshal(raw, &facts); err != nil || len(facts.Plivo.Statuses) < 7 {
+		t.Fatal(err, facts)
+	}
+	for status, fact := range facts.Plivo.Statuses {
+		if got := text(formOf(status), channeltest.Now()).Status; string(got) != fact[0] || got.Final() != fact[1] {
+			t.Errorf("%s is %s, want %v", status, got, fact)
+		}
+	}
 }
 
 // TestTwice: a receipt that comes twice says the same twice.

@@ -140,7 +140,8 @@ func (p payload) price() (amount, currency string) {
 	if p.Cost == nil || len(p.Cost.Currency) != 3 {
 		return "", ""
 	}
-	if f, err := strconv.ParseFloat(p.Cost.Amount, 64); err != nil || f <= 0 || f > 1e6 {
+	// ParseFloat alone takes NaN and 0x1p-2, too.
+	if f, err := strconv.ParseFloat(p.Cost.Amount, 64); err != nil || f <= 0 || f > 1e6 || strings.Trim(p.Cost.Amount, "0123456789.") != "" {
 		return "", ""
 	}
 	return p.Cost.Amount, p.Cost.Currency

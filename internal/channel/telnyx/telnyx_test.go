@@ -205,7 +205,9 @@ func receiptRows() []channeltest.ReceiptRow {
 	add("a code that is a phone number", event("message.finalized", "delivery_failed", `,"errors":[{"code":"447700900123"}]`), channel.Receipt{Status: channel.Undelivered, Code: "delivery_failed", Kind: channel.Unavailable})
 	add("price and parts", event("message.sent", "sent", `,"parts":2,"cost":{"amount":"0.0051","currency":"USD"},"cost_breakdown":null`), channel.Receipt{Status: channel.Sent, Parts: 2, Price: "0.0051", Currency: "USD"})
 	add("no price", event("message.sent", "sent", `,"parts":1,"cost":null`), channel.Receipt{Status: channel.Sent, Parts: 1})
-	add("a price that is none", event("message.sent", "sent", `,"cost":{"amount":"much","currency":"USD"}`), channel.Receipt{Status: channel.Sent})
+	for _, none := range []string{"much", "NaN", "Inf", "0x1p-2", "1e-3", "-1", "0.0000", ""} {
+		add("a price that is none: "+none, event("message.sent", "sent", `,"cost":{"amount":"`+none+`","currency":"USD"}`), channel.Receipt{Status: channel.Sent})
+	}
 	add("the last of three attempts", strings.Replace(event("message.finalized", "delivered", ""), `"attempt":1`, `"attempt":3`, 1), channel.Receipt{Status: channel.Delivered})
 	return append(append(rows, refusedRows()...),
 		channeltest.ReceiptRow{Name: "a message that came in", Request: webhook(event("message.received", "webhook_delivered", ""), nil)},
