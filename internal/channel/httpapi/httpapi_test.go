@@ -11,6 +11,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -144,6 +145,22 @@ func TestPause(t *testing.T) {
 	}
 }
 
+// TestCodeAsError: a gateway that puts the message into its error code does not get the code shown.
+func TestCodeAsError(t *testing.T) {
+	t.Parallel()
+	c := channeltest.NewCarrier(channeltest.Says(refusal(`"E_K7P2"`)))
+	defer c.Close()
+	m := channeltest.Message(channel.SMS)
+	s := open(t, settings(c.URL), c)
+	for code, want := range map[string]string{"K7P2": "refused", "K7P3": "E_K7P2"} {
+		m.Code = message.NewCode(code)
+		_, err := s.Send(t.Context(), m)
+		if got := channel.AsError(name, err).Code; got != want {
+			t.Errorf("%s: %s, want %s", code, got, want)
+		}
+	}
+}
+
 // TestAnswer: what else an answer says, and from where.
 func TestAnswer(t *testing.T) {
 	t.Parallel()
@@ -172,6 +189,7 @@ func TestAnswer(t *testing.T) {
 		"an id that is null":          {Answer{ID: "/id"}, reply(200, `{"id":null}`), channel.Accepted{}, "answer"},
 		"an id that is far too long":  {Answer{ID: "/id"}, reply(200, `{"id":"`+strings.Repeat("x", 2000)+`"}`), channel.Accepted{}, "answer"},
 		"a large number is kept":      {Answer{ID: "/id"}, reply(200, `{"id":12345678901234567890}`), channel.Accepted{ID: "12345678901234567890", Status: channel.Taken}, ""},
+		"an index with a zero before": {Answer{ID: "/ids/01"}, reply(200, `{"ids":["x","y"]}`), channel.Accepted{}, "answer"},
 		"more than one value is none": {Answer{ID: "/id"}, reply(200, `{"id":"x"}{"id":"y"}`), channel.Accepted{}, "answer"},
 	} {
 		c := channeltest.NewCarrier(channeltest.Says(row.reply))
@@ -197,6 +215,7 @@ func TestCheck(t *testing.T) {
 		cfg := settings(c.URL)
 		cfg.SecretsInURL, cfg.Check = true, Check{Method: http.MethodPost, URL: c.URL + "/balance?key={key}"}
 		delete(cfg.Headers, "Authorization")
+		cfg.Headers["X-About"] = "message {delivery}"
 		cfg.BasicAuth = BasicAuth{"me", secret.New(password)}
 		check, has := channel.As[channel.Checker](open(t, cfg, c))
 		if !has {
@@ -207,7 +226,7 @@ func TestCheck(t *testing.T) {
 		}
 		r := c.Requests()[0]
 		user, pass, _ := r.BasicAuth()
-		if r.Method != http.MethodPost || r.URL.String() != "/balance?key="+apiKey || user != "me" || pass != password || r.Header.Get("Idempotency-Key") != "" {
+		if r.Method != http.MethodPost || r.URL.String() != "/balance?key="+apiKey || user != "me" || pass != password || r.Header.Get("Idempotency-Key")+r.Header.Get("X-About") != "" {
 			t.Errorf("%s %s", r.Method, r.URL)
 		}
 		c.Close()
