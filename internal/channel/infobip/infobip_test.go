@@ -163,10 +163,13 @@ func priceRows() []channeltest.ReceiptRow {
 		`,"smsCount":2,"price":{"pricePerMessage":1.25,"currency":"USD"}`:     {Parts: 2, Price: "2.5", Currency: "USD"},
 		`,"price":{"pricePerMessage":5,"currency":"EUR"}`:                     {Price: "5", Currency: "EUR"},
 		`,"messageCount":1`: {Parts: 1},
-		`,"messageCount":1,"price":{"pricePerMessage":0.0,"currency":"EUR"}`: {Parts: 1},
-		`,"messageCount":-4,"price":{"pricePerMessage":-1,"currency":"EUR"}`: {},
-		`,"price":{"pricePerMessage":1e99999999,"currency":"EUR"}`:           {},
-		`,"price":{"pricePerMessage":1,"currency":"credits"}`:                {},
+		`,"messageCount":1,"price":{"pricePerMessage":0.0,"currency":"EUR"}`:    {Parts: 1},
+		`,"messageCount":-4,"price":{"pricePerMessage":-1,"currency":"EUR"}`:    {},
+		`,"messageCount":2,"price":{"pricePerMessage":1.0E-4,"currency":"EUR"}`: {Parts: 2, Price: "0.0002", Currency: "EUR"},
+		`,"price":{"pricePerMessage":1e-99999,"currency":"EUR"}`:                {},
+		`,"price":{"pricePerMessage":1e9,"currency":"EUR"}`:                     {},
+		`,"price":{"pricePerMessage":1e99999999,"currency":"EUR"}`:              {},
+		`,"price":{"pricePerMessage":1,"currency":"credits"}`:                   {},
 		`,"price":null`: {},
 	} {
 		want.Token, want.ProviderID, want.Status = "dG9rZW4", id, channel.Delivered

@@ -69,20 +69,23 @@ func (r report) receipt() channel.Receipt {
 	return out
 }
 
-// price answers what the message cost in all: Infobip says the price of one part.
+// The bounds of a price of one part that is believed, in any currency.
+const (
+	minPrice = 1e-9
+	maxPrice = 1e6
+)
+
+// price answers what the message cost in all: Infobip says the price of one part, and may write 0.0001 as 1.0E-4.
 func (r report) price(parts int) (amount, currency string) {
 	text := r.Price.PerMessage.String()
-	if text == "" || len(text) > 24 || strings.ContainsAny(text, "eE") || len(r.Price.Currency) != 3 {
+	size, err := r.Price.PerMessage.Float64()
+	if err != nil || size < minPrice || size > maxPrice || len(text) > 24 || len(r.Price.Currency) != 3 {
 		return "", ""
 	}
-	each, ok := new(big.Rat).SetString(text)
-	if !ok || each.Sign() <= 0 {
+	each, ok := new(big.Rat).SetString(text) // decimal, as the price is: 3 times 0.01 is 0.03
+	if !ok {
 		return "", ""
 	}
 	total := each.Mul(each, new(big.Rat).SetInt64(int64(max(parts, 1))))
-	amount = strings.TrimRight(strings.TrimRight(total.FloatString(12), "0"), ".")
-	if amount == "0" {
-		return "", ""
-	}
-	return amount, r.Price.Currency
+	return strings.TrimRight(strings.TrimRight(total.FloatString(12), "0"), "."), r.Price.Currency
 }
