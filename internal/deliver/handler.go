@@ -29,6 +29,8 @@ type Handler struct {
 	Lease time.Duration
 	// Next is the kind of job that goes on to another channel, when a parcel has a Timer.
 	Next string
+	// After runs a function once a time is over; nil: time.AfterFunc.
+	After func(time.Duration, func())
 
 	reports atomic.Int64 // conversions that are being reported to providers
 	late    atomic.Int64 // receipts that wait for what they are about to be written down

@@ -231,13 +231,22 @@ func (h *Handler) byID(ctx context.Context, route string, r channel.Receipt, att
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	time.AfterFunc(delays[attempt], func() {
+	h.later(delays[attempt], func() {
 		defer h.late.Add(-1)
 		if err := h.byID(ctx, route, r, attempt+1); err != nil {
 			h.Log.Error("a receipt could not be recorded", "route", route, "error", err)
 		}
 	})
 	return nil
+}
+
+// later runs f when d is over.
+func (h *Handler) later(d time.Duration, f func()) {
+	if h.After != nil {
+		h.After(d, f)
+		return
+	}
+	time.AfterFunc(d, f)
 }
 
 // Receive records one receipt of a delivery, which is named by the first half of its id.

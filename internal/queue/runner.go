@@ -47,7 +47,7 @@ func NewRunner(o Options) *Runner {
 	or(&o.Lease, 30*time.Second)
 	or(&o.Poll, 250*time.Millisecond)
 	or(&o.MaxOpen, 100_000)
-	return &Runner{o: o, ready: make(chan Job, 16*o.Workers), stopping: make(chan struct{})}
+	return &Runner{o: o, ready: make(chan Job, 16*o.Workers), stopping: make(chan struct{}), cancel: func() {}}
 }
 
 func or[T comparable](v *T, d T) {
@@ -57,7 +57,8 @@ func or[T comparable](v *T, d T) {
 	}
 }
 
-// Start begins to run jobs. Call Stop once.
+// Start begins to run jobs. Call Stop once. Who does not call it may drive the runner by Step and Poll, one thing at a
+// time, as a simulation does.
 func (r *Runner) Start() {
 	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // its work is asked for by no request: Stop ends it
 	r.cancel = cancel
@@ -71,23 +72,28 @@ func (r *Runner) Start() {
 // have not begun.
 func (r *Runner) Stop(grace time.Duration) error {
 	r.stop.Do(func() { close(r.stopping) })
-	var left []Job
-	for drained := false; !drained; {
-		select {
-		case j := <-r.ready:
-			left = append(left, j)
-		default:
-			drained = true
-		}
-	}
+	left := r.drain(nil)
 	timer := time.AfterFunc(grace, r.cancel)
 	defer timer.Stop()
 	r.loops.Wait()
 	r.cancel()
+	left = r.drain(left) // what was being claimed as the stop began
 	if len(left) == 0 {
 		return nil
 	}
 	return r.o.Store.Return(context.Background(), r.o.Now(), left) //nolint:forbidigo // the last act of a node that stops
+}
+
+// drain takes out the jobs that have not begun.
+func (r *Runner) drain(left []Job) []Job {
+	for {
+		select {
+		case j := <-r.ready:
+			left = append(left, j)
+		default:
+			return left
+		}
+	}
 }
 
 // Admit tells whether there is room for one more job.
@@ -124,6 +130,20 @@ func (r *Runner) work(ctx context.Context) {
 	}
 }
 
+// Step runs one job that is ready, and tells whether there was one.
+func (r *Runner) Step(ctx context.Context) bool {
+	select {
+	case j := <-r.ready:
+		r.run(ctx, j)
+		return true
+	default:
+		return false
+	}
+}
+
+// Ready answers how many jobs wait on this node for a worker.
+func (r *Runner) Ready() int { return len(r.ready) }
+
 // run runs one job. A job whose lease has run out while it waited here belongs to somebody else by now.
 func (r *Runner) run(ctx context.Context, j Job) {
 	r.busy.Add(1)
@@ -152,21 +172,27 @@ func safely(ctx context.Context, h Handler, j Job) (err error) {
 	return h.Run(ctx, j)
 }
 
-// poll claims what is due in the store: jobs put off, and jobs of nodes that died.
+// poll asks the store in turns.
 func (r *Runner) poll(ctx context.Context) {
 	tick := time.NewTicker(r.o.Poll)
 	defer tick.Stop()
 	for turn := 0; ; turn++ {
-		if turn%4 == 0 {
-			r.measure(ctx)
-		}
-		for r.claim(ctx) {
-		}
+		r.Poll(ctx, turn%4 == 0)
 		select {
 		case <-r.stopping:
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// Poll claims what is due in the store: jobs put off, and jobs of nodes that died. measure also sets the count of open jobs
+// right.
+func (r *Runner) Poll(ctx context.Context, measure bool) {
+	if measure {
+		r.measure(ctx)
+	}
+	for r.claim(ctx) {
 	}
 }
 
