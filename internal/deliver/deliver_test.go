@@ -349,6 +349,7 @@ func TestTheFenceHolds(t *testing.T) {
 func TestARecordThatFailsIsRunAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
+	b.Pause = func(_ context.Context, d time.Duration) { b.now = b.now.Add(d) }
 	b.carriers["a"].script = []error{nil}
 	stop := &breaking{carrier: b.carriers["a"], shelf: b.shelf}
 	b.Routes.Replace([]*deliver.Route{{Name: "a", Provider: "fake", Sender: stop, Timeout: time.Second, Slots: make(chan struct{}, 1)}}, deliver.Priority)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,8 @@ type Handler struct {
 	Next string
 	// After runs a function once a time is over; nil: time.AfterFunc.
 	After func(time.Duration, func())
+	// Pause returns when a time is over or ctx ends; nil: by a timer.
+	Pause func(context.Context, time.Duration)
 
 	reports atomic.Int64 // conversions that are being reported to providers
 	late    atomic.Int64 // receipts that wait for what they are about to be written down
@@ -82,6 +85,9 @@ func (h *Handler) attempt(ctx context.Context, j queue.Job) (*queue.Job, error) 
 	if route == nil || route.Quiet {
 		return h.fail(ctx, j, c, &channel.Error{Kind: channel.Unavailable, Provider: d.Route, Code: "route_gone"})
 	}
+	if j, err = h.prolong(ctx, j, route.Timeout); err != nil {
+		return nil, err
+	}
 	taken, err := h.call(ctx, route, j.Ref, d.ID, c.Message, hold(j, parcel))
 	if err != nil {
 		return h.fail(ctx, j, c, channel.AsError(route.Provider, err))
@@ -119,6 +125,9 @@ func (h *Handler) look(ctx context.Context, j queue.Job) (p *Parcel, d *channel.
 			d = nil
 			return nil
 		}
+		if j.Attempt > 1 && d.Status == channel.Sending && d.Attempt > 0 {
+			doubt(d)
+		}
 		d.Attempt++
 		d.Status, d.Updated = channel.Sending, h.now()
 		tx.PutParcel(p)
@@ -143,8 +152,14 @@ func (h *Handler) call(ctx context.Context, r *Route, ref, d id.ID, m channel.Me
 	if !ok {
 		return channel.Accepted{}, &channel.Error{Kind: channel.Unavailable, Provider: r.Provider, Code: "circuit_open", Detail: "the route has failed several times in a row and rests"}
 	}
-	err = &channel.Error{Kind: channel.MaybeSent, Provider: r.Provider, Code: "panic"} // unless it returns
-	defer func() { done(err) }()
+	defer func() {
+		if p := recover(); p != nil {
+			// Nobody knows how far it came: to run it again could send the message again.
+			h.Log.Error("a provider's code panicked", "route", r.Name, "panic", fmt.Sprintf("%v\n%s", p, debug.Stack()))
+			accepted, err = channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: r.Provider, Code: "panic"}
+		}
+		done(err)
+	}()
 	if wait <= 0 {
 		return h.bounded(ctx, r, ref, d, m)
 	}
@@ -182,43 +197,6 @@ func (h *Handler) addressed(r *Route, ref, d id.ID, m channel.Message) channel.M
 	m.Delivery = d.Text(id.Delivery)
 	m.Callback, m.Token = h.Callbacks.Address(r.Name, ref, d), h.Callbacks.Token(r.Name, ref, d)
 	return m
-}
-
-// record runs change on the current delivery under the fence, and drops the job when change says it is done.
-func (h *Handler) record(ctx context.Context, j queue.Job, change func(Tx, *Parcel, *channel.Delivery) (done bool, err error)) error {
-	// What happened outside has happened: writing it down is not given up because the node is stopping.
-	return h.Store.Update(context.WithoutCancel(ctx), j.Ref, j.ID, func(tx Tx) error {
-		kept, err := tx.Job(j.ID)
-		if err != nil {
-			return err
-		}
-		if kept == nil || kept.Attempt != j.Attempt {
-			return errSettled
-		}
-		p, err := tx.Parcel(j.Ref)
-		if err != nil {
-			return err
-		}
-		if p == nil {
-			tx.DropJob(j.ID)
-			return nil
-		}
-		d := p.delivery(current(j))
-		if d == nil {
-			tx.DropJob(j.ID)
-			return nil
-		}
-		done, err := change(tx, p, d)
-		if err != nil {
-			return err
-		}
-		d.Updated = h.now()
-		if done {
-			h.settle(tx, j, p, d)
-		}
-		tx.PutParcel(p)
-		return nil
-	})
 }
 
 // accept records that the provider took the message.
@@ -261,29 +239,33 @@ func (h *Handler) accept(ctx context.Context, j queue.Job, r *Route, a channel.A
 // it could not be sent before.
 func (h *Handler) giveUp(ctx context.Context, j queue.Job) error {
 	return h.record(ctx, j, func(_ Tx, p *Parcel, d *channel.Delivery) (bool, error) {
-		next, changed := d.Status.Advance(channel.Failed)
-		if !changed {
-			return true, nil
-		}
-		d.Status = next
-		if h.Now().Before(p.Expires) {
+		switch {
+		case d.Status != channel.Sending && d.Status != channel.Queued:
+			return true, nil // a receipt has come: it left after all
+		case d.Kind == channel.MaybeSent:
+		case h.Now().Before(p.Expires):
 			d.Kind, d.Code = "", "not_needed"
-			return true, nil
+		default:
+			d.Reason = "given up at the deadline"
+			if d.Code == "" {
+				d.Code = "deadline"
+			}
 		}
-		d.Reason = "given up at the deadline"
-		if d.Code == "" {
-			d.Code = "deadline"
-		}
+		undone(d)
 		return true, nil
 	})
 }
 
-// end records a final status without a call.
-func (h *Handler) end(ctx context.Context, j queue.Job, status channel.Status, kind channel.ErrorKind, code string) error {
+// end ends a delivery that is not sent, without a call.
+func (h *Handler) end(ctx context.Context, j queue.Job, code string) error {
 	return h.record(ctx, j, func(_ Tx, _ *Parcel, d *channel.Delivery) (bool, error) {
-		if next, changed := d.Status.Advance(status); changed {
-			d.Status, d.Kind, d.Code = next, kind, code
+		if d.Status != channel.Sending && d.Status != channel.Queued {
+			return true, nil // a receipt has come: it left after all
 		}
+		if d.Kind != channel.MaybeSent {
+			d.Kind, d.Code = "", code
+		}
+		undone(d)
 		return true, nil
 	})
 }
@@ -292,7 +274,7 @@ func (h *Handler) end(ctx context.Context, j queue.Job, status channel.Status, k
 func (h *Handler) giveUpLater(ctx context.Context, j queue.Job, p *Parcel, cause error) error {
 	h.Log.Error("a message cannot be made", "delivery", current(j).Text(id.Delivery), "error", cause)
 	if p != nil && h.Now().After(p.Expires) {
-		return h.end(ctx, j, channel.Failed, "", "internal")
+		return h.end(ctx, j, "internal")
 	}
 	return h.putOff(ctx, j, backoff(j.Attempt))
 }
@@ -300,6 +282,9 @@ func (h *Handler) giveUpLater(ctx context.Context, j queue.Job, p *Parcel, cause
 // putOff gives the lease back and lets the job come again later.
 func (h *Handler) putOff(ctx context.Context, j queue.Job, wait time.Duration) error {
 	return h.record(ctx, j, func(tx Tx, _ *Parcel, d *channel.Delivery) (bool, error) {
+		if left, err := settled(d); left || err != nil {
+			return left, err
+		}
 		d.Status = channel.Queued
 		j.Due = h.now().Add(wait)
 		tx.PutJob(j)
@@ -320,18 +305,25 @@ func (h *Handler) fail(ctx context.Context, j queue.Job, c Composed, e *channel.
 	var kind channel.Kind
 	var status channel.Status
 	err := h.record(ctx, j, func(tx Tx, p *Parcel, d *channel.Delivery) (bool, error) {
-		route, kind, next = d.Route, d.Channel, nil
-		d.Kind, d.Code = e.Kind, cut(e.Code, 64)
-		switch e.Kind {
-		case channel.MaybeSent:
-			d.Status, _ = d.Status.Advance(channel.Unknown)
-			status = d.Status
+		left, err := settled(d)
+		if err != nil {
+			return false, err
+		}
+		if route, kind, next, status = d.Route, d.Channel, nil, d.Status; left {
 			return true, nil
-		case channel.Rejected:
-			d.Status, _ = d.Status.Advance(channel.Failed)
+		}
+		switch doubted := d.Kind == channel.MaybeSent; e.Kind {
+		case channel.MaybeSent, channel.Rejected:
+			d.Kind, d.Code, d.Status = e.Kind, cut(e.Code, 64), channel.Failed
+			if doubted || e.Kind == channel.MaybeSent {
+				d.Status = channel.Unknown
+			}
 			status = d.Status
 			return true, nil
 		case channel.Refused, channel.Unavailable, channel.Throttled:
+			if !doubted {
+				d.Kind, d.Code = e.Kind, cut(e.Code, 64)
+			}
 		}
 		next = h.elsewhere(tx, j, c, p, d, e)
 		status = d.Status
@@ -398,14 +390,12 @@ func (h *Handler) elsewhere(tx Tx, j queue.Job, c Composed, p *Parcel, d *channe
 func (h *Handler) moved(p *Parcel, d *channel.Delivery, route, reason string, again bool) []byte {
 	now := h.now()
 	if again || len(p.Deliveries) >= maxDeliveries {
-		d.Route, d.Reason, d.Status, d.Attempt = route, reason, channel.Sending, d.Attempt+1
+		d.Route, d.Reason, d.Status = route, reason, channel.Queued
 		return slices.Clone(d.ID[:])
 	}
-	d.Status, _ = d.Status.Advance(channel.Failed)
+	undone(d)
 	d.Updated = now
-	n := channel.Delivery{
-		ID: h.IDs.New(now), Channel: d.Channel, Route: route, Status: channel.Sending, Attempt: 1, Created: now, Updated: now, Reason: reason,
-	}
+	n := channel.Delivery{ID: h.IDs.New(now), Channel: d.Channel, Route: route, Status: channel.Queued, Created: now, Updated: now, Reason: reason}
 	p.Deliveries = append(p.Deliveries, n)
 	return n.ID[:]
 }

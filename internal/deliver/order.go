@@ -52,7 +52,7 @@ func (h *Handler) settle(tx Tx, j queue.Job, p *Parcel, d *channel.Delivery) {
 
 // over tells whether nothing is to be hoped for from a delivery, so that the order goes on at once.
 func over(d *channel.Delivery) bool {
-	return d.Status == channel.Failed || d.Status == channel.Undelivered || (d.Status == channel.Unknown && d.Code == codeSilent)
+	return d.Status == channel.Failed || d.Status == channel.Undelivered || (d.Status == channel.Unknown && (d.Code == codeSilent || d.Kind == channel.Rejected))
 }
 
 // arrived tells whether any message of a parcel has.

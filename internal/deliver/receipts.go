@@ -240,15 +240,6 @@ func (h *Handler) byID(ctx context.Context, route string, r channel.Receipt, att
 	return nil
 }
 
-// later runs f when d is over.
-func (h *Handler) later(d time.Duration, f func()) {
-	if h.After != nil {
-		h.After(d, f)
-		return
-	}
-	time.AfterFunc(d, f)
-}
-
 // Receive records one receipt of a delivery, which is named by the first half of its id.
 func (h *Handler) Receive(ctx context.Context, route string, ref id.ID, half [tokenHalf]byte, r channel.Receipt) error {
 	var changed bool

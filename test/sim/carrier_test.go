@@ -68,7 +68,7 @@ func (byAddress) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	return []channel.Receipt{out}, nil
 }
 
-func (*line) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
+func (*line) Channels() []channel.Kind { return []channel.Kind{channel.SMS, channel.Voice} }
 
 // draw answers how a call ends.
 func (c *carrier) draw() (o outcome) {
@@ -106,12 +106,15 @@ func (c *carrier) draw() (o outcome) {
 }
 
 // Send implements channel.Sender.
-func (l *line) Send(_ context.Context, m channel.Message) (channel.Accepted, error) {
+func (l *line) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	c, u := l.c, l.c.u
 	o := c.draw()
 	k := u.judge.called(u.current, l.n, c, m)
 	l.dies(o.crash && o.before)
-	u.pause(o.takes / 2)
+	if u.takes(ctx, o.takes/2) {
+		o.leaves = o.leaves && u.roll(0.5)
+		o.kind = channel.MaybeSent
+	}
 	pid := fmt.Sprintf("%s-%d", c.name, c.sent)
 	if o.leaves {
 		u.judge.left(k)
@@ -119,7 +122,9 @@ func (l *line) Send(_ context.Context, m channel.Message) (channel.Accepted, err
 		c.carry(m, pid)
 	}
 	l.dies(o.crash)
-	u.pause(o.takes - o.takes/2)
+	if u.takes(ctx, o.takes-o.takes/2) {
+		o.kind = channel.MaybeSent
+	}
 	k.answered, k.kind = true, o.kind
 	if o.panics {
 		u.note("%s: the provider's code panics", c.name)
@@ -131,6 +136,12 @@ func (l *line) Send(_ context.Context, m channel.Message) (channel.Accepted, err
 		return channel.Accepted{}, &channel.Error{Kind: o.kind, Provider: "sim", Code: "X"}
 	}
 	return channel.Accepted{ID: pid}, nil
+}
+
+// takes lets a part of a call take its time, and tells whether the caller has given it up.
+func (u *world) takes(ctx context.Context, d time.Duration) bool {
+	u.park(time.Now().Add(d), func() bool { return ctx.Err() != nil }, nil)
+	return ctx.Err() != nil
 }
 
 func (l *line) dies(yes bool) {

@@ -192,13 +192,13 @@ func (w *work) Parcel(ref id.ID) (*deliver.Parcel, error) {
 	w.loaded = v
 	return &deliver.Parcel{
 		Ref: ref, Open: v.Status == verify.Pending, Expires: v.Expires, Country: v.Spec.Country, Prefix: v.Spec.Prefix,
-		Deliveries: slices.Clone(v.Deliveries),
+		Deliveries: slices.Clone(v.Deliveries), Timer: v.Timer, Wait: v.Wait(),
 	}, nil
 }
 
 func (w *work) PutParcel(p *deliver.Parcel) {
 	v := *w.loaded
-	v.Deliveries = p.Deliveries
+	v.Deliveries, v.Timer = p.Deliveries, p.Timer
 	w.PutVerification(&v, false)
 }
 
@@ -240,7 +240,7 @@ func (m *memory) Do(_ context.Context, _ verify.Needs, f func(verify.Tx) error) 
 	return m.do(func(w *work) error { return f(w) })
 }
 
-func (m *memory) Update(_ context.Context, _ id.ID, f func(deliver.Tx) error) error {
+func (m *memory) Update(_ context.Context, _, _ id.ID, f func(deliver.Tx) error) error {
 	return m.do(func(w *work) error { return f(w) })
 }
 
@@ -312,10 +312,12 @@ func (m *memory) claim(now time.Time, n int, lease time.Duration, p plant) (out 
 			break
 		}
 		j.Attempt++
-		if j.Due = now.Add(lease); p == plantShortLease {
-			j.Due = now.Add(time.Second)
+		j.Due = now.Add(lease)
+		row := j
+		if p == plantShortLease {
+			row.Due = now.Add(time.Second)
 		}
-		w.PutJob(j)
+		w.PutJob(row)
 		out = append(out, kept(j))
 	}
 	m.commit(w)

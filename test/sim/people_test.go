@@ -49,6 +49,7 @@ type sms struct{ delivery, code string }
 type known struct {
 	id   id.ID
 	dead map[string]bool // codes that a fresh one has killed
+	over bool            // it is final
 }
 
 // life is what person and application do until the end.
@@ -60,7 +61,8 @@ func (p *person) life(end time.Time) {
 }
 
 func (p *person) turn() {
-	if p.now == nil || p.u.roll(0.1) {
+	over := p.now != nil && p.now.over
+	if p.now == nil || p.u.roll(0.1) || (over && p.u.roll(0.7)) {
 		p.start()
 		return
 	}
@@ -115,8 +117,8 @@ func (p *person) retries(name string, f func(n *node, r *verify.Replay) error) (
 	if p.u.roll(0.5) {
 		p.keys++
 		key := fmt.Sprintf("%s %d", p.to, p.keys)
-		r = &verify.Replay{Key: sha256.Sum256([]byte(key)), Fingerprint: sha256.Sum256([]byte(key + name)), Render: func(v *verify.Verification, res verify.Result) []byte {
-			return []byte(v.ID.Text(id.Verification) + " " + string(res))
+		r = &verify.Replay{Key: sha256.Sum256([]byte(key)), Fingerprint: sha256.Sum256([]byte(key + name)), Render: func(a verify.CheckAnswer) []byte {
+			return []byte(a.Verification.ID.Text(id.Verification) + " " + string(a.Result))
 		}}
 		tries = 4
 	}
@@ -201,6 +203,7 @@ func (p *person) submit(k *known, code string) {
 	if dead && result == verify.ResultApproved {
 		u.judge.fault("%s: an old code was approved after the resend with a fresh one had answered", u.judge.name(k.id))
 	}
+	k.over = result != verify.ResultIncorrect
 	u.judge.answered(k.id, result)
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"testing/synctest"
 	"time"
 )
 
@@ -93,6 +94,7 @@ func (s *sched) step() bool {
 			return false
 		}
 		time.Sleep(time.Until(next))
+		synctest.Wait() // timers of the code under test have had their say
 	}
 }
 

@@ -78,7 +78,7 @@ func (u *world) live() verdict {
 	}
 	u.note("the weather clears")
 	u.stormy, u.away = false, time.Time{}
-	rest := time.Now().Add(15 * time.Minute)
+	rest := time.Now().Add(15*time.Minute + u.think)
 	for len(u.judge.faults) == 0 && (open > 0 || len(u.store.jobs) > 0) && time.Now().Before(rest) && u.step() {
 		u.judge.after()
 	}

@@ -126,7 +126,7 @@ func (s *nodeStore) Do(_ context.Context, n verify.Needs, f func(verify.Tx) erro
 	return s.write("do", func(w *work) error { return f(w) })
 }
 
-func (s *nodeStore) Update(_ context.Context, _ id.ID, f func(deliver.Tx) error) error {
+func (s *nodeStore) Update(_ context.Context, _, _ id.ID, f func(deliver.Tx) error) error {
 	return s.write("update", func(w *work) error { return f(w) })
 }
 

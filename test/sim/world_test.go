@@ -12,6 +12,7 @@ import (
 	"github.com/dialproof/dialproof/internal/deliver"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/keyring"
+	"github.com/dialproof/dialproof/internal/limit"
 	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/verify"
 )
@@ -27,6 +28,7 @@ const (
 // weather is how bad a run is. Every number but the counts is a chance.
 type weather struct {
 	nodes, numbers int
+	brisk          bool          // loose limits, so that much happens
 	minutes        int           // of bad weather
 	think          time.Duration // how long people think at most
 	skew           time.Duration // how far the clocks of nodes differ at most, each way
@@ -61,6 +63,7 @@ func forecast(r *rand.Rand) weather {
 		unavailable: maybe(0.3), throttled: maybe(0.2), refused: maybe(0.1), rejected: maybe(0.05), lost: maybe(0.2), panics: maybe(0.03),
 		slow: time.Duration(maybe(14) * float64(time.Second)), receipts: r.Float64(), late: time.Duration(maybe(60) * float64(time.Second)),
 	}
+	w.brisk = r.IntN(2) == 0
 	if w.think > time.Minute && r.IntN(2) == 0 {
 		w.think, w.minutes = 2*time.Hour, 60*30 // more than a day, for the limits of a day
 	}
@@ -78,6 +81,7 @@ type world struct {
 	carriers []*carrier
 	people   []*person
 	judge    *judge
+	limits   verify.Limits
 	stormy   bool // faults happen
 	away     time.Time
 	fault    func(op string) fault // chooses the fault of each store operation
@@ -90,12 +94,19 @@ func newWorld(seed uint64, w weather) *world {
 	}
 	u := &world{sched: newSched(seed), weather: w, store: newMemory(), ring: ring, stormy: true}
 	u.fault = u.chance
+	if u.limits = verify.DefaultLimits(); w.brisk {
+		u.limits.Sends.Gaps = []time.Duration{3 * time.Second, 5 * time.Second}
+		u.limits.Sends.Windows = []limit.Window{{Name: "number_hour", Max: 60, Span: time.Hour}}
+	}
 	u.judge = newJudge(u)
 	u.store.committed = u.judge.committed
 	ids := id.NewSource(id.ID{})
 	u.apps = []application.Application{
 		{ID: ids.New(time.Now()), Name: "shop", Brand: "Shop"},
 		{ID: ids.New(time.Now()), Name: "bank", Brand: "Bank", Policy: application.Policy{FreshCodes: true, MaxAttempts: 3}},
+		{ID: ids.New(time.Now()), Name: "club", Brand: "Club", Policy: application.Policy{
+			Fallback: []application.Step{{Channel: channel.SMS, Wait: 15}, {Channel: channel.SMS, Wait: 20}, {Channel: channel.Voice}},
+		}},
 	}
 	u.carriers = []*carrier{{u: u, name: "alpha"}, {u: u, name: "beta", byID: true}}
 	for i := range w.nodes {
@@ -154,17 +165,20 @@ func (n *node) boot() {
 	routes.Replace(out, deliver.Priority)
 	log := slog.New(slog.DiscardHandler)
 	n.handler = &deliver.Handler{
-		Store: s, Routes: routes, IDs: ids, Now: n.now, Log: log, Metrics: uncounted{}, Lease: lease,
+		Store: s, Routes: routes, IDs: ids, Now: n.now, Log: log, Metrics: uncounted{}, Lease: lease, Next: verify.NextKind,
 		Callbacks: &deliver.Callbacks{Ring: u.ring, PublicURL: "https://sim.example"},
 		After:     func(d time.Duration, f func()) { n.later(d, f) },
+		Pause:     func(_ context.Context, d time.Duration) { u.pause(d) },
 	}
+	handlers := map[string]queue.Handler{verify.JobKind: watched{n, n.handler}}
 	n.runner = queue.NewRunner(queue.Options{
-		Store: s, Handlers: map[string]queue.Handler{verify.JobKind: watched{n}}, Log: log, Now: n.now, Workers: 3, Lease: lease, MaxOpen: 1000,
+		Store: s, Handlers: handlers, Log: log, Now: n.now, Workers: 3, Lease: lease, MaxOpen: 1000,
 	})
 	n.core = verify.New(verify.Options{
 		Store: s, Router: routes, Dispatch: n.runner, Ring: u.ring, IDs: ids, Now: n.now, Lease: lease, AllowFiction: true,
-		Limits: verify.DefaultLimits(), Metrics: uncounted{}, Approved: n.handler.Approved,
+		Limits: u.limits, Metrics: uncounted{}, Approved: n.handler.Approved,
 	})
+	handlers[verify.NextKind] = watched{n, verify.Fallback{Service: n.core}}
 	n.handler.Composer = composer{verify.Composer{Service: n.core, Apps: u}}
 	for i := range 3 {
 		n.spawn(fmt.Sprintf("worker%d", i), func() {
@@ -258,12 +272,15 @@ var _ deliver.Composer = composer{}
 type attempt struct{ queue.Job }
 
 // watched notes which job a worker has in its hands.
-type watched struct{ n *node }
+type watched struct {
+	n *node
+	queue.Handler
+}
 
 func (w watched) Run(ctx context.Context, j queue.Job) error {
 	t := w.n.u.current
 	t.job, t.call = &attempt{j}, nil
-	err := w.n.handler.Run(ctx, j)
+	err := w.Handler.Run(ctx, j)
 	if err != nil {
 		w.n.u.note("job %s: %v", w.n.u.judge.name(j.ID), err)
 	}
