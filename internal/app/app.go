@@ -12,7 +12,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"path/filepath"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/api"
@@ -54,8 +53,8 @@ type Node struct {
 	box       *handset.Box
 	ids       *id.Source
 	ring      *keyring.Ring
-	forgotten id.ID // the newest verification that retention has passed
 	crew      *crew // the senders that run now
+	leaving   leaving
 
 	server   *http.Server
 	listener net.Listener
@@ -90,7 +89,7 @@ func open(ctx context.Context, cfg config.Config, log *slog.Logger, o options) (
 	if err := makeFolder(cfg.Data); err != nil {
 		return n, err
 	}
-	n.store, err = store.Open(ctx, store.Options{Path: storePath(cfg), Observe: n.metrics})
+	n.store, err = store.Open(ctx, storeOptions(cfg, n.metrics, log))
 	if err != nil {
 		return n, err
 	}
@@ -100,7 +99,7 @@ func open(ctx context.Context, cfg config.Config, log *slog.Logger, o options) (
 		return n, err
 	}
 	n.ids = id.NewSource(last)
-	n.directory, err = application.Open(ctx, n.store, n.ids, time.Now)
+	n.directory, err = application.Open(ctx, n.store, n.ids, n.store.Now)
 	if err != nil {
 		return n, err
 	}
@@ -116,30 +115,22 @@ func open(ctx context.Context, cfg config.Config, log *slog.Logger, o options) (
 	return n, nil
 }
 
-// storePath answers where the embedded store is.
-func storePath(cfg config.Config) string {
-	if cfg.Store.Path != "" {
-		return cfg.Store.Path
-	}
-	return filepath.Join(cfg.Data, "dialproof.db")
-}
-
 // assemble makes the core and what runs its jobs.
 func (n *Node) assemble(routes []*deliver.Route, o options) {
 	n.routes = deliver.NewRoutes(nil)
 	n.routes.Conversions = deliver.NewConversions(time.Now, rand.Uint64()) //nolint:gosec // it chooses routes, no secrets
 	n.routes.Replace(routes, deliver.Policy(n.cfg.Routing.Policy))
 	n.handler = &deliver.Handler{
-		Store: n.store, Routes: n.routes, IDs: n.ids, Now: time.Now, Log: n.log, Metrics: n.metrics, Lease: lease, Next: verify.NextKind,
+		Store: n.store, Routes: n.routes, IDs: n.ids, Now: n.store.Now, Log: n.log, Metrics: n.metrics, Lease: lease, Next: verify.NextKind,
 		Callbacks: &deliver.Callbacks{Ring: o.ring, PublicURL: n.cfg.PublicURL},
 	}
 	handlers := map[string]queue.Handler{verify.JobKind: n.handler}
 	n.runner = queue.NewRunner(queue.Options{
-		Store: n.store, Handlers: handlers, Log: n.log, Now: time.Now,
+		Store: n.store, Handlers: handlers, Log: n.log, Now: n.store.Now,
 		Workers: n.cfg.Queue.Workers, Lease: lease, MaxOpen: n.cfg.Queue.MaxOpen, Observe: n.metrics.Queue,
 	})
 	n.core = verify.New(verify.Options{
-		Store: n.store, Router: n.routes, Dispatch: n.runner, Ring: o.ring, IDs: n.ids, Now: time.Now, Lease: lease,
+		Store: n.store, Router: n.routes, Dispatch: n.runner, Ring: o.ring, IDs: n.ids, Now: n.store.Now, Lease: lease,
 		AllowFiction: o.dev, Limits: limits(n.cfg.Limits), Metrics: n.metrics, Approved: n.handler.Approved,
 	})
 	handlers[verify.NextKind] = verify.Fallback{Service: n.core} // before the runner starts
@@ -160,10 +151,11 @@ func (n *Node) start(ctx context.Context, h http.Handler) error {
 	n.onStop("senders", func() error { n.crew.dismiss(); return nil })
 	n.runner.Start()
 	n.onStop("jobs", func() error { return n.runner.Stop(drain) })
-	n.every("tenants", refresh, func(ctx context.Context) error { return n.directory.Refresh(ctx) })
+	n.every("tenants", refresh, n.directory.Refresh)
+	n.hear()
 	n.every("key uses", time.Minute, n.directory.Flush)
 	n.onStop("key uses", func() error { return n.directory.Flush(context.Background()) }) //nolint:forbidigo // the node is stopping: nobody else asks
-	n.every("retention", time.Hour, n.forget)
+	n.every("retention", time.Minute, n.forget)
 	n.server = api.Server(n.cfg.Listen, h)
 	failed := make(chan error, 1)
 	go func() { failed <- n.server.Serve(listener) }()
@@ -178,26 +170,8 @@ func (n *Node) start(ctx context.Context, h http.Handler) error {
 		}
 		return nil
 	})
+	n.onStop("readiness", n.drain)
 	return nil
-}
-
-// leastNumber is how long the row of a number stays at least: it holds the count of wrong codes without a success.
-const leastNumber = 90 * 24 * time.Hour
-
-// forget drops what is personal and past its retention, and what no longer tells anything.
-func (n *Node) forget(ctx context.Context) error {
-	now := time.Now()
-	kept := time.Duration(n.cfg.Retention.Days) * 24 * time.Hour
-	last, forgotten, err := n.store.Forget(ctx, n.forgotten, now.Add(-kept))
-	n.forgotten = last
-	if err != nil {
-		return err
-	}
-	purged, err := n.store.Purge(ctx, now, now.Add(-max(kept, leastNumber)))
-	if forgotten+purged > 0 {
-		n.log.Info("retention", "forgotten", forgotten, "purged", purged)
-	}
-	return err
 }
 
 // listen takes an address.

@@ -16,7 +16,7 @@ import (
 func (n *Node) api(ctx context.Context, dev http.Handler) (http.Handler, error) {
 	metrics := promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{})
 	o := api.Options{
-		Core: n.core, Directory: n.directory, Callbacks: n.handler, Ready: n.ready, Log: n.log, Now: time.Now, IDs: n.ids,
+		Core: n.core, Directory: n.directory, Callbacks: n.handler, Ready: n.ready, Log: n.log, Now: n.store.Now, IDs: n.ids,
 		PublicURL: n.cfg.PublicURL, Dev: dev, Prover: proof.Signer{Ring: n.ring, Issuer: n.cfg.PublicURL}, Observe: func(ctx context.Context, pattern string, status int, took time.Duration) {
 			n.metrics.Request(pattern, status, took)
 			describe(ctx, pattern, status)
@@ -27,7 +27,7 @@ func (n *Node) api(ctx context.Context, dev http.Handler) (http.Handler, error) 
 	} else if err := n.serveMetrics(ctx, metrics); err != nil {
 		return nil, err
 	}
-	h, stop, err := traced(ctx, n.cfg.Tracing, api.New(o))
+	h, stop, err := traced(ctx, n.cfg.Tracing, n.parting(api.New(o)))
 	if err != nil {
 		return nil, err
 	}

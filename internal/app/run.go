@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/channel"
@@ -65,7 +64,7 @@ const devKeyFile = "dev.key"
 // Dev runs a development server: everything in one folder, a ready key, and a phone in the browser.
 func Dev(ctx context.Context, o DevOptions) (err error) {
 	cfg := config.Default()
-	cfg.Listen, cfg.Data = o.Listen, o.Data
+	cfg.Listen, cfg.Data, cfg.Drain = o.Listen, o.Data, 0
 	cfg.PublicURL = "http://" + o.Listen
 	cfg.Routes = []config.Route{{Name: "handset", Provider: "handset", Concurrency: config.DefaultConcurrency, Timeout: config.DefaultTimeout}}
 	if err := makeFolder(o.Data); err != nil {
@@ -148,21 +147,23 @@ func OpenDirectory(ctx context.Context, cfg config.Config) (*application.Directo
 	if err != nil {
 		return nil, nil, err
 	}
-	d, err := application.Open(ctx, db, id.NewSource(id.ID{}), time.Now)
+	d, err := application.Open(ctx, db, id.NewSource(id.ID{}), db.Now)
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
 	return d, db.Close, nil
 }
 
+// openStore opens the store of a deployment for a tool, which needs little of it.
 func openStore(ctx context.Context, cfg config.Config) (*store.DB, error) {
-	if cfg.Store.Driver != config.SQLite {
-		return nil, fmt.Errorf("store.driver: %q is not in this version: use %q", cfg.Store.Driver, config.SQLite)
+	if cfg.Store.Driver == config.SQLite {
+		if err := makeFolder(cfg.Data); err != nil {
+			return nil, err
+		}
 	}
-	if err := makeFolder(cfg.Data); err != nil {
-		return nil, err
-	}
-	return store.Open(ctx, store.Options{Path: storePath(cfg)})
+	o := storeOptions(cfg, nil, nil)
+	o.Lanes, o.Connections = 1, 4
+	return store.Open(ctx, o)
 }
 
 // Doctor looks at everything that a deployment needs and says what it finds, a line each. It sends nothing.
@@ -222,10 +223,4 @@ func (n *Node) examine(ctx context.Context, say func(string, error), out io.Writ
 		say("route "+r.Name, checker.Check(ctx))
 		cancel()
 	}
-}
-
-// ready tells whether requests can be answered.
-func (n *Node) ready(ctx context.Context) error {
-	_, _, err := n.store.Depth(ctx, time.Now())
-	return err
 }

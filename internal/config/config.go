@@ -23,6 +23,9 @@ type Config struct {
 	// The address under which providers and people reach this deployment, for example `https://verify.example.com`.
 	// Providers send their receipts there. Without it there are no receipts over HTTP and no hosted page links.
 	PublicURL string `yaml:"public_url"`
+	// How long a server that is told to stop still takes requests while `/readyz` answers 503, so that a load balancer looks
+	// elsewhere first, 0s to 5m. It is not waited for when nobody has asked `/readyz` in the last half minute.
+	Drain time.Duration `yaml:"drain"`
 	// The folder for everything that the program writes. It is made when it does not exist.
 	Data string `yaml:"data"`
 	// Where verifications, jobs and tenants are kept.
@@ -58,8 +61,20 @@ type Store struct {
 	Driver string `yaml:"driver"`
 	// The SQLite file. Empty means `dialproof.db` in the data folder.
 	Path string `yaml:"path"`
-	// The PostgreSQL connection string, for example `postgres://dialproof@db/dialproof`. It is a secret.
+	// The PostgreSQL connection string, for example `postgres://dialproof@db/dialproof?sslmode=verify-full`. It is a secret.
+	// Several hosts (`db1,db2`) are tried in turn for the one that writes.
 	DSN secret.Text `yaml:"dsn"`
+	// The most connections of this process to PostgreSQL, 4 to 1000. Its lanes take one each; the others read.
+	Connections int `yaml:"connections"`
+	// How many transactions this process commits at once on PostgreSQL, 1 to 16. Each carries up to 256 requests, so few are enough.
+	Lanes int `yaml:"lanes"`
+	// How long PostgreSQL may take for one statement, 1s to 60s. What takes longer is answered with 503.
+	Timeout time.Duration `yaml:"timeout"`
+	// The connection string leads to a pooler in transaction mode, like PgBouncer: nothing is left on its connections.
+	Pooler bool `yaml:"pooler"`
+	// With a pooler: a connection string of PostgreSQL itself, on which nodes hear of changed applications and keys at once.
+	// Without it they look every half second.
+	ListenDSN secret.Text `yaml:"listen_dsn"`
 }
 
 // The drivers of a Store.
@@ -195,7 +210,8 @@ func Default() Config {
 	return Config{
 		Listen:    "127.0.0.1:8080",
 		Data:      "data",
-		Store:     Store{Driver: SQLite},
+		Drain:     5 * time.Second,
+		Store:     Store{Driver: SQLite, Connections: 16, Lanes: 3, Timeout: 5 * time.Second},
 		Routing:   Routing{Policy: "priority"},
 		Limits:    defaultLimits(),
 		Log:       Log{Format: "json", Level: "info"},

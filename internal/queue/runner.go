@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -72,12 +73,18 @@ func (r *Runner) Start() {
 // have not begun.
 func (r *Runner) Stop(grace time.Duration) error {
 	r.stop.Do(func() { close(r.stopping) })
-	left := r.drain(nil)
+	// Those that wait are handed back before the wait for those that run: another node can have them now.
+	first := r.giveBack()
 	timer := time.AfterFunc(grace, r.cancel)
 	defer timer.Stop()
 	r.loops.Wait()
 	r.cancel()
-	left = r.drain(left) // what was being claimed as the stop began
+	return errors.Join(first, r.giveBack()) // a job that ran may have made another one
+}
+
+// giveBack returns the leases of the jobs that nobody has begun.
+func (r *Runner) giveBack() error {
+	left := r.drain()
 	if len(left) == 0 {
 		return nil
 	}
@@ -85,7 +92,7 @@ func (r *Runner) Stop(grace time.Duration) error {
 }
 
 // drain takes out the jobs that have not begun.
-func (r *Runner) drain(left []Job) []Job {
+func (r *Runner) drain() (left []Job) {
 	for {
 		select {
 		case j := <-r.ready:
@@ -107,7 +114,6 @@ func (r *Runner) Open() int64 { return r.open.Load() }
 func (r *Runner) Dispatch(j Job) {
 	r.open.Add(1)
 	select {
-	case <-r.stopping:
 	case r.ready <- j:
 	default:
 	}

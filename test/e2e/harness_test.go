@@ -90,7 +90,7 @@ func launch(t testing.TB, listen string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(binary, args...), url: "http://" + listen, log: &syncBuffer{}, done: make(chan error, 1)}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	p.cmd.Env = append(os.Environ(), "DIALPROOF_KEY=", "NO_COLOR=1")
+	p.cmd.Env = append(os.Environ(), "DIALPROOF_KEY=", "NO_COLOR=1", "DIALPROOF_DRAIN=0s")
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
