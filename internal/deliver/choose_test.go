@@ -188,7 +188,7 @@ func TestPricesAreWritten(t *testing.T) {
 		if err := b.Run(t.Context(), b.job); err != nil {
 			t.Fatal(err)
 		}
-		if d := b.shelf.parcels[b.job.Ref].Deliveries[0]; d.Price != want || d.Currency != "" {
+		if d := b.shelf.Parcels[b.job.Ref].Deliveries[0]; d.Price != want || d.Currency != "" {
 			t.Errorf("%d became %q %q, want %q", list, d.Price, d.Currency, want)
 		}
 	}

@@ -15,81 +15,12 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/deliver"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/keyring"
 	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/queue"
 )
-
-// shelf is a deliver.Store in memory, one piece of work at a time.
-type shelf struct {
-	mu      sync.Mutex
-	parcels map[id.ID]deliver.Parcel
-	jobs    map[id.ID]queue.Job
-	sent    map[[16]byte]deliver.Sent
-	broken  error
-}
-
-func (s *shelf) FindSent(_ context.Context, key [16]byte) (deliver.Sent, bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found, ok := s.sent[key]
-	return found, ok, s.broken
-}
-
-type shelfTx struct {
-	s      *shelf
-	writes []func()
-}
-
-func (s *shelf) Update(_ context.Context, _, _ id.ID, work func(deliver.Tx) error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.broken != nil {
-		return s.broken
-	}
-	tx := &shelfTx{s: s}
-	if err := work(tx); err != nil {
-		return err
-	}
-	for _, w := range tx.writes {
-		w()
-	}
-	return nil
-}
-
-func (t *shelfTx) Parcel(ref id.ID) (*deliver.Parcel, error) {
-	p, ok := t.s.parcels[ref]
-	if !ok {
-		return nil, nil //nolint:nilnil // the contract
-	}
-	p.Deliveries = slices.Clone(p.Deliveries)
-	return &p, nil
-}
-
-func (t *shelfTx) Job(j id.ID) (*queue.Job, error) {
-	kept, ok := t.s.jobs[j]
-	if !ok {
-		return nil, nil //nolint:nilnil // the contract
-	}
-	return &kept, nil
-}
-
-func (t *shelfTx) PutParcel(p *deliver.Parcel) {
-	c := *p
-	t.writes = append(t.writes, func() { t.s.parcels[c.Ref] = c })
-}
-
-func (t *shelfTx) PutJob(j queue.Job) {
-	j.Carry = nil
-	t.writes = append(t.writes, func() { t.s.jobs[j.ID] = j })
-}
-
-func (t *shelfTx) PutSent(key [16]byte, kept deliver.Sent) {
-	t.writes = append(t.writes, func() { t.s.sent[key] = kept })
-}
-
-func (t *shelfTx) DropJob(j id.ID) { t.writes = append(t.writes, func() { delete(t.s.jobs, j) }) }
 
 // carrier is a sender that does what its script says, and after its end takes everything.
 type carrier struct {
@@ -158,7 +89,7 @@ func (uncounted) Failed(string, channel.ErrorKind)              {}
 // bench is a handler with three routes a, b and c.
 type bench struct {
 	*deliver.Handler
-	shelf    *shelf
+	shelf    *delivertest.Shelf
 	carriers map[string]*carrier
 	job      queue.Job
 	now      time.Time
@@ -174,7 +105,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{now: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC), carriers: map[string]*carrier{}, shelf: &shelf{parcels: map[id.ID]deliver.Parcel{}, jobs: map[id.ID]queue.Job{}, sent: map[[16]byte]deliver.Sent{}}}
+	b := &bench{now: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC), carriers: map[string]*carrier{}, shelf: delivertest.NewShelf()}
 	ids := id.NewSource(id.ID{})
 	var routes []*deliver.Route
 	for i, name := range []string{"a", "b", "c"} {
@@ -193,23 +124,23 @@ func newBench(t *testing.T) *bench {
 
 // renew makes a new parcel and its job on a route.
 func (b *bench) renew(route string) {
-	b.shelf.mu.Lock()
-	defer b.shelf.mu.Unlock()
+	b.shelf.Lock()
+	defer b.shelf.Unlock()
 	ids := b.IDs
 	ref := ids.New(b.now)
 	d := channel.Delivery{ID: ids.New(b.now), Channel: channel.SMS, Route: route, Status: channel.Sending, Attempt: 1, Created: b.now, Updated: b.now}
 	b.job = queue.Job{ID: d.ID, Kind: "deliver", Ref: ref, Attempt: 1, Due: b.now.Add(30 * time.Second)}
-	b.shelf.parcels[ref] = deliver.Parcel{Ref: ref, Open: true, Expires: b.now.Add(5 * time.Minute), Deliveries: []channel.Delivery{d}}
-	b.shelf.jobs[b.job.ID] = b.job
+	b.shelf.Parcels[ref] = deliver.Parcel{Ref: ref, Open: true, Expires: b.now.Add(5 * time.Minute), Deliveries: []channel.Delivery{d}}
+	b.shelf.Jobs[b.job.ID] = b.job
 }
 
 func fault(k channel.ErrorKind) error { return &channel.Error{Kind: k, Provider: "fake", Code: "x"} }
 
 // deliveries answers "route status" for each.
 func (b *bench) deliveries() (out []string) {
-	b.shelf.mu.Lock()
-	defer b.shelf.mu.Unlock()
-	for _, d := range b.shelf.parcels[b.job.Ref].Deliveries {
+	b.shelf.Lock()
+	defer b.shelf.Unlock()
+	for _, d := range b.shelf.Parcels[b.job.Ref].Deliveries {
 		out = append(out, d.Route+" "+string(d.Status))
 	}
 	return out
@@ -243,8 +174,8 @@ func TestErrorKindsDecide(t *testing.T) {
 			if got := b.deliveries(); !slices.Equal(got, c.want) {
 				t.Errorf("%v, want %v", got, c.want)
 			}
-			if len(b.shelf.jobs) != c.open {
-				t.Errorf("%d jobs are left, want %d", len(b.shelf.jobs), c.open)
+			if len(b.shelf.Jobs) != c.open {
+				t.Errorf("%d jobs are left, want %d", len(b.shelf.Jobs), c.open)
 			}
 		})
 	}
@@ -265,7 +196,7 @@ func TestAllDeadThenHealed(t *testing.T) {
 		if err := b.Run(t.Context(), job); err != nil {
 			t.Fatal(err)
 		}
-		kept, waiting := b.shelf.jobs[b.job.ID]
+		kept, waiting := b.shelf.Jobs[b.job.ID]
 		if !waiting {
 			break
 		}
@@ -280,7 +211,7 @@ func TestAllDeadThenHealed(t *testing.T) {
 		}
 		kept.Attempt++
 		kept.Due = b.now.Add(30 * time.Second)
-		b.shelf.jobs[kept.ID] = kept
+		b.shelf.Jobs[kept.ID] = kept
 		job = kept
 	}
 	got := b.deliveries()
@@ -305,15 +236,15 @@ func TestAllDeadToTheEnd(t *testing.T) {
 	}
 	b.now = b.now.Add(6 * time.Minute)
 	b.Composer = always{closed: true}
-	kept := b.shelf.jobs[b.job.ID]
+	kept := b.shelf.Jobs[b.job.ID]
 	kept.Attempt++
-	b.shelf.jobs[kept.ID] = kept
+	b.shelf.Jobs[kept.ID] = kept
 	if err := b.Run(t.Context(), kept); err != nil {
 		t.Fatal(err)
 	}
 	d := b.newest()
-	if d.Status != channel.Failed || d.Kind != channel.Unavailable || d.Code != "x" || d.Reason != "given up at the deadline" || len(b.shelf.jobs) != 0 {
-		t.Errorf("%+v, %d jobs", d, len(b.shelf.jobs))
+	if d.Status != channel.Failed || d.Kind != channel.Unavailable || d.Code != "x" || d.Reason != "given up at the deadline" || len(b.shelf.Jobs) != 0 {
+		t.Errorf("%+v, %d jobs", d, len(b.shelf.Jobs))
 	}
 }
 
@@ -324,8 +255,8 @@ func TestNothingIsSentForWhatIsOver(t *testing.T) {
 	if err := b.Run(t.Context(), b.job); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.deliveries(); !slices.Equal(got, []string{"a failed"}) || len(b.carriers["a"].calls) != 0 || len(b.shelf.jobs) != 0 {
-		t.Errorf("%v, %d calls, %d jobs", got, len(b.carriers["a"].calls), len(b.shelf.jobs))
+	if got := b.deliveries(); !slices.Equal(got, []string{"a failed"}) || len(b.carriers["a"].calls) != 0 || len(b.shelf.Jobs) != 0 {
+		t.Errorf("%v, %d calls, %d jobs", got, len(b.carriers["a"].calls), len(b.shelf.Jobs))
 	}
 }
 
@@ -335,7 +266,7 @@ func TestTheFenceHolds(t *testing.T) {
 	b := newBench(t)
 	newer := b.job
 	newer.Attempt = 2
-	b.shelf.jobs[newer.ID] = newer
+	b.shelf.Jobs[newer.ID] = newer
 	if err := b.Run(t.Context(), b.job); err != nil {
 		t.Fatal(err)
 	}
@@ -356,10 +287,10 @@ func TestARecordThatFailsIsRunAgain(t *testing.T) {
 	if err := b.Run(t.Context(), b.job); err == nil {
 		t.Fatal("a record that failed was not told")
 	}
-	b.shelf.broken = nil
-	again := b.shelf.jobs[b.job.ID]
+	b.shelf.Broken = nil
+	again := b.shelf.Jobs[b.job.ID]
 	again.Attempt++
-	b.shelf.jobs[again.ID] = again
+	b.shelf.Jobs[again.ID] = again
 	if err := b.Run(t.Context(), again); err != nil {
 		t.Fatal(err)
 	}
@@ -371,15 +302,15 @@ func TestARecordThatFailsIsRunAgain(t *testing.T) {
 // breaking breaks the store once while a message is sent.
 type breaking struct {
 	*carrier
-	shelf *shelf
+	shelf *delivertest.Shelf
 	once  sync.Once
 }
 
 func (c *breaking) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	c.once.Do(func() {
-		c.shelf.mu.Lock()
-		c.shelf.broken = errors.New("planted: the disk is full")
-		c.shelf.mu.Unlock()
+		c.shelf.Lock()
+		c.shelf.Broken = errors.New("planted: the disk is full")
+		c.shelf.Unlock()
 	})
 	return c.carrier.Send(ctx, m)
 }
@@ -418,7 +349,7 @@ func TestReceipts(t *testing.T) {
 			t.Errorf("after %s: %d, %v, want %s", s.news, code, b.deliveries(), s.want)
 		}
 	}
-	if d := b.shelf.parcels[b.job.Ref].Deliveries[0]; d.Price != "0.01" || d.Currency != "EUR" || d.ProviderID != "p-1" {
+	if d := b.shelf.Parcels[b.job.Ref].Deliveries[0]; d.Price != "0.01" || d.Currency != "EUR" || d.ProviderID != "p-1" {
 		t.Errorf("the record says %+v", d)
 	}
 }
@@ -433,12 +364,12 @@ func TestAReceiptProvesThatItLeft(t *testing.T) {
 	}
 	rescued := b.job
 	rescued.Attempt = 2
-	b.shelf.jobs[rescued.ID] = rescued
+	b.shelf.Jobs[rescued.ID] = rescued
 	if err := b.Run(t.Context(), rescued); err != nil {
 		t.Fatal(err)
 	}
-	if len(b.carriers["a"].calls) != 0 || len(b.shelf.jobs) != 0 || b.deliveries()[0] != "a sent" {
-		t.Errorf("%d calls, %d jobs, %v", len(b.carriers["a"].calls), len(b.shelf.jobs), b.deliveries())
+	if len(b.carriers["a"].calls) != 0 || len(b.shelf.Jobs) != 0 || b.deliveries()[0] != "a sent" {
+		t.Errorf("%d calls, %d jobs, %v", len(b.carriers["a"].calls), len(b.shelf.Jobs), b.deliveries())
 	}
 }
 

@@ -17,18 +17,18 @@ import (
 // order gives the bench's parcel an order that goes on after 25 s.
 func (b *bench) order() {
 	b.Next = "next"
-	b.shelf.mu.Lock()
-	defer b.shelf.mu.Unlock()
-	p := b.shelf.parcels[b.job.Ref]
+	b.shelf.Lock()
+	defer b.shelf.Unlock()
+	p := b.shelf.Parcels[b.job.Ref]
 	p.Timer, p.Wait = b.job.ID, 25*time.Second
-	b.shelf.parcels[b.job.Ref] = p
+	b.shelf.Parcels[b.job.Ref] = p
 }
 
 // timer answers what became of the bench's job: "dropped", or its kind and when it is due after the beginning.
 func (b *bench) timer(began time.Time) string {
-	b.shelf.mu.Lock()
-	defer b.shelf.mu.Unlock()
-	j, ok := b.shelf.jobs[b.job.ID]
+	b.shelf.Lock()
+	defer b.shelf.Unlock()
+	j, ok := b.shelf.Jobs[b.job.ID]
 	if !ok {
 		return "dropped"
 	}
@@ -45,9 +45,9 @@ func (b *bench) hear(t *testing.T, d channel.Delivery, status channel.Status) {
 }
 
 func (b *bench) newest() channel.Delivery {
-	b.shelf.mu.Lock()
-	defer b.shelf.mu.Unlock()
-	all := b.shelf.parcels[b.job.Ref].Deliveries
+	b.shelf.Lock()
+	defer b.shelf.Unlock()
+	all := b.shelf.Parcels[b.job.Ref].Deliveries
 	return all[len(all)-1]
 }
 
@@ -114,11 +114,11 @@ func TestTheOrderEnds(t *testing.T) {
 			b := newBench(t)
 			b.order()
 			b.carriers["a"].during = func() { // while the call is under way
-				b.shelf.mu.Lock()
-				defer b.shelf.mu.Unlock()
-				p := b.shelf.parcels[b.job.Ref]
+				b.shelf.Lock()
+				defer b.shelf.Unlock()
+				p := b.shelf.Parcels[b.job.Ref]
 				change(&p)
-				b.shelf.parcels[b.job.Ref] = p
+				b.shelf.Parcels[b.job.Ref] = p
 			}
 			if err := b.Run(t.Context(), b.job); err != nil {
 				t.Fatal(err)
@@ -143,18 +143,18 @@ func TestADeadChannelGivesWay(t *testing.T) {
 		}
 	}
 	for rounds := 0; ; rounds++ {
-		b.shelf.mu.Lock()
-		j := b.shelf.jobs[b.job.ID]
-		b.shelf.mu.Unlock()
+		b.shelf.Lock()
+		j := b.shelf.Jobs[b.job.ID]
+		b.shelf.Unlock()
 		if j.Kind == "next" || rounds > 20 {
 			break
 		}
 		if rounds > 0 {
 			b.now = j.Due
 			j.Attempt++
-			b.shelf.mu.Lock()
-			b.shelf.jobs[j.ID] = j
-			b.shelf.mu.Unlock()
+			b.shelf.Lock()
+			b.shelf.Jobs[j.ID] = j
+			b.shelf.Unlock()
 		}
 		if err := b.Run(t.Context(), j); err != nil {
 			t.Fatal(err)
@@ -176,11 +176,11 @@ func TestAReceiptOfAnOlderMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	older := channel.Delivery{ID: id.ID{3}, Route: "a", Channel: channel.SMS, Status: channel.Taken}
-	b.shelf.mu.Lock()
-	p := b.shelf.parcels[b.job.Ref]
+	b.shelf.Lock()
+	p := b.shelf.Parcels[b.job.Ref]
 	p.Deliveries = append([]channel.Delivery{older}, p.Deliveries...)
-	b.shelf.parcels[b.job.Ref] = p
-	b.shelf.mu.Unlock()
+	b.shelf.Parcels[b.job.Ref] = p
+	b.shelf.Unlock()
 	b.hear(t, older, channel.Undelivered)
 	if got := b.timer(began); got != "next 25s" {
 		t.Errorf("the job is %q", got)

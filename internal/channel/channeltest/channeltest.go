@@ -106,6 +106,12 @@ func Checks() []Check {
 		{"receipts", receipts},
 		{"bad receipts", badReceipts},
 		{"settings do not print their secrets", quietSettings},
+		{"under way: every error decides what follows", errorsUnderWay},
+		{"under way: the carrier asks for a pause", pauses},
+		{"under way: the carrier is slow", slow},
+		{"under way: the answer is lost", vanishes},
+		{"under way: receipts before the answer, twice, out of order", early},
+		{"under way: forged receipts", forged},
 	}
 }
 

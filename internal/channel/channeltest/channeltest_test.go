@@ -49,7 +49,9 @@ func (c *careless) Send(ctx context.Context, m channel.Message) (channel.Accepte
 	}
 	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader("x"))
 	if c.fault == "sends twice" {
-		_, _ = c.env.HTTP.Do(req.Clone(ctx))
+		if resp, err := c.env.HTTP.Do(req.Clone(ctx)); err == nil {
+			resp.Body.Close()
+		}
 	}
 	if c.fault == "plain error" {
 		resp, err := c.env.HTTP.Do(req)
@@ -65,7 +67,7 @@ func (c *careless) Send(ctx context.Context, m channel.Message) (channel.Accepte
 	a, err := channel.Do(ctx, c.env.HTTP, "careless", req)
 	if err != nil {
 		e := channel.AsError("careless", err)
-		if c.fault == "resends" {
+		if c.fault == "resends" || c.fault == "resends at once" {
 			e.Kind = channel.Unavailable
 		}
 		return channel.Accepted{}, e
@@ -86,6 +88,8 @@ func (c *careless) judge(a channel.Answer, m channel.Message) (channel.Accepted,
 			e.Detail = m.To.E164()
 		case "logs the code":
 			c.env.Log.Warn("failed", "text", m.Text.Body)
+		case "forgets the pause":
+			e.RetryAfter = 0
 		case "no throttling":
 			e.Kind = channel.Refused
 		case "own kind":
@@ -99,6 +103,31 @@ func (c *careless) judge(a channel.Answer, m channel.Message) (channel.Accepted,
 	return channel.Accepted{ID: "id"}, nil
 }
 
+// Receipts takes signed receipts, and others when that is the fault.
+func (c *careless) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
+	if r.Header.Get("Signature") != "right" && c.fault != "takes forged receipts" {
+		return nil, &channel.Error{Kind: channel.Refused, Provider: "careless", Code: "signature"}
+	}
+	status := channel.Status(r.Body)
+	if !status.Valid() {
+		return nil, &channel.Error{Kind: channel.Refused, Provider: "careless", Code: "body"}
+	}
+	receipt := channel.Receipt{ProviderID: "id", Status: status}
+	return []channel.Receipt{receipt}, nil
+}
+
+// receipts are what careless reports, and what it must refuse.
+func receipts() []channeltest.ReceiptRow {
+	var rows []channeltest.ReceiptRow
+	for _, status := range []channel.Status{channel.Sent, channel.Delivered, channel.Undelivered} {
+		rows = append(rows, channeltest.ReceiptRow{
+			Name: string(status), Want: []channel.Receipt{{ProviderID: "id", Status: status}},
+			Request: channel.Callback{Method: http.MethodPost, Header: http.Header{"Signature": {"right"}}, Body: []byte(status)},
+		})
+	}
+	return append(rows, channeltest.ReceiptRow{Name: "forged", Refused: true, Request: channel.Callback{Header: http.Header{"Signature": {"wrong"}}, Body: []byte("delivered")}})
+}
+
 func harness(fault string) channeltest.Harness {
 	return channeltest.Harness{
 		Provider: channel.Provider{
@@ -107,7 +136,7 @@ func harness(fault string) channeltest.Harness {
 		},
 		Configure: func(base string) channel.Opener { return &careless{base: base, fault: fault} },
 		Secrets:   []string{secretText},
-		Accept:    channeltest.Reply{Status: 200, Body: `{}`}, WantID: "id",
+		Accept:    channeltest.Reply{Status: 200, Body: `{}`}, WantID: "id", Receipts: receipts(),
 	}
 }
 
@@ -129,19 +158,22 @@ func TestTheSuiteFindsFaults(t *testing.T) {
 		t.Fatalf("without a fault: %v", found)
 	}
 	for fault, want := range map[string]string{
-		"code in address":     "a message is taken",
-		"sends twice":         "a message is taken",
-		"no id":               "a message is taken",
-		"plain error":         "every HTTP status",
-		"ignores the status":  "every HTTP status",
-		"no throttling":       "every HTTP status",
-		"own kind":            "every HTTP status",
-		"prints the answer":   "every HTTP status",
-		"prints the number":   "every HTTP status",
-		"logs the code":       "every HTTP status",
-		"resends":             "the carrier hangs up before it answers",
-		"ignores the context": "there is no time left",
-		"settings":            "settings do not print their secrets",
+		"code in address":       "a message is taken",
+		"sends twice":           "a message is taken",
+		"no id":                 "a message is taken",
+		"plain error":           "every HTTP status",
+		"ignores the status":    "every HTTP status",
+		"no throttling":         "every HTTP status",
+		"own kind":              "every HTTP status",
+		"prints the answer":     "every HTTP status",
+		"prints the number":     "every HTTP status",
+		"logs the code":         "every HTTP status",
+		"resends":               "the carrier hangs up before it answers",
+		"ignores the context":   "there is no time left",
+		"settings":              "settings do not print their secrets",
+		"forgets the pause":     "under way: the carrier asks for a pause",
+		"takes forged receipts": "under way: forged receipts",
+		"resends at once":       "under way: the answer is lost",
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()

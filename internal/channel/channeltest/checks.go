@@ -148,7 +148,7 @@ func hangs(ctx context.Context, h Harness) error {
 	return h.failsAs(ctx, func(_ http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
-		case <-time.After(5 * time.Second):
+		case <-time.After(2 * time.Second):
 		}
 	}, channel.MaybeSent)
 }

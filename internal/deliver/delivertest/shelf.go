@@ -1,0 +1,90 @@
+// Package delivertest has what tests of delivery need: a store in memory, and a trial that sends one message under the real handler.
+package delivertest
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/dialproof/dialproof/internal/deliver"
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/queue"
+)
+
+// Shelf is a deliver.Store in memory, one piece of work at a time. Its fields are guarded by its lock.
+type Shelf struct {
+	sync.Mutex
+	Parcels map[id.ID]deliver.Parcel
+	Jobs    map[id.ID]queue.Job
+	Sent    map[[16]byte]deliver.Sent
+	// Broken is the answer to everything while it is set.
+	Broken error
+}
+
+// NewShelf answers an empty one.
+func NewShelf() *Shelf {
+	return &Shelf{Parcels: map[id.ID]deliver.Parcel{}, Jobs: map[id.ID]queue.Job{}, Sent: map[[16]byte]deliver.Sent{}}
+}
+
+// FindSent implements deliver.Store.
+func (s *Shelf) FindSent(_ context.Context, key [16]byte) (deliver.Sent, bool, error) {
+	s.Lock()
+	defer s.Unlock()
+	found, ok := s.Sent[key]
+	return found, ok, s.Broken
+}
+
+// Update implements deliver.Store.
+func (s *Shelf) Update(_ context.Context, _, _ id.ID, work func(deliver.Tx) error) error {
+	s.Lock()
+	defer s.Unlock()
+	if s.Broken != nil {
+		return s.Broken
+	}
+	tx := &tx{s: s}
+	if err := work(tx); err != nil {
+		return err
+	}
+	for _, w := range tx.writes {
+		w()
+	}
+	return nil
+}
+
+type tx struct {
+	s      *Shelf
+	writes []func()
+}
+
+func (t *tx) Parcel(ref id.ID) (*deliver.Parcel, error) {
+	p, ok := t.s.Parcels[ref]
+	if !ok {
+		return nil, nil //nolint:nilnil // the contract
+	}
+	p.Deliveries = slices.Clone(p.Deliveries)
+	return &p, nil
+}
+
+func (t *tx) Job(j id.ID) (*queue.Job, error) {
+	kept, ok := t.s.Jobs[j]
+	if !ok {
+		return nil, nil //nolint:nilnil // the contract
+	}
+	return &kept, nil
+}
+
+func (t *tx) PutParcel(p *deliver.Parcel) {
+	c := *p
+	t.writes = append(t.writes, func() { t.s.Parcels[c.Ref] = c })
+}
+
+func (t *tx) PutJob(j queue.Job) {
+	j.Carry = nil
+	t.writes = append(t.writes, func() { t.s.Jobs[j.ID] = j })
+}
+
+func (t *tx) PutSent(key [16]byte, kept deliver.Sent) {
+	t.writes = append(t.writes, func() { t.s.Sent[key] = kept })
+}
+
+func (t *tx) DropJob(j id.ID) { t.writes = append(t.writes, func() { delete(t.s.Jobs, j) }) }
