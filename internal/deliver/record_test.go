@@ -10,12 +10,13 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/deliver"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/id"
 )
 
 // flaky fails some of its updates: before they do anything, or after all is done.
 type flaky struct {
-	*shelf
+	*delivertest.Shelf
 	before, after int
 	armed         bool // once the carrier has been called
 }
@@ -25,7 +26,7 @@ func (f *flaky) Update(ctx context.Context, ref, job id.ID, work func(deliver.Tx
 		f.before--
 		return errors.New("planted")
 	}
-	err := f.shelf.Update(ctx, ref, job, work)
+	err := f.Shelf.Update(ctx, ref, job, work)
 	if err == nil && f.armed && f.after > 0 {
 		f.after--
 		return errors.New("planted")
@@ -37,7 +38,7 @@ func flakyBench(t *testing.T, before, after int) *bench {
 	t.Helper()
 	b := newBench(t)
 	b.Pause = func(_ context.Context, d time.Duration) { b.now = b.now.Add(d) }
-	f := &flaky{shelf: b.shelf, before: before, after: after}
+	f := &flaky{Shelf: b.shelf, before: before, after: after}
 	b.Store = f
 	b.carriers["a"].during = func() { f.armed = true }
 	return b
@@ -68,8 +69,8 @@ func TestAnAnswerIsWrittenDownInTheEnd(t *testing.T) {
 			if got := b.deliveries(); !slices.Equal(got, c.want) {
 				t.Errorf("%v, want %v", got, c.want)
 			}
-			if len(b.carriers["a"].calls) != 1 || len(b.shelf.jobs) != 0 {
-				t.Errorf("%d calls, %d jobs left", len(b.carriers["a"].calls), len(b.shelf.jobs))
+			if len(b.carriers["a"].calls) != 1 || len(b.shelf.Jobs) != 0 {
+				t.Errorf("%d calls, %d jobs left", len(b.carriers["a"].calls), len(b.shelf.Jobs))
 			}
 		})
 	}
@@ -83,8 +84,8 @@ func TestAPanicMayHaveSent(t *testing.T) {
 	if err := b.Run(t.Context(), b.job); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.deliveries(); !slices.Equal(got, []string{"a unknown"}) || len(b.shelf.jobs) != 0 {
-		t.Errorf("%v, %d jobs", got, len(b.shelf.jobs))
+	if got := b.deliveries(); !slices.Equal(got, []string{"a unknown"}) || len(b.shelf.Jobs) != 0 {
+		t.Errorf("%v, %d jobs", got, len(b.shelf.Jobs))
 	}
 }
 
@@ -92,7 +93,7 @@ func TestAPanicMayHaveSent(t *testing.T) {
 func (b *bench) claimed() {
 	b.job.Attempt++
 	b.job.Due = b.now.Add(30 * time.Second)
-	b.shelf.jobs[b.job.ID] = b.job
+	b.shelf.Jobs[b.job.ID] = b.job
 }
 
 // TestFailedIsAPromise: what may have left is never called failed, whatever comes after.
@@ -142,8 +143,8 @@ func TestAReceiptEndsTheSearch(t *testing.T) {
 	if err := b.Run(t.Context(), b.job); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.deliveries(); !slices.Equal(got, []string{"a delivered"}) || len(b.shelf.jobs) != 0 {
-		t.Errorf("%v, %d jobs", got, len(b.shelf.jobs))
+	if got := b.deliveries(); !slices.Equal(got, []string{"a delivered"}) || len(b.shelf.Jobs) != 0 {
+		t.Errorf("%v, %d jobs", got, len(b.shelf.Jobs))
 	}
 }
 
@@ -154,9 +155,9 @@ func TestTheLeaseOutlastsTheCall(t *testing.T) {
 	b.now = b.now.Add(27 * time.Second) // it waited for a worker
 	held := false
 	b.carriers["a"].during = func() {
-		b.shelf.mu.Lock()
-		defer b.shelf.mu.Unlock()
-		held = b.shelf.jobs[b.job.ID].Due.Sub(b.now) > time.Second // the route's time-out
+		b.shelf.Lock()
+		defer b.shelf.Unlock()
+		held = b.shelf.Jobs[b.job.ID].Due.Sub(b.now) > time.Second // the route's time-out
 	}
 	if err := b.Run(t.Context(), b.job); err != nil || !held {
 		t.Errorf("the lease ends during the call: %v", err)
