@@ -2,15 +2,8 @@ package twilio
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // the algorithm is Twilio's choice; as an HMAC it stands
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
-	"net"
 	"net/url"
-	"slices"
-	"strings"
+	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
 )
@@ -27,6 +20,9 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	if !signed(s.cfg.AuthToken.Reveal(), r, form) {
 		return refuse("signature", "the receipt's X-Twilio-Signature is missing or wrong")
 	}
+	if first(form, "CallSid") != "" {
+		return callReceipts(step(r), form, r.Now), nil
+	}
 	status := first(form, "MessageStatus")
 	if status == "" {
 		status = first(form, "SmsStatus")
@@ -36,69 +32,43 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 		return refuse("body", "the receipt names no message or no status")
 	}
 	out := channel.Receipt{ProviderID: sid, Status: statusOf(status), At: r.Now}
-	if code := first(form, "ErrorCode"); code != "" && code != "0" {
-		e := coded(code, channel.Unavailable)
-		out.Code, out.Kind = e.Code, e.Kind
-	}
+	note(&out, first(form, "ErrorCode"))
 	return []channel.Receipt{out}, nil
 }
 
-// first answers the first value of a key, as Twilio's own SDK signs it.
-func first(form url.Values, key string) string {
-	if v := form[key]; len(v) > 0 {
-		return v[0]
+// note takes one of Twilio's codes into a receipt.
+func note(r *channel.Receipt, code string) {
+	if code != "" && code != "0" {
+		e := coded(code, channel.Unavailable)
+		r.Code, r.Kind = e.Code, e.Kind
 	}
-	return ""
 }
 
-// signed tells whether the request carries Twilio's signature (twilio.com/docs/usage/security): HMAC-SHA-1 over the
-// address and the sorted form, or, for another body, over the address alone, which then holds the body's hash.
-// Twilio signs the address with or without the port.
-func signed(token string, r channel.Callback, form url.Values) bool {
-	given, err := base64.StdEncoding.DecodeString(r.Header.Get("X-Twilio-Signature"))
-	if err != nil || r.URL == nil {
-		return false
+// callReceipts answers the news of a call. One that is over without word that the code was said did not bring it. The
+// questions of a call are no news but one: who asks for the second reading has heard the first.
+func callReceipts(at string, form url.Values, now time.Time) []channel.Receipt {
+	out := channel.Receipt{ProviderID: first(form, "CallSid"), Status: channel.Taken, At: now}
+	switch at {
+	case saidOnce:
+		out.Status = channel.Delivered
+		return []channel.Receipt{out}
+	case progress:
+	default:
+		return nil
 	}
-	params := ""
-	if want := r.URL.Query().Get("bodySHA256"); want != "" {
-		sum := sha256.Sum256(r.Body)
-		if !hmac.Equal([]byte(hex.EncodeToString(sum[:])), []byte(strings.ToLower(want))) {
-			return false
+	switch status := first(form, "CallStatus"); status {
+	case "ringing", "in-progress":
+		out.Status = channel.Sent
+	case "busy", "no-answer":
+		out.Status, out.Code, out.Kind = channel.Undelivered, status, channel.Unavailable
+	case "failed", "canceled":
+		out.Status, out.Code, out.Kind = channel.Failed, status, channel.Unavailable
+		note(&out, first(form, "ErrorCode"))
+		if sip := first(form, "SipResponseCode"); sip == "404" || sip == "484" || sip == "604" {
+			out.Code, out.Kind = "SIP "+sip, channel.Rejected // the number does not exist
 		}
-	} else {
-		keys := make([]string, 0, len(form))
-		for k := range form {
-			keys = append(keys, k)
-		}
-		slices.Sort(keys)
-		var all strings.Builder
-		for _, k := range keys {
-			all.WriteString(k + first(form, k))
-		}
-		params = all.String()
+	case "completed":
+		out.Status, out.Code = channel.Undelivered, "not_spoken"
 	}
-	ok := false
-	for _, address := range addresses(*r.URL) {
-		mac := hmac.New(sha1.New, []byte(token))
-		mac.Write([]byte(address + params))
-		ok = hmac.Equal(mac.Sum(nil), given) || ok
-	}
-	return ok
-}
-
-// addresses answers an address with and without its port.
-func addresses(u url.URL) []string {
-	host, port := u.Hostname(), u.Port()
-	if port == "" {
-		port = "443"
-		if u.Scheme == "http" {
-			port = "80"
-		}
-	}
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	bare, full := u, u
-	bare.Host, full.Host = host, net.JoinHostPort(u.Hostname(), port)
-	return []string{bare.String(), full.String()}
+	return []channel.Receipt{out}
 }

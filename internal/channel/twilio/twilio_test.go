@@ -1,7 +1,10 @@
 package twilio
 
 import (
+	"context"
 	"encoding/json"
+	"encoding/xml"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -25,7 +28,7 @@ const (
 func config(base string) channel.Opener {
 	return &Config{
 		AccountSID: account, AuthToken: secret.New(token), BaseURL: base, DiscardContent: true,
-		MessagingServiceSID: "MG0123456789abcdef0123456789abcdef",
+		MessagingServiceSID: "MG0123456789abcdef0123456789abcdef", CallerID: "+447700900001", RiskCheck: "disable",
 	}
 }
 
@@ -45,7 +48,7 @@ func harness(t *testing.T) channeltest.Harness {
 			}
 			form, _ := url.ParseQuery(string(body))
 			for key, want := range map[string]string{
-				"To": "+447700900123", "ValidityPeriod": "300", "ContentRetention": "discard",
+				"To": "+447700900123", "ValidityPeriod": "300", "ContentRetention": "discard", "ProvideFeedback": "true", "RiskCheck": "disable",
 				"StatusCallback": "https://verify.example.com/callbacks/main/dG9rZW4", "MessagingServiceSid": "MG0123456789abcdef0123456789abcdef",
 			} {
 				if form.Get(key) != want {
@@ -71,6 +74,8 @@ func harness(t *testing.T) channeltest.Harness {
 	h.Errors = append(h.Errors,
 		channeltest.ErrorRow{Name: "an unknown code", Reply: reply(400, `{"code":29999,"message":"new"}`), Kind: channel.Refused, Code: "29999"},
 		channeltest.ErrorRow{Name: "a failed message", Reply: reply(201, `{"sid":"`+sid+`","status":"failed","error_code":30005}`), Kind: channel.Rejected, Code: "30005"},
+		channeltest.ErrorRow{Name: "a failed message without a code", Reply: reply(201, `{"sid":"`+sid+`","status":"failed"}`), Kind: channel.Unavailable, Code: "failed"},
+		channeltest.ErrorRow{Name: "too fast, by a code that says else", Reply: reply(429, `{"code":21611}`), Kind: channel.Throttled, Code: "21611"},
 		channeltest.ErrorRow{Name: "no id", Reply: reply(201, `{}`), Kind: channel.MaybeSent},
 		channeltest.ErrorRow{Name: "503 with a code", Reply: reply(503, `{"code":20503}`), Kind: channel.Unavailable},
 	)
@@ -193,6 +198,54 @@ func TestCheckAndFeedback(t *testing.T) {
 	}
 }
 
+// TestFeedbackOfCalls: Twilio takes no word of calls, so none is sent.
+func TestFeedbackOfCalls(t *testing.T) {
+	t.Parallel()
+	c := channeltest.NewCarrier(channeltest.Says(reply(404, `{}`)))
+	defer c.Close()
+	s, _ := config(c.URL).Open(channel.Env{HTTP: c.Client(), Now: channeltest.Now})
+	for _, id := range []string{callSID, "", "SM1/../../x"} {
+		if err := s.(channel.Feedback).Converted(t.Context(), id, channeltest.Message(channel.SMS).To, true); err != nil || len(c.Requests()) != 0 {
+			t.Errorf("%q: %v after %d requests", id, err, len(c.Requests()))
+		}
+	}
+	if err := s.(channel.Feedback).Converted(t.Context(), sid, channeltest.Message(channel.SMS).To, false); err == nil || string(c.Requests()[0].Body) != "Outcome=unconfirmed" {
+		t.Errorf("a message that is not known: %v", err)
+	}
+}
+
+// TestStatusMap: what the collected map says of Twilio's statuses and codes is what we make of them.
+func TestStatusMap(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(channeltest.SpecPath(t, "status-map.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all struct {
+		Twilio struct {
+			Statuses map[string][]any    `json:"statuses"`
+			Codes    map[string][]string `json:"codes"`
+		} `json:"twilio"`
+	}
+	if err := json.Unmarshal(text, &all); err != nil || len(all.Twilio.Statuses) < 10 || len(all.Twilio.Codes) < 15 {
+		t.Fatalf("%+v %v", all, err)
+	}
+	for s, want := range all.Twilio.Statuses {
+		if got := statusOf(s); string(got) != want[0] || got.Final() != want[1] {
+			t.Errorf("%s: %s, want %v", s, got, want)
+		}
+	}
+	fits := map[string][]channel.ErrorKind{
+		"permanent": {channel.Rejected}, "config": {channel.Refused}, "retry": {channel.Throttled, channel.Unavailable},
+		"failover": {channel.Refused, channel.Unavailable, channel.Throttled},
+	}
+	for code, class := range all.Twilio.Codes {
+		if row, ok := errorTable()[code]; !ok || !slices.Contains(fits[class[0]], row.kind) {
+			t.Errorf("%s is %q, the map says %s", code, row.kind, class[0])
+		}
+	}
+}
+
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Config){
@@ -201,6 +254,9 @@ func TestSettings(t *testing.T) {
 		"api_key_sid":           func(c *Config) { c.APIKeySID = "SK1" },
 		"api_key_secret":        func(c *Config) { c.APIKeySecret = secret.New("x") },
 		"messaging_service_sid": func(c *Config) { c.MessagingServiceSID = "x" },
+		"caller_id":             func(c *Config) { c.CallerID = "Acme" },
+		"risk_check":            func(c *Config) { c.RiskCheck = "yes" },
+		"voices":                func(c *Config) { c.Voices = map[string]string{"de": "<Hans>"} },
 		"base_url":              func(c *Config) { c.BaseURL = "api.twilio.com" },
 	} {
 		c, _ := config("https://api.twilio.com").(*Config)
@@ -223,6 +279,8 @@ func signature(key, address string, form url.Values) string {
 
 func FuzzReceipts(f *testing.F) {
 	f.Add("MessageSid=SM1&MessageStatus=delivered", "sig", "https://x/y?bodySHA256=00")
+	f.Add("CallSid=CA1&CallStatus=completed", "", "https://x/y?step=progress")
+	f.Add("CallSid=CA1&Digits=1", "", "https://x/y?step=key1")
 	f.Fuzz(func(t *testing.T, body, sig, address string) {
 		u, err := url.Parse(address)
 		if err != nil {
@@ -232,6 +290,26 @@ func FuzzReceipts(f *testing.F) {
 		r := channel.Callback{URL: u, Body: []byte(body), Header: http.Header{"X-Twilio-Signature": {sig}}}
 		if got, err := s.(channel.Receiver).Receipts(t.Context(), r); err == nil {
 			t.Errorf("an unsigned receipt was taken: %v", got)
+		}
+		form, err := url.ParseQuery(body)
+		if err != nil || strings.Contains(u.RawQuery, "bodySHA256") {
+			return
+		}
+		r.Header.Set("X-Twilio-Signature", signature(token, addresses(*u)[0], form))
+		got, err := s.(channel.Receiver).Receipts(t.Context(), r)
+		if e, ok := errors.AsType[*channel.Error](err); err != nil && (!ok || e.Kind != channel.Refused) {
+			t.Errorf("%v", err)
+		}
+		for _, g := range got {
+			if !g.Status.Valid() || g.ProviderID == "" {
+				t.Errorf("%+v", g)
+			}
+		}
+		r.Message = func(context.Context) (channel.Message, bool, error) {
+			return channeltest.Message(channel.Voice), true, nil
+		}
+		if reply, ok := s.(channel.Answerer).Answer(t.Context(), r); ok && xml.Unmarshal(reply.Body, new(struct{})) != nil {
+			t.Errorf("%q is no XML", reply.Body)
 		}
 	})
 }
