@@ -53,7 +53,7 @@ func processUsage(pid int, children bool) (u usage, err error) {
 		return u, nil
 	}
 	kids, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	for _, k := range strings.Fields(string(kids)) {
+	for k := range strings.FieldsSeq(string(kids)) {
 		n, _ := strconv.Atoi(k)
 		if v, err := processUsage(n, false); err == nil { // one that has just ended is counted by its parent
 			u = u.plus(v)

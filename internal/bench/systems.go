@@ -66,7 +66,7 @@ func (s *server) said(u *usage) error {
 	if s.stats == "" {
 		return nil
 	}
-	resp, err := http.Get(s.stats) //nolint:noctx // loopback, between two phases
+	resp, err := (&http.Client{Timeout: callTimeout}).Get(s.stats) //nolint:noctx // loopback, between two phases
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (s *server) stop() error {
 
 // command answers the program in a role. It ends with its parent.
 func command(ctx context.Context, program string, args ...string) *exec.Cmd {
-	c := exec.CommandContext(ctx, program, args...)
+	c := exec.CommandContext(ctx, program, args...) //nolint:gosec // our own binary
 	c.Stderr = os.Stderr
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return c
