@@ -75,6 +75,8 @@ func (n *Node) onStop(name string, run func() error) {
 type options struct {
 	ring *keyring.Ring
 	dev  bool
+	// guest looks at a store that a server may be running on, and runs no jobs.
+	guest bool
 }
 
 // open opens everything that the configuration names and starts nothing. When it fails, what was opened is
@@ -89,7 +91,9 @@ func open(ctx context.Context, cfg config.Config, log *slog.Logger, o options) (
 	if err := makeFolder(cfg.Data); err != nil {
 		return n, err
 	}
-	n.store, err = store.Open(ctx, storeOptions(cfg, n.metrics, log))
+	so := storeOptions(cfg, n.metrics, log)
+	so.Guest = o.guest
+	n.store, err = store.Open(ctx, so)
 	if err != nil {
 		return n, err
 	}

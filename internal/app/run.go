@@ -162,7 +162,7 @@ func openStore(ctx context.Context, cfg config.Config) (*store.DB, error) {
 		}
 	}
 	o := storeOptions(cfg, nil, nil)
-	o.Lanes, o.Connections = 1, 4
+	o.Lanes, o.Connections, o.Guest = 1, 4, true
 	return store.Open(ctx, o)
 }
 
@@ -182,7 +182,7 @@ func Doctor(ctx context.Context, cfg config.Config, out io.Writer) (ok bool, err
 	if err != nil {
 		return false, nil
 	}
-	n, err := open(ctx, cfg, slog.New(slog.DiscardHandler), options{ring: r})
+	n, err := open(ctx, cfg, slog.New(slog.DiscardHandler), options{ring: r, guest: true})
 	say("store and routes", err)
 	if err != nil {
 		return false, nil

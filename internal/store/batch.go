@@ -23,7 +23,9 @@ type batch struct {
 	replays       table[[32]byte, replay]
 	jobs          table[id.ID, *queue.Job]
 	sent          table[[16]byte, deliver.Sent]
-	others        []func(conn) error
+	// young are jobs that have no row of their own; see youth. Nil for an engine that writes every job.
+	young  *youth
+	others []func(conn) error
 }
 
 // replay is a kept answer to a request with an Idempotency-Key.
@@ -48,6 +50,8 @@ type entry[V any] struct {
 	// there tells whether the row exists as the work sees it; kept, whether it did when it was read.
 	there, kept bool
 	dirty       bool
+	// rowless tells that a job was left without a row; see youth.
+	rowless bool
 }
 
 // know notes what was read.
@@ -125,6 +129,7 @@ func (b *batch) settle() {
 	b.verifications.settle(keptVerifications)
 	b.limits.settle(keptOthers)
 	b.replays.settle(keptOthers)
+	b.young.settle(b)
 	b.jobs.settle(keptOthers)
 	b.sent.reset() // written here, read elsewhere
 	b.others = b.others[:0]
@@ -187,6 +192,11 @@ func (b *batch) replay(k [32]byte) (*entry[replay], error) {
 
 func (b *batch) job(j id.ID) (*entry[*queue.Job], error) {
 	if e := b.jobs.find(j); e != nil {
+		return e, nil
+	}
+	if y := b.young.job(j); y != nil {
+		e := b.jobs.know(j, y, false)
+		e.there = true
 		return e, nil
 	}
 	found, err := b.d.readJob(b.c, j)

@@ -32,26 +32,76 @@ type sqlite struct {
 	b    batch     // likewise
 	seen int64     // likewise: the data version that the rows of b are of
 
+	owner *sqlite3.Conn // the lock of the process that runs the jobs; nil for a guest
+
 	readers chan *liteConn // free ones; nil entries are not opened yet
 	mu      sync.Mutex
 	closed  bool
 }
 
-func openSQLite(path string) (*sqlite, error) {
+// openSQLite opens the file, as its owner or as a guest.
+func openSQLite(path string, guest bool) (_ *sqlite, err error) {
+	var owner *sqlite3.Conn
+	if !guest {
+		if owner, err = own(path); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, owner.Close())
+			}
+		}()
+	}
 	w, err := openConn(path)
 	if err != nil {
 		return nil, err
 	}
-	e := &sqlite{path: path, w: w, readers: make(chan *liteConn, maxReaders)}
+	e := &sqlite{path: path, w: w, owner: owner, readers: make(chan *liteConn, maxReaders)}
 	e.b.c, e.b.d = w, e.dialect()
 	for range maxReaders {
 		e.readers <- nil
 	}
-	if err := e.migrate(); err != nil {
+	err = e.migrate()
+	if err == nil && !guest {
+		e.b.young = newYouth()
+		err = e.adopt()
+	}
+	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	return e, nil
 }
+
+// ownTimeout is how long an owner waits for the one before it to end.
+const ownTimeout = "10000"
+
+// own makes this process the one that runs the jobs of a file, until the answer is closed or the process ends, however it
+// ends. It is a lock on a file beside the store's own, so that guests can still read and write.
+func own(path string) (*sqlite3.Conn, error) {
+	c, err := sqlite3.Open(path + "-owner")
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Exec("PRAGMA busy_timeout = " + ownTimeout + "; BEGIN EXCLUSIVE"); err != nil {
+		return nil, errors.Join(fmt.Errorf("another Dialproof runs on this file: stop it first (%w)", err), c.Close())
+	}
+	return c, nil
+}
+
+// adopt makes the rows of jobs that a crash left without one.
+func (e *sqlite) adopt() error {
+	return e.transact(func() error {
+		e.b.reset()
+		if err := orphans(&e.b, e.now()); err != nil {
+			return err
+		}
+		defer e.b.reset()
+		return e.writeJobs(&e.b)
+	})
+}
+
+// youth answers the jobs without a row; nil for a guest, who leaves none without.
+func (e *sqlite) youth() *youth { return e.b.young }
 
 // lanes implements engine: there is one writer.
 func (e *sqlite) lanes() int { return 1 }
@@ -71,11 +121,10 @@ func (e *sqlite) commit(_ context.Context, _ int, ops []*op) error {
 			return err
 		}
 		for _, o := range ops {
-			if o.searches {
-				if err := e.write(&e.b); err != nil {
+			if !o.claims.IsZero() {
+				if err := e.raise(o.claims); err != nil {
 					return err
 				}
-				e.b.settle()
 			}
 			if err := e.b.run(o); err != nil {
 				return err
@@ -89,6 +138,14 @@ func (e *sqlite) commit(_ context.Context, _ int, ops []*op) error {
 	}
 	e.b.settle()
 	return nil
+}
+
+// raise writes the rows of the jobs that have come of age. It is the first thing that its batch does.
+func (e *sqlite) raise(now time.Time) error {
+	if err := e.b.young.adults(&e.b, now); err != nil {
+		return err
+	}
+	return e.writeJobs(&e.b)
 }
 
 // watch forgets the rows that are known when another connection has written to the file: the number that this reads changes
@@ -142,14 +199,18 @@ func (e *sqlite) close() error {
 		return nil
 	}
 	e.closed = true
-	var errs []error
+	errs := []error{e.transact(func() error { return e.raise(time.Time{}) })}
 	for range maxReaders {
 		if c := <-e.readers; c != nil {
 			errs = append(errs, c.close())
 		}
 	}
 	close(e.readers)
-	return errors.Join(append(errs, e.w.close())...)
+	errs = append(errs, e.w.close())
+	if e.owner != nil {
+		errs = append(errs, e.owner.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // migrate brings the schema up to date, under the write lock, each step in its own transaction.

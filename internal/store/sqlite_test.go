@@ -1,9 +1,15 @@
 package store_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/deliver"
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/store"
 	"github.com/dialproof/dialproof/internal/store/storetest"
 	"github.com/dialproof/dialproof/internal/verify"
@@ -33,7 +39,7 @@ func TestRowsInMemory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dialproof.db")
 	var dbs [2]*store.DB
 	for i := range dbs {
-		db, err := store.Open(t.Context(), store.Options{Path: path})
+		db, err := store.Open(t.Context(), store.Options{Path: path, Guest: i == 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,5 +102,117 @@ func TestManyRows(t *testing.T) {
 		if n, err := db.NumberRow(t.Context(), verify.NumberKey{byte(i), byte(i >> 8), byte(i >> 16), 1}); err != nil || n == nil || n.Streak != 6 {
 			t.Fatalf("row %d: %+v, %v", i, n, err)
 		}
+	}
+}
+
+// TestOwner: one process at a time runs the jobs of a file; another is told so, and a guest may still look.
+func TestOwner(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "dialproof.db")
+	first, err := store.Open(t.Context(), store.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guest, err := store.Open(t.Context(), store.Options{Path: path, Guest: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := guest.Close(); err != nil {
+		t.Error(err)
+	}
+	time.AfterFunc(100*time.Millisecond, func() { first.Close() })
+	second, err := store.Open(t.Context(), store.Options{Path: path}) // it waits for the first to end
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestYoungJobs: a job that is born with its verification has no row at first. It is counted, given back, claimed when its
+// lease has run out, and found again after a crash.
+func TestYoungJobs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "dialproof.db")
+	db, err := store.Open(t.Context(), store.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	ids, now := id.NewSource(id.ID{}), time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+	born := func() queue.Job {
+		v := &verify.Verification{ID: ids.New(now), Status: verify.Pending, Expires: now.Add(5 * time.Minute)}
+		j := queue.Job{ID: ids.New(now), Kind: verify.JobKind, Due: now.Add(30 * time.Second), Attempt: 1, Ref: v.ID}
+		v.Deliveries = []channel.Delivery{{ID: j.ID, Channel: channel.SMS, Status: channel.Sending, Attempt: 1}}
+		if err := db.Do(t.Context(), verify.Needs{Verification: v.ID}, func(tx verify.Tx) error {
+			tx.PutVerification(v, true)
+			tx.PutJob(j)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	claimed := func(db *store.DB, at time.Time, want ...queue.Job) {
+		t.Helper()
+		got, err := db.Claim(t.Context(), at, 10, 30*time.Second)
+		if err != nil || len(got) != len(want) {
+			t.Fatalf("claimed %d jobs, want %d (%v)", len(got), len(want), err)
+		}
+		for i := range want {
+			if got[i].ID != want[i].ID || got[i].Ref != want[i].Ref || got[i].Attempt != 2 {
+				t.Errorf("claimed %+v, want %+v", got[i], want[i])
+			}
+		}
+	}
+	_, done, back := born(), born(), born()
+	if n, _, err := db.Depth(t.Context(), now); n != 3 || err != nil {
+		t.Errorf("depth %d, %v", n, err)
+	}
+	if err := db.Update(t.Context(), done.Ref, done.ID, func(tx deliver.Tx) error {
+		if j, err := tx.Job(done.ID); err != nil || j == nil || j.Attempt != 1 {
+			t.Errorf("%+v, %v", j, err)
+		}
+		p, err := tx.Parcel(done.Ref)
+		if err == nil {
+			p.Deliveries[0].Status = channel.Taken
+			tx.PutParcel(p)
+			tx.DropJob(done.ID)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Return(t.Context(), now, []queue.Job{back}); err != nil {
+		t.Fatal(err)
+	}
+
+	// The files as a crash leaves them.
+	copied := filepath.Join(dir, "crashed.db")
+	for _, end := range []string{"", "-wal"} {
+		data, err := os.ReadFile(path + end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(copied+end, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	crashed, err := store.Open(t.Context(), store.Options{Path: copied})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer crashed.Close()
+	if n, _, err := crashed.Depth(t.Context(), now); n != 2 || err != nil {
+		t.Errorf("after the crash: depth %d, %v", n, err)
+	}
+
+	claimed(db, now, back)
+	claimed(db, now.Add(29*time.Second))
+	claimed(db, now.Add(30*time.Second-time.Millisecond))
+	if got, err := db.Claim(t.Context(), now.Add(30*time.Second), 10, 30*time.Second); err != nil || len(got) != 2 {
+		t.Errorf("claimed %v, %v", got, err)
 	}
 }

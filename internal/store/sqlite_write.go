@@ -77,9 +77,15 @@ func (e *sqlite) writeJobs(b *batch) error {
 	for _, k := range b.jobs.dirty {
 		r := b.jobs.rows[k]
 		var err error
-		if j := r.value; r.there {
+		switch j := r.value; {
+		case r.there && b.young.takes(b, j):
+			r.rowless = true
+		case !r.there && b.young.job(k) != nil:
+			// There is no row to drop.
+		case r.there:
+			r.rowless = false
 			_, err = e.w.exec(litePutJob, j.ID.Seq(), j.ID[:], j.Kind, j.Due.UnixMilli(), int64(j.Attempt), j.Ref[:], j.Payload)
-		} else {
+		default:
 			_, err = e.w.exec(liteDropJob, k.Seq())
 		}
 		if err != nil {

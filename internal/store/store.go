@@ -64,11 +64,11 @@ type DB struct {
 type op struct {
 	needs verify.Needs
 	jobs  []id.ID // that will be read
-	// searches tells that the work looks for rows by more than their key: what the batch has changed is written first.
-	searches bool
-	run      func(*tx) error
-	err      error
-	done     chan error
+	// claims is set when the work looks for jobs that are due then. It is alone in its batch, so that all rows are written.
+	claims time.Time
+	run    func(*tx) error
+	err    error
+	done   chan error
 }
 
 // Options says which store to open: with a DSN PostgreSQL, else SQLite. Zero values take the defaults.
@@ -94,6 +94,8 @@ type Options struct {
 	Log *slog.Logger
 
 	Observe Observer
+	// Guest opens a file that another process may be serving: to look, or to change tenants. Jobs are the owner's.
+	Guest bool
 }
 
 // Open opens the store and brings its schema up to date.
@@ -106,7 +108,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		}
 		return newDB(e, o.Observe), nil
 	}
-	e, err := openSQLite(o.Path)
+	e, err := openSQLite(o.Path, o.Guest)
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", o.Path, err)
 	}
@@ -230,9 +232,13 @@ func (db *DB) writer(lane int, work chan *op) {
 				return
 			}
 		}
-		for len(batch) < maxBatch {
+		for alone := !batch[0].claims.IsZero(); !alone && len(batch) < maxBatch; {
 			select {
 			case o := <-work:
+				if alone = !o.claims.IsZero(); alone {
+					db.commit(lane, batch)
+					batch = batch[:0]
+				}
 				batch = append(batch, o)
 				continue
 			default:

@@ -1,0 +1,162 @@
+package store
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/queue"
+	"github.com/dialproof/dialproof/internal/verify"
+)
+
+// youth is the jobs that have no row of their own yet. A job that is born with its verification is done within a moment, as a
+// rule, and its row would be written, indexed, deleted and unindexed for nothing: until it has come of age, or changes, the
+// delivery in the row of its verification stands for it, which says all that it says. Only an engine that is alone with its
+// rows can do so. What a crash leaves is made again from the deliveries at the next start (orphans).
+//
+// The writer alone uses it, but for size.
+type youth struct {
+	jobs map[id.ID]*queue.Job
+	// born are they in the order of their birth; some may be done since.
+	born  []*queue.Job
+	taken int // of born, by the batch that runs
+	// size is how many there are, and first when the lease of the first of born ends, Unix milliseconds.
+	size, first atomic.Int64
+}
+
+// left is how long a job's lease must still run for it to do without a row. Leases are 30 s; a job has its row long before
+// somebody else may claim it.
+const left = 25 * time.Second
+
+func newYouth() *youth { return &youth{jobs: map[id.ID]*queue.Job{}} }
+
+// job answers a young job, or nil.
+func (y *youth) job(j id.ID) *queue.Job {
+	if y == nil {
+		return nil
+	}
+	return y.jobs[j]
+}
+
+// takes tells whether a job that is to be written needs no row: its verification is new in this batch, and one of the
+// deliveries in there says all of it.
+func (y *youth) takes(b *batch, j *queue.Job) bool {
+	if y == nil || j.Kind != verify.JobKind || len(j.Payload) > 0 {
+		return false
+	}
+	e := b.verifications.rows[j.Ref]
+	if e == nil || !e.dirty || e.kept || !e.there {
+		return false
+	}
+	return stands(e.value, j)
+}
+
+// stands tells whether a delivery of the verification stands for the job.
+func stands(v *verify.Verification, j *queue.Job) bool {
+	for i := range v.Deliveries {
+		if d := &v.Deliveries[i]; d.ID == j.ID {
+			return d.Status == channel.Sending && d.Attempt == j.Attempt
+		}
+	}
+	return false
+}
+
+// settle takes what a committed batch has made of jobs.
+func (y *youth) settle(b *batch) {
+	if y == nil {
+		return
+	}
+	y.born, y.taken = y.born[y.taken:], 0
+	for _, k := range b.jobs.dirty {
+		e := b.jobs.rows[k]
+		if e.there && e.rowless {
+			y.jobs[k] = e.value
+			y.born = append(y.born, e.value)
+			continue
+		}
+		delete(y.jobs, k)
+	}
+	y.size.Store(int64(len(y.jobs)))
+	if len(y.born) > 0 {
+		y.first.Store(y.born[0].Due.UnixMilli())
+	}
+}
+
+// adults gives the jobs whose lease runs only a little longer than now a row in this batch; with the zero time, all. They stay
+// young until it has settled.
+func (y *youth) adults(b *batch, now time.Time) error {
+	if y == nil {
+		return nil
+	}
+	y.taken = 0
+	for _, j := range y.born {
+		if !now.IsZero() && j.Due.Sub(now) >= left {
+			return nil
+		}
+		if y.jobs[j.ID] != nil {
+			if _, err := b.job(j.ID); err != nil {
+				return err
+			}
+			b.jobs.put(j.ID, y.jobs[j.ID])
+		}
+		y.taken++
+	}
+	return nil
+}
+
+// due tells whether a job may have come of age. It may be asked beside the writer.
+func (y *youth) due(now time.Time) bool {
+	return y.count() > 0 && y.first.Load()-now.UnixMilli() < left.Milliseconds()
+}
+
+// count answers how many there are. It may be asked beside the writer.
+func (y *youth) count() int {
+	if y == nil {
+		return 0
+	}
+	return int(y.size.Load())
+}
+
+// recent is how long before the newest verification one may have been made whose job was young when the process died. It is
+// many times the age at which jobs get their rows, in case the writer was slow.
+const recent = 2 * time.Minute
+
+const (
+	sqlNewest = `SELECT max(seq) FROM verifications`
+	sqlSince  = `SELECT ` + verificationColumns + ` FROM verifications WHERE seq >= $1 ORDER BY seq`
+	sqlJobs   = `SELECT ` + jobColumns + ` FROM jobs`
+)
+
+// orphans puts a job, due now, for each delivery of a recent verification that is being sent and has none.
+func orphans(b *batch, now time.Time) error {
+	var newest int64
+	if err := b.c.query(sqlNewest, func(r row) error { newest = r.Int(0); return nil }); err != nil || newest == 0 {
+		return err
+	}
+	held := map[id.ID]bool{} // deliveries that a job is about
+	err := b.c.query(sqlJobs, func(r row) error {
+		j := scanJob(r)
+		held[j.ID] = true
+		if len(j.Payload) == len(id.ID{}) {
+			held[id.ID(j.Payload)] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	since := newest - recent.Milliseconds()<<16 // the first 48 bits of an id are milliseconds
+	return b.c.query(sqlSince, func(r row) error {
+		v, err := scanVerification(r)
+		if err != nil {
+			return err
+		}
+		for _, d := range v.Deliveries {
+			if d.Status == channel.Sending && !held[d.ID] {
+				b.jobs.put(d.ID, &queue.Job{ID: d.ID, Kind: verify.JobKind, Due: now, Attempt: d.Attempt, Ref: v.ID})
+			}
+		}
+		return nil
+	}, since)
+}
