@@ -104,7 +104,8 @@ func (h *Handler) look(ctx context.Context, j queue.Job) (p *Parcel, d *channel.
 		first := c.Delivery()
 		return nil, &first, nil
 	}
-	err = h.Store.Update(ctx, j.Ref, j.ID, func(tx Tx) error {
+	var before *channel.Delivery // as the first try saw it
+	err = h.insist(ctx, j, func(tx Tx) error {
 		p, d = nil, nil
 		kept, err := tx.Job(j.ID)
 		if err != nil {
@@ -125,7 +126,11 @@ func (h *Handler) look(ctx context.Context, j queue.Job) (p *Parcel, d *channel.
 			d = nil
 			return nil
 		}
-		if j.Attempt > 1 && d.Status == channel.Sending && d.Attempt > 0 {
+		if before == nil {
+			seen := *d
+			before = &seen
+		}
+		if j.Attempt > 1 && before.Status == channel.Sending && before.Attempt > 0 {
 			doubt(d)
 		}
 		d.Attempt++

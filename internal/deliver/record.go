@@ -17,18 +17,24 @@ const (
 	recordWait  = 2 * time.Second // between two tries, at most
 )
 
-// record runs change on the current delivery under the fence, and drops the job when change says it is done. While the
-// lease holds it does not give up: what a provider has taken and nobody has written down would be sent again.
+// record runs change on the current delivery under the fence, and drops the job when change says it is done.
 func (h *Handler) record(ctx context.Context, j queue.Job, change func(Tx, *Parcel, *channel.Delivery) (done bool, err error)) error {
+	var first *queue.Job
+	err := h.insist(ctx, j, func(tx Tx) error { return h.change(tx, j, &first, change) })
+	if errors.Is(err, errWritten) {
+		return nil
+	}
+	return err
+}
+
+// insist updates the parcel of a job. While the lease holds it does not give up: what a provider has taken and nobody has
+// written down would be sent again, and what nobody has sent would wait for the lease to end.
+func (h *Handler) insist(ctx context.Context, j queue.Job, work func(Tx) error) error {
 	// What happened outside has happened: writing it down is not given up because the node is stopping.
 	keep := context.WithoutCancel(ctx)
-	var first *queue.Job
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, recordWait) {
-		err := h.Store.Update(keep, j.Ref, j.ID, func(tx Tx) error { return h.change(tx, j, &first, change) })
-		if errors.Is(err, errWritten) {
-			return nil
-		}
-		if err == nil || errors.Is(err, errSettled) || ctx.Err() != nil || h.Now().Add(wait+recordSpare).After(j.Due) {
+		err := h.Store.Update(keep, j.Ref, j.ID, work)
+		if err == nil || errors.Is(err, errSettled) || errors.Is(err, errWritten) || ctx.Err() != nil || h.Now().Add(wait+recordSpare).After(j.Due) {
 			return err
 		}
 		h.pause(ctx, wait)
@@ -85,7 +91,7 @@ func (h *Handler) prolong(ctx context.Context, j queue.Job, call time.Duration) 
 		return j, nil
 	}
 	j.Due = now.Add(call + max(h.Lease, leaseSpare))
-	err := h.Store.Update(ctx, j.Ref, j.ID, func(tx Tx) error {
+	err := h.insist(ctx, j, func(tx Tx) error {
 		kept, err := tx.Job(j.ID)
 		if err != nil {
 			return err

@@ -155,6 +155,9 @@ func (l *line) dies(yes bool) {
 func (c *carrier) carry(m channel.Message, pid string) {
 	u := c.u
 	trip := u.between(0, 3*time.Second)
+	if c.script != nil {
+		trip = 0
+	}
 	u.spawn(c.name+" carries", nil, func() {
 		u.pause(trip)
 		for _, p := range u.people {
