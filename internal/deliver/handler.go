@@ -332,7 +332,7 @@ func (h *Handler) fail(ctx context.Context, j queue.Job, c Composed, e *channel.
 		}
 		next = h.elsewhere(tx, j, c, p, d, e)
 		status = d.Status
-		return next == nil && d.Status.Final(), nil
+		return next == nil && d.Status != channel.Queued, nil
 	})
 	if err != nil {
 		return nil, err
@@ -374,7 +374,7 @@ func (h *Handler) elsewhere(tx Tx, j queue.Job, c Composed, p *Parcel, d *channe
 	if p.Timer == j.ID {
 		next := j.ID.Time().Add(p.Wait)
 		if !now.Before(next) { // the time of this channel is over
-			d.Status, _ = d.Status.Advance(channel.Failed)
+			undone(d)
 			return nil
 		}
 		if due.After(next) {
