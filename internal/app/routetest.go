@@ -149,7 +149,7 @@ func send(ctx context.Context, r *deliver.Route, m channel.Message, receipts <-c
 	took := time.Since(begin).Round(time.Millisecond)
 	if err != nil {
 		e := channel.AsError(r.Provider, err)
-		return fmt.Errorf("%s did not take the message after %s: %s, code %q: %s", r.Provider, took, e.Kind, e.Code, e.Detail)
+		return fmt.Errorf("%s did not take the message after %s: %s: %w", r.Provider, took, e.Kind, advise(r, e))
 	}
 	fmt.Fprintf(out, "%s took the message after %s, as %q\n", r.Provider, took, a.ID)
 	timer := time.NewTimer(wait)

@@ -206,7 +206,11 @@ func (n *Node) examine(ctx context.Context, say func(string, error), out io.Writ
 	if len(n.routes.All()) == 0 {
 		say("routes", errors.New("there is none: nothing can be sent"))
 	}
-	for _, r := range n.routes.All() {
+	asked := n.ask(ctx)
+	for i, r := range n.routes.All() {
+		if r.Spare {
+			continue // ours, and always there
+		}
 		if _, reports := channel.As[channel.Receiver](r.Sender); reports && n.cfg.PublicURL != "" {
 			fmt.Fprintf(out, "note   route %s: one address for all receipts, if the provider's console wants one: %s\n", r.Name, n.handler.Callbacks.Fixed(r.Name))
 		}
@@ -214,13 +218,10 @@ func (n *Node) examine(ctx context.Context, say func(string, error), out io.Writ
 			checked, err := lint(r, apps)
 			say(fmt.Sprintf("route %s: %d texts against %d registered ones", r.Name, checked, len(r.Registered)), err)
 		}
-		checker, can := channel.As[channel.Checker](r.Sender)
-		if !can {
+		if _, can := channel.As[channel.Checker](r.Sender); !can {
 			fmt.Fprintf(out, "note   route %s: %s cannot be asked without sending\n", r.Name, r.Provider)
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, r.Timeout)
-		say("route "+r.Name, checker.Check(ctx))
-		cancel()
+		say("route "+r.Name, advise(r, <-asked[i]))
 	}
 }

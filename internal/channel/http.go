@@ -3,6 +3,7 @@ package channel
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
@@ -62,7 +63,7 @@ func transportError(provider string, err error, wrote bool) *Error {
 	dial := errors.As(err, &op) && op.Op == "dial"
 	switch {
 	case dial || !wrote || errors.Is(err, syscall.ECONNREFUSED):
-		e.Kind, e.Detail = Unavailable, "the provider cannot be reached"
+		e.Kind, e.Detail = Unavailable, "the provider cannot be reached"+why(err)
 	case errors.Is(err, context.DeadlineExceeded):
 		e.Detail = "the provider did not answer in time"
 	}
@@ -88,4 +89,28 @@ func StatusError(provider string, a Answer, now time.Time) *Error {
 		e.Kind, e.Detail = MaybeSent, "the provider's answer makes no sense"
 	}
 	return e
+}
+
+// why answers in our own words why a connection was not made. The error's own text may hold an address with a secret in it.
+func why(err error) string {
+	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
+	_, host := errors.AsType[x509.HostnameError](err)
+	_, certificate := errors.AsType[x509.CertificateInvalidError](err)
+	dns, isDNS := errors.AsType[*net.DNSError](err)
+	timeout, isNet := errors.AsType[net.Error](err)
+	switch {
+	case isDNS && dns.IsNotFound:
+		return ": its name is not known to the DNS"
+	case isDNS:
+		return ": the DNS does not answer"
+	case authority || host || certificate:
+		return ": its TLS certificate is not valid here"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return ": nobody listens at its address"
+	case errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH):
+		return ": there is no way to its network"
+	case errors.Is(err, context.DeadlineExceeded) || (isNet && timeout.Timeout()):
+		return ": no connection in time, as when a firewall is in the way"
+	}
+	return ""
 }
