@@ -70,12 +70,17 @@ func (w *Webhooks) Read(r *http.Request) (*Event, error) {
 
 // Verify answers the event in a body, byte for byte as it arrived, with the headers that came with it.
 func (w *Webhooks) Verify(h http.Header, body []byte) (*Event, error) {
+	return w.VerifyAt(h, body, w.now())
+}
+
+// VerifyAt is Verify at a time of your own, for tests.
+func (w *Webhooks) VerifyAt(h http.Header, body []byte, now time.Time) (*Event, error) {
 	id, stamp := h.Get("Webhook-Id"), h.Get("Webhook-Timestamp")
 	seconds, err := strconv.ParseInt(stamp, 10, 64)
 	if id == "" || err != nil {
 		return nil, fmt.Errorf("%w: webhook-id or webhook-timestamp is missing", ErrWebhook)
 	}
-	if d := w.now().Sub(time.Unix(seconds, 0)); d > WebhookTolerance || d < -WebhookTolerance {
+	if d := now.Sub(time.Unix(seconds, 0)); d > WebhookTolerance || d < -WebhookTolerance {
 		return nil, fmt.Errorf("%w: its time is %v from ours", ErrWebhook, d.Round(time.Second))
 	}
 	if len(body) > maxWebhook {
