@@ -31,7 +31,7 @@ check: $(LINT) ## lint, tidy and generated files, as before every commit
 	$(GO) mod tidy -diff
 	CGO_ENABLED=0 $(GO) build ./...
 	$(MAKE) --no-print-directory generate
-	git diff --exit-code -- docs || { echo "generated pages have changed: commit what 'make generate' wrote" >&2; exit 1; }
+	git diff --exit-code -- docs client sdk || { echo "generated pages have changed: commit what 'make generate' wrote" >&2; exit 1; }
 
 soak: ## run the long proofs too (minutes to hours)
 	DIALPROOF_SOAK=1 $(GO) test -timeout 0 -count=1 ./...
@@ -45,11 +45,13 @@ fuzz: ## run every fuzz target for FUZZTIME (5m)
 		$(GO) test -run '^$$' -fuzz "^$${line#func }$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" || exit 1; \
 	done
 
-generate: ## make the generated pages anew
+generate: ## make the generated pages and the types of the SDKs anew
+	scripts/setup-test.sh
 	$(GO) generate ./...
+	sdk/generate.sh
 
 clean: ## remove what was built
-	rm -rf bin .cache
+	rm -rf bin .cache sdk/typescript/dist
 
 $(LINT): Makefile
 	GOBIN=$(CURDIR)/.cache/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)

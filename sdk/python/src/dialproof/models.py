@@ -1,0 +1,434 @@
+# Made from api/openapi.yaml by sdk/generate.sh: do not edit.
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Optional
+
+
+@dataclass
+class Autofill:
+    """
+    One of the two. It ends the message, so that the code fills itself in.
+    """
+
+    origin: Optional[str] = None
+    """
+    The host of your page. It must be among the application's origins.
+    """
+    app_hash: Optional[str] = None
+    """
+    Your Android app's hash (SMS Retriever).
+    """
+
+
+@dataclass
+class Device:
+    """
+    What you know of the person's side. The address is limited.
+    """
+
+    ip: Optional[str] = None
+    user_agent: Optional[str] = None
+    device_id: Optional[str] = None
+
+
+ProofForm = Literal['hash', 'number']
+"""
+Asks for a `proof` when the code is approved. `hash` names the number by its SHA-256 alone; `number` names it in full as well.
+
+"""
+
+
+Status = Literal['pending', 'approved', 'failed', 'expired', 'canceled']
+"""
+All but `pending` are final.
+"""
+
+
+Result = Literal['approved', 'incorrect', 'expired', 'exhausted', 'canceled', 'used']
+"""
+`approved`: this code, this once. `incorrect`: try again. `exhausted`: wrong, and that was the last attempt, or the attempts were
+used up before. `used`: it was approved before. `expired`, `canceled`: start anew.
+
+"""
+
+
+DeliveryStatus = Literal['queued', 'sending', 'accepted', 'sent', 'delivered', 'undelivered', 'failed', 'unknown']
+
+
+Channel = Literal['sms', 'voice', 'whatsapp', 'telegram', 'email']
+"""
+`email` confirms a mail address and needs `email` in the start. It is no second factor and proves no number: see `proves`.
+"""
+
+
+Proves = Literal['phone', 'email', 'phone_or_email']
+"""
+What an approved code shows that the person holds. `phone`: the number, as the code went there and nowhere else. `email`: the mail
+address alone, which is no second factor. `phone_or_email`: the code went both ways, so that nobody knows which of the two the person
+read. Where the number matters, take `phone` and nothing else.
+
+"""
+
+
+Region = str
+"""
+ISO 3166, for numbers in national form.
+"""
+
+
+Purpose = str
+"""
+`registration`, `login` (the default), `password_reset`, `transaction`, `profile_change` have texts of their own; or your own word.
+"""
+
+
+CodeLength = int
+
+
+Alphabet = Literal['digits', 'alphanumeric']
+
+
+ExpiresIn = int
+"""
+Seconds.
+"""
+
+
+MaxAttempts = int
+
+
+Metadata = dict[str, str]
+"""
+Yours, given back as it is. At most 20 entries.
+"""
+
+
+@dataclass
+class Transaction:
+    """
+    A payment. It stands in the message, and the code is right for it alone (PSD2 dynamic linking).
+    """
+
+    amount: str
+    currency: str
+    payee: str
+
+
+Label = str
+
+
+Brand = str
+"""
+What messages call you.
+"""
+
+
+Origin = str
+
+
+@dataclass
+class FallbackStep:
+    channel: Channel
+    wait: Optional[int] = None
+    """
+    Seconds from the beginning of this step to that of the next one. The last step has none.
+    """
+
+
+@dataclass
+class Next:
+    channel: Channel
+    at: datetime
+
+
+Mode = Literal['live', 'test']
+
+
+Scope = Literal['verify', 'read', 'admin']
+
+
+@dataclass
+class KeyBase:
+    id: str
+    name: Label
+    mode: Mode
+    scopes: list[Scope]
+    prefix: str
+    """
+    The beginning of the secret.
+    """
+    created_at: datetime
+    application: Optional[str] = None
+    """
+    Absent for an operator's key.
+    """
+    expires_at: Optional[datetime] = None
+    revoked_at: Optional[datetime] = None
+    last_used_at: Optional[datetime] = None
+    """
+    To the minute.
+    """
+
+
+@dataclass
+class Key(KeyBase):
+    pass
+
+
+ErrorCode = Literal['bad_request', 'malformed_json', 'unauthenticated', 'key_expired', 'forbidden', 'number_blocked', 'not_found', 'method_not_allowed', 'not_pending', 'resends_used_up', 'idempotency_in_flight', 'name_taken', 'body_too_large', 'unsupported_media_type', 'invalid_request', 'invalid_idempotency_key', 'idempotency_key_reused', 'email_required', 'number_reserved', 'no_route', 'rate_limited', 'number_locked', 'internal', 'busy', 'store_unavailable']
+"""
+Stable. docs/errors.md says what to do about each.
+"""
+
+
+@dataclass
+class FieldError:
+    field: str
+    """
+    Where in the body, like `transaction.amount`.
+    """
+    code: str
+    detail: str
+
+
+@dataclass
+class HandsetMessage:
+    to: str
+    from_: str
+    channel: Channel
+    text: str
+    at: datetime
+
+
+@dataclass
+class Problem:
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: ErrorCode
+    instance: str
+    """
+    The request id.
+    """
+    retry_at: Optional[datetime] = None
+    """
+    When to come back.
+    """
+    limit: Optional[str] = None
+    """
+    Which limit refused: number_gap, number_hour, number_day, number_wrong_day, number_wrong_streak, client_hour, client_day, email_hour, email_day or application_hour.
+    """
+    errors: Optional[list[FieldError]] = None
+
+
+@dataclass
+class Start:
+    to: str
+    """
+    E.164 (`+447700900123`), or a national number with `region`. Spaces, hyphens and digits of other scripts are understood.
+    """
+    region: Optional[Region] = None
+    channel: Optional[Channel] = None
+    email: Optional[str] = None
+    """
+    The person's mail address, needed for the channel `email` and used for nothing else. It may have 254 octets once its domain is in ASCII.
+    """
+    purpose: Optional[Purpose] = None
+    locale: Optional[str] = None
+    """
+    A language tag (BCP 47). Without it, the application's or the number's country decides.
+    """
+    code_length: Optional[CodeLength] = None
+    code_alphabet: Optional[Alphabet] = None
+    code: Optional[str] = None
+    """
+    A code of your own.
+    """
+    expires_in: Optional[ExpiresIn] = None
+    max_attempts: Optional[MaxAttempts] = None
+    transaction: Optional[Transaction] = None
+    autofill: Optional[Autofill] = None
+    client: Optional[Device] = None
+    metadata: Optional[Metadata] = None
+
+
+@dataclass
+class Resend:
+    channel: Optional[Channel] = None
+
+
+@dataclass
+class CheckCode:
+    code: str
+    """
+    What the person typed.
+    """
+    transaction: Optional[Transaction] = None
+    proof: Optional[ProofForm] = None
+
+
+@dataclass
+class CheckByNumber:
+    to: str
+    code: str
+    region: Optional[Region] = None
+    purpose: Optional[Purpose] = None
+    transaction: Optional[Transaction] = None
+    proof: Optional[ProofForm] = None
+
+
+@dataclass
+class Check:
+    id: str
+    status: Status
+    result: Result
+    to: str
+    """
+    Masked.
+    """
+    proves: Proves
+    purpose: Purpose
+    attempts_left: int
+    expires_at: datetime
+    metadata: Metadata
+    proof: Optional[str] = None
+    """
+    Only when it was asked for, the result is `approved` and `proves` is `phone`: a JWT, signed with EdDSA by a key of `/.well-known/jwks.json`. Whoever
+    gets it checks the signature, `aud` (the application's id), `exp` (five minutes after the approval), `mode` (`live`), and takes each
+    `jti` once. `sub` is the SHA-256 of the number in E.164, in lower-case hexadecimal.
+
+    """
+
+
+@dataclass
+class Delivery:
+    id: str
+    channel: Channel
+    route: str
+    status: DeliveryStatus
+    created_at: datetime
+    updated_at: datetime
+    reason: Optional[str] = None
+    """
+    Why this route.
+    """
+    error: Optional[str] = None
+    """
+    The kind of failure: rejected, refused, throttled, unavailable or unknown.
+    """
+    error_code: Optional[str] = None
+    """
+    The provider's own code.
+    """
+    parts: Optional[int] = None
+    price: Optional[str] = None
+    """
+    A decimal number: what the provider said, or else what the route's price list says, which has no currency.
+    """
+    currency: Optional[str] = None
+
+
+@dataclass
+class Policy:
+    """
+    What is left out has the default.
+    """
+
+    code_length: Optional[CodeLength] = None
+    code_alphabet: Optional[Alphabet] = None
+    expires_in: Optional[ExpiresIn] = None
+    max_attempts: Optional[MaxAttempts] = None
+    max_sends: Optional[int] = None
+    channels: Optional[list[Channel]] = None
+    """
+    The channels that are used without being asked for: the first one, and those of `fallback`. Default: those of `fallback`, or `sms` alone.
+    """
+    fallback: Optional[list[FallbackStep]] = None
+    """
+    What is tried in turn until a message arrives or the verification ends. A receipt that says delivered stops it, one that says undelivered
+    begins the next step at once, as does a number that the channel rejects. A second step of the same channel takes another
+    route. Each step is a send and carries the same code; the gaps between resends do not hold it, all other limits do.
+    At most `max_sends` steps, and waits that add up to less than `expires_in`.
+
+    """
+    fresh_codes: Optional[bool] = None
+    """
+    A resend carries a new code and kills the old one.
+    """
+    origins: Optional[list[Origin]] = None
+    locale: Optional[str] = None
+    starts_per_hour: Optional[int] = None
+    templates: Optional[dict[str, dict[str, str]]] = None
+    """
+    Texts of your own: purpose, then locale, then text with {code}.
+    """
+
+
+@dataclass
+class NewApplication:
+    name: Label
+    brand: Brand
+    policy: Optional[Policy] = None
+
+
+@dataclass
+class Application:
+    id: str
+    name: Label
+    brand: Brand
+    policy: Policy
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass
+class Verification:
+    id: str
+    status: Status
+    to: str
+    """
+    Masked; empty once the retention time is over.
+    """
+    country: str
+    """
+    ISO 3166; empty for numbers of no country.
+    """
+    proves: Proves
+    purpose: Purpose
+    channel: Channel
+    code_length: CodeLength
+    created_at: datetime
+    expires_at: datetime
+    attempts_left: int
+    resends_left: int
+    deliveries: list[Delivery]
+    metadata: Metadata
+    email: Optional[str] = None
+    """
+    Masked; absent without one, and once the retention time is over.
+    """
+    ended_at: Optional[datetime] = None
+    """
+    When it became final.
+    """
+    resend_at: Optional[datetime] = None
+    """
+    From when a resend is taken. Absent when none is.
+    """
+    next: Optional[Next] = None
+    """
+    What the application's `fallback` does by itself, and when, unless a message arrives before. Absent when nothing follows.
+    """
+
+
+@dataclass
+class VerificationPage:
+    data: list[Verification]
+    next_cursor: Optional[str]
+    """
+    Null on the last page. A page may be short and still not the last.
+    """
