@@ -50,7 +50,7 @@ func keyPEM() string {
 
 func config(base string) channel.Opener {
 	return &Config{
-		ApplicationID: application, PrivateKey: secret.New(keyPEM()), SignatureSecret: secret.New(signature), From: "+447700900001", URL: base,
+		ApplicationID: application, PrivateKey: secret.New(keyPEM()), SignatureSecret: secret.New(signature), From: "+447700900001", SMSAPI: byMessages, URL: base,
 	}
 }
 

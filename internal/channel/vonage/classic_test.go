@@ -1,0 +1,468 @@
+package vonage
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/md5"  //nolint:gosec // Vonage's choice
+	"crypto/sha1" //nolint:gosec // Vonage's choice
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/message"
+	"github.com/dialproof/dialproof/internal/secret"
+)
+
+const (
+	apiKey    = "abcd1234"
+	apiSecret = "s3cr3t-api-secret"
+	classicID = "0A0000000123ABCD1"
+)
+
+func classicConfig(base string) channel.Opener {
+	return &Config{
+		SMSAPI: bySMS, APIKey: apiKey, APISecret: secret.New(apiSecret), SignatureSecret: secret.New(signature), SignatureMethod: "sha256",
+		From: "+447700900001", Conversions: true, URL: base, SMSURL: base,
+	}
+}
+
+func classic(t testing.TB, base string, client *http.Client, change func(*Config)) channel.Sender {
+	t.Helper()
+	c, _ := classicConfig(base).(*Config)
+	if change != nil {
+		change(c)
+	}
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Open(channel.Env{HTTP: client, Now: channeltest.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestClassic(t *testing.T) {
+	t.Parallel()
+	spec := channeltest.LoadSpec(t, "vonage/sms.yml")
+	h := channeltest.Harness{
+		Provider: Provider(), Configure: classicConfig, Secrets: []string{apiSecret, signature},
+		Accept: reply(200, `{"message-count":"1","messages":[{"to":"447700900123","message-id":"`+classicID+`","status":"0","remaining-balance":"3.14","message-price":"0.03330000","network":"23410"}]}`),
+		WantID: classicID,
+		Request: func(r *http.Request, body []byte) error {
+			form, _ := url.ParseQuery(string(body))
+			for key, want := range map[string]string{
+				"api_key": apiKey, "api_secret": apiSecret, "from": "447700900001", "to": "447700900123", "type": "text", "ttl": "300000",
+				"callback": callback, "client-ref": "dG9rZW4", "sig": "",
+			} {
+				if form.Get(key) != want {
+					return fmt.Errorf("%s is %q, want %q", key, form.Get(key), want)
+				}
+			}
+			if r.URL.Path != "/sms/json" || r.URL.RawQuery != "" || !strings.Contains(form.Get("text"), "90817263") {
+				return errors.New("it goes to the wrong place, or has no code")
+			}
+			return spec.Judge(r, body, "/{format}", map[string]string{"format": "json"})
+		},
+		Receipts: classicRows(),
+	}
+	for status, row := range submissions() {
+		h.Errors = append(h.Errors, channeltest.ErrorRow{
+			Name: status, Reply: reply(200, `{"message-count":"1","messages":[{"status":"`+status+`","error-text":"for 447700900123"}]}`), Kind: row.kind, Code: status,
+		})
+	}
+	h.Errors = append(h.Errors,
+		channeltest.ErrorRow{Name: "a number for a status", Reply: reply(200, `{"messages":[{"status":9}]}`), Kind: channel.Refused, Code: "9"},
+		channeltest.ErrorRow{Name: "a new status", Reply: reply(200, `{"messages":[{"status":"77"}]}`), Kind: channel.Refused, Code: "77"},
+		channeltest.ErrorRow{Name: "no status", Reply: reply(200, `{"messages":[{"status":"447700900123"}]}`), Kind: channel.Refused, Code: "unreadable"},
+		channeltest.ErrorRow{Name: "half of it", Reply: reply(200, `{"messages":[{"status":"0","message-id":"x"},{"status":"1"}]}`), Kind: channel.MaybeSent, Code: "1"},
+		channeltest.ErrorRow{Name: "no id", Reply: reply(200, `{"messages":[{"status":"0"}]}`), Kind: channel.MaybeSent, Code: "answer"},
+		channeltest.ErrorRow{Name: "nothing", Reply: reply(200, `{"messages":[]}`), Kind: channel.MaybeSent, Code: "answer"},
+	)
+	channeltest.Run(t, h)
+}
+
+func TestClassicRequest(t *testing.T) {
+	t.Parallel()
+	c := channeltest.NewCarrier(channeltest.Says(reply(200, `{"messages":[{"message-id":"a","status":"0","message-price":"0.0333"},{"message-id":"b","status":"0","message-price":"0.0333"}]}`)))
+	defer c.Close()
+	s := classic(t, c.URL, c.Client(), nil)
+	if !slices.Equal(s.Channels(), []channel.Kind{channel.SMS}) {
+		t.Errorf("without an application it carries %v", s.Channels())
+	}
+	m := channeltest.Message(channel.SMS)
+	m.From, m.Callback, m.ExpiresAt = "Acme", "https://verify.example.com/"+strings.Repeat("x", 100), channeltest.Now()
+	m.Text = message.Text{Body: "код 1234", Encoding: message.UCS2, Parts: 1}
+	m.Regulatory = map[string]string{"dlt_entity_id": "110", "dlt_template_id": "220"}
+	a, err := s.Send(t.Context(), m)
+	if want := (channel.Accepted{ID: "a", Parts: 2, Price: "0.0666", Currency: "EUR", Status: channel.Taken}); err != nil || a != want {
+		t.Fatalf("%+v %v, want %+v", a, err, want)
+	}
+	form, _ := url.ParseQuery(string(c.Requests()[0].Body))
+	for key, want := range map[string]string{"from": "Acme", "type": "unicode", "ttl": "20000", "callback": "", "entity-id": "110", "content-id": "220", "text": m.Text.Body} {
+		if form.Get(key) != want {
+			t.Errorf("%s is %q, want %q", key, form.Get(key), want)
+		}
+	}
+	none := classic(t, c.URL, c.Client(), func(c *Config) { c.From = "" })
+	if _, err := none.Send(t.Context(), channeltest.Message(channel.SMS)); channel.AsError(name, err).Code != "no_sender" {
+		t.Errorf("without a sender: %v", err)
+	}
+}
+
+// sum signs fields as Vonage does, written apart from the code under test.
+func sum(method, key string, fields url.Values) string {
+	var names []string
+	for k := range fields {
+		names = append(names, k)
+	}
+	sort.Strings(names)
+	text := ""
+	for _, k := range names {
+		text += "&" + k + "=" + strings.ReplaceAll(strings.ReplaceAll(fields.Get(k), "&", "_"), "=", "_")
+	}
+	if method == "md5hash" {
+		h := md5.Sum([]byte(text + key))
+		return hex.EncodeToString(h[:])
+	}
+	mac := hmac.New(map[string]func() hash.Hash{"md5": md5.New, "sha1": sha1.New, "sha256": sha256.New, "sha512": sha512.New}[method], []byte(key))
+	mac.Write([]byte(text))
+	return strings.ToUpper(hex.EncodeToString(mac.Sum(nil)))
+}
+
+func report(status string, change url.Values) url.Values {
+	f := url.Values{
+		"msisdn": {"447700900123"}, "to": {"447700900001"}, "network-code": {"23410"}, "messageId": {classicID}, "price": {"0.03330000"}, "status": {status},
+		"scts": {"2611230800"}, "err-code": {"0"}, "api-key": {apiKey}, "client-ref": {"dG9rZW4"}, "message-timestamp": {"2026-11-23 08:00:00"},
+		"timestamp": {strconv.FormatInt(channeltest.Now().Unix(), 10)}, "nonce": {"a&b=c"},
+	}
+	for k, v := range change {
+		if f[k] = v; v == nil {
+			delete(f, k)
+		}
+	}
+	f.Set("sig", sum("sha256", signature, f))
+	return f
+}
+
+// as answers a receipt in one of the three forms.
+func as(form string, f url.Values) channel.Callback {
+	u, _ := url.Parse(callback)
+	r := channel.Callback{Method: http.MethodPost, URL: u, Header: http.Header{}, Now: channeltest.Now()}
+	switch form {
+	case "query":
+		r.Method = http.MethodGet
+		r.URL, _ = url.Parse(callback + "?" + f.Encode())
+	case "form":
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Body = []byte(f.Encode())
+	case "json":
+		r.Header.Set("Content-Type", "application/json; charset=utf-8")
+		flat := map[string]string{}
+		for k := range f {
+			flat[k] = f.Get(k)
+		}
+		r.Body, _ = json.Marshal(flat)
+	}
+	return r
+}
+
+func classicRows() []channeltest.ReceiptRow {
+	var rows []channeltest.ReceiptRow
+	add := func(name string, r channel.Callback, want channel.Receipt) {
+		want.Token, want.ProviderID, want.Price, want.Currency = "dG9rZW4", classicID, "0.0333", "EUR"
+		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: r, Want: []channel.Receipt{want}})
+	}
+	for s, want := range map[string]channel.Receipt{
+		"accepted": {Status: channel.Sent}, "buffered": {Status: channel.Sent}, "delivered": {Status: channel.Delivered}, "unknown": {Status: channel.Unknown},
+		"expired":  {Status: channel.Undelivered, Code: "expired", Kind: channel.Unavailable},
+		"failed":   {Status: channel.Undelivered, Code: "failed", Kind: channel.Unavailable},
+		"rejected": {Status: channel.Failed, Code: "rejected", Kind: channel.Unavailable},
+		"new":      {Status: channel.Taken},
+	} {
+		for _, form := range []string{"query", "form", "json"} {
+			add(s+" by "+form, as(form, report(s, nil)), want)
+		}
+	}
+	for code, kind := range networkCodes() {
+		add("error "+code, as("form", report("failed", url.Values{"err-code": {code}})), channel.Receipt{Status: channel.Undelivered, Code: code, Kind: kind})
+	}
+	rows = append(rows, channeltest.ReceiptRow{
+		Name: "without price and reference", Request: as("query", report("delivered", url.Values{"price": nil, "client-ref": nil})),
+		Want: []channel.Receipt{{ProviderID: classicID, Status: channel.Delivered}},
+	}, channeltest.ReceiptRow{Name: "an incoming message", Request: as("form", report("x", url.Values{"status": nil, "text": {"STOP"}}))})
+	good := report("delivered", nil)
+	twice := as("query", good)
+	twice.URL.RawQuery += "&status=failed"
+	broken := as("form", good)
+	broken.Body = []byte("%zz")
+	list := as("json", good)
+	list.Body = []byte("[]")
+	for name, r := range map[string]channel.Callback{
+		"no signature":      as("form", without(good, "sig")),
+		"an empty one":      as("form", with(good, "sig", "")),
+		"another's secret":  as("form", with(good, "sig", sum("sha256", "other", without(good, "sig")))),
+		"another method":    as("form", with(good, "sig", sum("md5hash", signature, without(good, "sig")))),
+		"another status":    as("json", with(good, "status", "failed")),
+		"a new field":       as("query", with(good, "x", "y")),
+		"too old":           as("form", report("delivered", url.Values{"timestamp": {strconv.FormatInt(channeltest.Now().Add(-25*time.Hour).Unix(), 10)}})),
+		"of tomorrow":       as("form", report("delivered", url.Values{"timestamp": {strconv.FormatInt(channeltest.Now().Add(time.Hour).Unix(), 10)}})),
+		"without a time":    as("form", report("delivered", url.Values{"timestamp": nil})),
+		"a field twice":     twice,
+		"a broken escape":   broken,
+		"no object":         list,
+		"a step of a call":  {Method: http.MethodPost, URL: mustParse(callback + "?step=spoken"), Header: http.Header{}, Body: []byte(good.Encode()), Now: channeltest.Now()},
+		"a forged JWT":      forgedJWT(good),
+		"nothing whatever":  as("form", nil),
+		"an empty callback": {Method: http.MethodPost, Header: http.Header{}},
+	} {
+		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: r, Refused: true})
+	}
+	return rows
+}
+
+func mustParse(s string) *url.URL {
+	u, err := url.Parse(s)
+	if err != nil {
+		panic(err) // the address is ours
+	}
+	return u
+}
+
+func forgedJWT(f url.Values) channel.Callback {
+	r := as("form", f)
+	r.Header.Set("Authorization", "Bearer x.y.z")
+	return r
+}
+
+func with(f url.Values, key, value string) url.Values {
+	out := without(f, key)
+	out.Set(key, value)
+	return out
+}
+
+func without(f url.Values, key string) url.Values {
+	out := url.Values{}
+	for k, v := range f {
+		if k != key {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// TestUnsigned: an account without signatures is believed by the address alone, when the operator says so.
+func TestUnsigned(t *testing.T) {
+	t.Parallel()
+	s := classic(t, "https://api.nexmo.com", nil, func(c *Config) { c.SignatureMethod, c.SignatureSecret = unsigned, secret.Text{} })
+	got, err := s.(channel.Receiver).Receipts(t.Context(), as("query", without(without(report("delivered", nil), "sig"), "timestamp")))
+	if err != nil || len(got) != 1 || got[0].Status != channel.Delivered {
+		t.Errorf("%v %v", got, err)
+	}
+}
+
+// TestVectors: the signatures of Vonage's own SDK, in all its methods.
+func TestVectors(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(channeltest.SpecPath(t, "vectors/webhook-signatures.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []struct {
+		Provider, Case, Secret, Signature string
+		Params                            map[string]string
+	}
+	if err := json.Unmarshal(text, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, v := range vectors {
+		if v.Provider != "vonage-sms" {
+			continue
+		}
+		n++
+		method := "sha256"
+		if strings.HasPrefix(v.Case, "md5hash") {
+			method = "md5hash"
+		}
+		v.Params["sig"] = v.Signature
+		if !signedFields(method, v.Secret, v.Params) || signedFields(method, v.Secret+"x", v.Params) || signedFields("sha1", v.Secret, v.Params) || signedFields(unsigned, v.Secret, v.Params) {
+			t.Errorf("%s: the signature is not judged rightly", v.Case)
+		}
+	}
+	if n < 2 {
+		t.Errorf("%d vectors of Vonage's, want 2", n)
+	}
+	for _, method := range methods()[:5] {
+		f := without(report("delivered", nil), "sig")
+		flat := map[string]string{"sig": sum(method, signature, f)}
+		for k := range f {
+			flat[k] = f.Get(k)
+		}
+		if !signedFields(method, signature, flat) {
+			t.Errorf("%s: not taken", method)
+		}
+	}
+}
+
+// TestClassicStatusMap: what the collected map says is what we make of it.
+func TestClassicStatusMap(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(channeltest.SpecPath(t, "status-map.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all struct {
+		Submit struct{ Codes map[string][]string } `json:"vonage_sms_submit"`
+		DLR    struct {
+			Statuses map[string][]any
+			Codes    map[string][]string
+		} `json:"vonage_sms_dlr"`
+	}
+	if err := json.Unmarshal(text, &all); err != nil || len(all.Submit.Codes) < 15 || len(all.DLR.Codes) < 15 {
+		t.Fatalf("%+v %v", all, err)
+	}
+	fits := map[string][]channel.ErrorKind{
+		"permanent": {channel.Rejected}, "config": {channel.Refused}, "retry": {channel.Throttled, channel.Unavailable},
+		"failover": {channel.Refused, channel.Unavailable},
+	}
+	for code, class := range all.Submit.Codes {
+		if row := submissions()[code]; code != "0" && !slices.Contains(fits[class[0]], row.kind) {
+			t.Errorf("submission %s is %q, the map says %s", code, row.kind, class[0])
+		}
+	}
+	s := classic(t, "https://api.nexmo.com", nil, nil)
+	for status, want := range all.DLR.Statuses {
+		got, err := s.(channel.Receiver).Receipts(t.Context(), as("query", report(status, nil)))
+		if err != nil || string(got[0].Status) != want[0] {
+			t.Errorf("%s: %v %v, the map says %v", status, got, err, want)
+		}
+	}
+	// 8: the map waits, we go on: a network's error may be another route's none. 4 speaks of a barred person.
+	for code, class := range all.DLR.Codes {
+		if kind := networkCodes()[code]; code != "0" && !slices.Contains(fits[class[0]], kind) {
+			t.Errorf("error %s is %q, the map says %s", code, kind, class[0])
+		}
+	}
+}
+
+func TestConversion(t *testing.T) {
+	t.Parallel()
+	c := channeltest.NewCarrier(channeltest.Says(reply(200, "")))
+	defer c.Close()
+	to := channeltest.Message(channel.SMS).To
+	f := classic(t, c.URL, c.Client(), nil).(channel.Feedback)
+	if err := f.Converted(t.Context(), classicID, to, true); err != nil {
+		t.Fatal(err)
+	}
+	r := c.Requests()[0]
+	q := r.URL.Query()
+	user, password, _ := r.BasicAuth()
+	if r.Method != http.MethodPost || r.URL.Path != "/conversions/sms" || q.Get("message-id") != classicID || q.Get("delivered") != "true" ||
+		q.Get("timestamp") != "2026-11-23 08:00:00" || user != apiKey || password != apiSecret || bytes.Contains([]byte(r.URL.String()), []byte(apiSecret)) {
+		t.Errorf("%s %s by %s", r.Method, r.URL, user)
+	}
+	for name, sender := range map[string]channel.Sender{
+		"switched off":     classic(t, c.URL, c.Client(), func(c *Config) { c.Conversions = false }),
+		"the Messages API": open(t),
+	} {
+		if err := sender.(channel.Feedback).Converted(t.Context(), classicID, to, true); err != nil || len(c.Requests()) != 1 {
+			t.Errorf("%s: %v after %d requests", name, err, len(c.Requests()))
+		}
+	}
+	if err := f.Converted(t.Context(), callID, to, true); err != nil || len(c.Requests()) != 1 {
+		t.Errorf("a call: %v after %d requests", err, len(c.Requests()))
+	}
+	refusing := channeltest.NewCarrier(channeltest.Says(reply(402, "")))
+	defer refusing.Close()
+	if err := classic(t, refusing.URL, refusing.Client(), nil).(channel.Feedback).Converted(t.Context(), classicID, to, true); err == nil {
+		t.Error("an account without the interface is no error")
+	}
+}
+
+func TestClassicCheck(t *testing.T) {
+	t.Parallel()
+	for status, ok := range map[int]bool{200: true, 401: false, 500: false} {
+		c := channeltest.NewCarrier(channeltest.Says(reply(status, `{"value":3.14,"autoReload":false}`)))
+		if err := classic(t, c.URL, c.Client(), nil).(channel.Checker).Check(t.Context()); (err == nil) != ok {
+			t.Errorf("%d: %v", status, err)
+		}
+		if r := c.Requests()[0]; r.URL.Path != "/account/get-balance" || r.URL.RawQuery != "" || len(c.Requests()) != 1 {
+			t.Errorf("%s", r.URL)
+		}
+		c.Close()
+	}
+}
+
+func TestClassicSettings(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(*Config){
+		"sms_api":          func(c *Config) { c.SMSAPI = "verify" },
+		"api_key":          func(c *Config) { c.APIKey = "short" },
+		"api_secret":       func(c *Config) { c.APISecret = secret.Text{} },
+		"conversions":      func(c *Config) { c.SMSAPI = byMessages },
+		"signature_method": func(c *Config) { c.SignatureMethod = "rot13" },
+		"signature_secret": func(c *Config) { c.SignatureSecret = secret.Text{} },
+		"application_id":   func(c *Config) { c.PrivateKey = secret.New("x") },
+		"sms_url":          func(c *Config) { c.SMSURL = "rest.nexmo.com" },
+	} {
+		c, _ := classicConfig("https://api.nexmo.com").(*Config)
+		change(c)
+		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	both, _ := config("https://api.nexmo.com").(*Config)
+	both.SMSAPI, both.APIKey, both.APISecret, both.SignatureMethod, both.SMSURL = bySMS, apiKey, secret.New(apiSecret), "md5", "https://rest.nexmo.com"
+	if err := both.Validate(); err != nil {
+		t.Error(err)
+	}
+	if s, err := both.Open(channel.Env{}); err != nil || len(s.Channels()) != 2 {
+		t.Errorf("with an application it carries calls too: %v", err)
+	}
+}
+
+func FuzzClassicReceipts(f *testing.F) {
+	f.Add("messageId=x&status=delivered", "form", false)
+	f.Add(`{"messageId":"x","status":"failed","err-code":3}`, "json", false)
+	f.Add("messageId=x&status=failed&sig=00", "query", true)
+	signedOnly := classic(f, "https://api.nexmo.com", nil, nil)
+	trusting := classic(f, "https://api.nexmo.com", nil, func(c *Config) { c.SignatureMethod = unsigned })
+	f.Fuzz(func(t *testing.T, body, form string, sealed bool) {
+		r := as(form, nil)
+		if r.Body = []byte(body); form == "query" {
+			r.URL.RawQuery = body
+		}
+		s := trusting
+		if sealed {
+			s = signedOnly
+		}
+		got, err := s.(channel.Receiver).Receipts(t.Context(), r)
+		if sealed && err == nil {
+			t.Errorf("an unsigned receipt was taken: %v", got)
+		}
+		if e, ok := errors.AsType[*channel.Error](err); err != nil && (!ok || e.Kind != channel.Refused) {
+			t.Errorf("%v", err)
+		}
+		for _, g := range got {
+			if !g.Status.Valid() || g.ProviderID == "" {
+				t.Errorf("%+v", g)
+			}
+		}
+	})
+}
