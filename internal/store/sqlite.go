@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -78,7 +79,13 @@ const ownTimeout = "10000"
 // own makes this process the one that runs the jobs of a file, until the answer is closed or the process ends, however it
 // ends. It is a lock on a file beside the store's own, so that guests can still read and write.
 func own(path string) (*sqlite3.Conn, error) {
-	c, err := sqlite3.Open(path + "-owner")
+	name, query := path, ""
+	if strings.HasPrefix(path, "file:") { // a URI may choose another file system
+		if i := strings.IndexByte(path, '?'); i >= 0 {
+			name, query = path[:i], path[i:]
+		}
+	}
+	c, err := sqlite3.Open(name + "-owner" + query)
 	if err != nil {
 		return nil, err
 	}
