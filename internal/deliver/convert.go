@@ -12,8 +12,9 @@ import (
 
 // What Conversions remember.
 const (
-	// matureAfter is how long a code may take to be typed; later it counts as not typed.
-	matureAfter = 2 * time.Minute
+	// matureAfter is how long a code may take to be typed; later it counts as not typed. Both verdicts wait for it: if those that
+	// are typed counted at once, every route would look perfect for as long, and under load nothing would be learned.
+	matureAfter = 45 * time.Second
 	// maxPending bounds the sends whose fate is not known; the oldest ones are forgotten without a verdict.
 	maxPending = 1 << 16
 	// maxArms bounds the pairs of route and prefix.
@@ -32,16 +33,23 @@ type Conversions struct {
 	mu      sync.Mutex
 	random  *rand.Rand
 	pending map[id.ID]trial
-	queue   []id.ID // by time of sending
+	queue   []sending // by time
 	arms    map[string]map[string]*arm
 	size    int
 	trends  map[string]*trend // by route
+}
+
+// sending is one send in the order of time.
+type sending struct {
+	verification id.ID
+	at           time.Time
 }
 
 // trial is a send whose fate is not known.
 type trial struct {
 	route, prefix string
 	at            time.Time
+	typed         bool
 }
 
 // arm is what is known of a route on a prefix: verdicts, fading.
@@ -117,20 +125,21 @@ func (c *Conversions) Sent(verification id.ID, route string, to phone.Number) {
 	defer c.mu.Unlock()
 	c.mature()
 	if before, again := c.pending[verification]; again {
-		c.verdict(before, false)
-	} else {
-		c.queue = append(c.queue, verification)
+		c.verdict(before, before.typed)
 	}
-	c.pending[verification] = trial{route, prefixOf(to), c.now()}
+	now := c.now()
+	c.queue = append(c.queue, sending{verification, now})
+	c.pending[verification] = trial{route: route, prefix: prefixOf(to), at: now}
 }
 
 // Typed notes that the code of a verification was typed.
 func (c *Conversions) Typed(verification id.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.mature()
 	if t, ok := c.pending[verification]; ok {
-		delete(c.pending, verification)
-		c.verdict(t, true)
+		t.typed = true
+		c.pending[verification] = t
 	}
 }
 
@@ -138,17 +147,20 @@ func (c *Conversions) Typed(verification id.ID) {
 func (c *Conversions) mature() {
 	now := c.now()
 	for len(c.queue) > 0 {
-		t, waiting := c.pending[c.queue[0]]
-		if waiting && now.Sub(t.at) < matureAfter && len(c.queue) < maxPending {
+		first := c.queue[0]
+		over := now.Sub(first.at) >= matureAfter
+		if !over && len(c.queue) < maxPending {
 			return
 		}
-		if waiting {
-			delete(c.pending, c.queue[0])
-			if now.Sub(t.at) >= matureAfter {
-				c.verdict(t, false)
-			}
-		}
 		c.queue = c.queue[1:]
+		t, waiting := c.pending[first.verification]
+		if !waiting || !t.at.Equal(first.at) {
+			continue // sent again since: that send has its own place
+		}
+		delete(c.pending, first.verification)
+		if over {
+			c.verdict(t, t.typed)
+		}
 	}
 }
 
