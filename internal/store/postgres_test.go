@@ -30,4 +30,12 @@ func TestPostgres(t *testing.T) {
 		t.Helper()
 		return opened(t, store.Options{DSN: server.Fresh(), Connections: 6, Lanes: 2})
 	})
+	storetest.RunNodes(t, func(t *testing.T, n int) (out []storetest.Store) {
+		t.Helper()
+		dsn := server.Fresh()
+		for range n {
+			out = append(out, opened(t, store.Options{DSN: dsn, Connections: 8, Lanes: 3}))
+		}
+		return out
+	})
 }
