@@ -224,6 +224,14 @@ func (s *Server) Database(name string) string {
 	return s.DSN(name)
 }
 
+// Name makes a database of a new name and answers the name.
+func (s *Server) Name() string {
+	s.t.Helper()
+	name := "d" + strconv.FormatInt(s.names.Add(1), 10)
+	s.Exec("CREATE DATABASE " + name)
+	return name
+}
+
 // Exec runs one statement in the database postgres.
 func (s *Server) Exec(sql string) {
 	s.t.Helper()

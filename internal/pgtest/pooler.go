@@ -24,7 +24,7 @@ func (s *Server) Pooler() string {
 	file := filepath.Join(s.folder, "pgbouncer.ini")
 	users := filepath.Join(s.folder, "users.txt")
 	text := fmt.Sprintf(`[databases]
-postgres = host=127.0.0.1 port=%d dbname=postgres
+* = host=127.0.0.1 port=%d
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = %d
