@@ -31,10 +31,8 @@ func only(t *testing.T, outcomes map[string]int, allowed ...string) {
 	}
 }
 
-// TestLostCommit loses the answers of COMMITs: the store finds out that they happened, and nothing is done twice.
-func TestLostCommit(t *testing.T) {
-	t.Parallel()
-	server := pgtest.Start(t)
+// lostCommit loses the answers of COMMITs: the store finds out that they happened, and nothing is done twice.
+func lostCommit(t *testing.T, server *pgtest.Server) {
 	for name, fault := range map[string]func(*pgtest.Proxy){
 		"after":  func(p *pgtest.Proxy) { p.LoseCommits(1) },
 		"before": func(p *pgtest.Proxy) { p.BreakTransactions(1) },
@@ -64,11 +62,9 @@ func TestLostCommit(t *testing.T) {
 	}
 }
 
-// TestCommitThatNobodyKnows loses the answer and the way to ask: the work is answered as unavailable, and the store goes on
+// unknownCommit loses the answer and the way to ask: the work is answered as unavailable, and the store goes on
 // when the way is back.
-func TestCommitThatNobodyKnows(t *testing.T) {
-	t.Parallel()
-	server := pgtest.Start(t)
+func unknownCommit(t *testing.T, server *pgtest.Server) {
 	proxy := server.Proxy()
 	db := opened(t, store.Options{DSN: proxy.DSN(t, server.Fresh()), Lanes: 1, Timeout: time.Second})
 	load := storetest.NewLoad(t, db)
@@ -93,11 +89,17 @@ func TestCommitThatNobodyKnows(t *testing.T) {
 	load.Judge(t, db)
 }
 
-// TestServerDies kills the server under the load of two nodes, three times. What was acknowledged is there afterwards, and the
-// stores go on without being opened anew.
-func TestServerDies(t *testing.T) {
+// TestServerFails breaks a server, one way after the other.
+func TestServerFails(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
+	t.Run("dies", func(t *testing.T) { serverDies(t, server) })
+	t.Run("hangs", func(t *testing.T) { serverHangs(t, server) })
+}
+
+// serverDies kills the server under the load of two nodes, three times. What was acknowledged is there afterwards, and the
+// stores go on without being opened anew.
+func serverDies(t *testing.T, server *pgtest.Server) {
 	dsn := server.Fresh()
 	o := store.Options{DSN: dsn, Connections: 8, Lanes: 2, Timeout: 2 * time.Second}
 	one, two := opened(t, o), opened(t, o)
@@ -120,10 +122,8 @@ func TestServerDies(t *testing.T) {
 	load.Judge(t, one)
 }
 
-// TestServerHangs stops the server's processes without closing a connection: callers are answered in bounded time.
-func TestServerHangs(t *testing.T) {
-	t.Parallel()
-	server := pgtest.Start(t)
+// serverHangs stops the server's processes without closing a connection: callers are answered in bounded time.
+func serverHangs(t *testing.T, server *pgtest.Server) {
 	db := opened(t, store.Options{DSN: server.Fresh(), Lanes: 2, Timeout: time.Second})
 	load := storetest.NewLoad(t, db)
 	load.Run(t, 5, 2)
@@ -184,10 +184,8 @@ func port(s *pgtest.Server) string {
 	return p
 }
 
-// TestPooler runs the suite through PgBouncer in transaction mode.
-func TestPooler(t *testing.T) {
-	t.Parallel()
-	server := pgtest.Start(t)
+// pooled runs the suite through PgBouncer in transaction mode.
+func pooled(t *testing.T, server *pgtest.Server) {
 	pooler := server.Pooler()
 	storetest.Run(t, func(t *testing.T) storetest.Store {
 		t.Helper()
@@ -195,11 +193,9 @@ func TestPooler(t *testing.T) {
 	})
 }
 
-// TestClocks gives two nodes clocks that differ by 80 seconds: they agree on the time all the same, and neither takes a job that
+// clocks gives two nodes clocks that differ by 80 seconds: they agree on the time all the same, and neither takes a job that
 // the other one has just made.
-func TestClocks(t *testing.T) {
-	t.Parallel()
-	server := pgtest.Start(t)
+func clocks(t *testing.T, server *pgtest.Server) {
 	dsn := server.Fresh()
 	node := func(off time.Duration) *store.DB {
 		return opened(t, store.Options{DSN: dsn, Lanes: 1, Now: func() time.Time { return time.Now().Add(off) }})
@@ -217,10 +213,8 @@ func TestClocks(t *testing.T) {
 	}
 }
 
-// TestNews tells another node at once that tenants have changed.
-func TestNews(t *testing.T) {
-	t.Parallel()
-	server := pgtest.Start(t)
+// news tells another node at once that tenants have changed.
+func news(t *testing.T, server *pgtest.Server) {
 	o := store.Options{DSN: server.Fresh(), Lanes: 1}
 	here, there := opened(t, o), opened(t, o)
 	heard := func() bool {
@@ -242,10 +236,8 @@ func TestNews(t *testing.T) {
 	}
 }
 
-// TestLostLane removes a lane's row, as upkeep does with the rows of dead nodes, and as a restored backup may.
-func TestLostLane(t *testing.T) {
-	t.Parallel()
-	server := pgtest.Start(t)
+// lostLane removes a lane's row, as upkeep does with the rows of dead nodes, and as a restored backup may.
+func lostLane(t *testing.T, server *pgtest.Server) {
 	dsn := server.Database("lanes")
 	db := opened(t, store.Options{DSN: dsn, Lanes: 1})
 	if err := db.Upkeep(context.Background(), db.Now().Add(365*24*time.Hour)); err != nil {

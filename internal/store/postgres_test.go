@@ -23,13 +23,26 @@ func opened(t *testing.T, o store.Options) *store.DB {
 	return db
 }
 
+// TestPostgres runs everything that can share one server.
 func TestPostgres(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
+	for name, test := range map[string]func(*testing.T, *pgtest.Server){
+		"suite": suite, "nodes": manyNodes, "pooler": pooled, "lost COMMIT": lostCommit, "unknown COMMIT": unknownCommit,
+		"clocks": clocks, "news": news, "lost lane": lostLane,
+	} {
+		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, server) })
+	}
+}
+
+func suite(t *testing.T, server *pgtest.Server) {
 	storetest.Run(t, func(t *testing.T) storetest.Store {
 		t.Helper()
 		return opened(t, store.Options{DSN: server.Fresh(), Connections: 6, Lanes: 2})
 	})
+}
+
+func manyNodes(t *testing.T, server *pgtest.Server) {
 	storetest.RunNodes(t, func(t *testing.T, n int) (out []storetest.Store) {
 		t.Helper()
 		dsn := server.Fresh()

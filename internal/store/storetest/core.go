@@ -123,8 +123,8 @@ func want(t *testing.T, err error, outcomeWanted string) {
 // freshRace runs checks of the old code against a resend with fresh codes. Once the resend has answered, the
 // old code is never accepted.
 func freshRace(t *testing.T, open Open) {
+	b := newBench(t, open, func(p *application.Policy) { p.FreshCodes, p.MaxAttempts = true, 10 })
 	for round := range 20 {
-		b := newBench(t, open, func(p *application.Policy) { p.FreshCodes, p.MaxAttempts = true, 10 })
 		v := b.start(t, verify.StartRequest{To: drama(100 + round)})
 		old := b.code(t, v)
 		b.clock.Advance(30 * time.Second)
