@@ -216,3 +216,8 @@ func TestYoungJobs(t *testing.T) {
 		t.Errorf("claimed %v, %v", got, err)
 	}
 }
+
+func TestSQLiteTurns(t *testing.T) {
+	t.Parallel()
+	storetest.RunTurns(t, []storetest.Turns{opened(t, store.Options{Path: filepath.Join(t.TempDir(), "dialproof.db")})})
+}

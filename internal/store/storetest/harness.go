@@ -31,9 +31,6 @@ type Store interface {
 	application.Store
 	Forget(ctx context.Context, after id.ID, before time.Time) (last id.ID, n int, err error)
 	Purge(ctx context.Context, now, untouched time.Time) (n int, err error)
-	Turn(ctx context.Context, name string, node id.ID, now time.Time, period time.Duration) (mine bool, err error)
-	Mark(ctx context.Context, name string) (n int64, err error)
-	SetMark(ctx context.Context, name string, n int64) error
 }
 
 // Open answers a fresh, empty store that is closed when the test ends.

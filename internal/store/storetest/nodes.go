@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -246,12 +247,33 @@ func nodesMany(t *testing.T, open OpenNodes) {
 	}
 }
 
+// Turns is a store that shares recurring work among nodes.
+type Turns interface {
+	Turn(ctx context.Context, name string, node id.ID, now time.Time, period time.Duration) (mine bool, err error)
+	Mark(ctx context.Context, name string) (n int64, err error)
+	SetMark(ctx context.Context, name string, n int64) error
+}
+
 func nodesTurn(t *testing.T, open OpenNodes) {
-	all := nodes(t, open)
+	var all []Turns
+	for _, s := range open(t, 3) {
+		turns, ok := s.(Turns)
+		if !ok {
+			t.Fatalf("%T shares no turns", s)
+		}
+		all = append(all, turns)
+	}
+	RunTurns(t, all)
+}
+
+// RunTurns holds that of all nodes one has the turn, and that marks are kept. The stores may be one.
+func RunTurns(t *testing.T, all []Turns) {
+	t.Helper()
+	c := newClock()
 	for round := range 3 {
 		var got tally
 		together(9, func(i int) {
-			mine, err := all[i%3].store.Turn(t.Context(), "upkeep", id.ID{byte(i)}, all[0].clock.Now(), time.Hour)
+			mine, err := all[i%len(all)].Turn(t.Context(), "upkeep", id.ID{byte(i)}, c.Now(), time.Hour)
 			if err != nil {
 				t.Error(err)
 			}
@@ -260,15 +282,15 @@ func nodesTurn(t *testing.T, open OpenNodes) {
 		if got.n["true"] != 1 {
 			t.Errorf("round %d: %d nodes have the turn, want 1", round, got.n["true"])
 		}
-		all[0].clock.Advance(time.Hour)
+		c.Advance(time.Hour)
 	}
-	if n, err := all[0].store.Mark(t.Context(), "upkeep"); n != 0 || err != nil {
+	if n, err := all[0].Mark(t.Context(), "upkeep"); n != 0 || err != nil {
 		t.Errorf("a mark that nobody set: %d, %v", n, err)
 	}
-	if err := all[0].store.SetMark(t.Context(), "upkeep", 7); err != nil {
+	if err := all[0].SetMark(t.Context(), "upkeep", 7); err != nil {
 		t.Error(err)
 	}
-	if n, err := all[1].store.Mark(t.Context(), "upkeep"); n != 7 || err != nil {
+	if n, err := all[len(all)-1].Mark(t.Context(), "upkeep"); n != 7 || err != nil {
 		t.Errorf("the mark of another node: %d, %v", n, err)
 	}
 }

@@ -21,7 +21,6 @@ func queueTests() map[string]func(*testing.T, Open) {
 		"ids of providers are kept":          sentIsKept,
 		"what is personal is forgotten":      forgotten,
 		"what is over is purged":             purged,
-		"a turn comes once in a period":      turn,
 		"work that fails leaves no trace":    failedWork,
 		"work that panics hurts only itself": panickedWork,
 	}
@@ -179,14 +178,6 @@ func purged(t *testing.T, open Open) {
 	if n, err := b.store.NumberRow(t.Context(), fresh.Spec.Number); err != nil || n == nil {
 		t.Errorf("the fresh number is gone: %v", err)
 	}
-}
-
-func turn(t *testing.T, open Open) {
-	nodesTurn(t, func(t *testing.T, n int) []Store {
-		t.Helper()
-		s := open(t)
-		return []Store{s, s, s}[:n]
-	})
 }
 
 func failedWork(t *testing.T, open Open) {
