@@ -4,7 +4,7 @@
 // server's rules: bounds and limits are the server's to judge, and its refusals come back as *Error with a
 // stable code.
 //
-//	c, err := client.New("https://verify.example.com", os.Getenv("DIALPROOF_KEY"))
+//	c := client.Must(client.New("https://verify.example.com", os.Getenv("DIALPROOF_KEY")))
 //	v, err := c.Start(ctx, client.StartRequest{To: "+447700900123"})
 //	a, err := c.Check(ctx, v.ID, "123456")
 //	if a.Result == client.ResultApproved { … }
@@ -108,6 +108,14 @@ func New(baseURL, key string, opts ...Option) (*Client, error) {
 		o(c)
 	}
 	return c, nil
+}
+
+// Must answers the Client of New, and panics when there is none: for programs that cannot go on without.
+func Must(c *Client, err error) *Client {
+	if err != nil {
+		panic(err)
+	}
+	return c
 }
 
 // noRedirect keeps the key from following a redirect to somewhere else.
