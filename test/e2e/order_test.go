@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -134,5 +136,50 @@ func TestAnArrivalEndsTheOrder(t *testing.T) {
 	waitFor(t, 20*time.Second, "the second message of the one that was lost", func() bool { return len(s.to(lost)) == 2 })
 	if a, b := len(s.to(arrived)), len(s.to(typed)); a != 1 || b != 1 {
 		t.Errorf("%d messages to the number where it arrived, %d to the one that typed the code", a, b)
+	}
+}
+
+// TestARejectedNumber: a channel that rejects the number is not tried again. Without an order the record says so and the person may ask
+// for a call; with one, the call comes at once.
+func TestARejectedNumber(t *testing.T) {
+	t.Parallel()
+	var texts atomic.Int64
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		texts.Add(1)
+		_, _ = w.Write([]byte(`{"error":{"kind":"rejected","code":"landline"}}`))
+	}))
+	t.Cleanup(refusing.Close)
+	phone := newSink(t)
+	d := deploy(t, refusing.URL, fmt.Sprintf(`    channels: [sms]
+  - {name: other, provider: webhook, test: true, priority: 1, channels: [sms], settings: {url: %q, secret: %q}}
+  - {name: phone, provider: webhook, test: true, channels: [voice], settings: {url: %q, secret: %[2]q}}
+limits: {number_gaps: []}
+`, refusing.URL, sinkSecret, phone.URL))
+	c := newClient(t, d.serve(t), d.key)
+	begin := func(to string) string {
+		return "/v1/verifications/" + field(c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": to}), "id")
+	}
+	record := func(v string, want ...string) {
+		t.Helper()
+		waitFor(t, 10*time.Second, fmt.Sprint("the record ", want), func() bool {
+			got, _ := steps(t, c.call(t, http.StatusOK, http.MethodGet, v, nil))
+			return slices.Equal(got, want)
+		})
+	}
+	alone := begin(drama(41))
+	record(alone, "sms sink failed")
+	c.call(t, http.StatusOK, http.MethodPost, alone+"/resend", map[string]any{"channel": "voice"})
+	record(alone, "sms sink failed", "voice phone accepted")
+	d.run(t, "app", "update", "--config", d.config, "shop", "--fallback", "sms 60s, sms 60s, voice")
+	others := 100
+	waitFor(t, 10*time.Second, "the order is known to the server", func() bool {
+		others++ // a number of its own each time, so that no limit stands in the way
+		_, next := steps(t, c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": drama(others)}))
+		return next != ""
+	})
+	inTurn := begin(drama(43))
+	record(inTurn, "sms sink failed", "voice phone accepted")
+	if n := len(phone.to(drama(41))) + len(phone.to(drama(43))); n != 2 {
+		t.Errorf("%d calls, want 2", n)
 	}
 }
