@@ -69,8 +69,8 @@ func (s *sender) dial(ctx context.Context) (*link, *channel.Error) {
 		cancel()
 		return nil, fault(connecting, err)
 	}
-	stop := context.AfterFunc(ctx, func() { raw.Close() })
-	l := &link{end: func() { stop(); cancel(); raw.Close() }}
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
+	l := &link{end: func() { stop(); cancel(); _ = raw.Close() }}
 	if failed := s.enter(ctx, l, &bounded{raw, io.LimitedReader{R: raw, N: maxHeard}}); failed != nil {
 		l.end()
 		return nil, failed

@@ -135,7 +135,7 @@ func TestMail(t *testing.T) {
 		}
 		all := s.received()
 		raw := all[len(all)-1].text
-		for _, line := range strings.Split(raw, "\r\n") {
+		for line := range strings.SplitSeq(raw, "\r\n") {
 			if len(line) > 998 || strings.ContainsAny(line, "\r\n") || strings.ContainsFunc(line, func(r rune) bool { return r > 126 }) {
 				t.Errorf("the line %q may not travel", line)
 			}

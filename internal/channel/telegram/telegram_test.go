@@ -178,7 +178,7 @@ func TestRequest(t *testing.T) {
 // question, nothing has left.
 func TestCheckFirst(t *testing.T) {
 	t.Parallel()
-	ask := func(script channeltest.Script) (channel.Accepted, error, *channeltest.Carrier) {
+	ask := func(script channeltest.Script) (channel.Accepted, *channeltest.Carrier, error) {
 		c := channeltest.NewCarrier(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/checkSendAbility" {
 				script(w, r)
@@ -189,9 +189,9 @@ func TestCheckFirst(t *testing.T) {
 		s := open(t, c.URL, c.Client(), func(c *Config) { c.CheckFirst = true })
 		a, err := s.Send(t.Context(), channeltest.Message(channel.Telegram))
 		c.Close()
-		return a, err, c
+		return a, c, err
 	}
-	a, err, c := ask(channeltest.Says(reply(200, `{"ok":true,"result":{"request_id":"777","request_cost":0.013}}`)))
+	a, c, err := ask(channeltest.Says(reply(200, `{"ok":true,"result":{"request_id":"777","request_cost":0.013}}`)))
 	if err != nil || a.Price != "0.013" || len(c.Requests()) != 2 {
 		t.Fatalf("%+v %v, %d requests", a, err, len(c.Requests()))
 	}
@@ -211,7 +211,7 @@ func TestCheckFirst(t *testing.T) {
 		"nonsense":     {channeltest.Says(reply(200, "<html>")), channel.Unavailable},
 		"no answer":    {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, channel.Unavailable},
 	} {
-		_, err, c := ask(row.script)
+		_, c, err := ask(row.script)
 		if err == nil || channel.AsError("", err).Kind != row.want || len(c.Requests()) != 1 {
 			t.Errorf("%s: %v after %d requests, want %s after one", name, err, len(c.Requests()), row.want)
 		}

@@ -109,6 +109,7 @@ type data struct {
 	Delivery   string            `json:"delivery"`
 	Channel    channel.Kind      `json:"channel"`
 	To         string            `json:"to"`
+	Email      string            `json:"email,omitempty"` // with the channel email
 	From       string            `json:"from,omitempty"`
 	Text       string            `json:"text"`
 	Code       string            `json:"code"`
@@ -134,8 +135,12 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	if m.Channel == channel.Voice {
 		text = m.Spoken.Script()
 	}
+	address := "" // the other channels do not need it
+	if m.Channel == channel.Email {
+		address = m.Email
+	}
 	body, err := json.Marshal(event{Type: "message.send", Timestamp: s.now().UTC(), Data: data{
-		Delivery: m.Delivery, Channel: m.Channel, To: m.To.E164(), From: m.From, Text: text, Code: m.Code.Reveal(), Brand: m.Brand,
+		Delivery: m.Delivery, Channel: m.Channel, To: m.To.E164(), Email: address, From: m.From, Text: text, Code: m.Code.Reveal(), Brand: m.Brand,
 		Locale: m.Locale, Purpose: m.Purpose, ExpiresAt: m.ExpiresAt.UTC(), Callback: m.Callback, Regulatory: m.Regulatory,
 	}})
 	if err != nil {

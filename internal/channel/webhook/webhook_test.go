@@ -134,3 +134,24 @@ func FuzzReceipts(f *testing.F) {
 		}
 	})
 }
+
+// TestMail: the mail address goes along with the channel that needs it, and with no other.
+func TestMail(t *testing.T) {
+	t.Parallel()
+	c := channeltest.NewCarrier(channeltest.Says(channeltest.Reply{Status: 200}))
+	defer c.Close()
+	s, err := config(c.URL).Open(channel.Env{HTTP: c.Client(), Now: channeltest.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, want := range map[channel.Kind]string{channel.Email: "person@example.com", channel.SMS: "", channel.WhatsApp: ""} {
+		if _, err := s.Send(t.Context(), channeltest.Message(kind)); err != nil {
+			t.Fatal(err)
+		}
+		all := c.Requests()
+		var e event
+		if err := json.Unmarshal(all[len(all)-1].Body, &e); err != nil || e.Data.Email != want || e.Data.Channel != kind {
+			t.Errorf("%s: %q, %v, want %q", kind, e.Data.Email, err, want)
+		}
+	}
+}
