@@ -88,9 +88,16 @@ func freePort(t testing.TB) string {
 // launch starts the program and waits until it is ready.
 func launch(t testing.TB, listen string, args ...string) *process {
 	t.Helper()
+	return launchIn(t, nil, listen, args...)
+}
+
+// launchIn is launch with more of an environment.
+func launchIn(t testing.TB, env []string, listen string, args ...string) *process {
+	t.Helper()
 	p := &process{cmd: exec.Command(binary, args...), url: "http://" + listen, log: &syncBuffer{}, done: make(chan error, 1)}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.Env = append(os.Environ(), "DIALPROOF_KEY=", "NO_COLOR=1", "DIALPROOF_DRAIN=0s")
+	p.cmd.Env = append(p.cmd.Env, env...)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
