@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -232,21 +233,32 @@ func (db *DB) writer(lane int, work chan *op) {
 				return
 			}
 		}
-		for alone := !batch[0].claims.IsZero(); !alone && len(batch) < maxBatch; {
-			select {
-			case o := <-work:
-				if alone = !o.claims.IsZero(); alone {
-					db.commit(lane, batch)
-					batch = batch[:0]
-				}
-				batch = append(batch, o)
-				continue
-			default:
+		db.commit(lane, db.gather(lane, work, batch))
+	}
+}
+
+// rounds is how often a batch lets other goroutines run before it is committed, as long as that brings more work: those that
+// are about to ask share the commit. When nobody is, a round takes no time, so work that comes alone does not wait.
+const rounds = 8
+
+// gather answers the batch with the work that is there now. Work that claims is alone in its batch.
+func (db *DB) gather(lane int, work chan *op, batch []*op) []*op {
+	for range rounds {
+		before := len(batch)
+		for len(batch) < maxBatch && batch[0].claims.IsZero() && len(work) > 0 {
+			o := <-work
+			if !o.claims.IsZero() {
+				db.commit(lane, batch)
+				batch = batch[:0]
 			}
+			batch = append(batch, o)
+		}
+		if len(batch) == before && before > 1 || len(batch) == maxBatch {
 			break
 		}
-		db.commit(lane, batch)
+		runtime.Gosched()
 	}
+	return batch
 }
 
 // commit runs a batch in one transaction and answers everybody.
