@@ -198,6 +198,9 @@ func (a *api) finish(w *recorder, r *http.Request, c *call, begin time.Time) {
 	if a.Observe != nil {
 		a.Observe(r.Context(), r.Pattern, w.status, took)
 	}
+	if !a.Log.Enabled(r.Context(), slog.LevelDebug) {
+		return
+	}
 	// The path and query may hold numbers and tokens: the pattern says enough.
 	a.Log.LogAttrs(r.Context(), slog.LevelDebug, "request",
 		slog.String("request", c.id), slog.String("route", r.Pattern), slog.Int("status", w.status),

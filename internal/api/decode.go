@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime"
@@ -13,7 +14,7 @@ import (
 
 // read answers the body of a request, at most maxBody long.
 func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := readAll(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength)
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, newProblem("body_too_large", "a body may have at most 64 KiB")
 	}
@@ -21,6 +22,22 @@ func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, newProblem("bad_request", "the body ended early or came too slowly")
 	}
 	return body, nil
+}
+
+// readAll is io.ReadAll with room for what the caller has announced, so that a body is read once and not copied as it grows.
+func readAll(r io.Reader, announced int64) ([]byte, error) {
+	buf := bytes.NewBuffer(make([]byte, 0, min(max(announced, 0), maxBody)+bytes.MinRead))
+	_, err := buf.ReadFrom(r)
+	return buf.Bytes(), err
+}
+
+// isJSON tells whether a Content-Type is that of JSON.
+func isJSON(contentType string) bool {
+	if contentType == "application/json" {
+		return true
+	}
+	kind, _, err := mime.ParseMediaType(contentType)
+	return err == nil && kind == "application/json"
 }
 
 // decode reads the body into v, strictly: what v does not know is refused with its path. An empty body is an empty
@@ -33,7 +50,7 @@ func decode(w http.ResponseWriter, r *http.Request, v any, optional bool) ([]byt
 	if len(body) == 0 && optional {
 		return body, nil
 	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+	if !isJSON(r.Header.Get("Content-Type")) {
 		return nil, newProblem("unsupported_media_type", "send the body as JSON, with the header Content-Type: application/json")
 	}
 	if err := json.Unmarshal(body, v, json.RejectUnknownMembers(true), json.MatchCaseInsensitiveNames(false)); err != nil {

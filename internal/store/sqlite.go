@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -260,8 +262,23 @@ type liteConn struct {
 	stmts map[string]*sqlite3.Stmt
 }
 
+// fileURI answers the path as SQLite takes it with parameters (sqlite.org/uri.html). One that is a URI chooses for itself.
+func fileURI(path, query string) string {
+	if strings.HasPrefix(path, "file:") {
+		return path
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if path = filepath.ToSlash(path); !strings.HasPrefix(path, "/") {
+		path = "/" + path // a drive of Windows
+	}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: query}).String()
+}
+
 func openConn(path string) (*liteConn, error) {
-	c, err := sqlite3.Open(path)
+	registerWAL()
+	c, err := sqlite3.Open(fileURI(path, "vfs="+walVFSName))
 	if err != nil {
 		return nil, err
 	}
