@@ -136,8 +136,12 @@ func New(o Options) http.Handler {
 		// Who opens the bare address is looking for the handset.
 		a.mux.Handle("GET /{$}", http.RedirectHandler("/dev/handset", http.StatusFound))
 	}
+	a.mux.HandleFunc(elsewhere, a.unrouted)
 	return http.HandlerFunc(a.serve)
 }
+
+// elsewhere is the pattern of what no route serves.
+const elsewhere = "/"
 
 // Server answers a server with bounds that hold off slow and greedy callers.
 func Server(addr string, h http.Handler) *http.Server {
@@ -176,8 +180,8 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	out.Header().Set("X-Request-Id", c.id)
 	r = r.WithContext(context.WithValue(r.Context(), ctxKey{}, c))
 	defer a.finish(out, r, c, begin)
-	if _, pattern := a.mux.Handler(r); pattern == "" {
-		a.unrouted(out, r, c)
+	if strings.Contains(r.URL.Path, "//") || strings.Contains(r.URL.Path, "/.") && !strings.HasPrefix(r.URL.Path, "/.well-known/") {
+		a.unrouted(out, r) // the mux would send the caller to the tidied path, which is not what was asked for
 		return
 	}
 	a.mux.ServeHTTP(out, r)
@@ -225,12 +229,14 @@ func requestID(s string) string {
 }
 
 // unrouted answers what no route serves.
-func (a *api) unrouted(w http.ResponseWriter, r *http.Request, c *call) {
+func (a *api) unrouted(w http.ResponseWriter, r *http.Request) {
+	c := callOf(r)
+	r.Pattern = "" // logs and metrics name no route
 	var allow []string
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch} {
 		probe := r.Clone(r.Context())
 		probe.Method = method
-		if _, pattern := a.mux.Handler(probe); pattern != "" {
+		if _, pattern := a.mux.Handler(probe); pattern != elsewhere {
 			allow = append(allow, method)
 		}
 	}

@@ -44,7 +44,7 @@ func (a Answer) RetryAfter(now time.Time) time.Duration {
 // is Unavailable, any later one MaybeSent. The judgement of status and body is the provider's.
 func Do(ctx context.Context, client *http.Client, provider string, req *http.Request) (Answer, error) {
 	wrote := &writeWatch{}
-	resp, err := client.Do(req.WithContext(wrote.trace(ctx)))
+	resp, err := roundTrip(client, req.WithContext(wrote.trace(ctx)))
 	if err != nil {
 		return Answer{}, transportError(provider, err, wrote.started())
 	}
@@ -54,6 +54,15 @@ func Do(ctx context.Context, client *http.Client, provider string, req *http.Req
 		return Answer{}, transportError(provider, err, true)
 	}
 	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: bytes.TrimSpace(body)}, nil
+}
+
+// roundTrip makes the one call. It is not the client's Do: a provider's redirect is an answer that makes no sense and is never
+// followed, and what Do prepares for one costs more than the rest of it. The context bounds the time.
+func roundTrip(client *http.Client, req *http.Request) (*http.Response, error) {
+	if client.Timeout > 0 || client.Jar != nil || client.Transport == nil {
+		return client.Do(req)
+	}
+	return client.Transport.RoundTrip(req)
 }
 
 // transportError tells a request that surely never left from one that may have.
