@@ -39,7 +39,7 @@ func TestDoctorSaysWhatIsWrong(t *testing.T) {
 	for _, want := range []string{
 		"ok     route good\n",
 		"WRONG  route asleep: the account is not active",
-		"WRONG  route wrong: the provider does not accept our credentials (twilio says \"HTTP 401\"). Check the credentials",
+		`does not accept our credentials (twilio says "20003"). Check the credentials`,
 		"WRONG  route gone: the provider cannot be reached: nobody listens at its address. Check the address",
 		"WRONG  route nameless: the provider cannot be reached: ",
 		"note   route sink: webhook cannot be asked without sending\n",
