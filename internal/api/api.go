@@ -180,7 +180,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	out.Header().Set("X-Request-Id", c.id)
 	r = r.WithContext(context.WithValue(r.Context(), ctxKey{}, c))
 	defer a.finish(out, r, c, begin)
-	if strings.Contains(r.URL.Path, "//") || strings.Contains(r.URL.Path, "/.") && !strings.HasPrefix(r.URL.Path, "/.well-known/") {
+	if path := r.URL.EscapedPath(); strings.Contains(path, "//") || strings.Contains(path, "/./") || strings.Contains(path, "/..") {
 		a.unrouted(out, r) // the mux would send the caller to the tidied path, which is not what was asked for
 		return
 	}
