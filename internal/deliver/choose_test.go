@@ -311,6 +311,39 @@ func TestCircuit(t *testing.T) {
 	})
 }
 
+// TestPause lets the best route ask for half a minute: the next one is taken for as long, and not when it was our own limit.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  *channel.Error
+		want string
+	}{
+		{&channel.Error{Kind: channel.Throttled, Provider: "fake", Code: "429", RetryAfter: 30 * time.Second}, "bbba"},
+		{&channel.Error{Kind: channel.Throttled, Provider: "fake", Code: "429", RetryAfter: time.Hour}, "bbbb"},
+		{&channel.Error{Kind: channel.Throttled, Provider: "fake", Code: "429"}, "aaaa"},
+		{&channel.Error{Kind: channel.Throttled, Provider: "fake", Code: "route_busy", RetryAfter: 30 * time.Second}, "aaaa"},
+	} {
+		b := newBench(t)
+		routes := b.Routes.All()
+		best := *routes[0]
+		best.Health = deliver.NewHealth(func() time.Time { return b.now })
+		b.carriers["a"].script = []error{c.err}
+		b.Routes.Replace([]*deliver.Route{&best, routes[1]}, deliver.Priority)
+		if err := b.Run(t.Context(), b.job); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for range 4 {
+			name, _, _ := b.Routes.Plan(person(t), channel.SMS, false, "")
+			got += name
+			b.now = b.now.Add(10*time.Second + time.Millisecond)
+		}
+		if got != c.want {
+			t.Errorf("after %+v the routes are %q, want %q", c.err, got, c.want)
+		}
+	}
+}
+
 // TestSilence lets the best route hang: long before its calls time out, the next one is taken.
 func TestSilence(t *testing.T) {
 	t.Parallel()

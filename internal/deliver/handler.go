@@ -179,16 +179,22 @@ func (h *Handler) call(ctx context.Context, r *Route, ref, d id.ID, m channel.Me
 	return accepted, err
 }
 
+// The codes of our own limits.
+const (
+	codeRate = "route_rate"
+	codeBusy = "route_busy"
+)
+
 // bounded makes the call when the route has room for it.
 func (h *Handler) bounded(ctx context.Context, r *Route, ref, d id.ID, m channel.Message) (channel.Accepted, error) {
 	if r.Rate != nil && !r.Rate.AllowN(h.Now(), 1) {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Throttled, Provider: r.Provider, Code: "route_rate", RetryAfter: time.Second}
+		return channel.Accepted{}, &channel.Error{Kind: channel.Throttled, Provider: r.Provider, Code: codeRate, RetryAfter: time.Second}
 	}
 	select {
 	case r.Slots <- struct{}{}:
 		defer func() { <-r.Slots }()
 	default:
-		return channel.Accepted{}, &channel.Error{Kind: channel.Throttled, Provider: r.Provider, Code: "route_busy", RetryAfter: time.Second}
+		return channel.Accepted{}, &channel.Error{Kind: channel.Throttled, Provider: r.Provider, Code: codeBusy, RetryAfter: time.Second}
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()

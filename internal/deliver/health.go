@@ -33,6 +33,7 @@ type Health struct {
 	calls    map[*call]struct{}
 	answered time.Time     // the newest answer
 	mean     time.Duration // how long answers take, the newer the more
+	paused   time.Time     // until when the provider has asked to be left alone
 }
 
 // call is a call that is under way.
@@ -71,6 +72,11 @@ func (h *Health) begin() (done func(error), ok bool) {
 	h.mu.Unlock()
 	return func(err error) {
 		h.mu.Lock()
+		if err != nil {
+			if pause := asked(channel.AsError("", err)); pause > 0 {
+				h.paused = h.now().Add(pause)
+			}
+		}
 		delete(h.calls, c)
 		if err == nil || channel.AsError("", err).Kind != channel.MaybeSent {
 			h.answered = h.now()
@@ -103,7 +109,24 @@ func (h *Health) sick() string {
 	if h.silent(h.patience()) {
 		return "not answering"
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.now().Before(h.paused) {
+		return "asked for a pause"
+	}
 	return ""
+}
+
+// maxPause bounds how long a provider's wish to be left alone is kept.
+const maxPause = time.Minute
+
+// asked answers how long a provider wants to be left alone; 0 when it said nothing of it, or when it was our own limit that held
+// the call back.
+func asked(e *channel.Error) time.Duration {
+	if e.Kind != channel.Throttled || e.Code == codeRate || e.Code == codeBusy {
+		return 0
+	}
+	return min(e.RetryAfter, maxPause)
 }
 
 // patience is how long the calls of the route may wait before others go first.
