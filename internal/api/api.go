@@ -58,6 +58,8 @@ type Options struct {
 	Ready func(context.Context) error
 	// Metrics answers /metrics, to keys with the scope admin; nil when a separate address does.
 	Metrics http.Handler
+	// Docs answers everything under /docs. May be nil.
+	Docs http.Handler
 	// Dev answers everything under /dev/; nil outside development.
 	Dev http.Handler
 	Log *slog.Logger
@@ -130,6 +132,10 @@ func New(o Options) http.Handler {
 			o.Metrics.ServeHTTP(w, r)
 			return nil
 		}))
+	}
+	if o.Docs != nil {
+		a.mux.Handle("GET /docs", o.Docs)
+		a.mux.Handle("GET /docs/", o.Docs)
 	}
 	if o.Dev != nil {
 		a.mux.Handle("/dev/", o.Dev)

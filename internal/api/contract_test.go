@@ -31,7 +31,7 @@ func TestRoutesAndContractAgree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := []string{"GET /metrics", "GET /dev/handset", "GET /dev/messages"}
+	served := []string{"GET /metrics", "GET /dev/handset", "GET /dev/messages", "GET /docs", "GET /docs/{page}", "GET /docs/{folder}/{page}"}
 	for _, r := range routes() {
 		served = append(served, r.pattern)
 	}

@@ -9,15 +9,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/dialproof/dialproof/internal/api"
+	"github.com/dialproof/dialproof/internal/docs"
 	"github.com/dialproof/dialproof/internal/proof"
 )
 
-// api answers everything that the node serves; dev, if any, are the development pages.
-func (n *Node) api(ctx context.Context, dev http.Handler) (http.Handler, error) {
+// api answers everything that the node serves; dev, if any, are the development pages, and key is the development key.
+func (n *Node) api(ctx context.Context, dev http.Handler, key string) (http.Handler, error) {
 	metrics := promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{})
 	o := api.Options{
 		Core: n.core, Directory: n.directory, Callbacks: n.handler, Ready: n.ready, Log: n.log, Now: n.store.Now, IDs: n.ids,
-		PublicURL: n.cfg.PublicURL, Dev: dev, Prover: proof.Signer{Ring: n.ring, Issuer: n.cfg.PublicURL}, Observe: func(ctx context.Context, pattern string, status int, took time.Duration) {
+		PublicURL: n.cfg.PublicURL, Dev: dev, Docs: docs.Handler(docs.Options{DevKey: key}), Prover: proof.Signer{Ring: n.ring, Issuer: n.cfg.PublicURL}, Observe: func(ctx context.Context, pattern string, status int, took time.Duration) {
 			n.metrics.Request(pattern, status, took)
 			describe(ctx, pattern, status)
 		},

@@ -28,7 +28,7 @@ func Serve(ctx context.Context, cfg config.Config, log *slog.Logger, reloads <-c
 		return err
 	}
 	defer func() { err = errors.Join(err, n.Stop()) }()
-	h, err := n.api(ctx, nil)
+	h, err := n.api(ctx, nil, "")
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func Dev(ctx context.Context, o DevOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	h, err := n.api(ctx, page)
+	h, err := n.api(ctx, page, key)
 	if err != nil {
 		return err
 	}
@@ -98,6 +98,7 @@ func Dev(ctx context.Context, o DevOptions) (err error) {
 
   Handset   http://%[1]s/dev/handset   (open this: a phone in your browser)
   API       http://%[1]s/v1
+  Docs      http://%[1]s/docs
   Key       %[2]s   (also in %[3]s)
 
 Press Ctrl-C to stop.

@@ -1,0 +1,9 @@
+// Package docs holds the documentation, so that the program can serve it. internal/docs makes pages of it.
+package docs
+
+import "embed"
+
+// Files are the pages in Markdown and their pictures.
+//
+//go:embed *.md */*.md *.png
+var Files embed.FS
