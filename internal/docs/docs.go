@@ -81,7 +81,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	name := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, root), "/")
 	if name != strings.TrimSuffix(name, "/") || r.URL.Path == root+"/" {
-		http.Redirect(w, r, path.Clean(root+"/"+name), http.StatusMovedPermanently)
+		http.Redirect(w, r, path.Clean(root+"/"+name), http.StatusMovedPermanently) //nolint:gosec // it stays below /docs
 		return
 	}
 	if name == "try.json" {
