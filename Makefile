@@ -10,7 +10,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 FUZZTIME ?= 5m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check soak bench fuzz generate clean
+.PHONY: help run build test check soak bench microbench fuzz generate clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,7 +36,10 @@ check: $(LINT) ## lint, tidy and generated files, as before every commit
 soak: ## run the long proofs too (minutes to hours)
 	DIALPROOF_SOAK=1 $(GO) test -timeout 0 -count=1 ./...
 
-bench: ## run every Go benchmark once
+bench: ## measure a verification beside the floor, on SQLite and PostgreSQL (BENCH="--rounds 7 --ops 40000")
+	scripts/bench.sh $(BENCH)
+
+microbench: ## run every Go benchmark once
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 fuzz: ## run every fuzz target for FUZZTIME (5m)

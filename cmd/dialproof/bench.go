@@ -14,7 +14,8 @@ type benchCmd struct {
 	Rounds      int      `default:"5" placeholder:"N" help:"Rounds of each system, in turn. Default: ${default}."`
 	Ops         int      `default:"20000" placeholder:"N" help:"Starts, and then checks, in a round. Default: ${default}."`
 	Connections int      `default:"64" placeholder:"N" help:"Requests under way at once. Default: ${default}."`
-	Postgres    bool     `help:"Measure PostgreSQL too, on a server that is started for it."`
+	Postgres    string   `placeholder:"DSN" help:"Measure on PostgreSQL too: an empty database of a server that is running."`
+	PostgresPID int      `placeholder:"PID" help:"Its postmaster, when it runs on this machine: its CPU counts."`
 	Peer        []string `placeholder:"NAME=URL" help:"A peer that is running: otpgateway."`
 	Sink        string   `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the provider listens; a peer has to be told."`
 	PeerPID     []string `placeholder:"NAME=PID" help:"A process whose CPU counts as the peer's; may be repeated."`
@@ -23,13 +24,14 @@ type benchCmd struct {
 // Help has the examples.
 func (benchCmd) Help() string {
 	return `It starts a floor (a program that only decodes, writes 256 bytes durably and posts), this binary on SQLite and, with
---postgres, on a PostgreSQL of its own, and asks each for verifications in turn: a new number every start, the right code
-every check, a provider on loopback that does nothing. It prints what an operation costs and the ratios to the floor.
+--postgres, on PostgreSQL, and asks each for verifications in turn: a new number every start, the right code every check, a
+provider on loopback that does nothing. It prints what an operation costs and the ratios to the floor.
 Only the ratios of one run mean something. It writes to a folder in /tmp (or $TMPDIR: put it on the disk you mean to use).
 
 Examples:
   dialproof bench
-  dialproof bench --rounds 7 --ops 40000 --postgres
+  dialproof bench --rounds 7 --ops 40000
+  dialproof bench --postgres postgres://bench@127.0.0.1/bench --postgres-pid "$(head -1 /var/run/postgresql/15-main.pid)"
   dialproof bench --connections 1 --ops 500       # one request at a time
   dialproof bench --peer otpgateway=http://app:secret@127.0.0.1:9000 --peer-pid otpgateway=4242`
 }
@@ -53,7 +55,7 @@ func (c benchCmd) Run(ctx context.Context, w world) error {
 		return err
 	}
 	return bench.Run(ctx, bench.Options{
-		Program: program, Rounds: c.Rounds, Ops: c.Ops, Connections: c.Connections, Postgres: c.Postgres, Peers: c.Peer, Sink: c.Sink, PeerPIDs: pids, Out: w.Out,
+		Program: program, Rounds: c.Rounds, Ops: c.Ops, Connections: c.Connections, Postgres: c.Postgres, PostgresPID: c.PostgresPID, Peers: c.Peer, Sink: c.Sink, PeerPIDs: pids, Out: w.Out,
 	})
 }
 

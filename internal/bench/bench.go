@@ -7,7 +7,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,8 +24,10 @@ type Options struct {
 	Ops int
 	// Connections is how many requests are under way at once, 1 to 1024.
 	Connections int
-	// Postgres adds Dialproof on PostgreSQL, on a server that is started for it.
-	Postgres bool
+	// Postgres adds Dialproof on an empty database of a PostgreSQL that is running, by its connection string.
+	Postgres string
+	// PostgresPID is its postmaster, whose CPU and that of its children counts; 0 counts the node alone.
+	PostgresPID int
 	// Peers adds systems that are already running, as name=address (otpgateway=http://127.0.0.1:9000).
 	Peers []string
 	// PeerPIDs are the processes of a peer whose CPU counts, by its name.
@@ -100,8 +101,8 @@ func launch(ctx context.Context, o Options, dir string, sink *sink) (out []syste
 			return startDialproof(ctx, o.Program, filepath.Join(dir, "sqlite"), sink.url(), "")
 		},
 	}
-	if o.Postgres {
-		return nil, errors.New("not yet")
+	if o.Postgres != "" {
+		makers = append(makers, func() (system, error) { return startOnPostgres(ctx, o, dir, sink.url()) })
 	}
 	for _, p := range o.Peers {
 		makers = append(makers, func() (system, error) { return newPeer(p, o.PeerPIDs) })

@@ -203,6 +203,16 @@ func startDialproof(ctx context.Context, program, dir, provider, store string) (
 	return s, nil
 }
 
+// startOnPostgres starts Dialproof on a running PostgreSQL.
+func startOnPostgres(ctx context.Context, o Options, dir, provider string) (*server, error) {
+	store := fmt.Sprintf("{driver: postgres, dsn: %q}", o.Postgres)
+	s, err := startDialproof(ctx, o.Program, filepath.Join(dir, "postgres"), provider, store)
+	if err == nil && o.PostgresPID > 0 {
+		s.beside = []int{o.PostgresPID}
+	}
+	return s, err
+}
+
 // tenant makes an application and a live key, as an operator would.
 func tenant(ctx context.Context, program, file string) (key string, err error) {
 	if out, err := command(ctx, program, "app", "create", "--config", file, "--name", "bench", "--brand", "Bench").Output(); err != nil {
