@@ -61,8 +61,11 @@ func (t *tx) apply() {
 		t.b.numbers.put(n.Key, n)
 	}
 	for _, p := range t.verifications {
+		// A row that this batch has not seen is there, unless it is new. One that is new in this batch stays so, however often it
+		// changes before it is written.
+		unseen := t.b.verifications.find(p.v.ID) == nil
 		t.b.verifications.put(p.v.ID, p.v)
-		if !p.isNew {
+		if unseen && !p.isNew {
 			t.b.verifications.rows[p.v.ID].kept = true
 		}
 	}

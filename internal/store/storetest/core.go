@@ -10,6 +10,7 @@ import (
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/limit"
 	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/verify"
 )
@@ -19,6 +20,7 @@ func coreTests() map[string]func(*testing.T, Open) {
 		"right codes at once: one is approved":        rightAtOnce,
 		"wrong codes at once: five are compared":      wrongAtOnce,
 		"starts at once: one message":                 startsAtOnce,
+		"starts at once without gaps: each is there":  startsWithoutGaps,
 		"a fresh code kills the old one":              freshRace,
 		"expiry to the millisecond":                   expiry,
 		"a resend does not reset the attempts":        attemptsSurviveResend,
@@ -93,6 +95,38 @@ func startsAtOnce(t *testing.T, open Open) {
 	got.want(t, map[string]int{"ok": 1, "rate_limited number_gap": 49})
 	if b.sent() != 1 {
 		t.Errorf("%d messages, want 1", b.sent())
+	}
+}
+
+// startsWithoutGaps starts verifications of one number in one batch, each of which ends the one before it.
+func startsWithoutGaps(t *testing.T, open Open) {
+	b := newBench(t, open)
+	b.Limits.Sends = limit.Schedule{}
+	var mu sync.Mutex
+	var all []id.ID
+	together(60, func(i int) {
+		v, err := b.Start(t.Context(), b.live, verify.StartRequest{To: drama(100 + i%2)})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		mu.Lock()
+		all = append(all, v.ID)
+		mu.Unlock()
+	})
+	pending := 0
+	for _, v := range all {
+		kept, err := b.store.Find(t.Context(), v)
+		if err != nil || kept == nil {
+			t.Errorf("an acknowledged start is gone: %v", err)
+			continue
+		}
+		if kept.Status == verify.Pending {
+			pending++
+		}
+	}
+	if pending != 2 || len(all) != 60 {
+		t.Errorf("%d of %d are pending, want 2, the newest of each number", pending, len(all))
 	}
 }
 
