@@ -96,3 +96,16 @@ func FuzzParseEmail(f *testing.F) {
 		}
 	})
 }
+
+// TestForgetMail: after the retention time nothing of the address is left, and what was proven still shows.
+func TestForgetMail(t *testing.T) {
+	t.Parallel()
+	v := Verification{
+		Channel: channel.Email, Sealed: []byte("x"), Spec: Spec{Masked: "+44•••••••123", Email: "p•••@example.com"},
+		Deliveries: []channel.Delivery{{Channel: channel.Email, ProviderID: "dlv_x"}},
+	}
+	v.Forget()
+	if v.Spec.Email != "" || v.Sealed != nil || v.Proves() != ProvesEmail {
+		t.Errorf("%+v proves %s", v, v.Proves())
+	}
+}
