@@ -1,0 +1,261 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/pgtest"
+	"github.com/dialproof/dialproof/internal/verify"
+)
+
+// rowsOf answers rows as a version wrote them.
+func rowsOf(t *testing.T, dialect string, version int) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "migrations", dialect, fmt.Sprintf("%04d.sql", version)))
+	if err != nil {
+		t.Fatalf("say what rows schema %d of %s has: %v", version, dialect, err)
+	}
+	return string(text)
+}
+
+// dump answers one line for each thing of a schema.
+func dump(t *testing.T, c conn, sql string) string {
+	t.Helper()
+	var out strings.Builder
+	err := c.query(sql, func(r row) error { out.Write(r.Raw(0)); out.WriteByte('\n'); return nil })
+	if err != nil || out.Len() == 0 {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return out.String()
+}
+
+// old judges what became of the rows of an earlier version.
+func old(t *testing.T, db *DB) {
+	t.Helper()
+	var seen []*verify.Verification
+	app := id.ID{0x01, 0x9c, 0x1d, 0x3c, 0xbb, 0x56, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0x0b}
+	if err := db.Scan(t.Context(), app, id.ID{}, func(v *verify.Verification) bool { seen = append(seen, v); return true }); err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != 1 || seen[0].Status != verify.Approved || seen[0].Attempts != 2 || seen[0].Spec.Country != "GB" {
+		t.Errorf("the verifications are %+v", seen)
+	}
+	n, err := db.NumberRow(t.Context(), verify.NumberKey{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
+	if err != nil || n == nil || n.Streak != 3 {
+		t.Errorf("the number is %+v, %v", n, err)
+	}
+	apps, err := db.Applications(t.Context())
+	if err != nil || len(apps) != 1 || apps[0].Name != "shop" {
+		t.Errorf("the applications are %+v, %v", apps, err)
+	}
+}
+
+func TestMigrationsOfSQLite(t *testing.T) {
+	t.Parallel()
+	all, err := migrations("sqlite")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const schema = `SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name`
+	begun := func(path string, steps []migration) *sqlite {
+		w, err := openConn(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &sqlite{path: path, w: w}
+		if err := e.migrateTo(steps); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	fresh := begun(filepath.Join(t.TempDir(), "fresh.db"), all)
+	want := dump(t, fresh.w, schema)
+	if err := fresh.w.close(); err != nil {
+		t.Error(err)
+	}
+	for version := 1; version < len(all); version++ {
+		path := filepath.Join(t.TempDir(), "old.db")
+		e := begun(path, all[:version])
+		if err := e.w.c.Exec(rowsOf(t, "sqlite", version)); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.w.close(); err != nil {
+			t.Fatal(err)
+		}
+		db, err := Open(t.Context(), Options{Path: path})
+		if err != nil {
+			t.Fatalf("from schema %d: %v", version, err)
+		}
+		old(t, db)
+		err = db.read(t.Context(), func(c conn) error {
+			if got := dump(t, c, schema); got != want {
+				t.Errorf("from schema %d:\n%s\nfresh:\n%s", version, got, want)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	newest := filepath.Join(t.TempDir(), "newer.db")
+	e := begun(newest, append(all[:len(all):len(all)], migration{"9999_later.sql", "CREATE TABLE later (n INTEGER)"}))
+	if err := e.w.close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := Open(t.Context(), Options{Path: newest}); err == nil || !strings.Contains(err.Error(), "newer Dialproof") {
+		t.Errorf("a newer file was opened: %v", err)
+	}
+}
+
+// TestPostgresInside runs what looks inside and can share one server.
+func TestPostgresInside(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	for name, test := range map[string]func(*testing.T, *pgtest.Server){"migrations": migrationsOfPostgres, "migrations at once": migrationsAtOnce, "one bad apple": oneBadApple} {
+		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, server) })
+	}
+}
+
+func migrationsOfPostgres(t *testing.T, server *pgtest.Server) {
+	all, err := migrations("postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const schema = `SELECT concat_ws(' ', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid), array_to_string(c.reloptions, ',')) AS line
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'i', 'p') ORDER BY line`
+	at := func(dsn string, steps []migration) *postgres {
+		o := Options{DSN: dsn}.defaults()
+		cfg, err := poolConfig(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return begunPostgres(t, o, cfg, steps)
+	}
+	fresh := at(server.Fresh(), all)
+	want := dump(t, pgConn{t.Context(), fresh.pool}, schema)
+	for version := 1; version <= len(all); version++ {
+		dsn := server.Fresh()
+		e := at(dsn, all[:version])
+		c, err := e.pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Conn().PgConn().Exec(t.Context(), rowsOf(t, "postgres", version)).ReadAll(); err != nil {
+			t.Fatal(err)
+		}
+		c.Release()
+		db, err := Open(t.Context(), Options{DSN: dsn})
+		if err != nil {
+			t.Fatalf("from schema %d: %v", version, err)
+		}
+		old(t, db)
+		if got := dump(t, pgConn{t.Context(), e.pool}, schema); got != want {
+			t.Errorf("from schema %d:\n%s\nfresh:\n%s", version, got, want)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	later := server.Fresh()
+	at(later, append(all[:len(all):len(all)], migration{"9999_later.sql", "CREATE TABLE later (n integer)"}))
+	if _, err := Open(t.Context(), Options{DSN: later}); err == nil || !strings.Contains(err.Error(), "newer Dialproof") {
+		t.Errorf("a newer schema was opened: %v", err)
+	}
+	broken := append(all[:len(all):len(all)], migration{"9999_broken.sql", "CREATE TABLE half (n integer); SELECT 1/0"})
+	o := Options{DSN: server.Fresh()}.defaults()
+	e := at(o.DSN, all)
+	if err := e.migrateTo(t.Context(), broken); err == nil || !strings.Contains(err.Error(), "9999_broken.sql") {
+		t.Errorf("a broken migration: %v", err)
+	}
+	if got := dump(t, pgConn{t.Context(), e.pool}, schema); got != want {
+		t.Errorf("a broken migration has left half of it:\n%s", got)
+	}
+}
+
+// migrationsAtOnce opens the same fresh database from several nodes at once.
+func migrationsAtOnce(t *testing.T, server *pgtest.Server) {
+	dsn := server.Fresh()
+	var all sync.WaitGroup
+	for range 6 {
+		all.Go(func() {
+			db, err := Open(context.Background(), Options{DSN: dsn, Lanes: 1, Connections: 4})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// begunPostgres answers an engine that has only migrated.
+func begunPostgres(t *testing.T, o Options, cfg *pgxpool.Config, steps []migration) *postgres {
+	t.Helper()
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	e := &postgres{o: o, pool: pool}
+	if err := e.migrateTo(t.Context(), steps); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// oneBadApple puts a statement that PostgreSQL refuses among others: only its own caller is told so.
+func oneBadApple(t *testing.T, server *pgtest.Server) {
+	db, err := Open(t.Context(), Options{DSN: server.Fresh(), Lanes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var all sync.WaitGroup
+	hold := make(chan struct{})
+	all.Go(func() { // keeps the lane busy until the others wait together
+		_ = db.do(t.Context(), verify.Needs{}, nil, func(*tx) error { <-hold; return nil })
+	})
+	for i := range 20 {
+		all.Go(func() {
+			err := db.do(t.Context(), verify.Needs{}, nil, func(x *tx) error {
+				x.put(func(c conn) error {
+					sql := `INSERT INTO versions (name, n) VALUES ($1, $2)`
+					if i == 7 {
+						sql = `INSERT INTO nowhere VALUES ($1, $2)`
+					}
+					_, err := c.exec(sql, fmt.Sprint("apple ", i), int64(i))
+					return err
+				})
+				return nil
+			})
+			if bad := i == 7; bad != (err != nil) {
+				t.Errorf("piece %d: %v", i, err)
+			}
+		})
+	}
+	close(hold)
+	all.Wait()
+	var n int64
+	err = db.read(t.Context(), func(c conn) error {
+		return c.query(`SELECT count(*) FROM versions WHERE name LIKE 'apple %'`, func(r row) error { n = r.Int(0); return nil })
+	})
+	if err != nil || n != 19 {
+		t.Errorf("%d pieces were written, want 19 (%v)", n, err)
+	}
+}
