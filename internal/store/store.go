@@ -110,6 +110,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return newDB(e, o.Observe), nil
 	}
 	e, err := openSQLite(o.Path, o.Guest)
+	if err == nil {
+		err = e.usable()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", o.Path, err)
 	}
