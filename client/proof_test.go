@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -41,9 +42,7 @@ func (n *notary) sign(head string, change map[string]any) string {
 		"sub":     "a8acc3a90a7b4e4dc65e93db9240ed26523050ef754d63b75b5161de76781436",
 		"purpose": "login", "channel": "sms", "country": "GB", "amr": []string{"otp", "sms"}, "mode": "live", "verification": "vrf_1",
 	}
-	for k, v := range change {
-		claims[k] = v
-	}
+	maps.Copy(claims, change)
 	body, _ := json.Marshal(claims)
 	text := base64.RawURLEncoding.EncodeToString([]byte(head)) + "." + base64.RawURLEncoding.EncodeToString(body)
 	return text + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(n.private, []byte(text)))

@@ -322,8 +322,7 @@ func plain(answer any, err error) (out any, _ error) {
 }
 
 func refusal(err error) any {
-	var e *client.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*client.Error](err); ok {
 		out, _ := plain(e.Problem, nil)
 		m := out.(map[string]any)
 		m["retry_after"], m["request_id"] = e.RetryAfter.Seconds(), e.Instance
