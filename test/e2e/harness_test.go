@@ -178,6 +178,14 @@ func (a answer) json(t testing.TB) (m map[string]any) {
 	return m
 }
 
+// into reads the body into a value.
+func (a answer) into(t testing.TB, v any) {
+	t.Helper()
+	if err := json.Unmarshal(a.body, v); err != nil {
+		t.Fatalf("no JSON: %v\n%s", err, a.body)
+	}
+}
+
 // client calls the API.
 type client struct {
 	url, key string
@@ -310,6 +318,16 @@ const sinkSecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 func deploy(t testing.TB, sinkURL string, extra string) *deployment {
 	t.Helper()
+	d := configure(t, sinkURL, extra)
+	d.run(t, "app", "create", "--config", d.config, "--name", "shop", "--brand", "Shop")
+	d.key = secretIn(t, d.run(t, "key", "create", "--config", d.config, "--app", "shop", "--name", "tests", "--mode", "test", "--scope", "verify,read"))
+	d.admin = secretIn(t, d.run(t, "key", "create", "--config", d.config, "--name", "operator", "--scope", "admin"))
+	return d
+}
+
+// configure writes a configuration and nothing else.
+func configure(t testing.TB, sinkURL string, extra string) *deployment {
+	t.Helper()
 	d := &deployment{dir: t.TempDir(), listen: freePort(t)}
 	d.config = filepath.Join(d.dir, "dialproof.yaml")
 	text := fmt.Sprintf(`listen: %s
@@ -329,9 +347,6 @@ routes:
 	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d.run(t, "app", "create", "--config", d.config, "--name", "shop", "--brand", "Shop")
-	d.key = secretIn(t, d.run(t, "key", "create", "--config", d.config, "--app", "shop", "--name", "tests", "--mode", "test", "--scope", "verify,read"))
-	d.admin = secretIn(t, d.run(t, "key", "create", "--config", d.config, "--name", "operator", "--scope", "admin"))
 	return d
 }
 
