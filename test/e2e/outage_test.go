@@ -159,7 +159,7 @@ func TestOutage(t *testing.T) {
 	t.Parallel()
 	n, rate := 600, 100
 	if soak() {
-		n, rate = 20_000, 200
+		n, rate = 9_000, 200 // there are no more numbers for drama
 	}
 	o := newOutage(t, "hangs", "broken", "works")
 	took := o.arrive(t, o.load(t, n, rate), 60*time.Second)

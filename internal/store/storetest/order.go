@@ -16,6 +16,7 @@ func orderTests() map[string]func(*testing.T, Open) {
 	return map[string]func(*testing.T, Open){
 		"an order of channels goes on":         orderGoesOn,
 		"an order is one step for many nodes":  orderOnce,
+		"an order follows one job":             orderOfAnother,
 		"an order ends with its verification":  orderHalts,
 		"an order keeps the number's limits":   orderLimited,
 		"an order skips what is rejected":      orderSkips,
@@ -146,9 +147,36 @@ func orderOnce(t *testing.T, open Open) {
 	if err != nil || len(second) != 1 {
 		t.Fatalf("%v, %v", second, err)
 	}
+	b.next(t, first[0]) // its lease has passed to the other
+	if now := b.find(t, v); len(now.Deliveries) != 1 || b.open(t) != 1 {
+		t.Errorf("an older attempt has gone on: %d deliveries, %d jobs", len(now.Deliveries), b.open(t))
+	}
 	together(8, func(i int) { b.next(t, []queue.Job{first[0], second[0]}[i%2]) })
 	if now := b.find(t, v); len(now.Deliveries) != 2 || b.sent() != 2 {
 		t.Errorf("%d deliveries, %d messages", len(now.Deliveries), b.sent())
+	}
+}
+
+// orderOfAnother lets a job be due that is not the one that drives the order any more.
+func orderOfAnother(t *testing.T, open Open) {
+	b := newBench(t, open, inTurn)
+	v := b.start(t, verify.StartRequest{To: drama(100)})
+	b.took(t, v, nil)
+	err := b.store.Update(t.Context(), v.ID, id.ID{}, func(tx deliver.Tx) error {
+		p, err := tx.Parcel(v.ID)
+		if err == nil {
+			p.Timer = id.ID{1}
+			tx.PutParcel(p)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.clock.Advance(25 * time.Second)
+	b.due(t)
+	if now := b.find(t, v); len(now.Deliveries) != 1 || b.open(t) != 0 {
+		t.Errorf("%d deliveries, %d jobs", len(now.Deliveries), b.open(t))
 	}
 }
 
