@@ -20,6 +20,7 @@ type cli struct {
 	App        appCmd        `cmd:"" help:"Make and list applications (tenants)."`
 	Key        keyCmd        `cmd:"" help:"Make, list and revoke API keys."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring the database to this version's schema."`
+	Store      storeCmd      `cmd:"" help:"Back up, restore or move what is kept."`
 	Doctor     doctorCmd     `cmd:"" help:"Check the configuration, the store and the routes, without sending."`
 	Bench      benchCmd      `cmd:"" help:"Measure what a verification costs on this machine."`
 	BenchFloor benchFloorCmd `cmd:"" hidden:"" help:"Serve the floor that bench measures beside."`

@@ -18,6 +18,10 @@ func wire() wiring {
 		migrate:   app.Migrate,
 		directory: app.OpenDirectory,
 		doctor:    app.Doctor,
+		backup:    app.Backup,
+		restore:   app.Restore,
+		copy:      app.CopyStore,
+		uncopy:    app.UncopyStore,
 		testRoute: func(ctx context.Context, cfg config.Config, t routeTest, out io.Writer) error {
 			return app.TestRoute(ctx, cfg, app.RouteTest(t), out)
 		},

@@ -18,6 +18,10 @@ type wiring struct {
 	migrate func(context.Context, config.Config) error
 	// directory opens the tenants of a store; the second answer closes it.
 	directory func(context.Context, config.Config) (*application.Directory, func() error, error)
+	backup    func(ctx context.Context, cfg config.Config, file string) error
+	restore   func(ctx context.Context, cfg config.Config, file string) (before string, err error)
+	copy      func(ctx context.Context, from, to config.Config, final bool, out io.Writer) error
+	uncopy    func(context.Context, config.Config) error
 	testRoute func(context.Context, config.Config, routeTest, io.Writer) error
 	doctor    func(context.Context, config.Config, io.Writer) (ok bool, err error)
 }

@@ -195,6 +195,14 @@ func Doctor(ctx context.Context, cfg config.Config, out io.Writer) (ok bool, err
 
 // examine looks at tenants and routes.
 func (n *Node) examine(ctx context.Context, say func(string, error), out io.Writer) {
+	facts, err := n.store.Describe(ctx)
+	say("store: "+facts.Summary, err)
+	for _, wrong := range facts.Wrong {
+		say("store", errors.New(wrong))
+	}
+	for _, note := range facts.Notes {
+		fmt.Fprintln(out, "note   store: "+note)
+	}
 	apps := n.directory.Applications()
 	if len(apps) == 0 {
 		say("applications", errors.New("there is none: make one with `dialproof app create`"))
