@@ -94,7 +94,7 @@ func newOutage(t testing.TB, modes ...string) *outage {
 	d := deploy(t, o.gateways[0].URL, extra+`limits: {number_gaps: [], number_hour: 0, number_day: 0, wrong_day: 0, wrong_streak: 0, client_hour: 0, client_day: 0}
 log: {level: error}
 `)
-	d.run(t, "app", "update", "--config", d.config, "shop", "--fallback", "sms 25s, sms 25s, sms")
+	d.run(t, "app", "update", "--config", d.config, "shop", "--fallback", "sms 120s, sms 120s, sms")
 	o.c = newClient(t, d.serve(t), d.key)
 	return o
 }
@@ -157,7 +157,7 @@ func TestOutage(t *testing.T) {
 	t.Parallel()
 	n, rate := 600, 100
 	if soak() {
-		n, rate = 9_000, 200 // there are no more numbers for drama
+		n, rate = 6_000, 150
 	}
 	o := newOutage(t, "hangs", "broken", "works")
 	took := o.arrive(t, o.load(t, n, rate), 60*time.Second)
