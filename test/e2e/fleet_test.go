@@ -60,16 +60,24 @@ func onSQLite(t testing.TB) *fleet {
 func onPostgres(t testing.TB, pg *pgtest.Server, n int) *fleet {
 	t.Helper()
 	s := newSink(t)
-	c := &fleet{t: t, sink: s, store: pg.Fresh()}
+	c := servedBy(t, pg, n, func(int) string { return s.URL })
+	c.sink = s
+	return c
+}
+
+// servedBy is onPostgres with a carrier of each node's own.
+func servedBy(t testing.TB, pg *pgtest.Server, n int, carrier func(i int) string) *fleet {
+	t.Helper()
+	c := &fleet{t: t, store: pg.Fresh()}
 	for i := range n {
 		w := newWire(t, fmt.Sprintf("127.0.0.1:%d", pg.Port))
 		store := fmt.Sprintf("store: {driver: postgres, dsn: %q, timeout: 2s}\n", w.dsn(c.store))
 		var d *deployment
 		if i == 0 {
-			d = deploy(t, s.URL, noLimits+store)
+			d = deploy(t, carrier(i), noLimits+store)
 			c.key, c.admin = d.key, d.admin
 		} else {
-			d = configure(t, s.URL, noLimits+store)
+			d = configure(t, carrier(i), noLimits+store)
 		}
 		c.nodes = append(c.nodes, &member{config: d.config, url: "http://" + d.listen, wire: w})
 	}
