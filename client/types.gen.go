@@ -397,6 +397,3 @@ type VerificationPage struct {
 	// NextCursor Null on the last page. A page may be short and still not the last.
 	NextCursor string `json:"next_cursor"`
 }
-
-// VerificationID defines model for verificationId.
-type VerificationID = string

@@ -29,10 +29,25 @@ type Event struct {
 	// ID stays the same when the event is sent again.
 	ID string `json:"-"`
 	// Type is a dotted word ("verification.approved"). Expect types that are not known yet.
-	Type      string    `json:"type"`
+	Type string `json:"type"`
+	// Timestamp is when it happened.
 	Timestamp time.Time `json:"timestamp"`
-	// Data depends on Type.
+	// Sequence grows with each event of one verification: a smaller one than you have seen is older news. 0 for none.
+	Sequence int `json:"sequence"`
+	// Delivery is the id of the delivery that has changed, with "delivery.updated".
+	Delivery string `json:"delivery"`
+	// Data depends on Type: see Verification.
 	Data json.RawMessage `json:"data"`
+}
+
+// Verification answers the verification as it was then, for the types "verification.…" and "delivery.updated". It
+// fails for others.
+func (e *Event) Verification() (*Verification, error) {
+	v := &Verification{}
+	if json.Unmarshal(e.Data, v) != nil || !strings.HasPrefix(v.ID, "vrf_") {
+		return nil, errors.New("dialproof: an event of the type " + e.Type + " is about no verification")
+	}
+	return v, nil
 }
 
 // Webhooks tells events that Dialproof signed from all else (Standard Webhooks 1.0, HMAC-SHA-256). It is safe for many

@@ -77,3 +77,15 @@ func TestWebhookRotation(t *testing.T) {
 		}
 	}
 }
+
+func TestEventOfAVerification(t *testing.T) {
+	t.Parallel()
+	e := &Event{Type: "verification.approved", Data: []byte(`{"id":"vrf_1","status":"approved","new_field":1}`)}
+	if v, err := e.Verification(); err != nil || v.Status != StatusApproved {
+		t.Errorf("%+v, %v", v, err)
+	}
+	e = &Event{Type: "test.ping", Data: []byte(`{"webhook":"whk_1"}`)}
+	if v, err := e.Verification(); err == nil {
+		t.Errorf("%+v out of a ping", v)
+	}
+}

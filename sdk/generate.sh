@@ -4,9 +4,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:-.}
-contract=$PWD/api/openapi.yaml
 mkdir -p "$out/client" "$out/sdk/typescript/src" "$out/sdk/python/src/dialproof"
 out=$(cd "$out" && pwd)
+contract=$(mktemp --suffix .json)
+trap 'rm -f "$contract"' EXIT
+.cache/python/bin/python sdk/gen/filter.py api/openapi.yaml >"$contract"
 
 # Go: plain structs. The first lines would be a second comment of the package.
 (cd sdk/gen && go tool oapi-codegen -config go.yaml "$contract") |
@@ -17,7 +19,7 @@ out=$(cd "$out" && pwd)
 
 # Python: data classes of the standard library. TypeAlias is not in 3.9, and a plain assignment says the same.
 models=$out/sdk/python/src/dialproof/models.py
-.cache/python/bin/datamodel-codegen --input api/openapi.yaml --input-file-type openapi --output "$models" \
+.cache/python/bin/datamodel-codegen --input "$contract" --input-file-type openapi --output "$models" \
 	--output-model-type dataclasses.dataclass --target-python-version 3.10 --no-use-union-operator --use-standard-collections \
 	--use-schema-description --use-field-description --enum-field-as-literal all --output-datetime-class datetime \
 	--formatters builtin --disable-timestamp --custom-file-header '# Made from api/openapi.yaml by sdk/generate.sh: do not edit.'

@@ -35,6 +35,7 @@ func TestUnits(t *testing.T) {
 	for name, args := range map[string][]string{
 		"typescript": {"sdk/typescript", "node", "--test", "test/"},
 		"python":     {"sdk/python", python, "-m", "unittest", "discover", "-q", "-s", "tests"},
+		"deno":       {"sdk/typescript", "node_modules/.bin/deno", "check", "--quiet", "src/index.ts", "src/browser.ts", "src/testing.ts"},
 		"mypy":       {"sdk/python", python, "-m", "mypy", "--cache-dir", t.TempDir()},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -84,6 +84,9 @@ func TestQuickStarts(t *testing.T) {
 				t.Errorf("%v\n%s", err, out)
 			}
 			dir.rest(t, name, text)
+			if name == "typescript" {
+				dir.types(t)
+			}
 		})
 	}
 }
@@ -198,6 +201,20 @@ func (f folder) rest(t *testing.T, name, text string) {
 		if !strings.Contains(string(out), want) && !(name == "go" && want == "approved") { // its test says PASS
 			t.Errorf("the examples do not say %q:\n%s", want, out)
 		}
+	}
+}
+
+// types compiles a program against the installed package.
+func (f folder) types(t *testing.T) {
+	t.Helper()
+	text, err := os.ReadFile("consumer.mts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.write(t, "consumer.mts", string(text))
+	tsc := filepath.Join(root, "sdk/typescript/node_modules/.bin/tsc")
+	if out, err := command(t, f.path, tsc, "--noEmit", "--strict", "--target", "es2022", "--module", "nodenext", "consumer.mts").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// TestScenarios plays scenarios.yaml through the three SDKs, at the same time, against one server.
+// TestScenarios plays scenarios.yaml through the three SDKs, TypeScript's on Node and on Deno, at the same time, against one server.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("scenarios.yaml")
@@ -31,21 +31,25 @@ func TestScenarios(t *testing.T) {
 	}
 	s := newStage(t)
 	told := map[string]*settings{}
-	for i, word := range []string{"go", "typescript", "python"} {
+	for i, word := range []string{"go", "typescript", "deno", "python"} {
 		id, key := s.application(t, word)
 		told[word] = &settings{Key: key, Application: id, Secret: secret, Word: word}
 		for n := range 100 { // numbers that North America keeps for fiction
-			told[word].Numbers = append(told[word].Numbers, fmt.Sprintf("+1%d55501%02d", 201+i, n))
+			told[word].Numbers = append(told[word].Numbers, fmt.Sprintf("+1%d55501%02d", []int{201, 202, 203, 205}[i], n))
 		}
 	}
 	s.serve(t)
 	// The runners of the other languages play while Go's does.
 	runners := map[string]*exec.Cmd{}
 	said := map[string]*bytes.Buffer{}
-	for word, args := range map[string][]string{"typescript": {"node", "runner.mjs"}, "python": {python, "runner.py"}} {
+	for word, args := range map[string][]string{
+		"typescript": {"node", "runner.mjs"},
+		"deno":       {filepath.Join(root, "sdk/typescript/node_modules/.bin/deno"), "run", "-A", "--no-remote", "--quiet", "runner.mjs"},
+		"python":     {python, "runner.py"},
+	} {
 		told[word].URL, said[word] = s.door(t).URL, &bytes.Buffer{}
 		how, _ := json.Marshal(told[word])
-		cmd := command(t, "", args[0], args[1], "scenarios.yaml", string(how))
+		cmd := command(t, "", args[0], append(args[1:], "scenarios.yaml", string(how))...)
 		cmd.Env = append(cmd.Env, "PYTHONPATH="+filepath.Join(root, "sdk/python/src"))
 		cmd.Stdout, cmd.Stderr = said[word], said[word]
 		if err := cmd.Start(); err != nil {

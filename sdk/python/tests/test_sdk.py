@@ -113,6 +113,13 @@ class Calls(unittest.TestCase):
         self.assertEqual([path for path, _, _ in server.asked], ["/v1/verifications?limit=2", "/v1/verifications?limit=2&cursor=c2"])
 
 
+class Events(unittest.TestCase):
+    def test_are_about_a_verification_or_not(self):
+        about = dialproof.Event("evt_1", "verification.approved", None, {"id": "vrf_1", "status": "approved", "new_field": 1})
+        self.assertEqual((about.verification.id, about.verification.status), ("vrf_1", "approved"))
+        self.assertIsNone(dialproof.Event("evt_2", "test.ping", None, {}).verification)
+
+
 class Times(unittest.TestCase):
     def test_are_read_as_servers_write_them(self):
         for text, micro in [("2026-11-24T08:00:00Z", 0), ("2026-11-24T08:00:00.5Z", 500000), ("2026-11-24T08:00:00.123456789+00:00", 123456)]:

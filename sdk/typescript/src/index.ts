@@ -3,6 +3,6 @@ export type { CallOptions, Filter, Options } from "./client.ts";
 export { DialproofConnectionError, DialproofError } from "./error.ts";
 export { ProofError, ProofVerifier, verifyProof } from "./proof.ts";
 export type { Expected, Proof, VerifierOptions } from "./proof.ts";
-export { verifyWebhook, WebhookError, webhookTolerance } from "./webhook.ts";
-export type { Event } from "./webhook.ts";
+export { isVerificationEvent, verifyWebhook, WebhookError, webhookTolerance } from "./webhook.ts";
+export type { Event, OtherEvent, VerificationEvent } from "./webhook.ts";
 export type * from "./types.ts";

@@ -17,6 +17,7 @@ export type Channel = Schemas["Channel"];
 export type Purpose = Schemas["Purpose"];
 export type Proves = Schemas["Proves"];
 export type ProofForm = Schemas["ProofForm"];
+export type Next = Schemas["Next"];
 export type Transaction = Schemas["Transaction"];
 export type Autofill = Schemas["Autofill"];
 export type Device = Schemas["Device"];

@@ -1,14 +1,36 @@
+import type { Verification } from "./types.ts";
 import { decodeBase64, encodeBase64, equal } from "./bytes.ts";
 
-/** What Dialproof tells an application. The same `id` may come twice: keep it with what you did. */
-export interface Event {
+/** What every event has. The same `id` may come twice: keep it with what you did. */
+interface Told {
   /** Stays the same when the event is sent again. */
   id: string;
-  /** A dotted word (`verification.approved`). Expect types that are not known yet. */
-  type: string;
+  /** When it happened. */
   timestamp: string;
-  /** Depends on `type`. */
+  /** Grows with each event of one verification: a smaller one than you have seen is older news. */
+  sequence?: number;
+  /** The id of the delivery that has changed, with `delivery.updated`. */
+  delivery?: string;
+}
+
+/** An event about a verification, with the verification as it was then. */
+export interface VerificationEvent extends Told {
+  type: "verification.started" | "verification.approved" | "verification.failed" | "verification.expired" | "verification.canceled" | "delivery.updated";
+  data: Verification;
+}
+
+/** An event of another type: a dotted word. Expect types that are not known yet. */
+export interface OtherEvent extends Told {
+  type: string & {};
   data: Record<string, unknown>;
+}
+
+/** What Dialproof tells an application. `isVerificationEvent` tells the two apart. */
+export type Event = VerificationEvent | OtherEvent;
+
+/** Whether an event is about a verification, which is then its `data`. */
+export function isVerificationEvent(event: Event): event is VerificationEvent {
+  return /^(verification\.|delivery\.updated$)/.test(event.type);
 }
 
 /** The request is not to be believed. Answer it with 400. */
@@ -41,7 +63,7 @@ export async function verifyWebhook(body: string | Uint8Array, headers: Headers_
   signed.set(head);
   signed.set(bytes, head.length);
   if (!(await fits(signed, header("webhook-signature").split(" "), [secrets].flat()))) throw new WebhookError("dialproof: no signature of the webhook fits");
-  let event: Omit<Event, "id">;
+  let event: Event;
   try {
     event = JSON.parse(new TextDecoder().decode(bytes));
   } catch {

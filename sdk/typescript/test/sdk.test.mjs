@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { normalizeCode, receiveCode, secondsUntil } from "../dist/browser.js";
-import { Dialproof, DialproofConnectionError, DialproofError, verifyWebhook } from "../dist/index.js";
+import { Dialproof, DialproofConnectionError, DialproofError, isVerificationEvent, verifyWebhook } from "../dist/index.js";
 
 const settings = { baseUrl: "http://127.0.0.1:1/base/", key: "dp_test_1" };
 
@@ -85,4 +85,10 @@ test("countdowns and browsers without WebOTP", async () => {
   assert.equal(secondsUntil("2026-11-24T07:00:00Z", now), 0);
   assert.equal(secondsUntil(undefined), 0);
   assert.equal(await receiveCode(), "");
+});
+
+test("events are about a verification or not", () => {
+  assert.ok(isVerificationEvent({ id: "evt_1", type: "verification.approved", timestamp: "", data: { id: "vrf_1" } }));
+  assert.ok(isVerificationEvent({ id: "evt_1", type: "delivery.updated", timestamp: "", data: { id: "vrf_1" } }));
+  assert.ok(!isVerificationEvent({ id: "evt_1", type: "test.ping", timestamp: "", data: {} }));
 });

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Optional, Union
 
+from ._decode import decode
 from ._decode import time as read_time
+from .models import Verification
 
 TOLERANCE = 300
 """How far a webhook's time may be from ours, in seconds: an older one could be a replay."""
@@ -27,7 +29,17 @@ class Event:
     """A dotted word (``verification.approved``). Expect types that are not known yet."""
     timestamp: Optional[datetime]
     data: dict[str, Any]
-    """Depends on ``type``."""
+    """Depends on ``type``: see ``verification``."""
+    sequence: Optional[int] = None
+    """Grows with each event of one verification: a smaller one than you have seen is older news."""
+    delivery: Optional[str] = None
+    """The id of the delivery that has changed, with ``delivery.updated``."""
+
+    @property
+    def verification(self) -> Optional[Verification]:
+        """The verification as it was then, for the types ``verification.…`` and ``delivery.updated``."""
+        about = self.type.startswith("verification.") or self.type == "delivery.updated"
+        return decode(Verification, self.data) if about else None
 
 
 class WebhookError(ValueError):
@@ -57,7 +69,7 @@ def verify_webhook(body: Union[bytes, str], headers: Mapping[str, str], secrets:
     try:
         event = json.loads(raw)
         stamped = event.get("timestamp")
-        return Event(id, event.get("type", ""), read_time(stamped) if stamped else None, event.get("data") or {})
+        return Event(id, event.get("type", ""), read_time(stamped) if stamped else None, event.get("data") or {}, event.get("sequence"), event.get("delivery"))
     except (ValueError, AttributeError):
         raise WebhookError("dialproof: the webhook's body is no event") from None
 

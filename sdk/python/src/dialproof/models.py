@@ -117,65 +117,10 @@ class Transaction:
     payee: str
 
 
-Label = str
-
-
-Brand = str
-"""
-What messages call you.
-"""
-
-
-Origin = str
-
-
-@dataclass
-class FallbackStep:
-    channel: Channel
-    wait: Optional[int] = None
-    """
-    Seconds from the beginning of this step to that of the next one. The last step has none.
-    """
-
-
 @dataclass
 class Next:
     channel: Channel
     at: datetime
-
-
-Mode = Literal['live', 'test']
-
-
-Scope = Literal['verify', 'read', 'admin']
-
-
-@dataclass
-class KeyBase:
-    id: str
-    name: Label
-    mode: Mode
-    scopes: list[Scope]
-    prefix: str
-    """
-    The beginning of the secret.
-    """
-    created_at: datetime
-    application: Optional[str] = None
-    """
-    Absent for an operator's key.
-    """
-    expires_at: Optional[datetime] = None
-    revoked_at: Optional[datetime] = None
-    last_used_at: Optional[datetime] = None
-    """
-    To the minute.
-    """
-
-
-@dataclass
-class Key(KeyBase):
-    pass
 
 
 ErrorCode = Literal['bad_request', 'malformed_json', 'unauthenticated', 'key_expired', 'forbidden', 'number_blocked', 'not_found', 'method_not_allowed', 'not_pending', 'resends_used_up', 'idempotency_in_flight', 'name_taken', 'body_too_large', 'unsupported_media_type', 'invalid_request', 'invalid_idempotency_key', 'idempotency_key_reused', 'email_required', 'number_reserved', 'no_route', 'rate_limited', 'number_locked', 'internal', 'busy', 'store_unavailable']
@@ -330,59 +275,6 @@ class Delivery:
     A decimal number: what the provider said, or else what the route's price list says, which has no currency.
     """
     currency: Optional[str] = None
-
-
-@dataclass
-class Policy:
-    """
-    What is left out has the default.
-    """
-
-    code_length: Optional[CodeLength] = None
-    code_alphabet: Optional[Alphabet] = None
-    expires_in: Optional[ExpiresIn] = None
-    max_attempts: Optional[MaxAttempts] = None
-    max_sends: Optional[int] = None
-    channels: Optional[list[Channel]] = None
-    """
-    The channels that are used without being asked for: the first one, and those of `fallback`. Default: those of `fallback`, or `sms` alone.
-    """
-    fallback: Optional[list[FallbackStep]] = None
-    """
-    What is tried in turn until a message arrives or the verification ends. A receipt that says delivered stops it, one that says undelivered
-    begins the next step at once, as does a number that the channel rejects. A second step of the same channel takes another
-    route. Each step is a send and carries the same code; the gaps between resends do not hold it, all other limits do.
-    At most `max_sends` steps, and waits that add up to less than `expires_in`.
-
-    """
-    fresh_codes: Optional[bool] = None
-    """
-    A resend carries a new code and kills the old one.
-    """
-    origins: Optional[list[Origin]] = None
-    locale: Optional[str] = None
-    starts_per_hour: Optional[int] = None
-    templates: Optional[dict[str, dict[str, str]]] = None
-    """
-    Texts of your own: purpose, then locale, then text with {code}.
-    """
-
-
-@dataclass
-class NewApplication:
-    name: Label
-    brand: Brand
-    policy: Optional[Policy] = None
-
-
-@dataclass
-class Application:
-    id: str
-    name: Label
-    brand: Brand
-    policy: Policy
-    created_at: datetime
-    updated_at: datetime
 
 
 @dataclass
