@@ -20,7 +20,7 @@ func front() []group {
 		{"Start", []string{"README.md", "quickstart.md", "concepts.md", "testing.md"}},
 		{"Guides", []string{
 			"guides/registration.md", "guides/login.md", "guides/password-reset.md", "guides/transaction.md", "guides/profile-change.md",
-			"hosted-page.md", "widget.md", "webhooks.md", "guides/proofs.md",
+			"hosted-page.md", "widget.md", "webhooks.md",
 		}},
 		{"Reference", []string{reference, "errors.md", "configuration.md", "glossary.md"}},
 		{"Running it", []string{"operations.md", "delivery.md", "store.md", "fraud.md", "security.md", "benchmarks.md"}},
