@@ -83,8 +83,11 @@ func expand(files fs.FS, names []string) (out []string) {
 
 // titleOf answers the first heading of a page, or nothing when there is no such page.
 func titleOf(files fs.FS, file string) string {
-	if file == reference {
+	switch file {
+	case reference:
 		return "API reference"
+	case "README.md":
+		return "Overview"
 	}
 	text, err := fs.ReadFile(files, file)
 	if err != nil {
