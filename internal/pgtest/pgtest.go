@@ -197,6 +197,36 @@ func (s *Server) try(ctx context.Context) error {
 	return c.Close(ctx)
 }
 
+// CPU answers what the server and its processes have used since it was started; of processes that have ended, too.
+func (s *Server) CPU() (sum time.Duration) {
+	s.t.Helper()
+	pid := s.cmd.Process.Pid
+	sum = s.used(pid, 15) // with the children that have ended
+	kids, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for kid := range strings.FieldsSeq(string(kids)) {
+		n, _ := strconv.Atoi(kid)
+		sum += s.used(n, 13)
+	}
+	return sum
+}
+
+// used adds the CPU times in /proc/PID/stat up to a field, counted from 0 (proc(5)); 0 for a process that has ended.
+func (s *Server) used(pid, last int) (sum time.Duration) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	after := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // fields 0 and 1 are before
+	for _, f := range after[11 : last-1] {
+		n, _ := strconv.Atoi(f)
+		sum += time.Duration(n) * 10 * time.Millisecond // USER_HZ is 100 on every Linux
+	}
+	return sum
+}
+
 // Log answers the end of the server's log.
 func (s *Server) Log() string {
 	text, _ := os.ReadFile(filepath.Join(s.folder, "log"))

@@ -16,6 +16,7 @@ import (
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/keyring"
 	"github.com/dialproof/dialproof/internal/message"
+	"github.com/dialproof/dialproof/internal/pgtest"
 	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/store"
@@ -44,7 +45,12 @@ type shop struct {
 
 func newShop(b *testing.B) *shop {
 	b.Helper()
-	db, err := store.Open(b.Context(), store.Options{Path: filepath.Join(b.TempDir(), "bench.db")})
+	return openShop(b, store.Options{Path: filepath.Join(b.TempDir(), "bench.db")})
+}
+
+func openShop(b *testing.B, o store.Options) *shop {
+	b.Helper()
+	db, err := store.Open(b.Context(), o)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -113,6 +119,23 @@ func BenchmarkCycle(b *testing.B) {
 	s := newShop(b)
 	parallel(b, s.cycle)
 }
+
+// BenchmarkCyclePostgres is the same on PostgreSQL, whose CPU is reported beside the node's.
+func BenchmarkCyclePostgres(b *testing.B) {
+	server := pgtest.Start(b, "fsync=on", "full_page_writes=on", "shared_buffers=256MB", "max_wal_size=4GB")
+	count := &commits{}
+	s := openShop(b, store.Options{DSN: server.Fresh(), Observe: count})
+	before := server.CPU()
+	parallel(b, s.cycle)
+	b.ReportMetric(float64((server.CPU()-before).Microseconds())/float64(b.N), "server-cpu-us/op")
+	b.ReportMetric(float64(count.work.Load())/float64(max(count.batches.Load(), 1)), "work/commit")
+}
+
+// commits counts them.
+type commits struct{ batches, work atomic.Int64 }
+
+func (c *commits) Committed(n int, _ time.Duration) { c.batches.Add(1); c.work.Add(int64(n)) }
+func (c *commits) Retried()                         {}
 
 // parallel runs work 64 times at once and reports what it costs in CPU, which a loaded machine changes less than the time.
 func parallel(b *testing.B, work func(context.Context) error) {

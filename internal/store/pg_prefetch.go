@@ -14,7 +14,6 @@ import (
 // the locks of the numbers see everything that happened to these numbers.
 const (
 	sqlBegin        = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`
-	sqlSettings     = `SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true), set_config('idle_in_transaction_session_timeout', $3, true)`
 	sqlCountLane    = `UPDATE lanes SET n = n + 1, seen = (extract(epoch FROM clock_timestamp()) * 1000)::bigint WHERE id = $1 RETURNING n`
 	sqlLockNumbers  = `SELECT key, data FROM numbers WHERE key IN (SELECT unnest($1::bytea[]) UNION SELECT number FROM verifications WHERE id = ANY($2::bytea[])) ORDER BY key FOR UPDATE OF numbers`
 	sqlSomeVerifs   = `SELECT ` + verificationColumns + ` FROM verifications WHERE id = ANY($1::bytea[])`
@@ -74,8 +73,7 @@ func (t *pgTx) prefetch(ops []*op) error {
 	w, b := wants(ops), &t.l.b
 	steps := []pgStep{{sql: sqlBegin}}
 	if t.e.o.Pooler {
-		s := settings(t.e.o)
-		steps = append(steps, pgStep{sql: sqlSettings, args: []any{s["statement_timeout"], s["lock_timeout"], s["idle_in_transaction_session_timeout"]}})
+		steps = append(steps, settingsStep(t.e.o))
 	}
 	t.n = 0
 	steps = append(steps, pgStep{sql: sqlCountLane, args: []any{t.l.id[:]}, each: func(r row) error { t.n = r.Int(0); return nil }})

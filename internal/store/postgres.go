@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -165,12 +167,29 @@ func direct(c *pgx.ConnConfig) {
 	c.OnNotice = notice
 }
 
-// settings are the bounds that the server itself keeps.
+// settings are the bounds that the server itself keeps, and how it plans. Every statement here finds its rows by a key, but
+// the server plans by what it believes of a table, and believes a table small that was small a minute ago: it would read the
+// whole of it for each batch. So it is told to go by the index, and to plan once for all.
 func settings(o Options) map[string]string {
 	ms := func(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
 	return map[string]string{
 		"statement_timeout": ms(o.Timeout), "lock_timeout": ms(min(lockTime, o.Timeout)), "idle_in_transaction_session_timeout": ms(idleTime),
+		"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "plan_cache_mode": "force_generic_plan",
+		"jit": "off", // what is left of whole reads looks costly enough to compile
 	}
+}
+
+// settingsStep sets them for one transaction.
+func settingsStep(o Options) pgStep {
+	s := settings(o)
+	step := pgStep{sql: `SELECT set_config(n, v, true) FROM unnest($1::text[], $2::text[]) AS s (n, v)`}
+	names := slices.Sorted(maps.Keys(s))
+	values := make([]string, len(names))
+	for i, n := range names {
+		values[i] = s[n]
+	}
+	step.args = []any{names, values}
+	return step
 }
 
 // dialect implements engine.
