@@ -175,22 +175,23 @@ func TestJitter(t *testing.T) {
 	}
 }
 
+// deaf is a server that never answers.
+type deaf struct{ tries int }
+
+func (d *deaf) RoundTrip(r *http.Request) (*http.Response, error) {
+	d.tries++
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
 func TestTimeout(t *testing.T) {
 	t.Parallel()
-	asked := make(chan struct{}, 2)
-	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		asked <- struct{}{}
-		<-r.Context().Done()
-	}))
-	t.Cleanup(s.Close)
-	c, err := New(s.URL, "dp_test_1", WithTimeout(20*time.Millisecond), WithRetries(1))
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := &deaf{}
+	c := Must(New("http://127.0.0.1:1", "dp_test_1", WithTimeout(time.Millisecond), WithRetries(1), WithHTTPClient(&http.Client{Transport: d})))
 	c.wait = func(context.Context, time.Duration) error { return nil }
-	_, err = c.Get(t.Context(), "vrf_1")
-	if !errors.Is(err, context.DeadlineExceeded) || len(asked) != 2 || CodeOf(err) != "" {
-		t.Errorf("got %v after %d tries, want the time-out of two", err, len(asked))
+	_, err := c.Get(t.Context(), "vrf_1")
+	if !errors.Is(err, context.DeadlineExceeded) || d.tries != 2 || CodeOf(err) != "" {
+		t.Errorf("got %v after %d tries, want the time-out of two", err, d.tries)
 	}
 }
 

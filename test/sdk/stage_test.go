@@ -98,7 +98,7 @@ public_url: http://%[1]s
 data: %s
 keys: [{id: 1, secret: MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=}]
 routes: [{name: sink, provider: webhook, test: true, settings: {url: %s, secret: %s}}]
-limits: {number_gaps: [2s, 60s]}
+limits: {number_gaps: [4s, 60s]}
 `, listen, t.TempDir(), sink.URL, secret)
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
