@@ -66,7 +66,8 @@ type Store struct {
 	DSN secret.Text `yaml:"dsn"`
 	// The most connections of this process to PostgreSQL, 4 to 1000. Its lanes take one each; the others read.
 	Connections int `yaml:"connections"`
-	// How many transactions this process commits at once on PostgreSQL, 1 to 16. Each carries up to 256 requests, so few are enough.
+	// How many transactions this process commits at once on PostgreSQL, at most, 1 to 16. Each carries up to 256 requests; another
+	// begins only when one takes longer than 10 ms.
 	Lanes int `yaml:"lanes"`
 	// How long PostgreSQL may take for one statement, 1s to 60s. What takes longer is answered with 503.
 	Timeout time.Duration `yaml:"timeout"`

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -38,7 +37,7 @@ type Observer interface {
 type engine interface {
 	// dialect answers how its statements are written.
 	dialect() *dialect
-	// lanes answers how many batches may be committed at once.
+	// lanes answers how many batches may be committed at once, at most.
 	lanes() int
 	// commit runs a batch in one transaction, for one lane at a time. It leaves each op's own error in it; what it answers
 	// itself is a failure that undid them all.
@@ -55,10 +54,12 @@ type DB struct {
 	engine  engine
 	d       *dialect
 	observe Observer
-	lanes   []chan *op
-	quit    chan struct{}
-	done    chan struct{}
-	close   sync.Once
+	work    chan *op
+	// turn is held by the lane that gathers the next batch; see writer.
+	turn  chan struct{}
+	quit  chan struct{}
+	done  chan struct{}
+	close sync.Once
 }
 
 // op is one piece of work on its way through a commit.
@@ -81,7 +82,7 @@ type Options struct {
 	DSN string
 	// Connections bounds the connections of this node: one for each lane, the others read.
 	Connections int
-	// Lanes is how many transactions this node commits at once.
+	// Lanes is how many transactions this node commits at once, at most: another begins when one takes long.
 	Lanes int
 	// Timeout bounds one statement.
 	Timeout time.Duration
@@ -121,12 +122,13 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 
 // newDB sets the lanes of an engine going.
 func newDB(e engine, observe Observer) *DB {
-	db := &DB{engine: e, d: e.dialect(), observe: observe, quit: make(chan struct{}), done: make(chan struct{})}
+	db := &DB{
+		engine: e, d: e.dialect(), observe: observe, work: make(chan *op, maxWaiting), turn: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
+	}
+	db.turn <- struct{}{}
 	var writers sync.WaitGroup
 	for lane := range e.lanes() {
-		work := make(chan *op, maxWaiting/e.lanes())
-		db.lanes = append(db.lanes, work)
-		writers.Go(func() { db.writer(lane, work) })
+		writers.Go(func() { db.writer(lane) })
 	}
 	go func() { writers.Wait(); close(db.done) }()
 	return db
@@ -184,7 +186,7 @@ func (db *DB) submit(ctx context.Context, o *op) error {
 	default:
 	}
 	select {
-	case db.lanes[db.lane(o.needs)] <- o:
+	case db.work <- o:
 	default:
 		return &verify.Error{Code: verify.CodeBusy, Detail: "too many writes are waiting: try again"}
 	}
@@ -205,38 +207,46 @@ func unavailable(detail string) *verify.Error {
 	return &verify.Error{Code: verify.CodeUnavailable, Detail: detail}
 }
 
-// lane answers which lane work takes: work on one number goes one way, as far as its number is known, so that lanes seldom
-// wait for each other.
-func (db *DB) lane(n verify.Needs) int {
-	if len(db.lanes) == 1 {
-		return 0
-	}
-	h := fnv.New32a()
-	if n.Number != (verify.NumberKey{}) {
-		h.Write(n.Number[:]) //nolint:errcheck // it never fails
-	} else {
-		h.Write(n.Verification[:]) //nolint:errcheck // it never fails
-	}
-	return int(h.Sum32() % uint32(len(db.lanes)))
-}
+// patience is how long a commit may take before another lane begins the next one beside it. A server that is near commits in
+// less: then the lanes take turns, and a batch is as large as it can be, which is what makes a write cheap. One that is far
+// away, waits for a replica, or holds a batch up by a lock keeps only one lane.
+const patience = 10 * time.Millisecond
 
-// writer is the one goroutine that writes for a lane. A request that comes alone is committed at once; those that come
-// while a commit is under way share the next one.
-func (db *DB) writer(lane int, work chan *op) {
+// writer is one goroutine that writes. A request that comes alone is committed at once; those that come while a commit is
+// under way share the next one.
+func (db *DB) writer(lane int) {
+	pass := func() { db.turn <- struct{}{} }
+	timer := time.AfterFunc(time.Hour, pass)
+	timer.Stop()
 	batch := make([]*op, 0, maxBatch)
 	for {
-		select {
-		case o := <-work:
-			batch = append(batch[:0], o)
-		case <-db.quit:
-			select {
-			case o := <-work:
-				batch = append(batch[:0], o)
-			default:
-				return
-			}
+		<-db.turn
+		o := db.next()
+		if o == nil {
+			pass()
+			return
 		}
-		db.commit(lane, db.gather(lane, work, batch))
+		batch = db.gather(lane, append(batch[:0], o))
+		timer.Reset(patience)
+		db.commit(lane, batch)
+		if timer.Stop() {
+			pass()
+		}
+	}
+}
+
+// next waits for work. It answers nil when the store is closing and nothing is left.
+func (db *DB) next() *op {
+	select {
+	case o := <-db.work:
+		return o
+	case <-db.quit:
+	}
+	select {
+	case o := <-db.work:
+		return o
+	default:
+		return nil
 	}
 }
 
@@ -245,11 +255,11 @@ func (db *DB) writer(lane int, work chan *op) {
 const rounds = 8
 
 // gather answers the batch with the work that is there now. Work that claims is alone in its batch.
-func (db *DB) gather(lane int, work chan *op, batch []*op) []*op {
+func (db *DB) gather(lane int, batch []*op) []*op {
 	for range rounds {
 		before := len(batch)
-		for len(batch) < maxBatch && batch[0].claims.IsZero() && len(work) > 0 {
-			o := <-work
+		for len(batch) < maxBatch && batch[0].claims.IsZero() && len(db.work) > 0 {
+			o := <-db.work
 			if !o.claims.IsZero() {
 				db.commit(lane, batch)
 				batch = batch[:0]
