@@ -25,6 +25,8 @@ type judge struct {
 	acked   [][2]id.ID // verification and delivery
 	results map[id.ID]map[verify.Result]int
 	touched []id.ID
+	// troubled is when something last went wrong that may delay a claim.
+	troubled time.Time
 
 	doubles map[string]int // messages sent twice, by why
 	approve int
@@ -149,6 +151,9 @@ func (j *judge) answered(v id.ID, r verify.Result) {
 		j.approve++
 	}
 }
+
+// trouble notes that something keeps jobs from being claimed just now.
+func (j *judge) trouble() { j.troubled = time.Now() }
 
 // rank orders statuses in the direction of time.
 func rank(s channel.Status) int {
@@ -302,12 +307,37 @@ func (j *judge) after() {
 	if j.u.steps%16 != 0 {
 		return
 	}
+	well, there := j.well()
+	if !there {
+		return
+	}
+	// A job is claimed within a few polls once it is due, as long as there is somebody to claim it and nothing fails.
+	patience := 4*pollEach + 4*j.u.slow + 2*j.u.skew
 	for _, q := range j.u.store.waiting() {
-		if over := time.Since(q.Due); over > 5*time.Minute {
-			j.fault("job of %s is overdue for %s", j.name(q.Ref), over)
+		since := q.Due
+		if well.After(since) {
+			since = well
+		}
+		if over := time.Since(since); over > patience || time.Since(q.Due) > 5*time.Minute {
+			j.fault("job of %s is due since %s, and nobody has claimed it for %s", j.name(q.Ref), q.Due.Sub(j.u.begin), over)
 			j.u.store.jobs[q.ID] = queue.Job{ID: q.ID, Ref: q.Ref, Due: time.Now().Add(time.Hour)}
 		}
 	}
+}
+
+// well answers since when some node has been able to claim jobs; there is false when none can.
+func (j *judge) well() (since time.Time, there bool) {
+	for _, n := range j.u.nodes {
+		if n.up && (!there || n.frozen.Before(since)) {
+			since, there = n.frozen, true
+		}
+	}
+	for _, t := range []time.Time{j.troubled, j.u.away} {
+		if t.After(since) {
+			since = t
+		}
+	}
+	return since, there
 }
 
 // hasJobs holds that somebody will go on with each delivery that is not at its end.

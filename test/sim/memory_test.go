@@ -308,7 +308,7 @@ func (m *memory) Claim(_ context.Context, now time.Time, n int, lease time.Durat
 func (m *memory) claim(now time.Time, n int, lease time.Duration, p plant) (out []queue.Job) {
 	w := &work{m: m}
 	for _, j := range m.waiting() {
-		if j.Due.After(now) || len(out) == n {
+		if j.Due.After(now) || len(out) == n || p == plantDeaf {
 			break
 		}
 		j.Attempt++

@@ -295,6 +295,7 @@ func (u *world) breakNode(n *node, share float64) {
 		d := u.between(time.Second, 90*time.Second)
 		u.note("%s stands still for %s", n.name, d.Round(time.Second))
 		n.frozen = time.Now().Add(d)
+		u.judge.trouble()
 		u.judge.disturbed(n, "the node stood still")
 		return
 	default:

@@ -160,7 +160,7 @@ func TestReplay(t *testing.T) {
 
 // TestPlanted: each planted fault is found within a few seeds, and so is not there when nothing is found.
 func TestPlanted(t *testing.T) {
-	for _, p := range []plant{plantNoLock, plantNoFence, plantShortLease, plantJobLost, plantNumberLost, plantEarlyAck, plantSameCode} {
+	for _, p := range []plant{plantNoLock, plantNoFence, plantShortLease, plantJobLost, plantNumberLost, plantEarlyAck, plantSameCode, plantDeaf} {
 		t.Run(string(p), func(t *testing.T) {
 			for seed := uint64(1); seed <= 60; seed++ {
 				if v := live(t, seed, func(w *weather) { w.plant = p }, nil); len(v.faults) > 0 {

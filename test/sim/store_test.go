@@ -23,6 +23,7 @@ const (
 	plantNumberLost plant = "a start does not write the number's row"
 	plantEarlyAck   plant = "a write is acknowledged before it is durable"
 	plantSameCode   plant = "a resend does not write the new generation"
+	plantDeaf       plant = "jobs that are due are not claimed"
 )
 
 // fault is what happens to one operation of the store.
@@ -62,6 +63,9 @@ func (s *nodeStore) op(name string, apply func(f fault) error) error {
 	f := u.fault(name)
 	if f.err == nil {
 		f.err = unavailable()
+	}
+	if f.before || f.after {
+		u.judge.trouble()
 	}
 	if f.before {
 		u.note("%s: the store fails before", name)

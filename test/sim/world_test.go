@@ -151,6 +151,7 @@ func (n *node) now() time.Time { return time.Now().Add(n.skew) }
 func (n *node) boot() {
 	u := n.u
 	u.note("%s starts", n.name)
+	u.judge.trouble()
 	n.up = true
 	s := &nodeStore{u: u, n: n}
 	ids := id.NewSource(u.store.last())
@@ -224,6 +225,7 @@ func (n *node) later(d time.Duration, f func()) {
 // crash ends the node as kill -9 does.
 func (n *node) crash() {
 	n.u.note("%s is killed", n.name)
+	n.u.judge.trouble()
 	n.up = false
 	n.frozen = time.Time{}
 	n.u.judge.disturbed(n, "the node was killed")
@@ -233,6 +235,7 @@ func (n *node) crash() {
 // drain stops the node in good order: running jobs end, leases go back, and then it is gone.
 func (n *node) drain() {
 	n.u.note("%s is stopped", n.name)
+	n.u.judge.trouble()
 	n.up = false
 	n.u.spawn(n.name+" stop", n, func() {
 		n.u.until(2*callLimit, func() bool { return !n.busy() })
