@@ -1,53 +1,55 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._client import Dialproof
-from .models import Check, Verification, VerificationPage
+
+if TYPE_CHECKING:  # type checkers bring it; nothing of it is needed when it runs
+    from typing_extensions import Concatenate, ParamSpec
+
+    P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _in_thread(method: Callable[Concatenate[Dialproof, P], T]) -> Callable[Concatenate[AsyncDialproof, P], Coroutine[Any, Any, T]]:
+    """A method of Dialproof that waits in a thread."""
+
+    @functools.wraps(method)
+    async def call(self: AsyncDialproof, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.to_thread(method, self._sync, *args, **kwargs)
+
+    return call
+
+
+def _each_in_thread(method: Callable[Concatenate[Dialproof, P], Iterator[T]]) -> Callable[Concatenate[AsyncDialproof, P], AsyncIterator[T]]:
+    """An iterator of Dialproof whose steps wait in a thread."""
+
+    @functools.wraps(method)
+    async def call(self: AsyncDialproof, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        steps = method(self._sync, *args, **kwargs)
+        while True:
+            step = await asyncio.to_thread(next, steps, None)
+            if step is None:
+                return
+            yield step
+
+    return call
 
 
 class AsyncDialproof:
-    """``Dialproof`` for asyncio. It has the same arguments; each call waits in a thread of asyncio's pool."""
+    """``Dialproof`` for asyncio: the same arguments and methods, each a coroutine that waits in a thread of asyncio's pool."""
 
-    def __init__(self, base_url: str, key: str, **options: Any) -> None:
-        self._sync = Dialproof(base_url, key, **options)
+    def __init__(self, base_url: str, key: str, *, timeout: float = 10, retries: int = 3, max_wait: float = 5, user_agent: str = "") -> None:
+        self._sync = Dialproof(base_url, key, timeout=timeout, retries=retries, max_wait=max_wait, user_agent=user_agent)
 
-    async def start(self, to: str, **options: Any) -> Verification:
-        """See ``Dialproof.start``."""
-        return await asyncio.to_thread(self._sync.start, to, **options)
-
-    async def check(self, id: str, code: str, **options: Any) -> Check:
-        """See ``Dialproof.check``."""
-        return await asyncio.to_thread(self._sync.check, id, code, **options)
-
-    async def check_by_number(self, to: str, code: str, **options: Any) -> Check:
-        """See ``Dialproof.check_by_number``."""
-        return await asyncio.to_thread(self._sync.check_by_number, to, code, **options)
-
-    async def resend(self, id: str, **options: Any) -> Verification:
-        """See ``Dialproof.resend``."""
-        return await asyncio.to_thread(self._sync.resend, id, **options)
-
-    async def cancel(self, id: str, **options: Any) -> Verification:
-        """See ``Dialproof.cancel``."""
-        return await asyncio.to_thread(self._sync.cancel, id, **options)
-
-    async def get(self, id: str) -> Verification:
-        """See ``Dialproof.get``."""
-        return await asyncio.to_thread(self._sync.get, id)
-
-    async def list_page(self, **filter: Any) -> VerificationPage:
-        """See ``Dialproof.list_page``."""
-        return await asyncio.to_thread(self._sync.list_page, **filter)
-
-    async def list(self, **filter: Any) -> AsyncIterator[Verification]:
-        """See ``Dialproof.list``."""
-        while True:
-            page = await self.list_page(**filter)
-            for verification in page.data:
-                yield verification
-            if not page.next_cursor:
-                return
-            filter["cursor"] = page.next_cursor
+    start = _in_thread(Dialproof.start)
+    check = _in_thread(Dialproof.check)
+    check_by_number = _in_thread(Dialproof.check_by_number)
+    resend = _in_thread(Dialproof.resend)
+    cancel = _in_thread(Dialproof.cancel)
+    get = _in_thread(Dialproof.get)
+    list_page = _in_thread(Dialproof.list_page)
+    list = _each_in_thread(Dialproof.list)
