@@ -58,8 +58,10 @@ const (
 	CodeRateLimited           Code = "rate_limited"
 	CodeResendsUsedUp         Code = "resends_used_up"
 	CodeStoreUnavailable      Code = "store_unavailable"
+	CodeTooManyWebhooks       Code = "too_many_webhooks"
 	CodeUnauthenticated       Code = "unauthenticated"
 	CodeUnsupportedMediaType  Code = "unsupported_media_type"
+	CodeWebhookDisabled       Code = "webhook_disabled"
 )
 
 // The values of ProofForm when this was made. A newer server may know more.

@@ -23,6 +23,7 @@ import (
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/proof"
 	"github.com/dialproof/dialproof/internal/verify"
+	"github.com/dialproof/dialproof/internal/webhook"
 )
 
 // Bounds of a request, beside those of net/http's server.
@@ -51,6 +52,8 @@ type Callbacks interface {
 type Options struct {
 	Core      Core
 	Directory *application.Directory
+	// Webhooks are the endpoints that get events.
+	Webhooks  *webhook.Directory
 	Callbacks Callbacks
 	// Prover signs what an approval proves.
 	Prover proof.Signer
@@ -106,6 +109,15 @@ func routes() []route {
 		{"GET /v1/keys", admin, func(a *api) handler { return a.listKeys }},
 		{"POST /v1/keys", admin, func(a *api) handler { return a.createKey }},
 		{"POST /v1/keys/{id}/revoke", admin, func(a *api) handler { return a.revokeKey }},
+		{"GET /v1/webhooks", admin, func(a *api) handler { return a.listWebhooks }},
+		{"POST /v1/webhooks", admin, func(a *api) handler { return a.createWebhook }},
+		{"GET /v1/webhooks/{id}", admin, func(a *api) handler { return a.getWebhook }},
+		{"PATCH /v1/webhooks/{id}", admin, func(a *api) handler { return a.changeWebhook }},
+		{"DELETE /v1/webhooks/{id}", admin, func(a *api) handler { return a.deleteWebhook }},
+		{"POST /v1/webhooks/{id}/rotate", admin, func(a *api) handler { return a.rotateWebhook }},
+		{"POST /v1/webhooks/{id}/replay", admin, func(a *api) handler { return a.replayWebhook }},
+		{"POST /v1/webhooks/{id}/test", admin, func(a *api) handler { return a.testWebhook }},
+		{"GET /v1/webhooks/{id}/events", admin, func(a *api) handler { return a.listEvents }},
 		{"POST /callbacks/{route}/{token}", nil, func(a *api) handler { return a.callback }},
 		{"GET /callbacks/{route}/{token}", nil, func(a *api) handler { return a.callback }},
 		{"GET /healthz", nil, func(*api) handler { return health }},
@@ -239,7 +251,7 @@ func (a *api) unrouted(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r)
 	r.Pattern = "" // logs and metrics name no route
 	var allow []string
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
 		probe := r.Clone(r.Context())
 		probe.Method = method
 		if _, pattern := a.mux.Handler(probe); pattern != elsewhere {

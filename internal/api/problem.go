@@ -12,6 +12,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/verify"
+	"github.com/dialproof/dialproof/internal/webhook"
 )
 
 // docs is where the page about each code stands.
@@ -63,6 +64,8 @@ var kinds = map[string]kind{ //nolint:gochecknoglobals // a constant table
 	"resends_used_up":         {http.StatusConflict, "No resend is left"},
 	"idempotency_in_flight":   {http.StatusConflict, "The same request is under way"},
 	"name_taken":              {http.StatusConflict, "The name is taken"},
+	"webhook_disabled":        {http.StatusConflict, "The webhook is disabled"},
+	"too_many_webhooks":       {http.StatusConflict, "The application has too many webhooks"},
 	"body_too_large":          {http.StatusRequestEntityTooLarge, "The body is too large"},
 	"unsupported_media_type":  {http.StatusUnsupportedMediaType, "The body must be application/json"},
 	"invalid_request":         {http.StatusUnprocessableEntity, "Fields are wrong"},
@@ -90,6 +93,7 @@ func asProblem(err error, now time.Time) *problem {
 	var p *problem
 	var core *verify.Error
 	var field *application.FieldError
+	var hook *webhook.FieldError
 	switch {
 	case errors.As(err, &p):
 		return p
@@ -97,6 +101,14 @@ func asProblem(err error, now time.Time) *problem {
 		return coreProblem(core, now)
 	case errors.As(err, &field):
 		return newProblem("invalid_request", "the request has one invalid field", fieldFault{field.Field, field.Code, field.Detail})
+	case errors.As(err, &hook):
+		return newProblem("invalid_request", "the request has one invalid field", fieldFault{hook.Field, hook.Code, hook.Detail})
+	case errors.Is(err, webhook.ErrNotFound):
+		return newProblem("not_found", "there is no such webhook or event")
+	case errors.Is(err, webhook.ErrDisabled):
+		return newProblem("webhook_disabled", "the webhook gets no events: enable it first (PATCH with enabled: true)")
+	case errors.Is(err, webhook.ErrTooMany):
+		return newProblem("too_many_webhooks", "the application has as many webhooks as it may: delete one")
 	case errors.Is(err, application.ErrNotFound):
 		return newProblem("not_found", "there is no such application or key")
 	}

@@ -144,16 +144,23 @@ func (a *api) changeApplication(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, viewApplication(app))
 }
 
-func (a *api) listKeys(w http.ResponseWriter, r *http.Request) error {
-	var app id.ID
+// onlyApplication reads the query of a list that may be of one application; the zero id for all.
+func onlyApplication(r *http.Request) (app id.ID, err error) {
 	for name, values := range r.URL.Query() {
 		if name != "application" || len(values) > 1 {
-			return wrong(pointerPath(name), "unknown_field", "is not a parameter of this request, or is given twice")
+			return app, wrong(pointerPath(name), "unknown_field", "is not a parameter of this request, or is given twice")
 		}
-		var err error
 		if app, err = id.Parse(id.Application, values[0]); err != nil {
-			return wrong(name, "invalid_value", "is not the id of an application")
+			return app, wrong(name, "invalid_value", "is not the id of an application")
 		}
+	}
+	return app, nil
+}
+
+func (a *api) listKeys(w http.ResponseWriter, r *http.Request) error {
+	app, err := onlyApplication(r)
+	if err != nil {
+		return err
 	}
 	out := data[keyView]{Data: []keyView{}}
 	for _, k := range a.Directory.Keys(app) {

@@ -69,7 +69,10 @@ type checkView struct {
 }
 
 func (a *api) verification(v *verify.Verification) verificationView {
-	now := a.Now()
+	return viewVerification(v, a.Now())
+}
+
+func viewVerification(v *verify.Verification, now time.Time) verificationView {
 	out := verificationView{
 		ID: v.ID.Text(id.Verification), Status: v.At(now), To: v.Spec.Masked, Country: v.Spec.Country, Email: v.Spec.Email,
 		Proves: v.Proves(), Purpose: v.Spec.Purpose,

@@ -25,6 +25,7 @@ import (
 	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/store"
 	"github.com/dialproof/dialproof/internal/verify"
+	"github.com/dialproof/dialproof/internal/webhook"
 )
 
 // Times that bound starting and stopping.
@@ -54,6 +55,8 @@ type Node struct {
 	ids       *id.Source
 	ring      *keyring.Ring
 	crew      *crew // the senders that run now
+	webhooks  *webhook.Directory
+	events    *queue.Runner
 	leaving   leaving
 
 	server   *http.Server
@@ -116,7 +119,7 @@ func open(ctx context.Context, cfg config.Config, log *slog.Logger, o options) (
 		return n, err
 	}
 	n.assemble(routes, o)
-	return n, nil
+	return n, n.assembleEvents(ctx)
 }
 
 // assemble makes the core and what runs its jobs.
@@ -155,7 +158,9 @@ func (n *Node) start(ctx context.Context, h http.Handler) error {
 	n.onStop("senders", func() error { n.crew.dismiss(); return nil })
 	n.runner.Start()
 	n.onStop("jobs", func() error { return n.runner.Stop(drain) })
-	n.every("tenants", refresh, n.directory.Refresh)
+	n.events.Start()
+	n.onStop("events", func() error { return n.events.Stop(drain) })
+	n.every("tenants", refresh, n.refresh)
 	n.hear()
 	n.every("key uses", time.Minute, n.directory.Flush)
 	n.onStop("key uses", func() error { return n.directory.Flush(context.Background()) }) //nolint:forbidigo // the node is stopping: nobody else asks

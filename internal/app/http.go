@@ -17,7 +17,7 @@ import (
 func (n *Node) api(ctx context.Context, dev http.Handler, key string) (http.Handler, error) {
 	metrics := promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{})
 	o := api.Options{
-		Core: n.core, Directory: n.directory, Callbacks: n.handler, Ready: n.ready, Log: n.log, Now: n.store.Now, IDs: n.ids,
+		Core: n.core, Directory: n.directory, Webhooks: n.webhooks, Callbacks: n.handler, Ready: n.ready, Log: n.log, Now: n.store.Now, IDs: n.ids,
 		PublicURL: n.cfg.PublicURL, Dev: dev, Docs: docs.Handler(docs.Options{DevKey: key}), Prover: proof.Signer{Ring: n.ring, Issuer: n.cfg.PublicURL}, Observe: func(ctx context.Context, pattern string, status int, took time.Duration) {
 			n.metrics.Request(pattern, status, took)
 			describe(ctx, pattern, status)

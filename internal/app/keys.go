@@ -26,9 +26,12 @@ func ring(keys []config.Key) (*keyring.Ring, error) {
 	return keyring.New(out)
 }
 
+// devRingFile is where the key ring of a development folder is.
+const devRingFile = "keyring"
+
 // devRing answers the key ring of a development folder, made at its first use.
 func devRing(data string) (*keyring.Ring, error) {
-	path := filepath.Join(data, "keyring")
+	path := filepath.Join(data, devRingFile)
 	text, err := os.ReadFile(path) //nolint:gosec // the folder is the caller's choice
 	if errors.Is(err, os.ErrNotExist) {
 		text = []byte(base64.StdEncoding.EncodeToString(keyring.NewSecret()))
@@ -65,4 +68,18 @@ func makeFolder(path string) error {
 		return fmt.Errorf("the data folder cannot be made: %w", err)
 	}
 	return nil
+}
+
+// ringOf answers the key ring of a deployment or, where the configuration has none, of its development folder, and whether
+// endpoints may have private addresses there.
+func ringOf(cfg config.Config) (r *keyring.Ring, private bool, err error) {
+	if len(cfg.Keys) > 0 {
+		r, err = ring(cfg.Keys)
+		return r, cfg.Webhooks.AllowPrivate, err
+	}
+	if _, err := os.Stat(filepath.Join(cfg.Data, devRingFile)); err != nil {
+		return nil, false, fmt.Errorf("there is no key ring: neither in the configuration nor in %s", cfg.Data)
+	}
+	r, err = devRing(cfg.Data)
+	return r, true, err
 }

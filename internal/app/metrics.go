@@ -27,6 +27,9 @@ type metrics struct {
 	batch      prometheus.Histogram
 	commit     prometheus.Histogram
 	retried    prometheus.Counter
+	webhooks   *prometheus.CounterVec
+	events     prometheus.Gauge
+	lateEvents prometheus.Gauge
 }
 
 func newMetrics() *metrics {
@@ -63,7 +66,11 @@ func newMetrics() *metrics {
 			Namespace: "dialproof", Name: "store_retries_total", Help: "Commits run again: another node was in the way, or the connection was lost.",
 		}),
 	}
+	m.webhooks = counter("webhook_attempts_total", "Attempts to bring an event to an endpoint, by result.", "result")
+	m.events = gauge("webhook_open_events", "Events that wait for an endpoint that is enabled.")
+	m.lateEvents = gauge("webhook_oldest_overdue_seconds", "Age of the oldest event that is overdue.")
 	m.registry.MustRegister(
+		m.webhooks, m.events, m.lateEvents,
 		m.started, m.checked, m.limited, m.deliveries, m.failures, m.accepted, m.requests, m.open, m.oldest, m.batch, m.commit, m.retried,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -111,6 +118,15 @@ func (m *metrics) Committed(batch int, took time.Duration) {
 
 // Retried implements store.Observer.
 func (m *metrics) Retried() { m.retried.Inc() }
+
+// Webhook implements webhook.Metrics.
+func (m *metrics) Webhook(result string) { m.webhooks.WithLabelValues(result).Inc() }
+
+// Events is told how many events wait, and since when the oldest is overdue.
+func (m *metrics) Events(open int, oldest time.Duration) {
+	m.events.Set(float64(open))
+	m.lateEvents.Set(oldest.Seconds())
+}
 
 // Queue is told the queue's depth and age.
 func (m *metrics) Queue(open int, oldest time.Duration) {

@@ -44,7 +44,7 @@ func (n *Node) hear() {
 			case <-ctx.Done():
 				return
 			case <-changed:
-				if err := n.directory.Refresh(ctx); err != nil && ctx.Err() == nil {
+				if err := n.refresh(ctx); err != nil && ctx.Err() == nil {
 					n.log.Warn("changed tenants could not be loaded and will be tried again", "error", err)
 				}
 			}
@@ -124,6 +124,11 @@ func (n *Node) forget(ctx context.Context) error {
 		return err
 	}
 	purged, err := n.store.Purge(ctx, now, now.Add(-max(kept, leastNumber)))
+	if err != nil {
+		return err
+	}
+	events, err := n.store.PurgeEvents(ctx, now.Add(-min(kept, keptDelivered)), now.Add(-min(kept, keptEvents)))
+	purged += events
 	if forgotten+purged > 0 {
 		n.log.Info("retention", "forgotten", forgotten, "purged", purged)
 	}

@@ -66,6 +66,7 @@ func Dev(ctx context.Context, o DevOptions) (err error) {
 	cfg := config.Default()
 	cfg.Listen, cfg.Data, cfg.Drain = o.Listen, o.Data, 0
 	cfg.PublicURL = "http://" + o.Listen
+	cfg.Webhooks.AllowPrivate = true
 	cfg.Routes = []config.Route{{Name: "handset", Provider: "handset", Concurrency: config.DefaultConcurrency, Timeout: config.DefaultTimeout}}
 	if err := makeFolder(o.Data); err != nil {
 		return err

@@ -50,6 +50,8 @@ type Config struct {
 	Retention Retention `yaml:"retention"`
 	// The work that waits to be sent.
 	Queue Queue `yaml:"queue"`
+	// Events that are sent to applications. docs/webhooks.md says how.
+	Webhooks Webhooks `yaml:"webhooks"`
 	// Allow routes of the provider `handset`, the phone in the browser. Whoever reaches the server reads its
 	// messages, codes and all: for trying things out only.
 	AllowHandset bool `yaml:"allow_handset"`
@@ -206,6 +208,15 @@ type Queue struct {
 	Workers int `yaml:"workers"`
 }
 
+// Webhooks says how events are sent to applications.
+type Webhooks struct {
+	// Let endpoints have addresses that are not on the public internet, and plain http with those. Whoever may make endpoints can
+	// then make this machine call whatever it can reach in its own network.
+	AllowPrivate bool `yaml:"allow_private"`
+	// How many calls to endpoints may be under way at once, 1 to 10000. One endpoint gets at most 8.
+	Workers int `yaml:"workers"`
+}
+
 // Default answers what holds where the file says nothing.
 func Default() Config {
 	return Config{
@@ -219,6 +230,7 @@ func Default() Config {
 		Tracing:   Tracing{Sample: 0.01},
 		Retention: Retention{Days: 30},
 		Queue:     Queue{MaxOpen: 100_000, Workers: 256},
+		Webhooks:  Webhooks{Workers: 128},
 	}
 }
 

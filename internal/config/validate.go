@@ -90,6 +90,7 @@ func (c Config) Validate() error {
 	j.within(c.Retention.Days, 1, 3650, "retention.days")
 	j.within(c.Queue.MaxOpen, 100, 10_000_000, "queue.max_open")
 	j.within(c.Queue.Workers, 1, 10_000, "queue.workers")
+	j.within(c.Webhooks.Workers, 1, 10_000, "webhooks.workers")
 	j.need(slices.Contains([]string{"priority", "cheapest", "converting"}, c.Routing.Policy), "routing.policy", "must be priority, cheapest or converting")
 	j.limits(c.Limits)
 	j.keys(c.Keys)

@@ -28,6 +28,7 @@ const (
 	Key          Prefix = "key_"
 	Event        Prefix = "evt_"
 	Request      Prefix = "req_"
+	Webhook      Prefix = "whk_"
 )
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"

@@ -36,6 +36,7 @@ type Runner struct {
 	open  atomic.Int64
 	busy  atomic.Int64
 
+	woken    chan struct{}
 	stopping chan struct{}
 	stop     sync.Once
 	cancel   context.CancelFunc
@@ -48,7 +49,7 @@ func NewRunner(o Options) *Runner {
 	or(&o.Lease, 30*time.Second)
 	or(&o.Poll, 250*time.Millisecond)
 	or(&o.MaxOpen, 100_000)
-	return &Runner{o: o, ready: make(chan Job, 16*o.Workers), stopping: make(chan struct{}), cancel: func() {}}
+	return &Runner{o: o, ready: make(chan Job, 16*o.Workers), woken: make(chan struct{}, 1), stopping: make(chan struct{}), cancel: func() {}}
 }
 
 func or[T comparable](v *T, d T) {
@@ -100,6 +101,14 @@ func (r *Runner) drain() (left []Job) {
 		default:
 			return left
 		}
+	}
+}
+
+// Wake looks for due jobs now and not at the next poll. It never blocks.
+func (r *Runner) Wake() {
+	select {
+	case r.woken <- struct{}{}:
+	default:
 	}
 }
 
@@ -182,12 +191,16 @@ func safely(ctx context.Context, h Handler, j Job) (err error) {
 func (r *Runner) poll(ctx context.Context) {
 	tick := time.NewTicker(r.o.Poll)
 	defer tick.Stop()
-	for turn := 0; ; turn++ {
-		r.Poll(ctx, turn%4 == 0)
+	for turn, measure := 0, true; ; {
+		r.Poll(ctx, measure)
 		select {
 		case <-r.stopping:
 			return
 		case <-tick.C:
+			turn++
+			measure = turn%4 == 0
+		case <-r.woken:
+			measure = false
 		}
 	}
 }

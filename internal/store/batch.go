@@ -9,6 +9,7 @@ import (
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/verify"
+	"github.com/dialproof/dialproof/internal/webhook"
 )
 
 // batch is the rows that the pieces of work of one transaction have seen, and what they make of them. Work runs on rows in
@@ -25,6 +26,7 @@ type batch struct {
 	sent          table[[16]byte, deliver.Sent]
 	// young are jobs that have no row of their own; see youth. Nil for an engine that writes every job.
 	young  *youth
+	events []webhook.Event // new ones
 	others []func(conn) error
 }
 
@@ -132,7 +134,7 @@ func (b *batch) settle() {
 	b.young.settle(b)
 	b.jobs.settle(keptOthers)
 	b.sent.reset() // written here, read elsewhere
-	b.others = b.others[:0]
+	b.events, b.others = b.events[:0], b.others[:0]
 }
 
 // reset forgets everything.
@@ -143,7 +145,7 @@ func (b *batch) reset() {
 	b.replays.reset()
 	b.jobs.reset()
 	b.sent.reset()
-	b.others = b.others[:0]
+	b.events, b.others = b.events[:0], b.others[:0]
 }
 
 func (b *batch) number(k verify.NumberKey) (*entry[*verify.Number], error) {
@@ -209,13 +211,14 @@ func (b *batch) job(j id.ID) (*entry[*queue.Job], error) {
 // run runs one piece of work and takes what it put. Its own failure is its own; an answer other than nil is a failure of
 // the store, which takes the whole batch down.
 func (b *batch) run(o *op) (fatal error) {
-	t := &tx{b: b}
+	t := &tx{b: b, watch: o.watch}
 	o.err = safely(o.run, t)
 	if t.fatal != nil {
 		return t.fatal
 	}
 	if o.err == nil {
 		t.apply()
+		o.tells = len(t.events) > 0
 	}
 	return nil
 }

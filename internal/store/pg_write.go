@@ -80,7 +80,7 @@ func (t *pgTx) writes() (steps []pgStep, err error) {
 	if steps, err = verificationWrites(steps, b); err != nil {
 		return nil, err
 	}
-	return jobWrites(steps, b), nil
+	return eventWrites(jobWrites(steps, b), b), nil
 }
 
 func numberWrites(steps []pgStep, b *batch) ([]pgStep, error) {
@@ -143,7 +143,8 @@ func verificationWrites(steps []pgStep, b *batch) ([]pgStep, error) {
 			changing(fresh, 5, v, state)
 		}
 	}
-	return add(add(add(steps, pgNewVerifications, fresh), pgSetVerifications, old), pgForget, over), nil
+	steps = add(add(add(steps, pgNewVerifications, fresh), pgSetVerifications, old), pgForget, over)
+	return add(steps, pgForgetEvents, over[:1]), nil
 }
 
 // changing adds the columns of a verification that change, from the i-th on.

@@ -21,7 +21,7 @@ const (
 
 // write writes what a batch has changed.
 func (e *sqlite) write(b *batch) error {
-	for _, step := range []func(*batch) error{e.writeNumbers, e.writeVerifications, e.writeSmall, e.writeJobs} {
+	for _, step := range []func(*batch) error{e.writeNumbers, e.writeVerifications, e.writeSmall, e.writeJobs, e.writeEvents} {
 		if err := step(b); err != nil {
 			return err
 		}
@@ -66,7 +66,9 @@ func (e *sqlite) writeVerification(r *entry[*verify.Verification]) error {
 	case !r.kept:
 		_, err = e.w.exec(liteNewVerification, v.ID.Seq(), v.ID[:], v.App[:], spec, v.Sealed, statusNumber(v.Status), int64(v.Attempts), v.Expires.UnixMilli(), state)
 	case forgotten:
-		_, err = e.w.exec(liteForget, spec, state, v.ID.Seq())
+		if _, err = e.w.exec(liteForget, spec, state, v.ID.Seq()); err == nil {
+			_, err = e.w.exec(sqlForgetting, v.ID[:])
+		}
 	default:
 		_, err = e.w.exec(liteSetVerification, statusNumber(v.Status), int64(v.Attempts), v.Expires.UnixMilli(), state, v.ID.Seq())
 	}
@@ -89,6 +91,15 @@ func (e *sqlite) writeJobs(b *batch) error {
 			_, err = e.w.exec(liteDropJob, k.Seq())
 		}
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *sqlite) writeEvents(b *batch) error {
+	for i := range b.events {
+		if err := addEvent(e.w, &b.events[i]); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/deliver"
@@ -54,6 +55,7 @@ type DB struct {
 	engine  engine
 	d       *dialect
 	observe Observer
+	watcher atomic.Pointer[Watcher]
 	work    chan *op
 	// turn is held by the lane that gathers the next batch; see writer.
 	turn  chan struct{}
@@ -69,8 +71,11 @@ type op struct {
 	// claims is set when the work looks for jobs that are due then. It is alone in its batch, so that all rows are written.
 	claims time.Time
 	run    func(*tx) error
-	err    error
-	done   chan error
+	// watch answers the events of a change; nil: nobody asks. tells is set when there are some.
+	watch Watcher
+	tells bool
+	err   error
+	done  chan error
 }
 
 // Options says which store to open: with a DSN PostgreSQL, else SQLite. Zero values take the defaults.
@@ -180,6 +185,9 @@ func (db *DB) submit(ctx context.Context, o *op) error {
 		return err
 	}
 	o.done = make(chan error, 1)
+	if w := db.watcher.Load(); w != nil {
+		o.watch = *w
+	}
 	select {
 	case <-db.quit:
 		return unavailable("the store is closing")
@@ -287,6 +295,9 @@ func (db *DB) commit(lane int, batch []*op) {
 		if err != nil {
 			o.done <- err
 			continue
+		}
+		if o.tells && o.err == nil && o.watch != nil {
+			o.watch.Written()
 		}
 		o.done <- o.err
 	}

@@ -67,9 +67,14 @@ func (db *DB) putTenant(ctx context.Context, sql string, key id.ID, row any) err
 	if err != nil {
 		return err
 	}
+	return db.newTenants(ctx, sql, key[:], string(data))
+}
+
+// newTenants runs a statement that changes tenants, and tells the other nodes.
+func (db *DB) newTenants(ctx context.Context, sql string, args ...any) error {
 	return db.do(ctx, verify.Needs{}, nil, func(t *tx) error {
 		t.put(func(c conn) error {
-			if _, err := c.exec(sql, key[:], string(data)); err != nil {
+			if _, err := c.exec(sql, args...); err != nil {
 				return err
 			}
 			if _, err := c.exec(sqlNewVersion); err != nil || db.d.notify == "" {

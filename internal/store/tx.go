@@ -7,12 +7,14 @@ import (
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/verify"
+	"github.com/dialproof/dialproof/internal/webhook"
 )
 
 // tx is one piece of work on a batch: it reads copies and gathers what is put, so that work that fails half way has
 // changed nothing.
 type tx struct {
 	b     *batch
+	watch Watcher
 	fatal error // the store failed, not the work
 
 	numbers       []*verify.Number
@@ -21,6 +23,7 @@ type tx struct {
 	replays       []putReplay
 	jobs          []putJob
 	sent          []putSent
+	events        []webhook.Event
 	others        []func(conn) error
 
 	absent []verify.NumberKey   // numbers that were read and have no row
@@ -61,6 +64,7 @@ func (t *tx) apply() {
 		t.b.numbers.put(n.Key, n)
 	}
 	for _, p := range t.verifications {
+		t.tell(p)
 		// A row that this batch has not seen is there, unless it is new. One that is new in this batch stays so, however often it
 		// changes before it is written.
 		unseen := t.b.verifications.find(p.v.ID) == nil
@@ -85,10 +89,27 @@ func (t *tx) apply() {
 	for _, p := range t.sent {
 		t.b.sent.put(p.key, p.Sent)
 	}
+	t.b.events = append(t.b.events, t.events...)
 	t.b.others = append(t.b.others, t.others...)
 	if t.b.d.lock != "" && len(t.verifications)+len(t.jobs) > 0 {
 		t.hold()
 	}
+}
+
+// tell gathers the events of a change. It comes before the change is the batch's own: what is there now is what was before.
+func (t *tx) tell(p putVerification) {
+	if t.watch == nil {
+		return
+	}
+	var before *verify.Verification
+	if !p.isNew {
+		e := t.b.verifications.find(p.v.ID)
+		if e == nil || !e.there {
+			return // written without having been read: nobody knows what has changed
+		}
+		before = e.value
+	}
+	t.events = append(t.events, t.watch.Changed(before, p.v)...)
 }
 
 // hold makes the rows of numbers that this work found missing: a row that is not there cannot be locked, but its making is

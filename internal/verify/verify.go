@@ -81,8 +81,10 @@ type Verification struct {
 	// Generation counts fresh codes; it is part of what a code is derived from.
 	Generation int `json:"g,omitzero"`
 	// Step is how far the order of Spec.Fallback has come. Timer is the job that goes on to its next step; zero: the order has ended.
-	Step       int                `json:"n,omitzero"`
-	Timer      id.ID              `json:"t,omitzero"`
+	Step  int   `json:"n,omitzero"`
+	Timer id.ID `json:"t,omitzero"`
+	// Events counts the events that have told of it. They bear this number, so that a receiver can put them in order.
+	Events     int                `json:"q,omitzero"`
 	Deliveries []channel.Delivery `json:"d"`
 }
 

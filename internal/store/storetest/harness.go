@@ -20,7 +20,9 @@ import (
 	"github.com/dialproof/dialproof/internal/keyring"
 	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/queue"
+	"github.com/dialproof/dialproof/internal/store"
 	"github.com/dialproof/dialproof/internal/verify"
+	"github.com/dialproof/dialproof/internal/webhook"
 )
 
 // Store is all that a store does.
@@ -29,6 +31,9 @@ type Store interface {
 	deliver.Store
 	queue.Store
 	application.Store
+	webhook.Store
+	// Watch sets who is asked which events a change makes.
+	Watch(w store.Watcher)
 	Forget(ctx context.Context, after id.ID, before time.Time) (last id.ID, n int, err error)
 	Purge(ctx context.Context, now, untouched time.Time) (n int, err error)
 }
@@ -38,7 +43,7 @@ type Open func(t *testing.T) Store
 
 // Run runs the suite.
 func Run(t *testing.T, open Open) {
-	for _, group := range []map[string]func(*testing.T, Open){coreTests(), orderTests(), queueTests(), tenantTests()} {
+	for _, group := range []map[string]func(*testing.T, Open){coreTests(), orderTests(), queueTests(), tenantTests(), eventTests()} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, open) })
 		}
