@@ -49,14 +49,12 @@ func dialer(ok func(netip.Addr) bool) Dial {
 }
 
 func newClient(dial Dial) *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
-			DialContext: dial, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: Timeout,
-			MaxIdleConns: 256, MaxIdleConnsPerHost: perEndpoint, IdleConnTimeout: 30 * time.Second, MaxResponseHeaderBytes: 32 << 10,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       Timeout,
+	// No proxy: the guard must see the endpoint's own address.
+	t := &http.Transport{
+		DialContext: dial, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: Timeout,
+		MaxIdleConns: 256, MaxIdleConnsPerHost: perEndpoint, IdleConnTimeout: 30 * time.Second, MaxResponseHeaderBytes: 32 << 10,
 	}
+	return &http.Client{Transport: t, Timeout: Timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // Close ends connections that nobody uses.
