@@ -57,6 +57,8 @@ func copyTables() []copyTable {
 		{"replays", "bbbi", []string{"key", "fingerprint", "sealed", "until"}, nil},
 		{"sent", "bbbi", []string{"key", "ref", "delivery", "until"}, nil},
 		{"verifications", "bbtbiiitb", []string{"id", "app", "spec", "sealed", "status", "attempts", "expires", "state", "number"}, deriveNumber},
+		{"webhooks", "bt", []string{"id", "data"}, nil},
+		{"events", "bbbbtbiiiit", []string{"id", "event", "endpoint", "ref", "kind", "sealed", "state", "due", "claims", "tries", "log"}, nil},
 		{"jobs", "btiibb", []string{"id", "kind", "due", "attempt", "ref", "payload"}, nil},
 	}
 }

@@ -37,13 +37,13 @@ const (
 
 	// The endpoints with pending events, found by leaps along the index, so that a long queue costs no more than a short one.
 	sqlLanes = `WITH RECURSIVE lanes (endpoint) AS (
-  SELECT (SELECT endpoint FROM events WHERE due IS NOT NULL ORDER BY endpoint LIMIT 1)
+  SELECT (SELECT endpoint FROM events WHERE due > 0 ORDER BY endpoint LIMIT 1)
   UNION ALL
-  SELECT (SELECT e.endpoint FROM events e WHERE e.due IS NOT NULL AND e.endpoint > lanes.endpoint ORDER BY e.endpoint LIMIT 1) FROM lanes WHERE lanes.endpoint IS NOT NULL
-) SELECT endpoint, (SELECT e.due FROM events e WHERE e.endpoint = lanes.endpoint AND e.due IS NOT NULL ORDER BY e.due LIMIT 1) FROM lanes WHERE endpoint IS NOT NULL`
-	sqlBacklogs = `SELECT endpoint, min(due), count(*) FROM events WHERE due IS NOT NULL GROUP BY endpoint`
+  SELECT (SELECT e.endpoint FROM events e WHERE e.due > 0 AND e.endpoint > lanes.endpoint ORDER BY e.endpoint LIMIT 1) FROM lanes WHERE lanes.endpoint IS NOT NULL
+) SELECT endpoint, (SELECT e.due FROM events e WHERE e.endpoint = lanes.endpoint AND e.due > 0 ORDER BY e.due LIMIT 1) FROM lanes WHERE endpoint IS NOT NULL`
+	sqlBacklogs = `SELECT endpoint, min(due), count(*) FROM events WHERE due > 0 GROUP BY endpoint`
 
-	sqlClaimEvents = `UPDATE events SET claims = claims + 1, due = $1 WHERE id IN (SELECT id FROM events WHERE endpoint = $2 AND due <= $3 ORDER BY due LIMIT $4) RETURNING ` + eventColumns
+	sqlClaimEvents = `UPDATE events SET claims = claims + 1, due = $1 WHERE id IN (SELECT id FROM events WHERE endpoint = $2 AND due > 0 AND due <= $3 ORDER BY due LIMIT $4) RETURNING ` + eventColumns
 	sqlFinishEvent = `UPDATE events SET state = $1, due = $2, tries = $3, log = $4 WHERE id = $5 AND claims = $6`
 	sqlDropEvent   = `DELETE FROM events WHERE id = $1 AND claims = $2`
 
@@ -113,10 +113,10 @@ func addEvent(c conn, e *webhook.Event) error {
 	return err
 }
 
-// dueOf answers when an event is due as its row says it: NULL once it is over.
-func dueOf(e *webhook.Event) any {
+// dueOf answers when an event is due as its row says it: 0 once it is over.
+func dueOf(e *webhook.Event) int64 {
 	if e.Due.IsZero() {
-		return nil
+		return 0
 	}
 	return e.Due.UnixMilli()
 }

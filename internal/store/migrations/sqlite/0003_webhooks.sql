@@ -1,7 +1,7 @@
 -- Where applications want their events.
 CREATE TABLE webhooks (id BLOB PRIMARY KEY, data TEXT NOT NULL) WITHOUT ROWID;
 
--- One event on its way to one endpoint. sealed is its body, encrypted; log its newest attempts. due is NULL once it is over. A row
+-- One event on its way to one endpoint. sealed is its body, encrypted; log its newest attempts. due is 0 once it is over. A row
 -- with an endpoint of zeros is no event: it comes due when a verification ends by itself.
 CREATE TABLE events (
   id       BLOB    PRIMARY KEY,
@@ -11,11 +11,11 @@ CREATE TABLE events (
   kind     TEXT    NOT NULL,
   sealed   BLOB,
   state    INTEGER NOT NULL,
-  due      INTEGER,
+  due      INTEGER NOT NULL,
   claims   INTEGER NOT NULL,
   tries    INTEGER NOT NULL,
   log      TEXT    NOT NULL
 );
-CREATE INDEX events_by_due ON events (endpoint, due) WHERE due IS NOT NULL;
+CREATE INDEX events_by_due ON events (endpoint, due) WHERE due > 0;
 CREATE INDEX events_by_endpoint ON events (endpoint, id);
 CREATE INDEX events_by_ref ON events (ref);
