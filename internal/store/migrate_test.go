@@ -147,13 +147,13 @@ WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'i', 'p') ORDER BY lin
 	fresh := at(server.Fresh(), all)
 	want := dump(t, pgConn{t.Context(), fresh.pool}, schema)
 	for version := 1; version <= len(all); version++ {
-		dsn := server.Fresh()
+		dsn, rows := server.Fresh(), rowsOf(t, "postgres", version)
 		e := at(dsn, all[:version])
 		c, err := e.pool.Acquire(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Conn().PgConn().Exec(t.Context(), rowsOf(t, "postgres", version)).ReadAll(); err != nil {
+		if _, err := c.Conn().PgConn().Exec(t.Context(), rows).ReadAll(); err != nil {
 			t.Fatal(err)
 		}
 		c.Release()
