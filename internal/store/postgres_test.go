@@ -29,10 +29,17 @@ func TestPostgres(t *testing.T) {
 	server := pgtest.Start(t)
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
 		"suite": suite, "nodes": manyNodes, "pooler": pooled, "lost COMMIT": lostCommit, "unknown COMMIT": unknownCommit,
-		"clocks": clocks, "news": news, "lost lane": lostLane, "copy": copying,
+		"clocks": clocks, "events": events, "news": news, "lost lane": lostLane, "copy": copying,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, server) })
 	}
+}
+
+func events(t *testing.T, server *pgtest.Server) {
+	storetest.RunEvents(t, func(t *testing.T) storetest.EventStore {
+		t.Helper()
+		return opened(t, store.Options{DSN: server.Fresh(), Connections: 6, Lanes: 2})
+	})
 }
 
 func suite(t *testing.T, server *pgtest.Server) {

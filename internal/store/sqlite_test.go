@@ -17,19 +17,12 @@ import (
 
 func TestSQLite(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) storetest.Store {
+	fresh := func(t *testing.T) *store.DB {
 		t.Helper()
-		db, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "dialproof.db")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		return db
-	})
+		return opened(t, store.Options{Path: filepath.Join(t.TempDir(), "dialproof.db")})
+	}
+	storetest.Run(t, func(t *testing.T) storetest.Store { return fresh(t) })
+	storetest.RunEvents(t, func(t *testing.T) storetest.EventStore { return fresh(t) })
 }
 
 // TestRowsInMemory: the rows that a store keeps between batches are never older than the file: not after another process

@@ -20,8 +20,8 @@ import (
 	"github.com/dialproof/dialproof/internal/webhook"
 )
 
-func eventTests() map[string]func(*testing.T, Open) {
-	return map[string]func(*testing.T, Open){
+func eventTests() map[string]func(*testing.T, OpenEvents) {
+	return map[string]func(*testing.T, OpenEvents){
 		"events tell every change":                       eventsTell,
 		"events go with their verification":              eventsForgotten,
 		"no event without a change, none for nobody":     eventsForNobody,
@@ -37,15 +37,17 @@ func eventTests() map[string]func(*testing.T, Open) {
 // listening is a bench whose store tells its changes.
 type listening struct {
 	*bench
+	store EventStore
 	hooks *webhook.Directory
 	ids   *id.Source
 	ring  *keyring.Ring
 	woken func() int
 }
 
-func newListening(t *testing.T, open Open) *listening {
+func newListening(t *testing.T, open OpenEvents) *listening {
 	t.Helper()
-	l := &listening{bench: newBench(t, open), ids: id.NewSource(id.ID{})}
+	l := &listening{ids: id.NewSource(id.ID{})}
+	l.bench = newBench(t, func(t *testing.T) Store { l.store = open(t); return l.store })
 	l.ring = l.Ring
 	var err error
 	l.hooks, err = webhook.Open(t.Context(), webhook.Options{Store: l.store, Ring: l.ring, IDs: l.ids, Now: l.clock.Now})
@@ -119,7 +121,7 @@ func told(all []heard, v *verify.Verification) string {
 	return strings.Join(words, ", ")
 }
 
-func eventsTell(t *testing.T, open Open) {
+func eventsTell(t *testing.T, open OpenEvents) {
 	l := newListening(t, open)
 	all := l.endpoint(t)
 	some := l.endpoint(t, webhook.Approved, webhook.Canceled)
@@ -187,7 +189,7 @@ func (l *listening) reach(t *testing.T, v *verify.Verification, s channel.Status
 	}
 }
 
-func eventsForgotten(t *testing.T, open Open) {
+func eventsForgotten(t *testing.T, open OpenEvents) {
 	l := newListening(t, open)
 	e := l.endpoint(t)
 	v := l.start(t, verify.StartRequest{To: drama(100)})
@@ -204,7 +206,7 @@ func eventsForgotten(t *testing.T, open Open) {
 	}
 }
 
-func eventsForNobody(t *testing.T, open Open) {
+func eventsForNobody(t *testing.T, open OpenEvents) {
 	l := newListening(t, open)
 	e := l.endpoint(t)
 	if _, err := l.Start(t.Context(), l.test, verify.StartRequest{To: drama(100)}); err != nil { // the endpoint is a live one
@@ -246,7 +248,7 @@ func (l *listening) rows(t *testing.T, e webhook.Endpoint, n int) []webhook.Even
 	return out
 }
 
-func eventsClaimed(t *testing.T, open Open) {
+func eventsClaimed(t *testing.T, open OpenEvents) {
 	l := newListening(t, open)
 	a, b, c := l.endpoint(t), l.endpoint(t), l.endpoint(t)
 	l.rows(t, a, 200)
@@ -291,7 +293,7 @@ func eventsClaimed(t *testing.T, open Open) {
 	}
 }
 
-func eventsFenced(t *testing.T, open Open) {
+func eventsFenced(t *testing.T, open OpenEvents) {
 	l := newListening(t, open)
 	e := l.endpoint(t)
 	l.rows(t, e, 1)
@@ -345,7 +347,7 @@ func (l *listening) finish(t *testing.T, e webhook.Endpoint, s webhook.State) {
 	}
 }
 
-func eventsReplayed(t *testing.T, open Open) {
+func eventsReplayed(t *testing.T, open OpenEvents) {
 	l := newListening(t, open)
 	e := l.endpoint(t)
 	old := l.rows(t, e, 2)
@@ -377,7 +379,7 @@ func eventsReplayed(t *testing.T, open Open) {
 	}
 }
 
-func eventsPurged(t *testing.T, open Open) {
+func eventsPurged(t *testing.T, open OpenEvents) {
 	l := newListening(t, open)
 	e := l.endpoint(t)
 	l.rows(t, e, 300)
@@ -405,7 +407,7 @@ func eventsPurged(t *testing.T, open Open) {
 	}
 }
 
-func endpointsKept(t *testing.T, open Open) {
+func endpointsKept(t *testing.T, open OpenEvents) {
 	l := newListening(t, open)
 	e := l.endpoint(t, webhook.Approved)
 	other, err := webhook.Open(t.Context(), webhook.Options{Store: l.store, Ring: l.ring, IDs: l.ids, Now: l.clock.Now})
@@ -439,7 +441,7 @@ func endpointsKept(t *testing.T, open Open) {
 	}
 }
 
-func deadlineTells(t *testing.T, open Open) {
+func deadlineTells(t *testing.T, open OpenEvents) {
 	l := newListening(t, open)
 	e := l.endpoint(t, webhook.Expired)
 	v, over := l.start(t, verify.StartRequest{To: drama(100)}), l.start(t, verify.StartRequest{To: drama(101)})

@@ -31,11 +31,26 @@ type Store interface {
 	deliver.Store
 	queue.Store
 	application.Store
+	Forget(ctx context.Context, after id.ID, before time.Time) (last id.ID, n int, err error)
+	Purge(ctx context.Context, now, untouched time.Time) (n int, err error)
+}
+
+// EventStore is a store that tells of its changes.
+type EventStore interface {
+	Store
 	webhook.Store
 	// Watch sets who is asked which events a change makes.
 	Watch(w store.Watcher)
-	Forget(ctx context.Context, after id.ID, before time.Time) (last id.ID, n int, err error)
-	Purge(ctx context.Context, now, untouched time.Time) (n int, err error)
+}
+
+// OpenEvents answers a fresh, empty store that is closed when the test ends.
+type OpenEvents func(t *testing.T) EventStore
+
+// RunEvents runs the suite of events.
+func RunEvents(t *testing.T, open OpenEvents) {
+	for name, test := range eventTests() {
+		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, open) })
+	}
 }
 
 // Open answers a fresh, empty store that is closed when the test ends.
@@ -43,7 +58,7 @@ type Open func(t *testing.T) Store
 
 // Run runs the suite.
 func Run(t *testing.T, open Open) {
-	for _, group := range []map[string]func(*testing.T, Open){coreTests(), orderTests(), queueTests(), tenantTests(), eventTests()} {
+	for _, group := range []map[string]func(*testing.T, Open){coreTests(), orderTests(), queueTests(), tenantTests()} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, open) })
 		}
