@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._client import Dialproof
@@ -42,8 +43,18 @@ def _each_in_thread(method: Callable[Concatenate[Dialproof, P], Iterator[T]]) ->
 class AsyncDialproof:
     """``Dialproof`` for asyncio: the same arguments and methods, each a coroutine that waits in a thread of asyncio's pool."""
 
-    def __init__(self, base_url: str, key: str, *, timeout: float = 10, retries: int = 3, max_wait: float = 5, user_agent: str = "") -> None:
-        self._sync = Dialproof(base_url, key, timeout=timeout, retries=retries, max_wait=max_wait, user_agent=user_agent)
+    def __init__(
+        self,
+        base_url: str,
+        key: str,
+        *,
+        timeout: float = 10,
+        retries: int = 3,
+        max_wait: float = 5,
+        user_agent: str = "",
+        handlers: Sequence[urllib.request.BaseHandler] = (),
+    ) -> None:
+        self._sync = Dialproof(base_url, key, timeout=timeout, retries=retries, max_wait=max_wait, user_agent=user_agent, handlers=handlers)
 
     start = _in_thread(Dialproof.start)
     check = _in_thread(Dialproof.check)
