@@ -5,5 +5,5 @@ import "embed"
 
 // Files are the pages in Markdown and their pictures.
 //
-//go:embed *.md */*.md *.png
+//go:embed *.md */*.md *.png */*.svg
 var Files embed.FS

@@ -233,3 +233,33 @@ func inRepository(name string) bool {
 	_, err := os.Stat(path.Join("../..", name))
 	return err == nil
 }
+
+// TestDiagrams: each Mermaid text has its picture, and no picture is left over.
+func TestDiagrams(t *testing.T) {
+	t.Parallel()
+	wanted := map[string]string{}
+	for _, c := range chapters(pages.Files) {
+		for _, l := range c.Links {
+			text, _ := fs.ReadFile(pages.Files, l.File) // the reference is no file
+			for _, m := range regexp.MustCompile("(?ms)^```mermaid\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
+				wanted["diagrams/"+diagramName(m[1])] = l.File
+			}
+		}
+	}
+	there, err := fs.Glob(pages.Files, "diagrams/*.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range there {
+		if wanted[name] == "" {
+			t.Errorf("docs/%s is the picture of no diagram: run scripts/diagrams.sh", name)
+		}
+		delete(wanted, name)
+		if text, _ := fs.ReadFile(pages.Files, name); regexp.MustCompile(`<script|href="http|url\(http|@import`).Match(text) {
+			t.Errorf("docs/%s asks somebody else for something", name)
+		}
+	}
+	for name, page := range wanted {
+		t.Errorf("docs/%s has a diagram without its picture %s: run scripts/diagrams.sh", page, name)
+	}
+}

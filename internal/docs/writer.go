@@ -134,7 +134,7 @@ func (w *writer) fence(out util.BufWriter, source []byte, node ast.Node, enterin
 func (w *writer) diagram(out util.BufWriter, code string) {
 	name := diagramName(code)
 	if _, err := fs.Stat(w.files, "diagrams/"+name); err == nil {
-		_, _ = fmt.Fprintf(out, "<figure class=\"diagram\"><div class=\"wide\" tabindex=\"0\"><img src=\"%s/assets/%s\" alt=\"A diagram. Its text follows.\"></div>\n", root, name)
+		_, _ = fmt.Fprintf(out, "<figure class=\"diagram\"><div class=\"wide\" tabindex=\"0\"><a href=\"%[1]s/assets/%[2]s\"><img src=\"%[1]s/assets/%[2]s\" alt=\"A diagram. Its text follows.\"></a></div>\n", root, name)
 		_, _ = fmt.Fprintf(out, "<details><summary>The diagram as text</summary><pre tabindex=\"0\"><code>%s</code></pre></details></figure>\n", html.EscapeString(code))
 		return
 	}
