@@ -16,11 +16,12 @@ import (
 )
 
 // pragmas are set on every connection. synchronous must be FULL in words: the library's own default in WAL
-// mode is NORMAL, which loses what was acknowledged when the power goes.
+// mode is NORMAL, which loses what was acknowledged when the power goes. The time-out comes first: whoever opens the file while
+// another process recovers it waits.
 const pragmas = `
+PRAGMA busy_timeout = 10000;
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
-PRAGMA busy_timeout = 10000;
 PRAGMA wal_autocheckpoint = 10000;
 PRAGMA cache_size = -16384;
 PRAGMA temp_store = MEMORY;`

@@ -129,8 +129,8 @@ func (m *member) supervise() {
 func (m *member) signal(sig syscall.Signal) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.cmd != nil && m.cmd.ProcessState == nil {
-		_ = m.cmd.Process.Signal(sig)
+	if m.cmd != nil {
+		_ = m.cmd.Process.Signal(sig) // one that has ended answers an error
 	}
 }
 
