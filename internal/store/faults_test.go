@@ -250,3 +250,24 @@ func lostLane(t *testing.T, server *pgtest.Server) {
 	}
 	load.Judge(t, db)
 }
+
+// plainRole opens a store whose schema another role has made, with the rights to read and write rows and no others.
+func plainRole(t *testing.T, server *pgtest.Server) {
+	dsn := server.Fresh()
+	if err := opened(t, store.Options{DSN: dsn, Lanes: 1}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, schema, _ := strings.Cut(dsn, "search_path=")
+	server.Exec("CREATE ROLE plain LOGIN")
+	server.Exec("GRANT USAGE ON SCHEMA " + schema + " TO plain")
+	server.Exec("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA " + schema + " TO plain")
+	db := opened(t, store.Options{DSN: strings.Replace(dsn, "postgres@", "plain@", 1), Lanes: 1})
+	load := storetest.NewLoad(t, db)
+	load.Run(t, 5, 2)
+	if got := load.Outcomes(); got["start ok"] != 5 || got["check ok"] != 15 {
+		t.Errorf("outcomes %v", got)
+	}
+	if f, err := db.Describe(t.Context()); err != nil || !strings.HasPrefix(f.Summary, "PostgreSQL ") || len(f.Wrong) != 2 {
+		t.Errorf("the description is %+v, %v; the tests' server has fsync and full_page_writes off", f, err)
+	}
+}

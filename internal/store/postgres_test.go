@@ -29,7 +29,7 @@ func TestPostgres(t *testing.T) {
 	server := pgtest.Start(t)
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
 		"suite": suite, "nodes": manyNodes, "pooler": pooled, "lost COMMIT": lostCommit, "unknown COMMIT": unknownCommit,
-		"clocks": clocks, "events": events, "news": news, "lost lane": lostLane, "copy": copying,
+		"clocks": clocks, "events": events, "news": news, "lost lane": lostLane, "plain role": plainRole, "copy": copying,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, server) })
 	}
