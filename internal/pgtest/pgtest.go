@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -22,6 +21,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/dialproof/dialproof/internal/testport"
 )
 
 // startTime bounds how long a server may take to answer, recovery from a crash included.
@@ -55,7 +56,7 @@ func Start(t testing.TB, options ...string) *Server {
 // newServer prepares a folder and a port.
 func newServer(t testing.TB, options []string) *Server {
 	t.Helper()
-	s := &Server{t: t, options: options, bin: binaries(t), owner: owner(t), Port: freePort(t)}
+	s := &Server{t: t, options: options, bin: binaries(t), owner: owner(t), Port: testport.Free(t)}
 	folder, err := os.MkdirTemp("", "pg") //nolint:usetesting // a path of t.TempDir is closed to other users and too long for a socket
 	if err != nil {
 		t.Fatal(err)
@@ -112,16 +113,6 @@ func owner(t testing.TB) *syscall.Credential {
 	}
 	t.Fatal("there is no user as whom PostgreSQL could run")
 	return nil
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()                     //nolint:errcheck // it only found the port
-	return l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener has a TCP address
 }
 
 // command answers a command of PostgreSQL that runs as the server's owner and does not outlive the test's process.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/dialproof/dialproof/internal/testport"
 )
 
 // Pooler starts PgBouncer in transaction mode before the server and answers the connection string of the database
@@ -20,7 +22,7 @@ func (s *Server) Pooler() string {
 	if err != nil {
 		s.t.Fatal("PgBouncer is not installed: run scripts/setup-test.sh")
 	}
-	port := freePort(s.t)
+	port := testport.Free(s.t)
 	file := filepath.Join(s.folder, "pgbouncer.ini")
 	users := filepath.Join(s.folder, "users.txt")
 	text := fmt.Sprintf(`[databases]

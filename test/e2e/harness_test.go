@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -23,6 +22,7 @@ import (
 	"time"
 
 	"github.com/dialproof/dialproof/internal/api/apitest"
+	"github.com/dialproof/dialproof/internal/testport"
 )
 
 // binary is the program under test, built once.
@@ -74,15 +74,10 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// freePort answers a port that was free a moment ago.
+// freePort answers an address that is free.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", testport.Free(t))
 }
 
 // launch starts the program and waits until it is ready.

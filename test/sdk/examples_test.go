@@ -6,9 +6,12 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dialproof/dialproof/internal/testport"
 )
 
 // site is an example as it runs in the test.
@@ -52,13 +55,8 @@ func TestExamples(t *testing.T) {
 // start runs an example until the test ends.
 func (s *site) start(t *testing.T, name string, dir folder) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.URL = "http://" + l.Addr().String()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
+	port := strconv.Itoa(testport.Free(t))
+	s.URL = "http://127.0.0.1:" + port
 	log, language := &bytes.Buffer{}, strings.Fields(name)[0]
 	cmd := command(t, filepath.Join(root, "examples", language), s.args[0], s.args[1:]...)
 	cmd.Env = append(cmd.Env, "DIALPROOF_URL="+dir.url, "DIALPROOF_KEY="+dir.key, "PORT="+port, "NUMBER="+s.Number, "PYTHONPATH="+filepath.Join(root, "sdk/python/src"))

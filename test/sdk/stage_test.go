@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -21,6 +20,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/dialproof/dialproof/internal/testport"
 )
 
 // binary is the program under test, built once; root is the repository; python is the one of scripts/setup-test.sh.
@@ -86,12 +87,7 @@ func newStage(t *testing.T) *stage {
 	s := &stage{hooks: map[string][]hook{}}
 	sink := httptest.NewServer(http.HandlerFunc(s.take))
 	t.Cleanup(sink.Close)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen := l.Addr().String()
-	l.Close()
+	listen := fmt.Sprintf("127.0.0.1:%d", testport.Free(t))
 	s.url, s.config = "http://"+listen, filepath.Join(t.TempDir(), "dialproof.yaml")
 	text := fmt.Sprintf(`listen: %s
 public_url: http://%[1]s

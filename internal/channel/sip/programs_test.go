@@ -20,6 +20,8 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/sip/prompts"
+
+	"github.com/dialproof/dialproof/internal/testport"
 )
 
 // program starts a program of Debian's and ends it with the test. Without the program the test fails: a test that
@@ -47,13 +49,10 @@ func program(t *testing.T, dir, name, from string, args ...string) (output *logg
 	return output, ended
 }
 
-// freePort answers a UDP port that nobody has now.
+// freePort answers a UDP port that nobody has.
 func freePort(t *testing.T) int {
 	t.Helper()
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	must(t, err)
-	defer conn.Close()
-	return conn.LocalAddr().(*net.UDPAddr).Port
+	return testport.Free(t)
 }
 
 // sipp runs a scenario of SIPp's and answers a route to it.
