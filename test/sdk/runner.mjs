@@ -1,7 +1,7 @@
 // Plays scenarios.yaml through the TypeScript SDK. Usage: node runner.mjs SCENARIOS SETTINGS-AS-JSON
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { Dialproof, DialproofConnectionError, DialproofError, ProofError, ProofVerifier, verifyWebhook, WebhookError } from "../../sdk/typescript/dist/index.js";
+import { Dialproof, DialproofConnectionError, DialproofError, isVerificationEvent, ProofError, ProofVerifier, verifyWebhook, WebhookError } from "../../sdk/typescript/dist/index.js";
 import { codeIn, Handset } from "../../sdk/typescript/dist/testing.js";
 
 const yaml = createRequire(new URL("../../sdk/typescript/", import.meta.url))("yaml");
@@ -19,7 +19,7 @@ function field(value, path) {
 }
 
 class Player {
-  saved = { word: stage.word, application: stage.application, secret: stage.secret };
+  saved = { word: stage.word, application: stage.application, secret: stage.secret, event_secret: stage.event_secret };
   client = new Dialproof({ baseUrl: stage.url, key: stage.key });
   handset = new Handset(stage.url);
   verifiers = new Map();
@@ -80,8 +80,12 @@ class Player {
         return ask("/stage/seen");
       case "hook":
         return ask("/stage/hook?to=" + encodeURIComponent(to));
-      case "webhook":
-        return verifyWebhook(args.body, { "Webhook-Id": id, "webhook-timestamp": args.timestamp, "webhook-signature": args.signature }, args.secrets, args.now && new Date(args.now * 1000));
+      case "event":
+        return ask(`/stage/event?${new URLSearchParams({ type: args.type, id })}`);
+      case "webhook": {
+        const event = await verifyWebhook(args.body, { "Webhook-Id": id, "webhook-timestamp": args.timestamp, "webhook-signature": args.signature }, args.secrets, args.now && new Date(args.now * 1000));
+        return { ...event, verification: isVerificationEvent(event) ? event.data : null };
+      }
       case "proof": {
         const { proof, application = stage.application, live_only: liveOnly, ...want } = args;
         const name = application + liveOnly;

@@ -26,7 +26,7 @@ def fetch(path, body=None):
 
 class Player:
     def __init__(self):
-        self.saved = {k: stage[k] for k in ("word", "application", "secret")}
+        self.saved = {k: stage[k] for k in ("word", "application", "secret", "event_secret")}
         self.client = Dialproof(stage["url"], stage["key"])
         self.handset = Handset(stage["url"])
         self.verifiers = {}
@@ -91,9 +91,13 @@ class Player:
     def do_hook(self, to):
         return fetch("/stage/hook?to=" + urllib.parse.quote(to))
 
+    def do_event(self, type, id):
+        return fetch("/stage/event?" + urllib.parse.urlencode({"type": type, "id": id}))
+
     def do_webhook(self, body, id, timestamp, signature, secrets, now=None):
         headers = {"Webhook-Id": id, "webhook-timestamp": timestamp, "webhook-signature": signature}
-        return plain(verify_webhook(body, headers, secrets, now))
+        event = verify_webhook(body, headers, secrets, now)
+        return {**plain(event), "verification": plain(event.verification)}
 
     def do_proof(self, proof, application=None, live_only=False, **want):
         key = (application or stage["application"], live_only)

@@ -37,6 +37,7 @@ type settings struct {
 	Key         string   `json:"key"`
 	Application string   `json:"application"`
 	Secret      string   `json:"secret"`
+	EventSecret string   `json:"event_secret"`
 	Word        string   `json:"word"`
 	Numbers     []string `json:"numbers"`
 }
@@ -57,7 +58,7 @@ func (s *settings) play(ctx context.Context, sc scenario) error {
 	}
 	p := &player{
 		stage: s, client: c, handset: clienttest.NewHandset(s.URL), verifiers: map[string]*client.ProofVerifier{},
-		saved: map[string]any{"word": s.Word, "application": s.Application, "secret": s.Secret},
+		saved: map[string]any{"word": s.Word, "application": s.Application, "secret": s.Secret, "event_secret": s.EventSecret},
 	}
 	if _, err := p.ask(ctx, "/stage/fault", map[string]any{}); err != nil {
 		return err
@@ -162,6 +163,8 @@ func (p *player) do(ctx context.Context, st step) (any, error) {
 		return p.ask(ctx, "/stage/seen", nil)
 	case "hook":
 		return p.ask(ctx, "/stage/hook?to="+url.QueryEscape(text("to")), nil)
+	case "event":
+		return p.ask(ctx, "/stage/event?"+url.Values{"type": {text("type")}, "id": {id}}.Encode(), nil)
 	case "webhook":
 		return webhook(args)
 	case "proof":
@@ -226,6 +229,9 @@ func webhook(args map[string]any) (any, error) {
 	out, err := plain(e, nil)
 	if m, ok := out.(map[string]any); ok {
 		m["id"] = e.ID
+		if v, err := e.Verification(); err == nil {
+			m["verification"], _ = plain(v, nil)
+		}
 	}
 	return out, err
 }

@@ -74,9 +74,22 @@ type hook struct {
 	Timestamp string    `json:"timestamp"`
 	Signature string    `json:"signature"`
 	Body      string    `json:"body"`
-	to, text  string    // of the message
-	channel   string    //
+	to, text  string    // of a message
+	channel   string    // of a message
+	about     string    // of an event: its type and the verification's id
 	at        time.Time // when it came
+}
+
+func newHook(r *http.Request) hook {
+	body, _ := io.ReadAll(r.Body)
+	h := hook{ID: r.Header.Get("Webhook-Id"), Timestamp: r.Header.Get("Webhook-Timestamp"), Signature: r.Header.Get("Webhook-Signature"), Body: string(body), at: time.Now()}
+	var m struct {
+		Type string
+		Data struct{ ID, To, Text, Channel string }
+	}
+	_ = json.Unmarshal(body, &m)
+	h.to, h.text, h.channel, h.about = m.Data.To, m.Data.Text, m.Data.Channel, m.Type+" "+m.Data.ID
+	return h
 }
 
 const secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -95,6 +108,7 @@ data: %s
 keys: [{id: 1, secret: MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=}]
 routes: [{name: sink, provider: webhook, test: true, settings: {url: %s, secret: %s}}]
 limits: {number_gaps: [4s, 60s]}
+webhooks: {allow_private: true}
 `, listen, t.TempDir(), sink.URL, secret)
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -102,18 +116,43 @@ limits: {number_gaps: [4s, 60s]}
 	return s
 }
 
+// find runs a command of the operator and answers what it printed in the given form.
+func (s *stage) find(t *testing.T, pattern string, args ...string) string {
+	t.Helper()
+	out, err := command(t, "", binary, append(args, "--config", s.config)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("dialproof %v: %v\n%s", args, err, out)
+	}
+	return regexp.MustCompile(pattern).FindString(string(out))
+}
+
 // application makes an application for an SDK and answers its id and a key.
 func (s *stage) application(t *testing.T, name string) (id, key string) {
 	t.Helper()
-	find := func(pattern string, args ...string) string {
-		out, err := command(t, "", binary, append(args, "--config", s.config)...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("dialproof %v: %v\n%s", args, err, out)
-		}
-		return regexp.MustCompile(pattern).FindString(string(out))
+	id = s.find(t, `app_[0-9a-z]{26}`, "app", "create", "--name", name, "--brand", "Shop")
+	return id, s.find(t, `dp_test_[a-z0-9]{32}`, "key", "create", "--app", name, "--name", "tests", "--mode", "test", "--scope", "verify,read")
+}
+
+// subscribe has the events of an application sent to a door, and answers the secret that signs them.
+func (s *stage) subscribe(t *testing.T, admin, application, door string) string {
+	t.Helper()
+	body, _ := json.Marshal(map[string]any{"application": application, "mode": "test", "url": door + "/stage/event"})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v1/webhooks", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
 	}
-	id = find(`app_[0-9a-z]{26}`, "app", "create", "--name", name, "--brand", "Shop")
-	return id, find(`dp_test_[a-z0-9]{32}`, "key", "create", "--app", name, "--name", "tests", "--mode", "test", "--scope", "verify,read")
+	req.Header.Set("Authorization", "Bearer "+admin)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var made struct{ Secret string }
+	if err := json.NewDecoder(resp.Body).Decode(&made); err != nil || made.Secret == "" {
+		t.Fatalf("no webhook: %s, %v", resp.Status, err)
+	}
+	return made.Secret
 }
 
 func (s *stage) serve(t *testing.T) {
@@ -156,14 +195,9 @@ func ready(t *testing.T, url string) {
 
 // take is the provider's side.
 func (s *stage) take(_ http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	var m struct {
-		Data struct{ To, Text, Channel string }
-	}
-	_ = json.Unmarshal(body, &m)
+	h := newHook(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := hook{r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp"), r.Header.Get("Webhook-Signature"), string(body), m.Data.To, m.Data.Text, m.Data.Channel, time.Now()}
 	s.hooks[h.to] = append(s.hooks[h.to], h)
 }
 
@@ -179,6 +213,7 @@ type door struct {
 		Times      int    `json:"times"`
 		RetryAfter int    `json:"retry_after"`
 	}
+	events      map[string]hook // type and verification → the event
 	tries       int
 	keys        map[string]bool
 	first, last time.Time
@@ -190,11 +225,13 @@ func (s *stage) door(t *testing.T) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &door{stage: s, proxy: httputil.NewSingleHostReverseProxy(target), keys: map[string]bool{}}
+	d := &door{stage: s, proxy: httputil.NewSingleHostReverseProxy(target), keys: map[string]bool{}, events: map[string]hook{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /stage/fault", d.setFault)
 	mux.HandleFunc("GET /stage/seen", d.seen)
 	mux.HandleFunc("GET /stage/hook", d.hook)
+	mux.HandleFunc("POST /stage/event", d.takeEvent)
+	mux.HandleFunc("GET /stage/event", d.event)
 	mux.HandleFunc("GET /dev/messages", d.messages)
 	mux.HandleFunc("/v1/", d.pass)
 	mux.Handle("/", d.proxy)
@@ -286,14 +323,46 @@ func (d *door) messages(w http.ResponseWriter, r *http.Request) {
 
 // hook answers the newest webhook to a number, once there is one.
 func (d *door) hook(w http.ResponseWriter, r *http.Request) {
+	d.await(w, r, func() (hook, bool) {
+		d.stage.mu.Lock()
+		defer d.stage.mu.Unlock()
+		all := d.stage.hooks[r.URL.Query().Get("to")]
+		return newest(all), len(all) > 0
+	})
+}
+
+func newest(all []hook) (h hook) {
+	if len(all) > 0 {
+		h = all[len(all)-1]
+	}
+	return h
+}
+
+// takeEvent is the application's endpoint.
+func (d *door) takeEvent(_ http.ResponseWriter, r *http.Request) {
+	h := newHook(r)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.events[h.about] = h
+}
+
+// event answers the event of a type about a verification, once there is one.
+func (d *door) event(w http.ResponseWriter, r *http.Request) {
+	d.await(w, r, func() (hook, bool) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		h, ok := d.events[r.URL.Query().Get("type")+" "+r.URL.Query().Get("id")]
+		return h, ok
+	})
+}
+
+// await answers what there is, once there is something.
+func (d *door) await(w http.ResponseWriter, r *http.Request, look func() (hook, bool)) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		d.stage.mu.Lock()
-		all := d.stage.hooks[r.URL.Query().Get("to")]
-		d.stage.mu.Unlock()
-		if len(all) > 0 {
-			answer(w, all[len(all)-1])
+		if h, ok := look(); ok {
+			answer(w, h)
 			return
 		}
 		select {
