@@ -72,7 +72,8 @@ type thing struct {
 
 // chapterOfAPI is the operations of a tag.
 type chapterOfAPI struct {
-	Name, Text string
+	Name       string
+	Text       template.HTML
 	Operations []operation
 }
 
@@ -117,7 +118,7 @@ func referencePage(files fs.FS, text []byte, dev bool) (document, error) {
 	for _, tag := range c.top.get("tags").items() {
 		name := tag.get("name").text()
 		b.headings = append(b.headings, heading{Level: 2, ID: "tag-" + name, Title: titled(name), text: tag.get("description").text()})
-		a.Chapters = append(a.Chapters, chapterOfAPI{titled(name), tag.get("description").text(), b.operations(name, dev)})
+		a.Chapters = append(a.Chapters, chapterOfAPI{titled(name), b.prose(tag.get("description").text()), b.operations(name, dev)})
 	}
 	for _, status := range slices.Sorted(maps.Keys(b.codes)) {
 		code, _ := strconv.Atoi(status) // the expression takes digits alone
@@ -340,12 +341,21 @@ func curl(o operation) string {
 	return b.String()
 }
 
-// prose answers a description as HTML.
+// pageName is how the contract names a page of docs/.
+var pageName = regexp.MustCompile(`docs/[a-z/-]+\.md`)
+
+// prose answers a description as HTML. Pages that it names become links.
 func (b *book) prose(text string) template.HTML {
 	if text == "" {
 		return ""
 	}
-	text = strings.ReplaceAll(text, "docs/errors.md", "[The errors](errors.md)")
+	text = pageName.ReplaceAllStringFunc(text, func(name string) string {
+		file := strings.TrimPrefix(name, "docs/")
+		if title := titleOf(b.files, file); title != "" {
+			return "[" + title + "](" + file + ")"
+		}
+		return name
+	})
 	d, err := markdown(b.files, reference, []byte(text))
 	if err != nil {
 		return template.HTML(template.HTMLEscapeString(text)) //nolint:gosec // escaped
