@@ -2,7 +2,7 @@
 // script; searches, chooses a language, and tries calls out. Usage: node docs.mjs URL PICTURES. It prints one line for each
 // thing seen and exits with 1 at the first that is not.
 import { chromium } from "playwright-core";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 
 const [url, pictures] = process.argv.slice(2);
 const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
@@ -50,6 +50,22 @@ try {
     see(`${all.length} pages: nothing is cut off on a phone or a desk, every picture is there`, all.length > 30 && wrong.length === 0, wrong.join("; "));
     see("no error and no request to anybody else", faults.length === 0, faults.join("; "));
     await context.close();
+  }
+  // What axe-core says: WCAG 2.2 AA and its own best practice, in both schemes. It is put into the page, which the policy forbids.
+  {
+    const axe = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
+    for (const options of [desk, phone]) {
+      const { page, context } = await open({ ...options, bypassCSP: true });
+      const found = [];
+      for (const path of ["/docs", "/docs/guides/transaction", "/docs/api", "/docs/nothing"]) {
+        await page.goto(url + path);
+        await page.evaluate(axe);
+        const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+        found.push(...violations.map((v) => `${path}: ${v.id} at ${v.nodes[0].target}`));
+      }
+      see(`axe-core finds nothing in the ${options.colorScheme} pages`, found.length === 0, found.join("; "));
+      await context.close();
+    }
   }
   // Without a script.
   {
