@@ -255,6 +255,8 @@ type sunk struct {
 	Callback string `json:"callback"`
 
 	Regulatory map[string]string `json:"regulatory"`
+
+	at time.Time // when it arrived
 }
 
 func newSink(t testing.TB) *sink {
@@ -267,6 +269,7 @@ func newSink(t testing.TB) *sink {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
+		m.Data.at = time.Now()
 		s.mu.Lock()
 		s.messages = append(s.messages, m.Data)
 		n, judge := len(s.messages), s.answer
