@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	pages "github.com/dialproof/dialproof/docs"
 )
 
 // get asks a site for a path.
@@ -120,5 +122,29 @@ func TestSearchIndex(t *testing.T) {
 		if !there {
 			t.Errorf("the search cannot find %s", url)
 		}
+	}
+}
+
+// TestKept: who reads everything makes the server keep each thing once, compressed, and under a megabyte in all.
+func TestKept(t *testing.T) {
+	t.Parallel()
+	s := newSite(Options{}, pages.Files)
+	for range 2 {
+		for _, c := range s.chapters() {
+			for _, l := range c.Links {
+				get(t, s, l.URL)
+			}
+		}
+		for _, path := range []string{"/docs/search.json", "/docs/assets/docs.css", "/docs/assets/docs.js", "/docs/assets/handset.png", "/docs/no", "/docs/nothing"} {
+			get(t, s, path)
+		}
+	}
+	kept := 0
+	for _, e := range s.ready {
+		kept += len(e.zipped)
+	}
+	t.Logf("%d things, %d bytes", len(s.ready), kept)
+	if kept > 1<<20 {
+		t.Errorf("%d bytes are kept", kept)
 	}
 }
