@@ -95,6 +95,21 @@ func TestServerFails(t *testing.T) {
 	server := pgtest.Start(t)
 	t.Run("dies", func(t *testing.T) { serverDies(t, server) })
 	t.Run("hangs", func(t *testing.T) { serverHangs(t, server) })
+	t.Run("speaks TLS", func(t *testing.T) { serverSpeaksTLS(t, server) })
+}
+
+// serverSpeaksTLS goes over TLS, and does not when the certificate is another's.
+func serverSpeaksTLS(t *testing.T, server *pgtest.Server) {
+	dsn := server.Secure()
+	load := storetest.NewLoad(t, opened(t, store.Options{DSN: dsn, Lanes: 1}))
+	load.Run(t, 5, 2)
+	if got := load.Outcomes(); got["start ok"] != 5 {
+		t.Errorf("outcomes %v", got)
+	}
+	stranger := strings.Replace(dsn, "127.0.0.1:", "localhost:", 1) // the certificate is for the address
+	if db, err := store.Open(t.Context(), store.Options{DSN: stranger, Lanes: 1}); err == nil {
+		t.Errorf("a certificate for another name was taken: %v", db.Close())
+	}
 }
 
 // serverDies kills the server under the load of two nodes, three times. What was acknowledged is there afterwards, and the

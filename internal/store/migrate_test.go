@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -109,7 +110,7 @@ func TestMigrationsOfSQLite(t *testing.T) {
 		}
 	}
 	newest := filepath.Join(t.TempDir(), "newer.db")
-	e := begun(newest, append(all[:len(all):len(all)], migration{"9999_later.sql", "CREATE TABLE later (n INTEGER)"}))
+	e := begun(newest, append(slices.Clip(all), migration{"9999_later.sql", "CREATE TABLE later (n INTEGER)"}))
 	if err := e.w.close(); err != nil {
 		t.Error(err)
 	}
@@ -170,11 +171,11 @@ WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'i', 'p') ORDER BY lin
 		}
 	}
 	later := server.Fresh()
-	at(later, append(all[:len(all):len(all)], migration{"9999_later.sql", "CREATE TABLE later (n integer)"}))
+	at(later, append(slices.Clip(all), migration{"9999_later.sql", "CREATE TABLE later (n integer)"}))
 	if _, err := Open(t.Context(), Options{DSN: later}); err == nil || !strings.Contains(err.Error(), "newer Dialproof") {
 		t.Errorf("a newer schema was opened: %v", err)
 	}
-	broken := append(all[:len(all):len(all)], migration{"9999_broken.sql", "CREATE TABLE half (n integer); SELECT 1/0"})
+	broken := append(slices.Clip(all), migration{"9999_broken.sql", "CREATE TABLE half (n integer); SELECT 1/0"})
 	o := Options{DSN: server.Fresh()}.defaults()
 	e := at(o.DSN, all)
 	if err := e.migrateTo(t.Context(), broken); err == nil || !strings.Contains(err.Error(), "9999_broken.sql") {
