@@ -79,6 +79,7 @@ type api struct {
 	Options
 	mux      *http.ServeMux
 	inFlight inFlight
+	gate     *gate
 }
 
 // handler answers a request or an error, which becomes a problem.
@@ -135,9 +136,13 @@ func New(o Options) http.Handler {
 	if o.IDs == nil {
 		o.IDs = id.NewSource(id.ID{})
 	}
-	a := &api{Options: o, mux: http.NewServeMux(), inFlight: inFlight{keys: map[[32]byte]struct{}{}}}
+	a := &api{Options: o, mux: http.NewServeMux(), inFlight: inFlight{keys: map[[32]byte]struct{}{}}, gate: newGate()}
 	for _, r := range routes() {
-		a.mux.Handle(r.pattern, a.guarded(r.scopes, r.serve(a)))
+		h := r.serve(a)
+		if extra, ok := gatedBy(r.pattern); ok {
+			h = a.gated(extra, h)
+		}
+		a.mux.Handle(r.pattern, a.guarded(r.scopes, h))
 	}
 	if o.Metrics != nil {
 		a.mux.Handle("GET /metrics", a.guarded([]application.Scope{application.Admin}, func(w http.ResponseWriter, r *http.Request) error {
@@ -180,6 +185,9 @@ type ctxKey struct{}
 type call struct {
 	id     string
 	caller application.Caller
+	// body is what the gate has read, when it has.
+	body []byte
+	held bool
 }
 
 func callOf(r *http.Request) *call {
@@ -279,11 +287,39 @@ func (a *api) guarded(scopes []application.Scope, h handler) http.Handler {
 			return
 		}
 		p := asProblem(err, a.Now())
-		if p.Status >= http.StatusInternalServerError {
+		if p.Status >= http.StatusInternalServerError && p != err { //nolint:errorlint // the gate's own refusals are many, and it tells of them itself
 			a.Log.Error("a request failed", "request", c.id, "route", r.Pattern, "code", p.Code, "error", err)
 		}
 		p.write(w, c.id)
 	})
+}
+
+// codeFirst is how much more of the requests that end a verification may be under way than of those that begin one.
+const codeFirst = .5
+
+// gated wraps a handler in the gate. The body is read before it, so that a caller who sends slowly holds no place, and
+// decoded after it, so that a refusal is cheap.
+func (a *api) gated(extra float64, h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) (err error) {
+		c := callOf(r)
+		if c.body, err = read(w, r); err != nil {
+			return err
+		}
+		c.held = true
+		begin := a.Now()
+		ok, tell := a.gate.enter(begin, extra)
+		if tell {
+			a.Log.Warn("more is asked than can be done: requests are refused", "request", c.id)
+		}
+		if !ok {
+			return coreProblem(&verify.Error{Code: verify.CodeBusy, Detail: "more is asked than can be done: try again, or ask another node"}, begin)
+		}
+		defer func() {
+			now := a.Now()
+			a.gate.leave(now, max(now.Sub(begin), 0), err == nil)
+		}()
+		return h(w, r)
+	}
 }
 
 // admit answers why the request may not go on.

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -225,4 +226,35 @@ func FuzzStart(f *testing.F) {
 			t.Errorf("%q: %d %s", body, w.Code, w.Body)
 		}
 	})
+}
+
+// TestOverload: what cannot be taken is refused at once, before it is decoded.
+func TestOverload(t *testing.T) {
+	t.Parallel()
+	release, in := make(chan struct{}), make(chan struct{}, 4096)
+	h, token := bare(t, func(verify.StartRequest) (*verify.Verification, error) {
+		in <- struct{}{}
+		<-release
+		return &verify.Verification{}, nil
+	})
+	var all sync.WaitGroup
+	for range 1024 {
+		all.Go(func() { post(t, h, token, nil) })
+	}
+	for range 1024 {
+		<-in
+	}
+	r := httptest.NewRequest(http.MethodPost, "/v1/verifications", strings.NewReader(`{"to":`))
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	apitest.Conform(t, h).ServeHTTP(w, r)
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), `"busy"`) {
+		t.Errorf("answer %d, Retry-After %q: %s", w.Code, w.Header().Get("Retry-After"), w.Body)
+	}
+	close(release)
+	all.Wait()
+	if w := post(t, h, token, nil); w.Code != http.StatusCreated {
+		t.Errorf("afterwards: %d %s", w.Code, w.Body)
+	}
 }

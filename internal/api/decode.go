@@ -42,9 +42,10 @@ func isJSON(contentType string) bool {
 
 // decode reads the body into v, strictly: what v does not know is refused with its path. An empty body is an empty
 // object where optional.
-func decode(w http.ResponseWriter, r *http.Request, v any, optional bool) ([]byte, error) {
-	body, err := read(w, r)
-	if err != nil {
+func decode(w http.ResponseWriter, r *http.Request, v any, optional bool) (body []byte, err error) {
+	if c := callOf(r); c.held {
+		body = c.body
+	} else if body, err = read(w, r); err != nil {
 		return nil, err
 	}
 	if len(body) == 0 && optional {
