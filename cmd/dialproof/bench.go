@@ -19,6 +19,8 @@ type benchCmd struct {
 	Peer        []string `placeholder:"NAME=URL" help:"A peer that is running: otpgateway."`
 	Sink        string   `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the provider listens; a peer has to be told."`
 	PeerPID     []string `placeholder:"NAME=PID" help:"A process whose CPU counts as the peer's; may be repeated."`
+	Overload    bool     `help:"Measure what is left when twice as much is asked as it can do."`
+	Seconds     int      `default:"15" placeholder:"N" help:"How long each load of --overload lasts. Default: ${default}."`
 }
 
 // Help has the examples.
@@ -33,6 +35,7 @@ Examples:
   dialproof bench --rounds 7 --ops 40000
   dialproof bench --postgres postgres://bench@127.0.0.1/bench --postgres-pid "$(head -1 /var/run/postgresql/15-main.pid)"
   dialproof bench --connections 1 --ops 500       # one request at a time
+  dialproof bench --overload                      # half of what it can do, and twice
   dialproof bench --peer otpgateway=http://app:secret@127.0.0.1:9000 --peer-pid otpgateway=4242`
 }
 
@@ -40,6 +43,9 @@ Examples:
 func (c benchCmd) Run(ctx context.Context, w world) error {
 	if c.Rounds < 1 || c.Rounds > 100 || c.Ops < 1 || c.Ops > 1_000_000 || c.Connections < 1 || c.Connections > 1024 {
 		return usageError{fmt.Errorf("--rounds is 1 to 100, --ops 1 to 1000000, --connections 1 to 1024")}
+	}
+	if c.Seconds < 1 || c.Seconds > 600 {
+		return usageError{fmt.Errorf("--seconds is 1 to 600")}
 	}
 	pids := map[string][]int{}
 	for _, p := range c.PeerPID {
@@ -55,7 +61,7 @@ func (c benchCmd) Run(ctx context.Context, w world) error {
 		return err
 	}
 	return bench.Run(ctx, bench.Options{
-		Program: program, Rounds: c.Rounds, Ops: c.Ops, Connections: c.Connections, Postgres: c.Postgres, PostgresPID: c.PostgresPID, Peers: c.Peer, Sink: c.Sink, PeerPIDs: pids, Out: w.Out,
+		Program: program, Rounds: c.Rounds, Ops: c.Ops, Connections: c.Connections, Postgres: c.Postgres, PostgresPID: c.PostgresPID, Peers: c.Peer, Sink: c.Sink, PeerPIDs: pids, Overload: c.Overload, Seconds: c.Seconds, Out: w.Out,
 	})
 }
 

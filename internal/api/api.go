@@ -202,6 +202,9 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	if c.id == "" {
 		c.id = a.IDs.New(begin).Text(id.Request)
 	}
+	if a.overloaded(w, r, c, begin) {
+		return
+	}
 	out := &recorder{ResponseWriter: w}
 	out.Header().Set("X-Request-Id", c.id)
 	r = r.WithContext(context.WithValue(r.Context(), ctxKey{}, c))
@@ -292,34 +295,6 @@ func (a *api) guarded(scopes []application.Scope, h handler) http.Handler {
 		}
 		p.write(w, c.id)
 	})
-}
-
-// codeFirst is how much more of the requests that end a verification may be under way than of those that begin one.
-const codeFirst = .5
-
-// gated wraps a handler in the gate. The body is read before it, so that a caller who sends slowly holds no place, and
-// decoded after it, so that a refusal is cheap.
-func (a *api) gated(extra float64, h handler) handler {
-	return func(w http.ResponseWriter, r *http.Request) (err error) {
-		c := callOf(r)
-		if c.body, err = read(w, r); err != nil {
-			return err
-		}
-		c.held = true
-		begin := a.Now()
-		ok, tell := a.gate.enter(begin, extra)
-		if tell {
-			a.Log.Warn("more is asked than can be done: requests are refused", "request", c.id)
-		}
-		if !ok {
-			return coreProblem(&verify.Error{Code: verify.CodeBusy, Detail: "more is asked than can be done: try again, or ask another node"}, begin)
-		}
-		defer func() {
-			now := a.Now()
-			a.gate.leave(now, max(now.Sub(begin), 0), err == nil)
-		}()
-		return h(w, r)
-	}
 }
 
 // admit answers why the request may not go on.

@@ -35,7 +35,7 @@ const (
 	// widest is how many may be under way when all is well.
 	widest = 1024
 	// leastPerCore is how many always may, for each core: fewer would leave it idle while a commit is under way.
-	leastPerCore = 16
+	leastPerCore = 64
 	// interval is how long the gate looks before it moves, and enough how many answers it must have seen.
 	interval = 50 * time.Millisecond
 	enough   = 32
@@ -43,7 +43,7 @@ const (
 	twice = 2
 	// slowest is how long answers may take on average, as a multiple of the fastest; and never less than soon.
 	slowest = 5
-	soon    = 5 * time.Millisecond
+	soon    = 8 * time.Millisecond
 	// spellTime is how long the fastest answer is remembered, at least.
 	spellTime = time.Minute
 	// tellTime is how often the log is told, at most.
@@ -55,7 +55,7 @@ func newGate() *gate {
 }
 
 // enter tells whether a request may go on; leave must follow when it may. extra is the share of the limit that it may use
-// beyond it. told is true when the refusal should be logged.
+// beyond it. tell is true when the refusal should be logged.
 func (g *gate) enter(now time.Time, extra float64) (ok, tell bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -63,11 +63,26 @@ func (g *gate) enter(now time.Time, extra float64) (ok, tell bool) {
 		g.in++
 		return true, false
 	}
+	return false, g.refuse(now)
+}
+
+// full tells whether enter would refuse now; then it counts as refused.
+func (g *gate) full(now time.Time, extra float64) (full, tell bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if float64(g.in) < g.limit*(1+extra) {
+		return false, false
+	}
+	return true, g.refuse(now)
+}
+
+// refuse notes a refusal, and answers whether the log should be told.
+func (g *gate) refuse(now time.Time) (tell bool) {
 	g.refused = true
 	if tell = now.Sub(g.told) >= tellTime; tell {
 		g.told = now
 	}
-	return false, tell
+	return tell
 }
 
 // leave ends a request that took so long. One that was refused for what it said did not reach the store, and says nothing

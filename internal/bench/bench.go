@@ -34,7 +34,11 @@ type Options struct {
 	PeerPIDs map[string][]int
 	// Sink is where the provider listens, on loopback; a peer's configuration has to name it. Port 0 takes a free one.
 	Sink string
-	Out  io.Writer
+	// Overload measures what is left of Dialproof when twice as much is asked as it can do, instead of rounds.
+	Overload bool
+	// Seconds is how long each load of it lasts, 1 to 600.
+	Seconds int
+	Out     io.Writer
 }
 
 // system is something that verifies numbers.
@@ -59,7 +63,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer sink.close()
-	systems, err := launch(ctx, o, dir, sink)
+	systems, err := launch(ctx, o, dir, sink, !o.Overload)
 	defer func() {
 		for _, s := range systems {
 			if stopped := s.stop(); err == nil {
@@ -69,6 +73,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	}()
 	if err != nil {
 		return err
+	}
+	if o.Overload {
+		return overload(ctx, o, dir, systems, sink)
 	}
 	fmt.Fprintf(o.Out, "%s\n%d connections, %d starts and checks a round, %d rounds in turn\n\n", machine(dir), o.Connections, o.Ops, o.Rounds)
 	results := map[string]*result{}
@@ -93,14 +100,17 @@ func Run(ctx context.Context, o Options) (err error) {
 	return report(o.Out, ordered)
 }
 
-// launch starts the systems. It answers those that run also when it fails.
-func launch(ctx context.Context, o Options, dir string, sink *sink) (out []system, err error) {
-	makers := []func() (system, error){
-		func() (system, error) { return startFloor(ctx, o.Program, filepath.Join(dir, "floor"), sink.url()) },
-		func() (system, error) {
-			return startDialproof(ctx, o.Program, filepath.Join(dir, "sqlite"), sink.url(), "")
-		},
+// launch starts the systems, others than ours too when they are to be compared. It answers those that run also when it fails.
+func launch(ctx context.Context, o Options, dir string, sink *sink, compare bool) (out []system, err error) {
+	var makers []func() (system, error)
+	if compare {
+		makers = append(makers, func() (system, error) { return startFloor(ctx, o.Program, filepath.Join(dir, "floor"), sink.url()) })
+	} else {
+		o.Peers = nil
 	}
+	makers = append(makers, func() (system, error) {
+		return startDialproof(ctx, o.Program, filepath.Join(dir, "sqlite"), sink.url(), "")
+	})
 	if o.Postgres != "" {
 		makers = append(makers, func() (system, error) { return startOnPostgres(ctx, o, dir, sink.url()) })
 	}

@@ -20,6 +20,8 @@ type lane struct {
 	in   *bufio.Reader
 	out  []byte
 	body []byte
+	// retry is whether the newest answer said when to come again.
+	retry bool
 }
 
 // callTimeout bounds one request.
@@ -69,6 +71,7 @@ func (l *lane) receive() (status int, body []byte, err error) {
 		return 0, nil, err
 	}
 	n := 0
+	l.retry = false
 	for {
 		if line, err = l.in.ReadSlice('\n'); err != nil {
 			return 0, nil, err
@@ -80,6 +83,9 @@ func (l *lane) receive() (status int, body []byte, err error) {
 			if n, err = strconv.Atoi(string(v)); err != nil {
 				return 0, nil, err
 			}
+		}
+		if _, ok := header(line, "retry-after:"); ok {
+			l.retry = true
 		}
 	}
 	if cap(l.body) < n {

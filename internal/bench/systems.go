@@ -143,10 +143,16 @@ func (t floorTarget) check(l *lane, id, code string) error {
 	return err
 }
 
+// errBusy is the refusal of a system that has too much to do.
+var errBusy = errors.New("answer 503: the system has too much to do")
+
 // answered judges an answer and picks the id out of it.
 func answered(status int, body []byte, err error, want int) (string, error) {
 	if err != nil {
 		return "", err
+	}
+	if status == http.StatusServiceUnavailable {
+		return "", errBusy
 	}
 	if status != want {
 		return "", fmt.Errorf("answer %d: %.300s", status, body)
