@@ -35,15 +35,15 @@ const (
 	// widest is how many may be under way when all is well.
 	widest = 1024
 	// leastPerCore is how many always may, for each core: fewer would leave it idle while a commit is under way.
-	leastPerCore = 64
+	leastPerCore = 32
 	// interval is how long the gate looks before it moves, and enough how many answers it must have seen.
 	interval = 50 * time.Millisecond
 	enough   = 32
-	// twice is how many intervals in a row must be slow before the gate narrows: one is a burst.
-	twice = 2
+	// patient is how many intervals in a row must be slow before the gate narrows: fewer are a burst.
+	patient = 4
 	// slowest is how long answers may take on average, as a multiple of the fastest; and never less than soon.
 	slowest = 5
-	soon    = 8 * time.Millisecond
+	soon    = 6 * time.Millisecond
 	// spellTime is how long the fastest answer is remembered, at least.
 	spellTime = time.Minute
 	// tellTime is how often the log is told, at most.
@@ -128,7 +128,7 @@ func (g *gate) move(past time.Duration) {
 	mean, target := g.sum/time.Duration(g.done), g.target()
 	switch {
 	case mean > target:
-		if g.slow++; g.slow >= twice {
+		if g.slow++; g.slow >= patient {
 			g.limit = float64(g.done) * float64(target) / float64(past)
 		}
 		g.limit = min(max(g.limit, g.least), widest)
