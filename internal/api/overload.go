@@ -8,7 +8,20 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// codeFirst is how much more of the requests that end a verification may be under way than of those that begin one.
+// gatedBy tells whether requests of a route pass the gate: those that write a verification. extra is by how much of the limit
+// more there may be.
+func gatedBy(pattern string) (extra float64, ok bool) {
+	switch pattern {
+	case "POST /v1/verifications", "POST /v1/verifications/{id}/resend":
+		return 0, true
+	case "POST /v1/verifications/check", "POST /v1/verifications/{id}/check", "POST /v1/verifications/{id}/cancel":
+		return codeFirst, true
+	}
+	return 0, false
+}
+
+// codeFirst is how much more of the requests that end a verification may be under way than of those that begin one: who holds a
+// code, and is about to be done, goes before who asks for one.
 const codeFirst = .5
 
 // gated wraps a handler in the gate. The body is read before it, so that a caller who sends slowly holds no place, and
