@@ -55,6 +55,7 @@ const (
 	CodeNumberBlocked         Code = "number_blocked"
 	CodeNumberLocked          Code = "number_locked"
 	CodeNumberReserved        Code = "number_reserved"
+	CodePageUnavailable       Code = "page_unavailable"
 	CodeRateLimited           Code = "rate_limited"
 	CodeResendsUsedUp         Code = "resends_used_up"
 	CodeStoreUnavailable      Code = "store_unavailable"
@@ -122,7 +123,7 @@ type Answer struct {
 
 	// Proof Only when it was asked for, the result is `approved` and `proves` is `phone`: a JWT, signed with EdDSA by a key of `/.well-known/jwks.json`. Whoever
 	// gets it checks the signature, `aud` (the application's id), `exp` (five minutes after the approval), `mode` (`live`), and takes each
-	// `jti` once. `sub` is the SHA-256 of the number in E.164, in lower-case hexadecimal.
+	// `jti` once. A claim `link` names the link that led the person to the hosted page. `sub` is the SHA-256 of the number in E.164, in lower-case hexadecimal.
 	Proof string `json:"proof,omitempty,omitzero"`
 
 	// Proves What an approved code shows that the person holds. `phone`: the number, as the code went there and nowhere else. `email`: the mail
@@ -238,11 +239,61 @@ type HandsetMessage struct {
 	To      string  `json:"to"`
 }
 
+// Link defines model for Link.
+type Link struct {
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// ID Keep it with the person's session: the proof's claim `link` must be the same.
+	ID string `json:"id"`
+
+	// URL Treat it as a secret of the person whom you send there.
+	URL string `json:"url"`
+}
+
 // MaxAttempts defines model for MaxAttempts.
 type MaxAttempts = int
 
 // Metadata Yours, given back as it is. At most 20 entries.
 type Metadata map[string]string
+
+// NewLink With one of `return_url` and `embed`.
+type NewLink struct {
+	// Channel `email` confirms a mail address and needs `email` in the start. It is no second factor and proves no number: see `proves`.
+	Channel Channel `json:"channel,omitempty,omitzero"`
+
+	// Embed The origin of your page that shows the widget, by the same rule.
+	Embed string `json:"embed,omitempty,omitzero"`
+
+	// ExpiresIn Seconds.
+	ExpiresIn int `json:"expires_in,omitempty,omitzero"`
+
+	// Locale Of the page and of the message. Without it, the application's, or the languages of the browser.
+	Locale string `json:"locale,omitempty,omitzero"`
+
+	// Metadata Yours, given back as it is. At most 20 entries.
+	Metadata Metadata `json:"metadata,omitempty,omitzero"`
+
+	// NoAutofill Leaves out the last line of messages, which lets the browser fill the code in by itself.
+	NoAutofill bool `json:"no_autofill,omitempty,omitzero"`
+
+	// Purpose `registration`, `login` (the default), `password_reset`, `transaction`, `profile_change` have texts of their own; or your own word.
+	Purpose Purpose `json:"purpose,omitempty,omitzero"`
+
+	// Region ISO 3166, for a national number in `to`; without `to`, the country that the page suggests.
+	Region string `json:"region,omitempty,omitzero"`
+
+	// ReturnURL Where the person goes at the end. Its origin must be among the application's `return_urls`; a key in test mode may also name localhost.
+	ReturnURL string `json:"return_url,omitempty,omitzero"`
+
+	// State Yours, given back at the end. Bind it to the person's session, and compare it.
+	State string `json:"state,omitempty,omitzero"`
+
+	// To The number. Left out, the person types it; given, they cannot change it.
+	To string `json:"to,omitempty,omitzero"`
+
+	// Transaction A payment. It stands in the message, and the code is right for it alone (PSD2 dynamic linking).
+	Transaction Transaction `json:"transaction,omitempty,omitzero"`
+}
 
 // Next defines model for Next.
 type Next struct {
@@ -262,7 +313,7 @@ type Problem struct {
 	// Instance The request id.
 	Instance string `json:"instance"`
 
-	// Limit Which limit refused: number_gap, number_hour, number_day, number_wrong_day, number_wrong_streak, client_hour, client_day, email_hour, email_day or application_hour.
+	// Limit Which limit refused: number_gap, number_hour, number_day, number_wrong_day, number_wrong_streak, client_hour, client_day, email_hour, email_day, link or application_hour.
 	Limit string `json:"limit,omitempty,omitzero"`
 
 	// RetryAt When to come back.

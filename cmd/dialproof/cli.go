@@ -17,6 +17,7 @@ type cli struct {
 	Dev        devCmd        `cmd:"" help:"Run everything on this machine, with a phone in the browser. No account needed."`
 	Send       sendCmd       `cmd:"" help:"Start a verification on a running server."`
 	Check      checkCmd      `cmd:"" help:"Check a code on a running server."`
+	Link       linkCmd       `cmd:"" help:"Make a link to the hosted page of a running server."`
 	App        appCmd        `cmd:"" help:"Make and list applications (tenants)."`
 	Key        keyCmd        `cmd:"" help:"Make, list and revoke API keys."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring the database to this version's schema."`

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -46,11 +49,47 @@ Examples:
 // policyFlags are what of a policy the command line sets.
 type policyFlags struct {
 	Channels []string `placeholder:"CHANNEL,..." help:"The channels that are used without being asked for, the first one first: sms, voice, whatsapp, telegram, email. Default: those of the fallback, or sms."`
-	Fallback *string  `placeholder:"STEPS" help:"What is tried in turn until a message arrives, with a wait for each, like \"sms 25s, sms 25s, voice\"; a second sms takes another route. Empty: nothing by itself."`
+	pageFlags
+	Fallback *string `placeholder:"STEPS" help:"What is tried in turn until a message arrives, with a wait for each, like \"sms 25s, sms 25s, voice\"; a second sms takes another route. Empty: nothing by itself."`
+}
+
+// pageFlags are what of a policy the hosted page takes.
+type pageFlags struct {
+	ReturnURL  []string `placeholder:"ORIGIN,..." help:"Where the hosted page may send people back to, and which pages may show it in a frame: origins like https://shop.example."`
+	Accent     *string  `placeholder:"COLOUR" help:"The colour of the hosted page's buttons, like #0b6e4f."`
+	Background *string  `placeholder:"COLOUR" help:"The colour of the hosted page's background, like #f3f5f4."`
+	Logo       string   `type:"existingfile" placeholder:"FILE" help:"The logo on the hosted page: a PNG, JPEG, WebP or SVG of at most 12 kB."`
+}
+
+// applyPage puts what was given into a policy.
+func (f pageFlags) applyPage(p *application.Policy) error {
+	if f.ReturnURL != nil {
+		p.ReturnURLs = f.ReturnURL
+	}
+	if f.Accent != nil {
+		p.Branding.Accent = *f.Accent
+	}
+	if f.Background != nil {
+		p.Branding.Background = *f.Background
+	}
+	if f.Logo == "" {
+		return nil
+	}
+	kinds := map[string]string{".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".svg": "svg+xml"}
+	kind, ok := kinds[strings.ToLower(filepath.Ext(f.Logo))]
+	if !ok {
+		return fmt.Errorf("%s: the logo must be a file .png, .jpg, .webp or .svg", f.Logo)
+	}
+	data, err := os.ReadFile(f.Logo)
+	p.Branding.Logo = "data:image/" + kind + ";base64," + base64.StdEncoding.EncodeToString(data)
+	return err
 }
 
 // apply puts what was given into a policy.
 func (f policyFlags) apply(p *application.Policy) error {
+	if err := f.applyPage(p); err != nil {
+		return err
+	}
 	if f.Channels != nil {
 		p.Channels = nil
 		for _, c := range f.Channels {
@@ -122,6 +161,7 @@ func (appUpdateCmd) Help() string {
 Examples:
   dialproof app update shop --fallback "sms 25s, sms 25s, voice"
   dialproof app update shop --fallback ""
+  dialproof app update shop --return-url https://shop.example --accent "#6d28d9" --logo logo.svg
   dialproof app update shop --brand "Acme"`
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/link"
 	"github.com/dialproof/dialproof/internal/proof"
 	"github.com/dialproof/dialproof/internal/verify"
 	"github.com/dialproof/dialproof/internal/webhook"
@@ -41,6 +42,7 @@ type Core interface {
 	Cancel(ctx context.Context, c application.Caller, v id.ID, r *verify.Replay) (*verify.Verification, error)
 	Get(ctx context.Context, c application.Caller, v id.ID) (*verify.Verification, error)
 	List(ctx context.Context, c application.Caller, f verify.Filter) (verify.Page, error)
+	Vet(c application.Caller, r verify.StartRequest) error
 }
 
 // Callbacks takes providers' receipts.
@@ -63,6 +65,9 @@ type Options struct {
 	Metrics http.Handler
 	// Docs answers everything under /docs. May be nil.
 	Docs http.Handler
+	// Links seals the links to Pages, which answers everything under /verify/ and the widget; nil: there is no such page.
+	Links link.Sealer
+	Pages http.Handler
 	// Dev answers everything under /dev/; nil outside development.
 	Dev http.Handler
 	Log *slog.Logger
@@ -103,6 +108,7 @@ func routes() []route {
 		{"POST /v1/verifications/{id}/check", verifyOnly, func(a *api) handler { return a.check }},
 		{"POST /v1/verifications/{id}/resend", verifyOnly, func(a *api) handler { return a.resend }},
 		{"POST /v1/verifications/{id}/cancel", verifyOnly, func(a *api) handler { return a.cancel }},
+		{"POST /v1/links", verifyOnly, func(a *api) handler { return a.createLink }},
 		{"GET /v1/applications", admin, func(a *api) handler { return a.listApplications }},
 		{"POST /v1/applications", admin, func(a *api) handler { return a.createApplication }},
 		{"GET /v1/applications/{id}", admin, func(a *api) handler { return a.getApplication }},
@@ -153,6 +159,13 @@ func New(o Options) http.Handler {
 	if o.Docs != nil {
 		a.mux.Handle("GET /docs", o.Docs)
 		a.mux.Handle("GET /docs/", o.Docs)
+	}
+	if o.Pages != nil {
+		for _, pattern := range []string{
+			"GET /verify/{token}", "POST /verify/{token}", "GET /verify/{token}/status", "GET /verify/assets/page.css", "GET /verify/assets/page.js", "GET /verify/assets/icon.svg", "GET /verify/assets/country/{code}", "GET /widget.js",
+		} {
+			a.mux.Handle(pattern, o.Pages)
+		}
 	}
 	if o.Dev != nil {
 		a.mux.Handle("/dev/", o.Dev)

@@ -31,7 +31,8 @@ func TestRoutesAndContractAgree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := []string{"GET /metrics", "GET /dev/handset", "GET /dev/messages", "GET /docs", "GET /docs/{page}", "GET /docs/{folder}/{page}"}
+	served := []string{"GET /metrics", "GET /dev/handset", "GET /dev/messages", "GET /docs", "GET /docs/{page}", "GET /docs/{folder}/{page}",
+		"GET /verify/{token}", "POST /verify/{token}", "GET /widget.js"}
 	for _, r := range routes() {
 		served = append(served, r.pattern)
 	}

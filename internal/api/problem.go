@@ -63,6 +63,7 @@ var kinds = map[string]kind{ //nolint:gochecknoglobals // a constant table
 	"not_pending":             {http.StatusConflict, "The verification is final"},
 	"resends_used_up":         {http.StatusConflict, "No resend is left"},
 	"idempotency_in_flight":   {http.StatusConflict, "The same request is under way"},
+	"page_unavailable":        {http.StatusConflict, "The hosted page has no address"},
 	"name_taken":              {http.StatusConflict, "The name is taken"},
 	"webhook_disabled":        {http.StatusConflict, "The webhook is disabled"},
 	"too_many_webhooks":       {http.StatusConflict, "The application has too many webhooks"},

@@ -138,7 +138,7 @@ func (n *Node) assemble(routes []*deliver.Route, o options) {
 	})
 	n.core = verify.New(verify.Options{
 		Store: n.store, Router: n.routes, Dispatch: n.runner, Ring: o.ring, IDs: n.ids, Now: n.store.Now, Lease: lease,
-		AllowFiction: o.dev, Limits: limits(n.cfg.Limits), Metrics: n.metrics, Approved: n.handler.Approved,
+		Host: publicHost(n.cfg), AllowFiction: o.dev, Limits: limits(n.cfg.Limits), Metrics: n.metrics, Approved: n.handler.Approved,
 	})
 	handlers[verify.NextKind] = verify.Fallback{Service: n.core} // before the runner starts
 	n.handler.Composer = composer{verify.Composer{Service: n.core, Apps: n.directory}}

@@ -4,13 +4,17 @@ import (
 	"context"
 	"net/http"
 	"net/http/pprof"
+	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/dialproof/dialproof/internal/api"
+	"github.com/dialproof/dialproof/internal/config"
 	"github.com/dialproof/dialproof/internal/docs"
+	"github.com/dialproof/dialproof/internal/link"
 	"github.com/dialproof/dialproof/internal/proof"
+	"github.com/dialproof/dialproof/internal/web"
 )
 
 // api answers everything that the node serves; dev, if any, are the development pages, and key is the development key.
@@ -23,6 +27,10 @@ func (n *Node) api(ctx context.Context, dev http.Handler, key string) (http.Hand
 			describe(ctx, pattern, status)
 		},
 	}
+	var err error
+	if o.Links, o.Pages, err = n.pages(o.Prover); err != nil {
+		return nil, err
+	}
 	if n.cfg.Metrics.Listen == "" {
 		o.Metrics = metrics
 	} else if err := n.serveMetrics(ctx, metrics); err != nil {
@@ -34,6 +42,24 @@ func (n *Node) api(ctx context.Context, dev http.Handler, key string) (http.Hand
 	}
 	n.onStop("tracing", func() error { return stop(context.WithoutCancel(ctx)) })
 	return h, nil
+}
+
+// pages answers the hosted page, and what seals the links to it.
+func (n *Node) pages(prover proof.Signer) (link.Sealer, http.Handler, error) {
+	sealer := link.Sealer{Ring: n.ring}
+	h, err := web.Page{
+		Core: n.core, Callers: n.directory, Links: sealer, Prover: prover, Log: n.log, Now: n.store.Now, Host: publicHost(n.cfg), Proxies: n.cfg.Proxies(),
+	}.Handler()
+	return sealer, h, err
+}
+
+// publicHost answers the host under which people see the deployment; empty for none.
+func publicHost(cfg config.Config) string {
+	u, err := url.Parse(cfg.PublicURL)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // serveMetrics answers /metrics, and Go's profiles of the process under /debug/pprof/, on an address of its own, without a key.

@@ -119,7 +119,7 @@ func (n *Node) devKey(ctx context.Context) (string, error) {
 	app, err := n.directory.ByName("dev")
 	if errors.Is(err, application.ErrNotFound) {
 		app, err = n.directory.Create(ctx, application.Application{
-			Name: "dev", Brand: "Dev Shop", Policy: application.Policy{Channels: []channel.Kind{channel.SMS}},
+			Name: "dev", Brand: "Dev Shop", Policy: application.Policy{Channels: []channel.Kind{channel.SMS, channel.Voice}},
 		})
 	}
 	if err != nil {

@@ -52,6 +52,20 @@ type Policy struct {
 	StartsPerHour int `json:"starts_per_hour,omitzero"`
 	// Templates are texts of the application's own: purpose → locale → text.
 	Templates map[string]map[string]string `json:"templates,omitzero"`
+	// ReturnURLs are the origins ("https://shop.example") to which the hosted page may send people back, and which may show
+	// it in a frame. Empty: none may. At most MaxReturnURLs.
+	ReturnURLs []string `json:"return_urls,omitzero"`
+	// Branding is how the hosted page looks.
+	Branding Branding `json:"branding,omitzero"`
+}
+
+// Branding is an application's look on the hosted page. Zero fields are Dialproof's own.
+type Branding struct {
+	// Logo is a picture as a data: URI (PNG, JPEG, WebP or SVG), at most MaxLogo bytes: the page loads nothing from elsewhere.
+	Logo string `json:"logo,omitzero"`
+	// Accent and Background are colours as #rrggbb: of buttons, and of the page in light surroundings.
+	Accent     string `json:"accent,omitzero"`
+	Background string `json:"background,omitzero"`
 }
 
 // Step is one step of an order of channels. A second step of the same channel takes another route.
@@ -76,6 +90,8 @@ const (
 	MaxFallback        = 10
 	MinWait            = 5
 	MaxWait            = 300
+	MaxReturnURLs      = 32
+	MaxLogo            = 16 << 10
 )
 
 // Alphabets of codes.

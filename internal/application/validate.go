@@ -67,6 +67,9 @@ func (p Policy) Validate() error {
 	if err := p.validateFallback(); err != nil {
 		return err
 	}
+	if err := p.validatePage(); err != nil {
+		return err
+	}
 	return p.validateTexts()
 }
 

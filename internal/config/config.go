@@ -6,6 +6,7 @@
 package config
 
 import (
+	"net/netip"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -23,6 +24,9 @@ type Config struct {
 	// The address under which providers and people reach this deployment, for example `https://verify.example.com`.
 	// Providers send their receipts there. Without it there are no receipts over HTTP and no hosted page links.
 	PublicURL string `yaml:"public_url"`
+	// The proxies whose header `X-Forwarded-For` is believed, as addresses or networks (`10.0.0.0/8`). On the hosted page the person's address is
+	// limited (`limits.client_hour`): behind a proxy that is not named here, everybody has the proxy's. At most 64.
+	TrustedProxies []string `yaml:"trusted_proxies"`
 	// How long a server that is told to stop still takes requests while `/readyz` answers 503, so that a load balancer looks
 	// elsewhere first, 0s to 5m. It is not waited for when nobody has asked `/readyz` in the last half minute.
 	Drain time.Duration `yaml:"drain"`
@@ -215,6 +219,26 @@ type Webhooks struct {
 	AllowPrivate bool `yaml:"allow_private"`
 	// How many calls to endpoints may be under way at once, 1 to 10000. One endpoint gets at most 8.
 	Workers int `yaml:"workers"`
+}
+
+// Proxies answers TrustedProxies; those that are no addresses, which Validate refuses, are left out.
+func (c Config) Proxies() []netip.Prefix {
+	var out []netip.Prefix
+	for _, text := range c.TrustedProxies {
+		if p, err := proxy(text); err == nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// proxy reads an address or a network.
+func proxy(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return a.Unmap().Prefix(a.Unmap().BitLen())
+	}
+	p, err := netip.ParsePrefix(text)
+	return p.Masked(), err
 }
 
 // Default answers what holds where the file says nothing.

@@ -74,6 +74,11 @@ func (c Config) Validate() error {
 	j := &judge{}
 	j.need(address(c.Listen), "listen", "must be host:port, like 127.0.0.1:8080")
 	j.need(c.PublicURL == "" || webAddress(c.PublicURL), "public_url", "must be an address like https://verify.example.com, without query or fragment")
+	j.need(len(c.TrustedProxies) <= 64, "trusted_proxies", "must have at most 64 entries")
+	for i, text := range c.TrustedProxies {
+		_, err := proxy(text)
+		j.need(err == nil, fmt.Sprintf("trusted_proxies[%d]", i), "must be an address or a network, like 10.0.0.0/8")
+	}
 	j.need(c.Data != "", "data", "must name a folder")
 	j.need(c.Store.Driver == SQLite || c.Store.Driver == Postgres, "store.driver", "must be sqlite or postgres")
 	j.need(c.Store.Driver != Postgres || !c.Store.DSN.IsZero(), "store.dsn", "is needed with the driver postgres; dsn_file reads it from a file")

@@ -29,6 +29,7 @@ const (
 	Event        Prefix = "evt_"
 	Request      Prefix = "req_"
 	Webhook      Prefix = "whk_"
+	Link         Prefix = "lnk_"
 )
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"

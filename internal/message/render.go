@@ -74,6 +74,8 @@ func (r *Request) fill(v *values) {
 // draft writes it.
 func (r *Request) tail() string {
 	switch {
+	case r.Trailer.Embedded != "":
+		return "\n\n@" + r.Trailer.Origin + " #" + r.Code.Reveal() + " @" + r.Trailer.Embedded
 	case r.Trailer.Origin != "":
 		return "\n\n@" + r.Trailer.Origin + " #" + r.Code.Reveal()
 	case r.Trailer.AppHash != "":

@@ -257,7 +257,7 @@ func TestRefusals(t *testing.T) {
 		"scheme":            {func(r *Request) { r.Brand = "HTTPS://x" }, InvalidBrand},
 		"at":                {func(r *Request) { r.Brand = "@acme #1" }, InvalidBrand},
 		"locale":            {func(r *Request) { r.Locale = "not a locale" }, InvalidLocale},
-		"both trailers":     {func(r *Request) { r.Trailer = Trailer{longHost, appHash} }, TrailerConflict},
+		"both trailers":     {func(r *Request) { r.Trailer = Trailer{Origin: longHost, AppHash: appHash} }, TrailerConflict},
 		"payment missing":   {func(r *Request) { r.Purpose = Payment }, InvalidTransaction},
 		"no amount":         {func(r *Request) { r.Transaction = money("", "EUR", "X") }, InvalidTransaction},
 		"currency":          {func(r *Request) { r.Transaction = money("1", "eur", "X") }, InvalidTransaction},

@@ -12,6 +12,8 @@ type Trailer struct {
 	// Origin is the host that may have the code, for the last line "@host #code" (WICG Origin-bound one-time
 	// codes delivered via SMS). At most MaxOrigin bytes.
 	Origin string `json:"origin,omitempty"`
+	// Embedded is the host of a frame in Origin's page that may have the code as well: "@host #code @embedded".
+	Embedded string `json:"embedded,omitempty"`
 	// AppHash is the 11 characters by which Android's SMS Retriever knows the app.
 	AppHash string `json:"app_hash,omitempty"`
 }
@@ -33,6 +35,8 @@ func ParseTrailer(t Trailer) error {
 		return refuse(TrailerConflict, "an origin and an app hash must both be last: choose one")
 	case t.Origin != "" && !bindable(t.Origin):
 		return refuse(InvalidOrigin, "must be a registrable host like login.example.com, without scheme, port and path")
+	case t.Embedded != "" && (t.Origin == "" || !bindable(t.Embedded)):
+		return refuse(InvalidOrigin, "a frame's host must be a registrable one, beside the origin of its page")
 	case t.AppHash != "" && !hashForm(t.AppHash):
 		return refuse(InvalidAppHash, "must be 11 characters of base64")
 	}

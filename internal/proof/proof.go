@@ -52,6 +52,8 @@ type Statement struct {
 	Channel     channel.Kind
 	Transaction *message.Transaction
 	At          time.Time // of the approval
+	// Link is the id of the link that led the person to the hosted page ("lnk_…"); empty without one.
+	Link string
 }
 
 // Signer makes proofs.
@@ -74,6 +76,7 @@ type claims struct {
 	Number       string               `json:"phone_number,omitempty"`
 	Verified     bool                 `json:"phone_number_verified,omitempty"`
 	Transaction  *message.Transaction `json:"transaction,omitempty"`
+	Link         string               `json:"link,omitempty"`
 }
 
 // Sign answers the proof of a statement. The same statement gives the same proof, so that a repeated request gets the
@@ -86,7 +89,7 @@ func (s Signer) Sign(st Statement, f Form) (string, error) {
 			IssuedAt: jwt.NewNumericDate(st.At), ExpiresAt: jwt.NewNumericDate(st.At.Add(Life)),
 		},
 		AuthTime: st.At.Unix(), AMR: methods(st.Channel), Mode: "live", Purpose: st.Purpose, Channel: st.Channel, Country: st.Country,
-		Verification: st.Verification, Transaction: st.Transaction,
+		Verification: st.Verification, Transaction: st.Transaction, Link: st.Link,
 	}
 	if st.Test {
 		c.Mode = "test"

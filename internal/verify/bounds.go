@@ -31,7 +31,7 @@ var (
 )
 
 // checkStart answers every field of a start that is out of bounds.
-func checkStart(c application.Caller, r StartRequest, s *Spec, life int) []Field {
+func (s *Service) checkStart(c application.Caller, r StartRequest, p *Spec, life int) []Field {
 	var out []Field
 	add := func(ok bool, name, code, detail string) {
 		if !ok {
@@ -40,20 +40,20 @@ func checkStart(c application.Caller, r StartRequest, s *Spec, life int) []Field
 	}
 	within := func(v, low, top int) bool { return v >= low && v <= top }
 	add(r.Channel == "" || r.Channel.Valid(), "channel", "invalid_value", "is not a channel")
-	add(r.Email == "" || s.Email != "", "email", "invalid_value", "must be a mail address like person@example.com, at most 254 characters")
-	add(purposeForm.MatchString(s.Purpose), "purpose", "invalid_value", "must be lower-case letters, digits and _, at most 32")
-	add(s.Locale == "" || localeForm.MatchString(s.Locale), "locale", "invalid_locale", "must be a language tag like en or pt-BR")
-	add(s.Alphabet == application.Digits || s.Alphabet == application.Alphanumeric, "code_alphabet", "invalid_value", "must be digits or alphanumeric")
-	add(!r.Code.IsZero() || within(s.CodeLength, application.MinCodeLength, application.MaxCodeLength), "code_length", "out_of_range", "must be 6 to 10")
+	add(r.Email == "" || p.Email != "", "email", "invalid_value", "must be a mail address like person@example.com, at most 254 characters")
+	add(purposeForm.MatchString(p.Purpose), "purpose", "invalid_value", "must be lower-case letters, digits and _, at most 32")
+	add(p.Locale == "" || localeForm.MatchString(p.Locale), "locale", "invalid_locale", "must be a language tag like en or pt-BR")
+	add(p.Alphabet == application.Digits || p.Alphabet == application.Alphanumeric, "code_alphabet", "invalid_value", "must be digits or alphanumeric")
+	add(!r.Code.IsZero() || within(p.CodeLength, application.MinCodeLength, application.MaxCodeLength), "code_length", "out_of_range", "must be 6 to 10")
 	add(within(life, application.MinExpiresIn, application.MaxExpiresIn), "expires_in", "out_of_range", "must be 60 to 600 seconds")
-	add(within(s.MaxAttempts, 1, application.MaxMaxAttempts), "max_attempts", "out_of_range", "must be 1 to 10")
+	add(within(p.MaxAttempts, 1, application.MaxMaxAttempts), "max_attempts", "out_of_range", "must be 1 to 10")
 	if !r.Code.IsZero() {
 		add(suppliedForm(r.Code), "code", "invalid_value", "must be 6 to 10 digits or upper-case letters")
-		add(r.CodeLength == 0 || r.CodeLength == s.CodeLength, "code_length", "conflict", "does not fit the code that was given")
+		add(r.CodeLength == 0 || r.CodeLength == p.CodeLength, "code_length", "conflict", "does not fit the code that was given")
 	}
 	out = append(out, checkTransaction(r.Transaction)...)
-	add(s.Purpose != PurposeMoney || r.Transaction != nil, "transaction", "required", "the purpose transaction needs amount, currency and payee")
-	out = append(out, checkTrailer(c, r.Autofill)...)
+	add(p.Purpose != PurposeMoney || r.Transaction != nil, "transaction", "required", "the purpose transaction needs amount, currency and payee")
+	out = append(out, s.checkTrailer(c, r.Autofill)...)
 	out = append(out, checkClient(r.Client)...)
 	return append(out, checkMetadata(r.Metadata)...)
 }
@@ -83,7 +83,7 @@ func checkTransaction(t *message.Transaction) []Field {
 	return out
 }
 
-func checkTrailer(c application.Caller, t message.Trailer) []Field {
+func (s *Service) checkTrailer(c application.Caller, t message.Trailer) []Field {
 	if t == (message.Trailer{}) {
 		return nil
 	}
@@ -91,10 +91,19 @@ func checkTrailer(c application.Caller, t message.Trailer) []Field {
 		return []Field{messageField("autofill", err)}
 	}
 	// Whoever may name any host can phish with our sender ID.
-	if t.Origin != "" && !slices.Contains(c.App.Policy.Origins, t.Origin) && c.Key.Mode != application.Test {
+	if t.Origin != "" && !s.mayBind(c, t) {
 		return []Field{field("autofill.origin", "not_allowed", "is not among the application's origins")}
 	}
 	return nil
+}
+
+// mayBind tells whether a caller may have codes bound to a host: one of the application's, the deployment's own page, or a page that
+// may show that one in a frame.
+func (s *Service) mayBind(c application.Caller, t message.Trailer) bool {
+	if t.Embedded != "" {
+		return t.Embedded == s.Host && c.MayReturn("https://"+t.Origin)
+	}
+	return t.Origin == s.Host || slices.Contains(c.App.Policy.Origins, t.Origin) || c.Key.Mode == application.Test
 }
 
 func checkClient(c *Client) []Field {

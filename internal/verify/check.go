@@ -141,6 +141,10 @@ func (s *Service) compare(tx Tx, v *Verification, n *Number, r CheckRequest, now
 	// The attempt is counted first: whatever happens below, it was one.
 	v.Attempts++
 	if right {
+		if spent, err := s.spent(tx, v.Spec.Link, now); err != nil || spent {
+			return s.outrun(tx, v, now), nil, err
+		}
+		s.spend(tx, v.Spec.Link, now)
 		v.end(Approved, now)
 		halt(tx, v)
 		if n.Streak > 0 {

@@ -88,6 +88,8 @@ type Options struct {
 	Now      func() time.Time
 	// Lease is how long a new job is this node's own; 30 s if zero.
 	Lease time.Duration
+	// Host is the host of the deployment's own page, to which every application may bind codes; empty for none.
+	Host string
 	// AllowFiction accepts reserved numbers from live keys too: development only.
 	AllowFiction bool
 	Limits       Limits

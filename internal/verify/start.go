@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/application"
@@ -138,7 +139,7 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 	if err != nil {
 		return nil, err
 	}
-	return &startPlan{v: v, private: private, message: m, limits: append(s.rates(c, r.Client), s.emailLimits(c, email)...), route: route, reason: reason}, nil
+	return &startPlan{v: v, private: private, message: m, limits: slices.Concat(s.linkLimits(r.Link), s.rates(c, r.Client), s.emailLimits(c, email)), route: route, reason: reason}, nil
 }
 
 // refuse answers the fixed refusals of test mode.
@@ -160,7 +161,7 @@ func (s *Service) spec(c application.Caller, r StartRequest, to phone.Number, no
 		Test: c.Key.Mode == application.Test, Number: s.numberKey(c.App.ID, to), Masked: to.Mask(), Country: to.Country(),
 		Prefix: to.Prefix(), Purpose: r.Purpose, Locale: r.Locale, Created: now.UTC().Truncate(time.Millisecond),
 		Nonce: newNonce(), Key: s.Ring.Current(), CodeLength: r.CodeLength, Alphabet: r.Alphabet, MaxAttempts: r.MaxAttempts,
-		MaxSends: p.MaxSends, Fresh: p.FreshCodes, Fallback: p.Fallback, Trailer: r.Autofill, Metadata: r.Metadata,
+		MaxSends: p.MaxSends, Fresh: p.FreshCodes, Fallback: p.Fallback, Trailer: r.Autofill, Metadata: r.Metadata, Link: r.Link,
 	}
 	if address, ok := ParseEmail(r.Email); ok {
 		spec.Email = maskEmail(address)
@@ -176,7 +177,7 @@ func (s *Service) spec(c application.Caller, r StartRequest, to phone.Number, no
 		spec.CodeLength = len(r.Code.Reveal())
 		spec.Fresh = false
 	}
-	return spec, time.Duration(life) * time.Second, invalid(checkStart(c, r, spec, life))
+	return spec, time.Duration(life) * time.Second, invalid(s.checkStart(c, r, spec, life))
 }
 
 func fill[T comparable](v *T, d T) {

@@ -115,6 +115,8 @@ type Spec struct {
 	Metadata map[string]string `json:"metadata,omitzero"`
 	// Previous is the verification of the same number before this one; zero for none.
 	Previous id.ID `json:"previous,omitzero"`
+	// Link is the link to the hosted page that it was started from; zero for none.
+	Link id.ID `json:"link,omitzero"`
 }
 
 // Private is what is sealed.
@@ -236,6 +238,7 @@ type StartRequest struct {
 	Autofill    message.Trailer
 	Client      *Client
 	Metadata    map[string]string
+	Link        id.ID // that it comes from; zero for none
 	Replay      *Replay
 }
 

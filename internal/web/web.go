@@ -20,8 +20,8 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// policy lets a page load what it came with and nothing else.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+// policy lets a page load what it came with and nothing else, the widget's frame included.
+const policy = "default-src 'none'; script-src 'self'; frame-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 // maxListed bounds the messages of one answer.
 const maxListed = 200
@@ -52,7 +52,7 @@ type Handset struct {
 
 // Handler answers the pages under /dev/.
 func (h Handset) Handler() (http.Handler, error) {
-	page, err := template.ParseFS(assets, "assets/handset.html")
+	pages, err := template.ParseFS(assets, "assets/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
@@ -61,11 +61,13 @@ func (h Handset) Handler() (http.Handler, error) {
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /dev/handset", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", policy)
-		_ = page.Execute(w, h) // the reader has gone: there is nobody to tell
-	})
+	for path, name := range map[string]string{"/dev/handset": "handset.html", "/dev/widget": "widget.html"} {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.Header().Set("Content-Security-Policy", policy)
+			_ = pages.ExecuteTemplate(w, name, h) // the reader has gone: there is nobody to tell
+		})
+	}
 	mux.Handle("GET /dev/assets/", http.StripPrefix("/dev/assets/", http.FileServerFS(files)))
 	mux.HandleFunc("GET /dev/messages", h.list)
 	mux.HandleFunc("GET /dev/messages/events", h.events)

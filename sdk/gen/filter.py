@@ -10,7 +10,7 @@ import yaml
 
 OPERATIONS = {
     "startVerification", "listVerifications", "checkByNumber", "getVerification", "checkVerification", "resendVerification", "cancelVerification",
-    "handsetMessages",
+    "handsetMessages", "createLink",
 }  # fmt: skip
 
 

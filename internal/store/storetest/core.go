@@ -43,6 +43,9 @@ func coreTests() map[string]func(*testing.T, Open) {
 		"mail is limited by address":                  mailLimit,
 		"alphanumeric codes":                          alphanumeric,
 		"nothing is taken when the queue has no room": noRoom,
+		"a link is approved once":                     linkOnce,
+		"a link starts a handful":                     linkStarts,
+		"a start can be vetted":                       vetting,
 	}
 }
 

@@ -127,6 +127,34 @@ for (const id of ["change", "another"]) {
   });
 }
 
+// The hosted page.
+
+by("hosted").addEventListener("click", async () => {
+  const state = crypto.randomUUID();
+  sessionStorage.setItem("state", state);
+  try {
+    location.assign((await call("/v1/links", { purpose: "registration", return_url: location.origin + location.pathname, state })).url);
+  } catch (error) {
+    by("status").textContent = error.message;
+  }
+});
+
+// came shows with what a person came back. A server would check the signature too; docs/proofs and the SDKs say how.
+function came() {
+  const back = new URLSearchParams(location.search);
+  if (!back.has("state")) return;
+  const same = back.get("state") === sessionStorage.getItem("state");
+  by("status").textContent = back.has("proof") ? "The person came back from the hosted page with a proof:" : `The person came back from the hosted page: ${back.get("error")}.`;
+  if (back.has("proof")) {
+    by("came").hidden = false;
+    const part = back.get("proof").split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
+    by("came").textContent = JSON.stringify({ state_is_ours: same, ...JSON.parse(atob(part)) }, null, 2);
+  }
+  history.replaceState(null, "", location.pathname); // a proof has no business in the history
+}
+
+came();
+
 // The phone.
 
 const seen = new Set();

@@ -71,6 +71,52 @@ export interface components {
             transaction?: components["schemas"]["Transaction"];
             proof?: components["schemas"]["ProofForm"];
         };
+        /** @description With one of `return_url` and `embed`. */
+        NewLink: {
+            /** @description The number. Left out, the person types it; given, they cannot change it. */
+            to?: string;
+            /**
+             * @description ISO 3166, for a national number in `to`; without `to`, the country that the page suggests.
+             * @example GB
+             */
+            region?: string;
+            purpose?: components["schemas"]["Purpose"];
+            /**
+             * @description Of the page and of the message. Without it, the application's, or the languages of the browser.
+             * @example en-GB
+             */
+            locale?: string;
+            channel?: components["schemas"]["Channel"];
+            /** @description Where the person goes at the end. Its origin must be among the application's `return_urls`; a key in test mode may also name localhost. */
+            return_url?: string;
+            /**
+             * @description The origin of your page that shows the widget, by the same rule.
+             * @example https://shop.example
+             */
+            embed?: string;
+            /** @description Yours, given back at the end. Bind it to the person's session, and compare it. */
+            state?: string;
+            /**
+             * @description Seconds.
+             * @default 900
+             */
+            expires_in: number;
+            transaction?: components["schemas"]["Transaction"];
+            /**
+             * @description Leaves out the last line of messages, which lets the browser fill the code in by itself.
+             * @default false
+             */
+            no_autofill: boolean;
+            metadata?: components["schemas"]["Metadata"];
+        };
+        Link: {
+            /** @description Keep it with the person's session: the proof's claim `link` must be the same. */
+            id: string;
+            /** @description Treat it as a secret of the person whom you send there. */
+            url: string;
+            /** Format: date-time */
+            expires_at: string;
+        };
         /**
          * @description Asks for a `proof` when the code is approved. `hash` names the number by its SHA-256 alone; `number` names it in full as well.
          * @enum {string}
@@ -134,7 +180,7 @@ export interface components {
             /**
              * @description Only when it was asked for, the result is `approved` and `proves` is `phone`: a JWT, signed with EdDSA by a key of `/.well-known/jwks.json`. Whoever
              *     gets it checks the signature, `aud` (the application's id), `exp` (five minutes after the approval), `mode` (`live`), and takes each
-             *     `jti` once. `sub` is the SHA-256 of the number in E.164, in lower-case hexadecimal.
+             *     `jti` once. A claim `link` names the link that led the person to the hosted page. `sub` is the SHA-256 of the number in E.164, in lower-case hexadecimal.
              */
             proof?: string;
         };
@@ -223,7 +269,7 @@ export interface components {
          * @description Stable. docs/errors.md says what to do about each.
          * @enum {string}
          */
-        ErrorCode: "bad_request" | "malformed_json" | "unauthenticated" | "key_expired" | "forbidden" | "number_blocked" | "not_found" | "method_not_allowed" | "not_pending" | "resends_used_up" | "idempotency_in_flight" | "name_taken" | "webhook_disabled" | "too_many_webhooks" | "body_too_large" | "unsupported_media_type" | "invalid_request" | "invalid_idempotency_key" | "idempotency_key_reused" | "email_required" | "number_reserved" | "no_route" | "rate_limited" | "number_locked" | "internal" | "busy" | "store_unavailable";
+        ErrorCode: "bad_request" | "malformed_json" | "unauthenticated" | "key_expired" | "forbidden" | "number_blocked" | "not_found" | "method_not_allowed" | "not_pending" | "page_unavailable" | "resends_used_up" | "idempotency_in_flight" | "name_taken" | "webhook_disabled" | "too_many_webhooks" | "body_too_large" | "unsupported_media_type" | "invalid_request" | "invalid_idempotency_key" | "idempotency_key_reused" | "email_required" | "number_reserved" | "no_route" | "rate_limited" | "number_locked" | "internal" | "busy" | "store_unavailable";
         FieldError: {
             /** @description Where in the body, like `transaction.amount`. */
             field: string;
@@ -252,7 +298,7 @@ export interface components {
              * @description When to come back.
              */
             retry_at?: string;
-            /** @description Which limit refused: number_gap, number_hour, number_day, number_wrong_day, number_wrong_streak, client_hour, client_day, email_hour, email_day or application_hour. */
+            /** @description Which limit refused: number_gap, number_hour, number_day, number_wrong_day, number_wrong_streak, client_hour, client_day, email_hour, email_day, link or application_hour. */
             limit?: string;
             errors?: components["schemas"]["FieldError"][];
         };

@@ -34,6 +34,19 @@ class Device:
     device_id: Optional[str] = None
 
 
+@dataclass
+class Link:
+    id: str
+    """
+    Keep it with the person's session: the proof's claim `link` must be the same.
+    """
+    url: str
+    """
+    Treat it as a secret of the person whom you send there.
+    """
+    expires_at: datetime
+
+
 ProofForm = Literal['hash', 'number']
 """
 Asks for a `proof` when the code is approved. `hash` names the number by its SHA-256 alone; `number` names it in full as well.
@@ -123,7 +136,7 @@ class Next:
     at: datetime
 
 
-ErrorCode = Literal['bad_request', 'malformed_json', 'unauthenticated', 'key_expired', 'forbidden', 'number_blocked', 'not_found', 'method_not_allowed', 'not_pending', 'resends_used_up', 'idempotency_in_flight', 'name_taken', 'webhook_disabled', 'too_many_webhooks', 'body_too_large', 'unsupported_media_type', 'invalid_request', 'invalid_idempotency_key', 'idempotency_key_reused', 'email_required', 'number_reserved', 'no_route', 'rate_limited', 'number_locked', 'internal', 'busy', 'store_unavailable']
+ErrorCode = Literal['bad_request', 'malformed_json', 'unauthenticated', 'key_expired', 'forbidden', 'number_blocked', 'not_found', 'method_not_allowed', 'not_pending', 'page_unavailable', 'resends_used_up', 'idempotency_in_flight', 'name_taken', 'webhook_disabled', 'too_many_webhooks', 'body_too_large', 'unsupported_media_type', 'invalid_request', 'invalid_idempotency_key', 'idempotency_key_reused', 'email_required', 'number_reserved', 'no_route', 'rate_limited', 'number_locked', 'internal', 'busy', 'store_unavailable']
 """
 Stable. docs/errors.md says what to do about each.
 """
@@ -165,7 +178,7 @@ class Problem:
     """
     limit: Optional[str] = None
     """
-    Which limit refused: number_gap, number_hour, number_day, number_wrong_day, number_wrong_streak, client_hour, client_day, email_hour, email_day or application_hour.
+    Which limit refused: number_gap, number_hour, number_day, number_wrong_day, number_wrong_streak, client_hour, client_day, email_hour, email_day, link or application_hour.
     """
     errors: Optional[list[FieldError]] = None
 
@@ -227,6 +240,50 @@ class CheckByNumber:
 
 
 @dataclass
+class NewLink:
+    """
+    With one of `return_url` and `embed`.
+    """
+
+    to: Optional[str] = None
+    """
+    The number. Left out, the person types it; given, they cannot change it.
+    """
+    region: Optional[str] = None
+    """
+    ISO 3166, for a national number in `to`; without `to`, the country that the page suggests.
+    """
+    purpose: Optional[Purpose] = None
+    locale: Optional[str] = None
+    """
+    Of the page and of the message. Without it, the application's, or the languages of the browser.
+    """
+    channel: Optional[Channel] = None
+    return_url: Optional[str] = None
+    """
+    Where the person goes at the end. Its origin must be among the application's `return_urls`; a key in test mode may also name localhost.
+    """
+    embed: Optional[str] = None
+    """
+    The origin of your page that shows the widget, by the same rule.
+    """
+    state: Optional[str] = None
+    """
+    Yours, given back at the end. Bind it to the person's session, and compare it.
+    """
+    expires_in: Optional[int] = 900
+    """
+    Seconds.
+    """
+    transaction: Optional[Transaction] = None
+    no_autofill: Optional[bool] = False
+    """
+    Leaves out the last line of messages, which lets the browser fill the code in by itself.
+    """
+    metadata: Optional[Metadata] = None
+
+
+@dataclass
 class Check:
     id: str
     status: Status
@@ -244,7 +301,7 @@ class Check:
     """
     Only when it was asked for, the result is `approved` and `proves` is `phone`: a JWT, signed with EdDSA by a key of `/.well-known/jwks.json`. Whoever
     gets it checks the signature, `aud` (the application's id), `exp` (five minutes after the approval), `mode` (`live`), and takes each
-    `jti` once. `sub` is the SHA-256 of the number in E.164, in lower-case hexadecimal.
+    `jti` once. A claim `link` names the link that led the person to the hosted page. `sub` is the SHA-256 of the number in E.164, in lower-case hexadecimal.
 
     """
 

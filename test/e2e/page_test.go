@@ -1,0 +1,249 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nyaruka/phonenumbers"
+)
+
+// spaced is a number as it is typed and as libphonenumber writes it.
+type spaced struct {
+	Country, Typed, Want string
+}
+
+// spacings answers the mobile numbers that libphonenumber gives as examples, typed at home and from abroad.
+func spacings() []spaced {
+	var out []spaced
+	for region := range phonenumbers.GetSupportedRegions() {
+		n := phonenumbers.GetExampleNumberForType(region, phonenumbers.MOBILE)
+		if n == nil {
+			continue
+		}
+		home, abroad := phonenumbers.Format(n, phonenumbers.NATIONAL), phonenumbers.Format(n, phonenumbers.INTERNATIONAL)
+		digits := strings.Map(func(r rune) rune {
+			if r < '0' || r > '9' {
+				return -1
+			}
+			return r
+		}, home)
+		out = append(out, spaced{region, digits, home}, spaced{region, phonenumbers.Format(n, phonenumbers.E164), abroad})
+	}
+	return out
+}
+
+// TestHostedPage drives the hosted page and the widget in a real browser. DIALPROOF_PICTURES names a folder to keep the pictures in.
+func TestHostedPage(t *testing.T) {
+	t.Parallel()
+	p, key, _ := dev(t)
+	pictures := os.Getenv("DIALPROOF_PICTURES")
+	if pictures == "" {
+		pictures = t.TempDir()
+	}
+	numbers := filepath.Join(t.TempDir(), "numbers.json")
+	text, err := json.Marshal(spacings())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(numbers, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("node", "hosted.mjs", p.url, key, numbers, pictures)
+	cmd.Dir = filepath.Join("..", "browser")
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatalf("the page did not do what it should: %v (are the packages there? run scripts/setup-test.sh)\n%s", err, p.log)
+	}
+}
+
+// person is somebody with a browser that runs no script and follows nothing by itself.
+type person struct {
+	*http.Client
+	at string
+}
+
+func newPerson() *person {
+	return &person{Client: &http.Client{Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+// do asks for an address, and posts the form if there is one; it goes to where the answer leads.
+func (p *person) do(t *testing.T, address string, form url.Values, header map[string]string) answer {
+	t.Helper()
+	method, body := http.MethodGet, io.Reader(nil)
+	if form != nil {
+		method, body = http.MethodPost, strings.NewReader(form.Encode())
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, address, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for k, v := range header {
+		r.Header.Set(k, v)
+	}
+	resp, err := p.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.at = address
+	if to, err := resp.Location(); err == nil {
+		p.at = to.String()
+	}
+	return answer{resp.StatusCode, resp.Header, text}
+}
+
+// TestPageSecurity holds the hosted page against who would misuse it.
+func TestPageSecurity(t *testing.T) {
+	t.Parallel()
+	p, key, data := dev(t)
+	c := newClient(t, p, key)
+	out, err := exec.Command(binary, "app", "update", "dev", "--data", data, "--brand", `<b>&"Shop`, "--return-url", "https://shop.example", "--accent", "#6d28d9").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	link := func(more map[string]any) string {
+		body := map[string]any{"return_url": "https://shop.example/back?a=1", "state": "s&p=1"}
+		maps.Copy(body, more)
+		if body["embed"] != nil {
+			delete(body, "return_url")
+		}
+		text, _ := c.call(t, 201, "POST", "/v1/links", body).json(t)["url"].(string)
+		return text
+	}
+	waitFor(t, 10*time.Second, "the policy", func() bool {
+		a, err := c.try("POST", "/v1/links", map[string]any{"return_url": "https://shop.example/"})
+		return err == nil && a.status == 201
+	})
+	for name, body := range map[string]map[string]any{
+		"elsewhere":            {"return_url": "https://evil.example"},
+		"a longer host":        {"return_url": "https://shop.example.evil.example"},
+		"a user":               {"return_url": "https://shop.example@evil.example"},
+		"another scheme":       {"return_url": "javascript:alert(1)"},
+		"nowhere":              {},
+		"both":                 {"return_url": "https://shop.example", "embed": "https://shop.example"},
+		"a frame elsewhere":    {"embed": "https://evil.example"},
+		"more than an origin":  {"embed": "https://shop.example; script-src *"},
+		"too long":             {"return_url": "https://shop.example", "expires_in": 3601},
+		"no number":            {"return_url": "https://shop.example", "to": "12"},
+		"a line in the state":  {"return_url": "https://shop.example", "state": "a\nb"},
+		"more than fits":       {"return_url": "https://shop.example", "metadata": bulky()},
+		"a payment without it": {"return_url": "https://shop.example", "purpose": "transaction"},
+	} {
+		if a, err := c.try("POST", "/v1/links", body); err != nil || a.status != 422 {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+
+	who, first := newPerson(), link(nil)
+	page := who.do(t, first, nil, nil)
+	h := page.header
+	if csp := h.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") || !strings.Contains(csp, "frame-ancestors 'none'") || !strings.Contains(csp, "form-action 'self' https://shop.example;") {
+		t.Errorf("the policy is %q", csp)
+	}
+	if h.Get("Referrer-Policy") != "no-referrer" || h.Get("Cache-Control") != "no-store" || h.Get("X-Frame-Options") != "DENY" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Set-Cookie") != "" {
+		t.Errorf("the headers are %v", h)
+	}
+	if text := string(page.body); strings.Contains(text, `<b>`) || !strings.Contains(text, "&lt;b&gt;&amp;&#34;Shop") || strings.Contains(text, "<script>") || strings.Contains(text, "style=") {
+		t.Errorf("the brand is not escaped, or something stands inline\n%s", text)
+	}
+	token := first[strings.LastIndex(first, "/")+1:]
+	if strings.Contains(string(page.body), token) {
+		t.Error("the page repeats its token, which what is saved or sent on of it would give away")
+	}
+	for _, site := range []string{"cross-site", "same-site"} {
+		if a := who.do(t, first, url.Values{"do": {"start"}, "to": {"+447700900123"}}, map[string]string{"Sec-Fetch-Site": site}); a.status != 403 {
+			t.Errorf("a %s form is answered with %d", site, a.status)
+		}
+	}
+	if a := who.do(t, first, url.Values{"to": {strings.Repeat("1", 10_000)}}, nil); a.status != 413 {
+		t.Errorf("a large form: %d", a.status)
+	}
+	hostile := who.do(t, first, url.Values{"do": {"start"}, "to": {`"><script>x</script>`}, "region": {"<i>"}}, nil)
+	if hostile.status != 422 || strings.Contains(string(hostile.body), "<script>x") || strings.Contains(string(hostile.body), "<i>") {
+		t.Errorf("%d\n%.3000s", hostile.status, hostile.body)
+	}
+	if a := who.do(t, first+"?say=%3Cb%3Ex&m=9&accent=red", nil, nil); strings.Contains(string(a.body), "<b>x") {
+		t.Error("an address writes on the page")
+	}
+	frame := who.do(t, link(map[string]any{"embed": "https://shop.example"}), nil, nil)
+	if csp := frame.header.Get("Content-Security-Policy"); !strings.Contains(csp, "frame-ancestors https://shop.example;") || !strings.Contains(csp, "form-action 'self';") || frame.header.Get("X-Frame-Options") != "" {
+		t.Errorf("in a frame: %q", csp)
+	}
+
+	who.do(t, first, url.Values{"do": {"start"}, "to": {"+447700900123"}}, nil)
+	if strings.Contains(who.at, "7700900123") || !strings.HasPrefix(who.at, p.url+"/verify/") || who.at == first {
+		t.Fatalf("the start leads to %s", who.at)
+	}
+	step := who.at
+	var code string
+	waitFor(t, 10*time.Second, "the message", func() bool {
+		found := regexp.MustCompile(`"text":"(\d{6})`).FindSubmatch(c.call(t, 200, "GET", "/dev/messages?to=%2B447700900123", nil).body)
+		if found != nil {
+			code = string(found[1])
+		}
+		return found != nil
+	})
+	who.do(t, step, url.Values{"do": {"check"}, "code": {code}}, nil)
+	end, err := url.Parse(who.at)
+	if err != nil || end.Host != "shop.example" || end.Query().Get("a") != "1" || end.Query().Get("state") != "s&p=1" || len(end.Query()["proof"]) != 1 || end.Query().Has("p") {
+		t.Fatalf("the end is %s", who.at)
+	}
+	again := who.do(t, step, nil, nil) // a redirect that was lost can be had again: it is the same proof
+	if !strings.Contains(string(again.body), end.Query().Get("proof")) {
+		t.Error("who comes back does not find the proof")
+	}
+	if who.do(t, first, url.Values{"do": {"start"}, "to": {"+447700900124"}}, nil); who.at != first {
+		t.Error("an approved link starts anew")
+	}
+
+	second := link(nil)
+	revoke(t, data)
+	waitFor(t, 10*time.Second, "the key's end", func() bool { return who.do(t, second, nil, nil).status == 404 })
+	for _, address := range []string{step, second, p.url + "/verify/x", p.url + "/verify/" + strings.Repeat("A", 5000)} {
+		a := who.do(t, address, nil, nil)
+		if a.status != 404 || strings.Contains(string(a.body), "Shop") {
+			t.Errorf("a dead link answers %d and tells whose it was", a.status)
+		}
+	}
+}
+
+// bulky answers metadata within its bounds that makes a link too long.
+func bulky() map[string]string {
+	out := map[string]string{}
+	for n := range 20 {
+		out[fmt.Sprintf("%s%02d", strings.Repeat("k", 38), n)] = strings.Repeat("v", 200)
+	}
+	return out
+}
+
+// revoke kills the folder's key.
+func revoke(t *testing.T, data string) {
+	t.Helper()
+	list, err := exec.Command(binary, "key", "list", "--data", data).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, list)
+	}
+	id := regexp.MustCompile(`key_[0-9a-z]{26}`).Find(list)
+	if out, err := exec.Command(binary, "key", "revoke", string(id), "--data", data).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
