@@ -20,6 +20,7 @@ type cli struct {
 	Link       linkCmd       `cmd:"" help:"Make a link to the hosted page of a running server."`
 	App        appCmd        `cmd:"" help:"Make and list applications (tenants)."`
 	Key        keyCmd        `cmd:"" help:"Make, list and revoke API keys."`
+	Webhook    webhookCmd    `cmd:"" help:"Tell applications what happens to their verifications."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring the database to this version's schema."`
 	Store      storeCmd      `cmd:"" help:"Back up, restore or move what is kept."`
 	Doctor     doctorCmd     `cmd:"" help:"Check the configuration, the store and the routes, without sending."`

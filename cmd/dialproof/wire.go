@@ -17,6 +17,7 @@ func wire() wiring {
 		},
 		migrate:   app.Migrate,
 		directory: app.OpenDirectory,
+		webhooks:  app.OpenWebhooks,
 		doctor:    app.Doctor,
 		backup:    app.Backup,
 		restore:   app.Restore,

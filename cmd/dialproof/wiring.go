@@ -8,6 +8,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/config"
+	"github.com/dialproof/dialproof/internal/webhook"
 )
 
 // wiring is what the commands need of internal/app, as fields, so that a test of the command line need not start
@@ -22,6 +23,8 @@ type wiring struct {
 	restore   func(ctx context.Context, cfg config.Config, file string) (before string, err error)
 	copy      func(ctx context.Context, from, to config.Config, final bool, out io.Writer) error
 	uncopy    func(context.Context, config.Config) error
+	// webhooks opens the endpoints and tenants of a store; the third answer closes it.
+	webhooks  func(context.Context, config.Config) (*webhook.Directory, *application.Directory, func() error, error)
 	testRoute func(context.Context, config.Config, routeTest, io.Writer) error
 	doctor    func(context.Context, config.Config, io.Writer) (ok bool, err error)
 }

@@ -30,7 +30,7 @@ const (
 
 	sqlWebhooks    = `SELECT data FROM webhooks ORDER BY id`
 	sqlPutWebhook  = `INSERT INTO webhooks (id, data) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET data = excluded.data`
-	sqlDropWebhook = `DELETE FROM webhooks WHERE id = $1`
+	sqlDropWebhook = `DELETE FROM webhooks WHERE id = $1` //nolint:gosec // a statement and no secret
 
 	sqlAddEvent   = `INSERT INTO events (` + eventColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 	sqlForgetting = `DELETE FROM events WHERE ref = $1`

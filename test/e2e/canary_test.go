@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,9 @@ func TestNothingLeaks(t *testing.T) {
 		return http.StatusOK
 	}
 	traces := newCollector(t)
-	d := deploy(t, s.URL, "log: {level: debug}\ntracing: {endpoint: '"+traces.URL+"/v1/traces', sample: 1}\n")
+	l := newListener(t)
+	d := deploy(t, s.URL, "log: {level: debug}\nwebhooks: {allow_private: true}\ntracing: {endpoint: '"+traces.URL+"/v1/traces', sample: 1}\n")
+	hook := hookSecret(t, d.run(t, "webhook", "create", "--config", d.config, "--app", "shop", "--mode", "test", "--to", l.URL))
 	p := d.serve(t)
 	c := newClient(t, p, d.key)
 	var bodies bytes.Buffer
@@ -41,7 +44,7 @@ func TestNothingLeaks(t *testing.T) {
 		}
 		return a
 	}
-	var secrets []string
+	secrets := []string{hook, strings.TrimPrefix(hook, "whsec_")}
 	for i := range 20 {
 		to := drama(3000 + i)
 		secrets = append(secrets, to, to[1:], to[2:])
@@ -71,7 +74,21 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	operator := newClient(t, p, d.admin)
 	note(operator.try(http.MethodGet, "/metrics", nil))
+	waitFor(t, 20*time.Second, "events", func() bool { return len(l.got()) >= 25 })
+	l.answers(http.StatusInternalServerError)
+	note(c.try(http.MethodPost, "/v1/verifications", map[string]any{"to": drama(3900)}))
+	webhooks := note(operator.try(http.MethodGet, "/v1/webhooks", nil))
+	note(operator.try(http.MethodGet, "/v1/webhooks/"+whkIn(webhooks)+"/events?limit=100", nil))
 	p.stop(t)
+	var events strings.Builder
+	for _, e := range l.got() {
+		events.Write(e.text)
+		for name, values := range e.header {
+			if name != "Webhook-Signature" { // random letters
+				events.WriteString("\n" + name + ": " + strings.Join(values, ",") + "\n")
+			}
+		}
+	}
 	for _, want := range []string{"POST /v1/verifications", "http.response.status_code", "dialproof"} {
 		if !strings.Contains(traces.String(), want) {
 			t.Errorf("the traces do not tell %q", want)
@@ -80,7 +97,7 @@ func TestNothingLeaks(t *testing.T) {
 	// A code of six digits stands in any large file by chance; only those that the application supplied are
 	// long enough to be looked for in raw bytes.
 	long := func(s string) bool { return len(s) >= 10 }
-	for name, text := range map[string]string{"the answers": bodies.String(), "the log": p.log.String(), "the traces": traces.String()} {
+	for name, text := range map[string]string{"the answers": bodies.String(), "the log": p.log.String(), "the traces": traces.String(), "the events": events.String()} {
 		if len(text) < 1000 {
 			t.Errorf("%s are too short to show anything: %q", name, text)
 		}
@@ -108,6 +125,9 @@ func TestNothingLeaks(t *testing.T) {
 		t.Errorf("%d files were read, %v", files, err)
 	}
 }
+
+// whkIn finds the id of a webhook in an answer.
+func whkIn(a answer) string { return regexp.MustCompile(`whk_[0-9a-z]{26}`).FindString(string(a.body)) }
 
 // collector stands for an OpenTelemetry collector and keeps what it gets, as it comes.
 type collector struct {
