@@ -10,7 +10,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 FUZZTIME ?= 5m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check soak bench microbench fuzz generate clean
+.PHONY: help run build test check soak counts instructions bench microbench fuzz generate clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,7 @@ test: ## install what the tests need and run them all, with the race detector
 	scripts/setup-test.sh
 	$(GO) vet ./...
 	$(GO) test -race -shuffle=on -timeout 9m ./...
+	$(MAKE) --no-print-directory counts instructions
 
 check: $(LINT) ## lint, tidy and generated files, as before every commit
 	$(LINT) run ./...
@@ -32,6 +33,12 @@ check: $(LINT) ## lint, tidy and generated files, as before every commit
 	CGO_ENABLED=0 $(GO) build ./...
 	$(MAKE) --no-print-directory generate
 	git diff --exit-code -- docs client sdk || { echo "generated pages have changed: commit what 'make generate' wrote" >&2; exit 1; }
+
+counts: ## hold the allocations of the hot path against their baseline (not with the race detector, which changes them)
+	$(GO) test -count=1 -run '^TestCounts$$' ./internal/app
+
+instructions: ## hold its instructions against theirs (valgrind, half a minute)
+	scripts/instructions.sh
 
 soak: ## run the long proofs too (minutes to hours)
 	DIALPROOF_SOAK=1 $(GO) test -timeout 0 -count=1 ./...
