@@ -29,7 +29,7 @@ const stale = 30 * time.Minute
 func Free(t testing.TB) int {
 	t.Helper()
 	dir := filepath.Join(os.TempDir(), "dialproof-test-ports")
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // tests of all users share it
 		t.Fatal(err)
 	}
 	for range 1000 {
@@ -49,7 +49,7 @@ func Free(t testing.TB) int {
 
 // borrow takes a loan that nobody else has.
 func borrow(loan string) bool {
-	f, err := os.OpenFile(loan, os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := os.OpenFile(loan, os.O_CREATE|os.O_EXCL, 0o666) //nolint:gosec // likewise
 	if errors.Is(err, fs.ErrExist) {
 		if old, err := os.Stat(loan); err == nil && time.Since(old.ModTime()) > stale {
 			_ = os.Remove(loan)

@@ -5,9 +5,7 @@
 package msg91
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -165,17 +163,11 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 		to[key] = s.value(v, m)
 	}
 	o.Recipients = []map[string]string{to}
-	body, err := json.Marshal(o)
+	req, err := channel.JSONRequest(ctx, name, http.MethodPost, s.cfg.URL+"/api/v5/flow/", o)
 	if err != nil {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "internal", Detail: "the message cannot be encoded"}
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.cfg.URL+"/api/v5/flow/", bytes.NewReader(body))
-	if err != nil {
-		return channel.Accepted{}, unusable()
+		return channel.Accepted{}, err
 	}
 	req.Header.Set("authkey", s.cfg.AuthKey.Reveal())
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("Content-Type", "application/json")
 	a, err := channel.Do(ctx, s.http, name, req)
 	if err != nil {
 		return channel.Accepted{}, err

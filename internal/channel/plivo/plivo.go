@@ -198,22 +198,11 @@ func unclear() *channel.Error {
 
 // do makes a call. body is encoded as JSON; nil sends none.
 func (s *sender) do(ctx context.Context, method, path string, body any) (channel.Answer, error) {
-	var text []byte
-	if body != nil {
-		var err error
-		if text, err = json.Marshal(body); err != nil {
-			return channel.Answer{}, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "internal", Detail: "the message cannot be encoded"}
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, s.cfg.URL+"/v1/Account/"+s.cfg.AuthID+"/"+path, bytes.NewReader(text))
+	req, err := channel.JSONRequest(ctx, name, method, s.cfg.URL+"/v1/Account/"+s.cfg.AuthID+"/"+path, body)
 	if err != nil {
-		return channel.Answer{}, refusal("url", "the address cannot be used")
+		return channel.Answer{}, err
 	}
 	req.SetBasicAuth(s.cfg.AuthID, s.cfg.AuthToken.Reveal())
-	req.Header.Set("Accept", "application/json")
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
 	return channel.Do(ctx, s.http, name, req)
 }
 

@@ -4,9 +4,7 @@
 package telegram
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -171,16 +169,11 @@ func (s *sender) able(ctx context.Context, number string) (requestStatus, error)
 
 // do calls a method.
 func (s *sender) do(ctx context.Context, method string, body any) (channel.Answer, error) {
-	text, err := json.Marshal(body)
+	req, err := channel.JSONRequest(ctx, name, http.MethodPost, s.cfg.URL+"/"+method, body)
 	if err != nil {
-		return channel.Answer{}, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "internal", Detail: "the message cannot be encoded"}
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.cfg.URL+"/"+method, bytes.NewReader(text))
-	if err != nil {
-		return channel.Answer{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "url", Detail: "the address cannot be used"}
+		return channel.Answer{}, err
 	}
 	req.Header.Set("Authorization", "Bearer "+s.cfg.Token.Reveal())
-	req.Header.Set("Content-Type", "application/json")
 	return channel.Do(ctx, s.http, name, req)
 }
 

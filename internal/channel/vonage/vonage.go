@@ -5,11 +5,9 @@
 package vonage
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"net/http"
@@ -178,26 +176,15 @@ func digits(number string) string { return strings.TrimPrefix(number, "+") }
 
 // do makes a call with the application's pass. body is encoded as JSON; nil sends none.
 func (s *sender) do(ctx context.Context, method, path string, body any) (channel.Answer, error) {
-	var text []byte
-	if body != nil {
-		var err error
-		if text, err = json.Marshal(body); err != nil {
-			return channel.Answer{}, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "internal", Detail: "the message cannot be encoded"}
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, s.cfg.URL+path, bytes.NewReader(text))
+	req, err := channel.JSONRequest(ctx, name, method, s.cfg.URL+path, body)
 	if err != nil {
-		return channel.Answer{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "url", Detail: "the address cannot be used"}
+		return channel.Answer{}, err
 	}
 	pass, err := s.pass()
 	if err != nil {
 		return channel.Answer{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "private_key", Detail: "the private key cannot sign"}
 	}
 	req.Header.Set("Authorization", "Bearer "+pass)
-	req.Header.Set("Accept", "application/json")
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
 	return channel.Do(ctx, s.http, name, req)
 }
 

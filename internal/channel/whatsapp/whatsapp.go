@@ -5,9 +5,7 @@
 package whatsapp
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -195,21 +193,11 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 
 // do makes a call. body is encoded as JSON; nil sends none.
 func (s *sender) do(ctx context.Context, method, path string, body any) (channel.Answer, error) {
-	var text []byte
-	if body != nil {
-		var err error
-		if text, err = json.Marshal(body); err != nil {
-			return channel.Answer{}, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "internal", Detail: "the message cannot be encoded"}
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, s.cfg.URL+"/"+s.cfg.Version+path, bytes.NewReader(text))
+	req, err := channel.JSONRequest(ctx, name, method, s.cfg.URL+"/"+s.cfg.Version+path, body)
 	if err != nil {
-		return channel.Answer{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "url", Detail: "the address cannot be used"}
+		return channel.Answer{}, err
 	}
 	req.Header.Set("Authorization", "Bearer "+s.cfg.AccessToken.Reveal())
 	req.Header.Set("User-Agent", agent)
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
 	return channel.Do(ctx, s.http, name, req)
 }
