@@ -159,7 +159,7 @@ func (n *Node) start(ctx context.Context, h http.Handler) error {
 	n.runner.Start()
 	n.onStop("jobs", func() error { return n.runner.Stop(drain) })
 	n.events.Start()
-	n.onStop("events", func() error { return n.events.Stop(drain) })
+	n.onStop("events", func() error { return n.events.Stop(drainEvents) })
 	n.every("tenants", refresh, n.refresh)
 	n.hear()
 	n.every("key uses", time.Minute, n.directory.Flush)

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/api"
@@ -22,6 +24,22 @@ const (
 
 // pollEvents is how often due events are looked for beside those that this node has just written.
 const pollEvents = 250 * time.Millisecond
+
+// drainEvents is how long a stop waits for endpoints. It is shorter than one may take to answer: what is broken off is sent again
+// by another node, or after the start.
+const drainEvents = 5 * time.Second
+
+// unheard says which endpoints get nothing, and why.
+func (n *Node) unheard(out io.Writer) {
+	for _, e := range n.webhooks.Endpoints(id.ID{}) {
+		switch {
+		case !e.Enabled():
+			fmt.Fprintf(out, "note   webhook %s is disabled (%s) and gets no events\n", e.ID.Text(id.Webhook), e.Reason)
+		case !e.Failing.IsZero():
+			fmt.Fprintf(out, "note   webhook %s has taken nothing since %s: see `dialproof webhook events`\n", e.ID.Text(id.Webhook), e.Failing.Format(time.RFC3339))
+		}
+	}
+}
 
 // assembleEvents makes what tells applications of changes.
 func (n *Node) assembleEvents(ctx context.Context) (err error) {

@@ -210,6 +210,7 @@ func (n *Node) examine(ctx context.Context, say func(string, error), out io.Writ
 	} else {
 		say(fmt.Sprintf("applications: %d, keys: %d", len(apps), len(n.directory.Keys(id.ID{}))), nil)
 	}
+	n.unheard(out)
 	if n.cfg.PublicURL == "" {
 		fmt.Fprintln(out, "note   public_url is not set: providers cannot send receipts")
 	}

@@ -2,7 +2,6 @@ package webhook_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -139,8 +139,19 @@ type counts struct {
 
 func (c *counts) Webhook(result string) { c.mu.Lock(); c.n[result]++; c.mu.Unlock() }
 
+// folder answers a folder for a store, in memory where that can be had: these tests wait for ten thousands of commits, and how a
+// disk keeps them is not what they are about.
+func folder(t *testing.T) string {
+	dir, err := os.MkdirTemp("/dev/shm", "dialproof-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 func newWorld(t *testing.T) *world {
-	db, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "dialproof.db")})
+	db, err := store.Open(t.Context(), store.Options{Path: filepath.Join(folder(t), "dialproof.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +272,7 @@ func TestManyEvents(t *testing.T) {
 
 		for _, name := range healthy {
 			slowest := slices.Max(values(w.all[name].late))
-			if got := w.states(t, name); got[webhook.Delivered] != n || w.all[name].calls != n || slowest > time.Minute {
+			if got := w.states(t, name); got[webhook.Delivered] != n || w.all[name].calls != n || slowest > 5*time.Second {
 				t.Errorf("%s: %v, %d calls, the last after %v", name, got, w.all[name].calls, slowest)
 			}
 		}
@@ -278,7 +289,7 @@ func TestManyEvents(t *testing.T) {
 			t.Errorf("inside: %v, %d calls", got, w.all["inside.example"].calls)
 		}
 		for address := range w.dialled {
-			if !publicText(address) {
+			if !strings.HasPrefix(address, "93.184.216.") {
 				t.Errorf("there was a connection to %s", address)
 			}
 		}
@@ -307,8 +318,4 @@ func values[K comparable, V any](m map[K]V) (out []V) {
 		out = append(out, v)
 	}
 	return out
-}
-
-func publicText(address string) bool {
-	return errors.Is(webhook.PublicControl("tcp", net.JoinHostPort(address, "443")), nil)
 }

@@ -22,6 +22,7 @@ import (
 	oracle "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/verify"
 	"github.com/dialproof/dialproof/internal/webhook"
 )
 
@@ -322,6 +323,30 @@ func TestFailingEndpoint(t *testing.T) {
 			t.Errorf("%v", got)
 		}
 	})
+}
+
+// TestNobodyListens: where an application has no endpoint, telling costs nothing.
+func TestNobodyListens(t *testing.T) {
+	w := newWorld(t)
+	teller := &verify.Teller{Webhooks: w.hooks, Now: time.Now}
+	before, after := &verify.Verification{App: id.ID{2}, Status: verify.Pending}, &verify.Verification{App: id.ID{2}, Status: verify.Approved}
+	look := func() {
+		if teller.Changed(before, after) != nil {
+			t.Error("there are events")
+		}
+	}
+	if n := testing.AllocsPerRun(100, look); n != 0 {
+		t.Errorf("%v allocations with no endpoint at all", n)
+	}
+	if _, _, err := w.hooks.Create(t.Context(), webhook.Endpoint{App: id.ID{1}, URL: "https://shop.example/"}); err != nil {
+		t.Fatal(err)
+	}
+	if n := testing.AllocsPerRun(100, look); n != 0 {
+		t.Errorf("%v allocations with an endpoint of another application", n)
+	}
+	if after.Events != 0 {
+		t.Errorf("%d events were counted", after.Events)
+	}
 }
 
 // TestPing: the body of an event has the form that everybody expects.

@@ -228,6 +228,9 @@ func manageWebhook(t *testing.T, d *deployment, operator *client, hook, secret s
 	if out := d.run(t, "webhook", "list", "--config", d.config, "--app", "shop"); !strings.Contains(out, "disabled (gone)") {
 		t.Errorf("webhook list: %s", out)
 	}
+	if out, err := exec.Command(binary, "doctor", "--config", d.config).CombinedOutput(); !strings.Contains(string(out), "note   webhook "+hook+" is disabled (gone)") {
+		t.Errorf("doctor: %v\n%s", err, out)
+	}
 	l.answers(0)
 	operator.call(t, http.StatusOK, http.MethodPatch, path, map[string]any{"enabled": true, "events": []string{"verification.approved"}})
 	dead := operator.call(t, http.StatusOK, http.MethodGet, path+"/events?status=dead&limit=5", nil)
