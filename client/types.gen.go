@@ -264,7 +264,7 @@ type NewLink struct {
 	// Embed The origin of your page that shows the widget, by the same rule.
 	Embed string `json:"embed,omitempty,omitzero"`
 
-	// ExpiresIn Seconds.
+	// ExpiresIn Seconds until the link is over. 900 without it.
 	ExpiresIn int `json:"expires_in,omitempty,omitzero"`
 
 	// Locale Of the page and of the message. Without it, the application's, or the languages of the browser.

@@ -149,11 +149,14 @@ type composer struct{ verify.Composer }
 
 // start begins to run jobs and to answer requests.
 func (n *Node) start(ctx context.Context, h http.Handler) error {
-	listener, err := listen(ctx, n.cfg.Listen)
-	if err != nil {
-		return err
+	listener := n.listener
+	if listener == nil {
+		var err error
+		if listener, err = listen(ctx, n.cfg.Listen); err != nil {
+			return err
+		}
+		n.listener = listener
 	}
-	n.listener = listener
 	n.crew = n.hire(n.routes.All())
 	n.onStop("senders", func() error { n.crew.dismiss(); return nil })
 	n.runner.Start()

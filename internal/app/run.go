@@ -63,6 +63,12 @@ const devKeyFile = "dev.key"
 
 // Dev runs a development server: everything in one folder, a ready key, and a phone in the browser.
 func Dev(ctx context.Context, o DevOptions) (err error) {
+	listener, err := listen(ctx, o.Listen) // first: links and proofs name the port, which may be any free one
+	if err != nil {
+		return err
+	}
+	defer listener.Close() //nolint:errcheck // the server has closed it when all went well
+	o.Listen = listener.Addr().String()
 	cfg := config.Default()
 	cfg.Listen, cfg.Data, cfg.Drain = o.Listen, o.Data, 0
 	cfg.PublicURL = "http://" + o.Listen
@@ -79,6 +85,7 @@ func Dev(ctx context.Context, o DevOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	n.listener = listener
 	defer func() { err = errors.Join(err, n.Stop()) }()
 	key, err := n.devKey(ctx)
 	if err != nil {

@@ -163,3 +163,15 @@ func TestLanguageAndCountry(t *testing.T) {
 		t.Errorf("%d countries, the first is %v", len(list), list[0])
 	}
 }
+
+// TestOneWidget: the package for bundlers has the file that the program serves.
+func TestOneWidget(t *testing.T) {
+	t.Parallel()
+	served, err := os.ReadFile("page/widget.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if packed, err := os.ReadFile("../../sdk/widget/dialproof-verify.js"); err != nil || string(packed) != string(served) {
+		t.Errorf("copy internal/web/page/widget.js to sdk/widget/dialproof-verify.js (%v)", err)
+	}
+}

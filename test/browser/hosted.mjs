@@ -4,6 +4,8 @@ import { chromium } from "playwright-core";
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 
 const [url, key, numbers, pictures] = process.argv.slice(2);
 const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
@@ -133,6 +135,9 @@ async function thumb() {
   see("a pasted code loses its space", (await page.locator("#code").inputValue()) === code);
   await picture(page, "code");
   await narrow(page, "the code at 360 px");
+  await page.setViewportSize({ width: 320, height: 640 });
+  await narrow(page, "the code at 320 px");
+  await page.setViewportSize(phone);
   await clean(page, "the code, light");
   await check(page);
   await page.waitForURL(/\/dev\/handset/);
@@ -400,10 +405,55 @@ async function widget() {
   }
 }
 
+// The wrappers: what React and Vue make of the widget, in one page.
+async function wrappers() {
+  const at = (name) => fileURLToPath(new URL(`../../sdk/widget/${name}`, import.meta.url));
+  const made = [];
+  const host = createServer((request, response) => {
+    if (request.url === "/app.js") {
+      response.setHeader("Content-Type", "text/javascript");
+      return response.end(app);
+    }
+    response.setHeader("Content-Type", "text/html");
+    response.end(`<!doctype html><html lang="en"><title>Shop</title><div id="react"></div><div id="vue"></div><script>window.links = ${JSON.stringify(made)}; window.heard = [];</script><script type="module" src="/app.js"></script>`);
+  });
+  await new Promise((done) => host.listen(0, "127.0.0.1", done));
+  const app = (await build({
+    bundle: true, write: false, format: "esm", define: { "process.env.NODE_ENV": '"production"', __VUE_OPTIONS_API__: "true", __VUE_PROD_DEVTOOLS__: "false", __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: "false" },
+    nodePaths: [fileURLToPath(new URL("node_modules", import.meta.url))],
+    stdin: { resolveDir: fileURLToPath(new URL(".", import.meta.url)), contents: `
+      import { createElement } from "react"; import { createRoot } from "react-dom/client"; import { createApp, h } from "vue";
+      import { DialproofVerify as ForReact } from ${JSON.stringify(at("react.js"))}; import { DialproofVerify as ForVue } from ${JSON.stringify(at("vue.js"))};
+      const hear = (who, what) => (detail) => window.heard.push([who, what, detail.state]);
+      createRoot(document.getElementById("react")).render(createElement(ForReact, { src: links[0], id: "r", onVerified: hear("react", "verified"), onCanceled: hear("react", "canceled") }));
+      createApp({ render: () => h(ForVue, { src: links[1], id: "v", onVerified: hear("vue", "verified"), onCanceled: hear("vue", "canceled") }) }).mount("#vue");` },
+  })).outputFiles[0].text;
+  try {
+    const origin = `http://localhost:${host.address().port}`, number = fresh();
+    made.push((await link({ embed: origin, state: "one" })).url, (await link({ embed: origin, state: "two" })).url);
+    const context = await browser.newContext({ locale: "en-GB" });
+    const page = await context.newPage();
+    await page.goto(origin);
+    const react = page.frameLocator("#r iframe"), vue = page.frameLocator("#v iframe");
+    await react.locator("#to").fill(number);
+    await react.locator("[value=start]").click();
+    await react.locator("#fault:not(:empty)").waitFor(); // ten people before this one came from the same address
+    see("the limit of an address is told in words", /Too many tries. Try again in \d min/.test(await react.locator("#fault").innerText()));
+    await react.getByRole("button", { name: "Cancel" }).click();
+    await vue.getByRole("button", { name: "Cancel" }).click();
+    await until(() => page.evaluate(() => window.heard.length === 2));
+    const heard = JSON.stringify((await page.evaluate(() => window.heard)).sort());
+    see("React and Vue hear the ends of their own", heard === '[["react","canceled","one"],["vue","canceled","two"]]', heard);
+    await context.close();
+  } finally {
+    host.close();
+  }
+}
+
 try {
   const slow = waiting();
   slow.catch(() => {}); // it is awaited below
-  for (const part of [thumb, keyboard, scriptless, rightToLeft, otherEnds, autofill, spacing, widget]) await part();
+  for (const part of [thumb, keyboard, scriptless, rightToLeft, otherEnds, autofill, spacing, widget, wrappers]) await part();
   await slow;
 } finally {
   await browser.close();

@@ -26,7 +26,8 @@ function hex(element, name) {
   return [...pen.getImageData(0, 0, 1, 1).data.slice(0, 3)].map((n) => n.toString(16).padStart(2, "0")).join("");
 }
 
-export class DialproofVerify extends HTMLElement {
+// On a server that renders pages there is no HTMLElement, and nothing to show either.
+export class DialproofVerify extends (globalThis.HTMLElement ?? Object) {
   static observedAttributes = ["src", "label"];
   #live = false; // an element that stood in the page before is told of its attributes before it is told that it is there
   #frame = null;
@@ -92,4 +93,4 @@ export class DialproofVerify extends HTMLElement {
   };
 }
 
-if (!customElements.get("dialproof-verify")) customElements.define("dialproof-verify", DialproofVerify);
+if (globalThis.customElements && !customElements.get("dialproof-verify")) customElements.define("dialproof-verify", DialproofVerify);

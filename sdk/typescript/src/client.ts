@@ -1,5 +1,5 @@
 import { DialproofConnectionError, DialproofError } from "./error.ts";
-import type { Channel, Check, CheckByNumber, CheckCode, Problem, Start, Status, Verification, VerificationPage } from "./types.ts";
+import type { Channel, Check, CheckByNumber, CheckCode, Link, NewLink, Problem, Start, Status, Verification, VerificationPage } from "./types.ts";
 
 /** What a client is made of. Times are milliseconds. */
 export interface Options {
@@ -107,6 +107,14 @@ export class Dialproof {
   /** Ends a pending verification. Its code is dead when the answer comes. */
   cancel(id: string, options?: CallOptions): Promise<Verification> {
     return this.#call("POST", `${path}/${encodeURIComponent(id)}/cancel`, {}, options);
+  }
+
+  /**
+   * Makes a link to the hosted page, where a person enters the number and the code. Send them to its `url`, and keep its `id` with their
+   * session: the proof with which they come back must name it.
+   */
+  createLink(request: NewLink, options?: CallOptions): Promise<Link> {
+    return this.#call("POST", "/v1/links", request, options);
   }
 
   /** Looks at a verification. */

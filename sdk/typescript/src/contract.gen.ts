@@ -96,17 +96,11 @@ export interface components {
             embed?: string;
             /** @description Yours, given back at the end. Bind it to the person's session, and compare it. */
             state?: string;
-            /**
-             * @description Seconds.
-             * @default 900
-             */
-            expires_in: number;
+            /** @description Seconds until the link is over. 900 without it. */
+            expires_in?: number;
             transaction?: components["schemas"]["Transaction"];
-            /**
-             * @description Leaves out the last line of messages, which lets the browser fill the code in by itself.
-             * @default false
-             */
-            no_autofill: boolean;
+            /** @description Leaves out the last line of messages, which lets the browser fill the code in by itself. */
+            no_autofill?: boolean;
             metadata?: components["schemas"]["Metadata"];
         };
         Link: {

@@ -14,7 +14,7 @@ from ._async import AsyncDialproof
 from ._client import Dialproof
 from ._errors import DialproofConnectionError, DialproofError
 from ._webhook import Event, WebhookError, verify_webhook
-from .models import Autofill, Check, Delivery, Device, FieldError, Transaction, Verification, VerificationPage
+from .models import Autofill, Check, Delivery, Device, FieldError, Link, Transaction, Verification, VerificationPage
 
 __all__ = [
     "AsyncDialproof",
@@ -27,6 +27,7 @@ __all__ = [
     "DialproofError",
     "Event",
     "FieldError",
+    "Link",
     "Transaction",
     "Verification",
     "VerificationPage",

@@ -61,6 +61,7 @@ class AsyncDialproof:
     check_by_number = _in_thread(Dialproof.check_by_number)
     resend = _in_thread(Dialproof.resend)
     cancel = _in_thread(Dialproof.cancel)
+    create_link = _in_thread(Dialproof.create_link)
     get = _in_thread(Dialproof.get)
     list_page = _in_thread(Dialproof.list_page)
     list = _each_in_thread(Dialproof.list)

@@ -14,6 +14,7 @@ from .models import (
     Channel,
     Check,
     Device,
+    Link,
     ProofForm,
     Status,
     Transaction,
@@ -112,6 +113,27 @@ class Dialproof:
     def cancel(self, id: str, *, idempotency_key: Optional[str] = None) -> Verification:
         """End a pending verification. Its code is dead when the answer comes."""
         return decode(Verification, self._post(f"{_PATH}/{quote(id, safe='')}/cancel", {}, idempotency_key))
+
+    def create_link(
+        self,
+        *,
+        return_url: Optional[str] = None,
+        embed: Optional[str] = None,
+        state: Optional[str] = None,
+        to: Optional[str] = None,
+        region: Optional[str] = None,
+        channel: Optional[Channel] = None,
+        purpose: Optional[str] = None,
+        locale: Optional[str] = None,
+        expires_in: Optional[int] = None,
+        transaction: Optional[Transaction] = None,
+        no_autofill: Optional[bool] = None,
+        metadata: Optional[Mapping[str, str]] = None,
+        idempotency_key: Optional[str] = None,
+    ) -> Link:
+        """Make a link to the hosted page. Send the person to its ``url``, and keep its ``id``: the proof they come back with must name it."""
+        body = {k: v for k, v in locals().items() if k not in ("self", "idempotency_key")}
+        return decode(Link, self._post("/v1/links", body, idempotency_key))
 
     def get(self, id: str) -> Verification:
         """Look at a verification."""

@@ -271,12 +271,12 @@ class NewLink:
     """
     Yours, given back at the end. Bind it to the person's session, and compare it.
     """
-    expires_in: Optional[int] = 900
+    expires_in: Optional[int] = None
     """
-    Seconds.
+    Seconds until the link is over. 900 without it.
     """
     transaction: Optional[Transaction] = None
-    no_autofill: Optional[bool] = False
+    no_autofill: Optional[bool] = None
     """
     Leaves out the last line of messages, which lets the browser fill the code in by itself.
     """
