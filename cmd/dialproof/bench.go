@@ -20,6 +20,8 @@ type benchCmd struct {
 	Sink        string   `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the provider listens; a peer has to be told."`
 	PeerPID     []string `placeholder:"NAME=PID" help:"A process whose CPU counts as the peer's; may be repeated."`
 	Overload    bool     `help:"Measure what is left when twice as much is asked as it can do."`
+	Old         int      `placeholder:"N" help:"Measure again with so many old verifications in the store."`
+	Pending     int      `placeholder:"N" help:"And with so many pending ones, and as many keys of limits."`
 	Seconds     int      `default:"15" placeholder:"N" help:"How long each load of --overload lasts. Default: ${default}."`
 }
 
@@ -35,6 +37,7 @@ Examples:
   dialproof bench --rounds 7 --ops 40000
   dialproof bench --postgres postgres://bench@127.0.0.1/bench --postgres-pid "$(head -1 /var/run/postgresql/15-main.pid)"
   dialproof bench --connections 1 --ops 500       # one request at a time
+  dialproof bench --old 10000000 --pending 100000 # what a full store costs beside an empty one (10 GB)
   dialproof bench --overload                      # half of what it can do, and twice
   dialproof bench --peer otpgateway=http://app:secret@127.0.0.1:9000 --peer-pid otpgateway=4242`
 }
@@ -43,6 +46,9 @@ Examples:
 func (c benchCmd) Run(ctx context.Context, w world) error {
 	if c.Rounds < 1 || c.Rounds > 100 || c.Ops < 1 || c.Ops > 1_000_000 || c.Connections < 1 || c.Connections > 1024 {
 		return usageError{fmt.Errorf("--rounds is 1 to 100, --ops 1 to 1000000, --connections 1 to 1024")}
+	}
+	if c.Old < 0 || c.Old > 100_000_000 || c.Pending < 0 || c.Pending > 1_000_000 {
+		return usageError{fmt.Errorf("--old is 0 to 100000000, --pending 0 to 1000000")}
 	}
 	if c.Seconds < 1 || c.Seconds > 600 {
 		return usageError{fmt.Errorf("--seconds is 1 to 600")}
@@ -61,7 +67,7 @@ func (c benchCmd) Run(ctx context.Context, w world) error {
 		return err
 	}
 	return bench.Run(ctx, bench.Options{
-		Program: program, Rounds: c.Rounds, Ops: c.Ops, Connections: c.Connections, Postgres: c.Postgres, PostgresPID: c.PostgresPID, Peers: c.Peer, Sink: c.Sink, PeerPIDs: pids, Overload: c.Overload, Seconds: c.Seconds, Out: w.Out,
+		Program: program, Rounds: c.Rounds, Ops: c.Ops, Connections: c.Connections, Postgres: c.Postgres, PostgresPID: c.PostgresPID, Peers: c.Peer, Sink: c.Sink, PeerPIDs: pids, Overload: c.Overload, Seconds: c.Seconds, Old: c.Old, Pending: c.Pending, Out: w.Out,
 	})
 }
 

@@ -38,7 +38,10 @@ type Options struct {
 	Overload bool
 	// Seconds is how long each load of it lasts, 1 to 600.
 	Seconds int
-	Out     io.Writer
+	// Old measures how Dialproof grows, instead of rounds: with so many old verifications in its store, 0 to 100,000,000, and
+	// Pending that are alive, 0 to 1,000,000. 0 of both: rounds.
+	Old, Pending int
+	Out          io.Writer
 }
 
 // system is something that verifies numbers.
@@ -63,6 +66,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer sink.close()
+	if o.Old+o.Pending > 0 {
+		return growth(ctx, o, dir, sink)
+	}
 	systems, err := launch(ctx, o, dir, sink, !o.Overload)
 	defer func() {
 		for _, s := range systems {
