@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/channel"
@@ -39,6 +40,7 @@ func Serve(ctx context.Context, cfg config.Config, log *slog.Logger, reloads <-c
 		log.Warn("there is no application yet: make one with `dialproof app create`")
 	}
 	log.Info("ready", "listen", n.listener.Addr().String(), "routes", len(n.routes.All()))
+	debug.FreeOSMemory() // what starting took is not kept: a server that nobody asks would never collect it
 	for {
 		select {
 		case <-ctx.Done():
