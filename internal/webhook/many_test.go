@@ -196,7 +196,8 @@ func (w *world) run(t *testing.T, d time.Duration) {
 		Lanes: &webhook.Lanes{Directory: w.hooks, Workers: 64}, Sender: sender, Log: slog.New(slog.DiscardHandler), Metrics: w.counts, Agent: "test",
 		Expire: func(context.Context, id.ID) error { return nil },
 	}
-	r := h.Runner(nil, 10*time.Second)
+	// Looking every ten seconds for days is most of the work.
+	r := h.Runner(nil, max(10*time.Second, d/10_000))
 	r.Start()
 	time.Sleep(d)
 	if err := r.Stop(time.Minute); err != nil {
