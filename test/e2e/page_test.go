@@ -247,3 +247,54 @@ func revoke(t *testing.T, data string) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }
+
+// TestPageAutofill: messages of the hosted page end with the line by which a browser fills the code in, for this page and no other.
+func TestPageAutofill(t *testing.T) {
+	t.Parallel()
+	s := newSink(t)
+	d := deploy(t, s.URL, "")
+	text, err := os.ReadFile(d.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = []byte(strings.Replace(string(text), "public_url: http://"+d.listen, "public_url: https://verify.example.com\ntrusted_proxies: [127.0.0.0/8]", 1))
+	if err := os.WriteFile(d.config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.run(t, "app", "update", "shop", "--config", d.config, "--return-url", "https://shop.example")
+	p := d.serve(t)
+	c := newClient(t, p, d.key)
+	for n, one := range []struct {
+		body map[string]any
+		end  string // after the code
+	}{
+		{map[string]any{"return_url": "https://shop.example/back"}, "\n\n@verify.example.com #%s"},
+		{map[string]any{"embed": "https://shop.example"}, "\n\n@shop.example #%s @verify.example.com"},
+		{map[string]any{"return_url": "https://shop.example/back", "no_autofill": true}, ""},
+	} {
+		address, _ := c.call(t, 201, "POST", "/v1/links", one.body).json(t)["url"].(string)
+		path, ok := strings.CutPrefix(address, "https://verify.example.com")
+		if !ok {
+			t.Fatalf("the link is %s", address)
+		}
+		newPerson().do(t, p.url+path, url.Values{"do": {"start"}, "to": {drama(n)}}, map[string]string{"X-Forwarded-For": "203.0.113.9"})
+		waitFor(t, 10*time.Second, "the message", func() bool { return len(s.got()) == n+1 })
+		m := s.got()[n]
+		if _, end, _ := strings.Cut(m.Text, "\n"); one.end == "" && end != "" || one.end != "" && !strings.HasSuffix(m.Text, fmt.Sprintf(one.end, m.Code)) {
+			t.Errorf("%v: the message is %q", one.body, m.Text)
+		}
+	}
+	// The limit of an address is that of the person behind the proxy.
+	refused := 0
+	for n := 10; n < 20; n++ {
+		address, _ := c.call(t, 201, "POST", "/v1/links", map[string]any{"return_url": "https://shop.example/back"}).json(t)["url"].(string)
+		_, path, _ := strings.Cut(address, "example.com")
+		a := newPerson().do(t, p.url+path, url.Values{"do": {"start"}, "to": {drama(n)}}, map[string]string{"X-Forwarded-For": "198.51.100.1, 203.0.113.9"})
+		if a.status == 429 {
+			refused++
+		}
+	}
+	if refused != 3 {
+		t.Errorf("of 13 starts from one address 10 pass an hour: %d of the last 10 were refused", refused)
+	}
+}
