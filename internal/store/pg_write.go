@@ -117,30 +117,32 @@ func limitWrites(steps []pgStep, b *batch) []pgStep {
 }
 
 func verificationWrites(steps []pgStep, b *batch) ([]pgStep, error) {
+	var texts bytes.Buffer
 	fresh, old, over := newColumns("bbbtbiiit"), newColumns("biiit"), newColumns("btt")
 	for _, k := range ordered(&b.verifications) {
 		e := b.verifications.rows[k]
 		v := e.value
 		gone := e.kept && forgotten(v)
-		state, spec, err := verificationTexts(v, !e.kept || gone)
+		texts.Reset()
+		state, spec, err := verificationTexts(&texts, v, !e.kept || gone)
 		if err != nil {
 			return nil, err
 		}
 		switch {
 		case gone:
 			over.blobs(0, v.ID[:])
-			over.texts(1, spec)
-			over.texts(2, state)
+			over.texts(1, string(spec))
+			over.texts(2, string(state))
 		case e.kept:
 			old.blobs(0, v.ID[:])
-			changing(old, 1, v, state)
+			changing(old, 1, v, string(state))
 		default:
 			fresh.blobs(0, v.ID[:])
 			fresh.blobs(1, v.App[:])
 			fresh.blobs(2, v.Spec.Number[:])
-			fresh.texts(3, spec)
+			fresh.texts(3, string(spec))
 			fresh.blobs(4, v.Sealed)
-			changing(fresh, 5, v, state)
+			changing(fresh, 5, v, string(state))
 		}
 	}
 	steps = add(add(add(steps, pgNewVerifications, fresh), pgSetVerifications, old), pgForget, over)

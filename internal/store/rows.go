@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/go-json-experiment/json"
@@ -93,14 +94,18 @@ func scanVerification(r row) (*verify.Verification, error) {
 	return v, nil
 }
 
-// verificationTexts answers the two texts of a verification's row: what changes, and what does not.
-func verificationTexts(v *verify.Verification, whole bool) (state, spec string, err error) {
-	changes, err := json.Marshal(v)
-	if err != nil || !whole {
-		return string(changes), "", err
+// verificationTexts appends the two texts of a verification's row to buf: what changes, and, where whole, what does not.
+func verificationTexts(buf *bytes.Buffer, v *verify.Verification, whole bool) (state, spec []byte, err error) {
+	begin := buf.Len()
+	if err := json.MarshalWrite(buf, v); err != nil {
+		return nil, nil, err
 	}
-	fixed, err := json.Marshal(v.Spec)
-	return string(changes), string(fixed), err
+	middle := buf.Len()
+	if whole {
+		err = json.MarshalWrite(buf, &v.Spec)
+	}
+	all := buf.Bytes()
+	return all[begin:middle:middle], all[middle:], err
 }
 
 func readNumber(c conn, lock string, k verify.NumberKey) (n *verify.Number, err error) {

@@ -37,11 +37,11 @@ func (e *sqlite) write(b *batch) error {
 func (e *sqlite) writeNumbers(b *batch) error {
 	for _, k := range b.numbers.dirty {
 		n := b.numbers.rows[k].value
-		data, err := json.Marshal(n)
-		if err != nil {
+		e.text.Reset()
+		if err := json.MarshalWrite(&e.text, n); err != nil {
 			return err
 		}
-		if _, err := e.w.exec(litePutNumber, k[:], string(data), n.Head.Time().UnixMilli()); err != nil {
+		if _, err := e.w.exec(litePutNumber, k[:], text(e.text.Bytes()), n.Head.Time().UnixMilli()); err != nil {
 			return err
 		}
 	}
@@ -60,17 +60,18 @@ func (e *sqlite) writeVerifications(b *batch) error {
 func (e *sqlite) writeVerification(r *entry[*verify.Verification]) error {
 	v := r.value
 	forgotten := r.kept && forgotten(v)
-	state, spec, err := verificationTexts(v, !r.kept || forgotten)
+	e.text.Reset()
+	state, spec, err := verificationTexts(&e.text, v, !r.kept || forgotten)
 	switch {
 	case err != nil:
 	case !r.kept:
-		_, err = e.w.exec(liteNewVerification, v.ID.Seq(), v.ID[:], v.App[:], spec, v.Sealed, statusNumber(v.Status), int64(v.Attempts), v.Expires.UnixMilli(), state)
+		_, err = e.w.exec(liteNewVerification, v.ID.Seq(), v.ID[:], v.App[:], text(spec), v.Sealed, statusNumber(v.Status), int64(v.Attempts), v.Expires.UnixMilli(), text(state))
 	case forgotten:
-		if _, err = e.w.exec(liteForget, spec, state, v.ID.Seq()); err == nil {
+		if _, err = e.w.exec(liteForget, text(spec), text(state), v.ID.Seq()); err == nil {
 			_, err = e.w.exec(sqlForgetting, v.ID[:])
 		}
 	default:
-		_, err = e.w.exec(liteSetVerification, statusNumber(v.Status), int64(v.Attempts), v.Expires.UnixMilli(), state, v.ID.Seq())
+		_, err = e.w.exec(liteSetVerification, statusNumber(v.Status), int64(v.Attempts), v.Expires.UnixMilli(), text(state), v.ID.Seq())
 	}
 	return err
 }

@@ -98,7 +98,7 @@ func (s *Service) load(tx Tx, c application.Caller, needs Needs) (*Verification,
 	if v, err = tx.Verification(v.ID); err != nil || v == nil {
 		return nil, nil, notFound()
 	}
-	return v.clone(), n, nil
+	return v, n, nil
 }
 
 // settled answers the result of any check of a verification that is final.

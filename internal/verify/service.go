@@ -20,7 +20,7 @@ type Tx interface {
 	// Number answers the row of a number, a new one if there is none. It locks the number: two pieces of
 	// work on one number never overlap.
 	Number(NumberKey) (*Number, error)
-	// Verification answers a row, or nil.
+	// Verification answers a copy of a row, which the work may change and put, or nil.
 	Verification(id.ID) (*Verification, error)
 	// Limit answers the kept state of a GCRA limit, 0 if there is none.
 	Limit(key [16]byte) (int64, error)
