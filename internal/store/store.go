@@ -259,11 +259,16 @@ func (db *DB) next() *op {
 }
 
 // rounds is how often a batch lets other goroutines run before it is committed, as long as that brings more work: those that
-// are about to ask share the commit. When nobody is, a round takes no time, so work that comes alone does not wait.
-const rounds = 8
+// are about to ask share the commit. When nobody is, a round takes no time, so work that comes alone does not wait. gatherTime
+// ends it: where very many goroutines want to run, each round is long, and everybody waits for this one.
+const (
+	rounds     = 8
+	gatherTime = time.Millisecond
+)
 
 // gather answers the batch with the work that is there now. Work that claims is alone in its batch.
 func (db *DB) gather(lane int, batch []*op) []*op {
+	begin := time.Now()
 	for range rounds {
 		before := len(batch)
 		for len(batch) < maxBatch && batch[0].claims.IsZero() && len(db.work) > 0 {
@@ -274,7 +279,7 @@ func (db *DB) gather(lane int, batch []*op) []*op {
 			}
 			batch = append(batch, o)
 		}
-		if len(batch) == before && before > 1 || len(batch) == maxBatch {
+		if len(batch) == before && before > 1 || len(batch) == maxBatch || time.Since(begin) > gatherTime {
 			break
 		}
 		runtime.Gosched()
