@@ -43,7 +43,7 @@ const (
 	patient = 4
 	// slowest is how long answers may take on average, as a multiple of the fastest; and never less than soon.
 	slowest = 5
-	soon    = 6 * time.Millisecond
+	soon    = 15 * time.Millisecond
 	// spellTime is how long the fastest answer is remembered, at least.
 	spellTime = time.Minute
 	// tellTime is how often the log is told, at most.
