@@ -254,7 +254,7 @@ func (a *api) finish(w *recorder, r *http.Request, c *call, begin time.Time) {
 }
 
 func keyText(c application.Caller) string {
-	if c.Key.ID.IsZero() {
+	if c.Key == nil {
 		return ""
 	}
 	return c.Key.ID.Text(id.Key)

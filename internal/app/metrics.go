@@ -83,12 +83,12 @@ func (m *metrics) Request(pattern string, status int, took time.Duration) {
 }
 
 // Started implements verify.Metrics.
-func (m *metrics) Started(a application.Application, kind channel.Kind, country string) {
+func (m *metrics) Started(a *application.Application, kind channel.Kind, country string) {
 	m.started.WithLabelValues(a.Name, string(kind), country).Inc()
 }
 
 // Checked implements verify.Metrics.
-func (m *metrics) Checked(a application.Application, r verify.Result) {
+func (m *metrics) Checked(a *application.Application, r verify.Result) {
 	m.checked.WithLabelValues(a.Name, string(r)).Inc()
 }
 

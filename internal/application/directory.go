@@ -21,10 +21,11 @@ const secretLen = 32
 // prefixLen is how many of them stay visible.
 const prefixLen = 4
 
-// Caller is who makes a request: a key and, unless it is the operator's, its application.
+// Caller is who makes a request: a key and, unless it is the operator's, its application; an operator's is the zero application.
+// Both belong to everybody who calls with the key: nobody changes them.
 type Caller struct {
-	Key Key
-	App Application
+	Key *Key
+	App *Application
 }
 
 // May tells whether the caller's key has the scope. Admin has them all.
@@ -49,9 +50,9 @@ type Directory struct {
 // snapshot is an immutable picture of all tenants.
 type snapshot struct {
 	version int64
-	apps    map[id.ID]Application
-	keys    map[id.ID]Key
-	byHash  map[[32]byte]id.ID
+	apps    map[id.ID]*Application
+	keys    map[id.ID]*Key
+	byHash  map[[32]byte]Caller
 }
 
 // Open loads the directory.
@@ -81,35 +82,51 @@ func (d *Directory) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := &snapshot{version: version, apps: map[id.ID]Application{}, keys: map[id.ID]Key{}, byHash: map[[32]byte]id.ID{}}
-	for _, a := range apps {
-		s.apps[a.ID] = a
+	s := &snapshot{version: version, apps: map[id.ID]*Application{}, keys: map[id.ID]*Key{}, byHash: map[[32]byte]Caller{}}
+	for i := range apps {
+		s.apps[apps[i].ID] = &apps[i]
 	}
-	for _, k := range keys {
+	for i := range keys {
+		k := &keys[i]
 		s.keys[k.ID] = k
-		s.byHash[k.Hash] = k.ID
+		s.byHash[k.Hash] = s.caller(k)
 	}
 	d.snapshot.Store(s)
 	return nil
 }
 
+// caller answers who acts with a key.
+func (s *snapshot) caller(k *Key) Caller {
+	app := s.apps[k.App]
+	if app == nil {
+		app = &Application{}
+	}
+	return Caller{Key: k, App: app}
+}
+
+// maxToken is how long the secret of a key is, at most, in bytes. A longer token is none of ours.
+const maxToken = 64
+
 // Authenticate answers who holds the secret. The look-up is by hash, so its time says nothing of the secret.
 func (d *Directory) Authenticate(token string) (Caller, error) {
-	s := d.snapshot.Load()
-	k, ok := s.keys[s.byHash[sha256.Sum256([]byte(token))]]
-	if !ok || !k.Revoked.IsZero() {
+	if len(token) > maxToken {
+		return Caller{}, ErrKey
+	}
+	var secret [maxToken]byte
+	c, ok := d.snapshot.Load().byHash[sha256.Sum256(append(secret[:0], token...))]
+	if !ok || !c.Key.Revoked.IsZero() {
 		return Caller{}, ErrKey
 	}
 	now := d.now()
-	if !k.Expires.IsZero() && !now.Before(k.Expires) {
+	if !c.Key.Expires.IsZero() && !now.Before(c.Key.Expires) {
 		return Caller{}, ErrKeyExpired
 	}
-	d.touch(k, now)
-	return Caller{Key: k, App: s.apps[k.App]}, nil
+	d.touch(c.Key, now)
+	return c, nil
 }
 
 // touch remembers a use, once a minute.
-func (d *Directory) touch(k Key, now time.Time) {
+func (d *Directory) touch(k *Key, now time.Time) {
 	minute := now.Truncate(time.Minute)
 	d.usedMu.Lock()
 	defer d.usedMu.Unlock()
@@ -141,7 +158,10 @@ func (d *Directory) Flush(ctx context.Context) error {
 
 // Applications answers all tenants, oldest first.
 func (d *Directory) Applications() []Application {
-	apps := slices.Collect(maps.Values(d.snapshot.Load().apps))
+	var apps []Application
+	for _, a := range d.snapshot.Load().apps {
+		apps = append(apps, *a)
+	}
 	slices.SortFunc(apps, func(a, b Application) int { return slices.Compare(a.ID[:], b.ID[:]) })
 	return apps
 }
@@ -152,7 +172,7 @@ func (d *Directory) Application(app id.ID) (Application, error) {
 	if !ok {
 		return Application{}, ErrNotFound
 	}
-	return a, nil
+	return *a, nil
 }
 
 // ByName answers the tenant of that name.
@@ -226,7 +246,7 @@ func (d *Directory) Keys(app id.ID) []Key {
 	var out []Key
 	for _, k := range d.snapshot.Load().keys {
 		if app.IsZero() || k.App == app {
-			out = append(out, k)
+			out = append(out, *k)
 		}
 	}
 	slices.SortFunc(out, func(a, b Key) int { return slices.Compare(a.ID[:], b.ID[:]) })
@@ -237,10 +257,11 @@ func (d *Directory) Keys(app id.ID) []Key {
 func (d *Directory) Revoke(ctx context.Context, key id.ID) (Key, error) {
 	d.write.Lock()
 	defer d.write.Unlock()
-	k, ok := d.snapshot.Load().keys[key]
+	found, ok := d.snapshot.Load().keys[key]
 	if !ok {
 		return Key{}, ErrNotFound
 	}
+	k := *found
 	if k.Revoked.IsZero() {
 		k.Revoked = d.now().UTC()
 		if err := d.store.PutKey(ctx, k); err != nil {

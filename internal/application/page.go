@@ -105,5 +105,5 @@ func (d *Directory) Caller(key [16]byte) (Caller, error) {
 	if !ok || !k.Revoked.IsZero() || !k.Expires.IsZero() && !d.now().Before(k.Expires) {
 		return Caller{}, ErrKey
 	}
-	return Caller{Key: k, App: s.apps[k.App]}, nil
+	return s.caller(k), nil
 }

@@ -39,7 +39,7 @@ func TestOrigin(t *testing.T) {
 
 func TestMayReturn(t *testing.T) {
 	t.Parallel()
-	c := application.Caller{Key: application.Key{Mode: application.Live}, App: application.Application{Policy: application.Policy{ReturnURLs: []string{"https://shop.example"}}}}
+	c := application.Caller{Key: &application.Key{Mode: application.Live}, App: &application.Application{Policy: application.Policy{ReturnURLs: []string{"https://shop.example"}}}}
 	for address, want := range map[string]bool{
 		"https://shop.example/done?x=1":     true,
 		"https://SHOP.example:443":          true,

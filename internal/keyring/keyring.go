@@ -13,6 +13,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash"
@@ -102,9 +103,16 @@ func derive(secret []byte) (*subkeys, error) {
 	return &subkeys{seal: aead, code: macPool(code), sign: ed25519.NewKeyFromSeed(seed)}, nil
 }
 
+// mac is a keyed hash with room for what goes in and what comes out: what a hash.Hash is handed is on the heap.
+type mac struct {
+	hash.Hash
+	in  []byte
+	out [sha256.Size]byte
+}
+
 // macPool keeps keyed hashes: setting one up costs as much as using it.
 func macPool(key []byte) *sync.Pool {
-	return &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}
+	return &sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, key)} }}
 }
 
 // Current answers the id of the key that makes what is new.
@@ -137,9 +145,9 @@ func (r *Ring) Open(sealed, bound []byte) ([]byte, error) {
 // Lookup answers 128 bits that stand for parts in an index. Without the key nobody can go back, not even
 // by trying every number there is.
 func (r *Ring) Lookup(parts ...[]byte) [16]byte {
-	m := r.lookup.Get().(hash.Hash) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	m := r.lookup.Get().(*mac) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 	defer r.lookup.Put(m)
-	whole := sum(m, parts)
+	whole := m.sum(parts)
 	return [16]byte(whole[:16])
 }
 
@@ -149,9 +157,9 @@ func (r *Ring) MAC(id byte, parts ...[]byte) ([32]byte, error) {
 	if k == nil {
 		return [32]byte{}, ErrUnknownKey
 	}
-	m := k.code.Get().(hash.Hash) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	m := k.code.Get().(*mac) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 	defer k.code.Put(m)
-	return sum(m, parts), nil
+	return m.sum(parts), nil
 }
 
 // SigningKey answers the Ed25519 key that signs what is new, and its id.
@@ -167,16 +175,15 @@ func (r *Ring) PublicKeys() map[byte]ed25519.PublicKey {
 }
 
 // sum hashes the parts, each behind its length, so that no two lists give the same input.
-func sum(m hash.Hash, parts [][]byte) (out [32]byte) {
-	m.Reset()
-	var n [4]byte
+func (m *mac) sum(parts [][]byte) [sha256.Size]byte {
+	m.in = m.in[:0]
 	for _, p := range parts {
-		n[0], n[1], n[2], n[3] = byte(len(p)>>24), byte(len(p)>>16), byte(len(p)>>8), byte(len(p)) //nolint:gosec // short parts
-		m.Write(n[:])
-		m.Write(p)
+		m.in = append(binary.BigEndian.AppendUint32(m.in, uint32(len(p))), p...)
 	}
-	m.Sum(out[:0])
-	return out
+	m.Reset()
+	m.Write(m.in)
+	m.Sum(m.out[:0])
+	return m.out
 }
 
 // NewSecret answers 32 random bytes for a new key.

@@ -13,7 +13,6 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
-	"strings"
 )
 
 // shown is how many last digits a masked number keeps.
@@ -75,12 +74,18 @@ func (n Number) Mask() string {
 	if n.IsZero() {
 		return ""
 	}
-	whole, call := e164(n.digits), strconv.Itoa(int(n.call))
-	hidden := len(whole) - len("+") - len(call) - shown
-	if hidden <= 0 {
-		return "+" + call + strings.Repeat("•", hidden+shown)
+	var space [1 + maxDigits]byte
+	whole := appendE164(space[:0], n.digits)
+	begin, end := 1+callDigits(n.call), len(whole)-shown
+	if end <= begin {
+		end = len(whole)
 	}
-	return "+" + call + strings.Repeat("•", hidden) + whole[len(whole)-shown:]
+	var room [(1 + maxDigits) * len("•")]byte
+	out := append(room[:0], whole[:begin]...)
+	for range end - begin {
+		out = append(out, "•"...)
+	}
+	return string(append(out, whole[end:]...))
 }
 
 // String is Mask: a number never prints whole by accident. Ask E164 for the digits.
@@ -103,7 +108,10 @@ func e164(digits uint64) string {
 	if digits == 0 {
 		return ""
 	}
-	buf := make([]byte, 1, maxDigits+1)
-	buf[0] = '+'
-	return string(strconv.AppendUint(buf, digits, 10))
+	var space [1 + maxDigits]byte
+	return string(appendE164(space[:0], digits))
+}
+
+func appendE164(b []byte, digits uint64) []byte {
+	return strconv.AppendUint(append(b, '+'), digits, 10)
 }

@@ -29,11 +29,11 @@ type nowhere struct{}
 func (nowhere) Plan(phone.Number, channel.Kind, bool, string) (route, reason string, ok bool) {
 	return "any", "priority", true
 }
-func (nowhere) Admit() bool                                           { return true }
-func (nowhere) Dispatch(queue.Job)                                    {}
-func (nowhere) Started(application.Application, channel.Kind, string) {}
-func (nowhere) Checked(application.Application, verify.Result)        {}
-func (nowhere) Limited(string)                                        {}
+func (nowhere) Admit() bool                                            { return true }
+func (nowhere) Dispatch(queue.Job)                                     {}
+func (nowhere) Started(*application.Application, channel.Kind, string) {}
+func (nowhere) Checked(*application.Application, verify.Result)        {}
+func (nowhere) Limited(string)                                         {}
 
 // shop is a core on a fresh SQLite store.
 type shop struct {
@@ -65,7 +65,7 @@ func openShop(b *testing.B, o store.Options) *shop {
 		Service: verify.New(verify.Options{
 			Store: db, Router: nowhere{}, Dispatch: nowhere{}, Ring: ring, IDs: ids, Now: time.Now, Limits: verify.DefaultLimits(), Metrics: nowhere{}, AllowFiction: true,
 		}),
-		db: db, who: application.Caller{App: app, Key: application.Key{App: app.ID, Mode: application.Live}},
+		db: db, who: application.Caller{App: &app, Key: &application.Key{App: app.ID, Mode: application.Live}},
 	}
 }
 

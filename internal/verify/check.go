@@ -16,51 +16,62 @@ const maxTyped = 64
 // Check submits a code. A wrong code is an answer, not an error. Checks of one number never overlap: of any
 // number of right codes one is approved, of any number of wrong ones as many are compared as attempts are left.
 func (s *Service) Check(ctx context.Context, c application.Caller, r CheckRequest) (CheckAnswer, error) {
-	if fields := checkTransaction(r.Transaction); len(r.Code) > maxTyped || !plainText(r.Code, 1, maxTyped) || fields != nil {
-		if len(r.Code) > maxTyped || !plainText(r.Code, 1, maxTyped) {
-			fields = append(fields, field("code", "invalid_value", "must be 1 to %d characters", maxTyped))
-		}
+	fields := checkTransaction(r.Transaction)
+	if len(r.Code) > maxTyped || !plainText(r.Code, 1, maxTyped) {
+		fields = append(fields, field("code", "invalid_value", "must be 1 to %d characters", maxTyped))
+	}
+	if fields != nil {
 		return CheckAnswer{}, invalid(fields)
 	}
 	needs, err := s.target(ctx, c, &r)
 	if err != nil {
 		return CheckAnswer{}, err
 	}
-	if r.Replay != nil {
-		needs.Replay = r.Replay.Key
-	}
-	var answer CheckAnswer
-	err = s.Store.Do(ctx, needs, func(tx Tx) error {
-		if err := s.replayed(tx, r.Replay); err != nil {
-			return err
-		}
-		v, n, err := s.load(tx, c, needs)
-		if err != nil {
-			return err
-		}
-		now := s.Now()
-		answer = CheckAnswer{Verification: v}
-		answer.Result, answer.Proven, err = s.compare(tx, v, n, r, now)
-		if err != nil {
-			return err
-		}
-		s.keepReplay(tx, r.Replay, answer)
-		return nil
-	})
-	if err != nil {
+	k := &check{CheckRequest: r, caller: c, verification: needs.Verification}
+	if err := s.Store.Do(ctx, needs, func(tx Tx) error { return s.judge(tx, k) }); err != nil {
 		return CheckAnswer{}, s.refused(err)
 	}
-	s.Metrics.Checked(c.App, answer.Result)
-	if answer.Result == ResultApproved && s.Approved != nil {
-		s.Approved(answer.Verification.ID)
+	s.Metrics.Checked(c.App, k.answer.Result)
+	if k.answer.Result == ResultApproved && s.Approved != nil {
+		s.Approved(k.answer.Verification.ID)
 	}
-	return answer, nil
+	return k.answer, nil
+}
+
+// check is a check under way.
+type check struct {
+	CheckRequest
+	caller       application.Caller
+	verification id.ID
+	answer       CheckAnswer
+}
+
+// judge does the transactional part of a check.
+func (s *Service) judge(tx Tx, k *check) error {
+	if err := s.replayed(tx, k.Replay); err != nil {
+		return err
+	}
+	v, n, err := s.load(tx, k.caller, k.verification)
+	if err != nil {
+		return err
+	}
+	k.answer = CheckAnswer{Verification: v}
+	k.answer.Result, k.answer.Proven, err = s.compare(tx, v, n, &k.CheckRequest, s.Now())
+	if err != nil {
+		return err
+	}
+	s.keepReplay(tx, k.Replay, k.answer)
+	return nil
 }
 
 // target answers what a check is about.
-func (s *Service) target(ctx context.Context, c application.Caller, r *CheckRequest) (Needs, error) {
+func (s *Service) target(ctx context.Context, c application.Caller, r *CheckRequest) (n Needs, err error) {
+	if r.Replay != nil {
+		n.Replay = r.Replay.Key
+	}
 	if !r.ID.IsZero() {
-		return Needs{Verification: r.ID}, nil
+		n.Verification = r.ID
+		return n, nil
 	}
 	to, err := number(r.To, r.Region)
 	if err != nil {
@@ -69,21 +80,22 @@ func (s *Service) target(ctx context.Context, c application.Caller, r *CheckRequ
 	purpose := r.Purpose
 	fill(&purpose, Login)
 	key := s.numberKey(c.App.ID, to)
-	n, err := s.Store.NumberRow(ctx, key)
+	row, err := s.Store.NumberRow(ctx, key)
 	if err != nil {
 		return Needs{}, err
 	}
-	if n == nil || n.latest(purpose).IsZero() {
+	if row == nil || row.latest(purpose).IsZero() {
 		return Needs{}, notFound()
 	}
-	return Needs{Number: key, Verification: n.latest(purpose)}, nil
+	n.Number, n.Verification = key, row.latest(purpose)
+	return n, nil
 }
 
 func notFound() *Error { return fail(CodeNotFound, "there is no such verification") }
 
 // load locks the number of a verification and answers both, as copies that may be changed.
-func (s *Service) load(tx Tx, c application.Caller, needs Needs) (*Verification, *Number, error) {
-	v, err := tx.Verification(needs.Verification)
+func (s *Service) load(tx Tx, c application.Caller, one id.ID) (*Verification, *Number, error) {
+	v, err := tx.Verification(one)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -118,7 +130,7 @@ func settled(st Status) (Result, bool) {
 }
 
 // compare judges one code, puts what changes, and answers what an approval proves.
-func (s *Service) compare(tx Tx, v *Verification, n *Number, r CheckRequest, now time.Time) (Result, *Proven, error) {
+func (s *Service) compare(tx Tx, v *Verification, n *Number, r *CheckRequest, now time.Time) (Result, *Proven, error) {
 	if result, done := settled(v.At(now)); done {
 		if v.Status == Pending {
 			v.end(Expired, now)
@@ -169,7 +181,7 @@ func (s *Service) compare(tx Tx, v *Verification, n *Number, r CheckRequest, now
 }
 
 // right tells whether the code is the one that is valid now, for the payment that it was made for.
-func (s *Service) right(v *Verification, p *Private, r CheckRequest) (bool, error) {
+func (s *Service) right(v *Verification, p *Private, r *CheckRequest) (bool, error) {
 	want, err := s.code(v, p)
 	if err != nil {
 		return false, err
@@ -224,7 +236,7 @@ func (s *Service) Cancel(ctx context.Context, c application.Caller, v id.ID, rep
 		if err := s.replayed(tx, replay); err != nil {
 			return err
 		}
-		v, _, err := s.load(tx, c, needs)
+		v, _, err := s.load(tx, c, needs.Verification)
 		if err != nil {
 			return err
 		}

@@ -24,9 +24,9 @@ type Composer struct {
 // Compose answers the message of a job for one of its deliveries, and whether it goes to test routes only.
 // open is false when there is nothing left to send for: the verification is final or past its deadline.
 func (c Composer) Compose(ctx context.Context, j queue.Job, d channel.Delivery) (m channel.Message, test, open bool, err error) {
-	if carried, ok := j.Carry.(*Carried); ok && carried.message != nil {
+	if carried, ok := j.Carry.(*Carried); ok && !carried.message.To.IsZero() {
 		v := carried.Verification
-		return *carried.message, v.Spec.Test, v.At(c.Service.Now()) == Pending, nil
+		return carried.message, v.Spec.Test, v.At(c.Service.Now()) == Pending, nil
 	}
 	v, p, err := c.load(ctx, j)
 	if err != nil || v == nil || v.At(c.Service.Now()) != Pending {
@@ -36,7 +36,11 @@ func (c Composer) Compose(ctx context.Context, j queue.Job, d channel.Delivery) 
 	if err != nil {
 		return channel.Message{}, false, false, err
 	}
-	m, err = c.Service.message(v, p, app, d.Channel)
+	to, err := phone.Parse(p.To, "")
+	if err != nil {
+		return channel.Message{}, false, false, err
+	}
+	m, err = c.Service.message(v, p, to, &app, d.Channel, c.Service.Now())
 	return m, v.Spec.Test, err == nil, err
 }
 
@@ -59,19 +63,17 @@ func (c Composer) load(ctx context.Context, j queue.Job) (*Verification, *Privat
 	return v, p, err
 }
 
-// message renders the message of a verification for a channel.
-func (s *Service) message(v *Verification, p *Private, app application.Application, kind channel.Kind) (channel.Message, error) {
+// message renders the message of a verification to its number for a channel.
+func (s *Service) message(
+	v *Verification, p *Private, to phone.Number, app *application.Application, kind channel.Kind, now time.Time,
+) (channel.Message, error) {
 	code, err := s.code(v, p)
-	if err != nil {
-		return channel.Message{}, err
-	}
-	to, err := phone.Parse(p.To, "")
 	if err != nil {
 		return channel.Message{}, err
 	}
 	r := message.Request{
 		Purpose: v.Spec.Purpose, Locale: v.Spec.Locale, Country: v.Spec.Country, Brand: app.Brand, Code: code,
-		ExpiresIn: v.Expires.Sub(s.Now()).Round(time.Minute), Transaction: p.Transaction, Trailer: v.Spec.Trailer,
+		ExpiresIn: v.Expires.Sub(now).Round(time.Minute), Transaction: p.Transaction, Trailer: v.Spec.Trailer,
 		Templates: app.Policy.Templates,
 	}
 	m := channel.Message{
@@ -92,14 +94,4 @@ func (s *Service) message(v *Verification, p *Private, app application.Applicati
 	}
 	m.Text, err = message.Render(r)
 	return m, err
-}
-
-// renders makes the message at the door, so that a text that cannot be made is the caller's error and not a
-// delivery that fails later.
-func (s *Service) renders(v *Verification, p *Private, app application.Application) (*channel.Message, error) {
-	m, err := s.message(v, p, app, v.Channel)
-	if err != nil {
-		return nil, invalid([]Field{messageField("message", err)})
-	}
-	return &m, nil
 }

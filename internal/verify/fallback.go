@@ -46,7 +46,7 @@ func (f Fallback) Run(ctx context.Context, j queue.Job) error {
 			next = &job
 			tx.PutNumber(n)
 			tx.PutJob(job)
-			carried = Carried{Verification: v, private: step.private}
+			carried = Carried{Verification: v}
 		}
 		tx.PutVerification(v, false)
 		return nil
@@ -90,7 +90,6 @@ type nextStep struct {
 	index         int
 	kind          channel.Kind
 	route, reason string
-	private       *Private
 	log           limit.Log
 }
 
@@ -124,7 +123,7 @@ func (s *Service) step(v *Verification, n *Number, now time.Time) (*nextStep, er
 			return nil, nil
 		}
 		reason = fmt.Sprintf("fallback %d of %d: %s", i+1, len(v.Spec.Fallback), reason)
-		return &nextStep{i, kind, route, reason, p, log}, nil
+		return &nextStep{i, kind, route, reason, log}, nil
 	}
 	return nil, nil
 }

@@ -57,7 +57,7 @@ func (s *Service) Vet(c application.Caller, r StartRequest) error {
 		_, err := s.plan(c, r)
 		return err
 	}
-	_, _, err := s.spec(c, r, phone.Number{}, s.Now())
+	_, err := s.spec(c, r, phone.Number{}, s.Now(), &Spec{})
 	return err
 }
 

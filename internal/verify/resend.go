@@ -19,7 +19,7 @@ func (s *Service) doResend(ctx context.Context, c application.Caller, r ResendRe
 		if err := s.replayed(tx, r.Replay); err != nil {
 			return err
 		}
-		v, n, err := s.load(tx, c, needs)
+		v, n, err := s.load(tx, c, needs.Verification)
 		if err != nil {
 			return err
 		}
@@ -31,7 +31,7 @@ func (s *Service) doResend(ctx context.Context, c application.Caller, r ResendRe
 		if err != nil {
 			return err
 		}
-		out.Verification, out.private = v, p
+		out.Verification = v
 		s.keepReplay(tx, r.Replay, CheckAnswer{Verification: v})
 		return nil
 	})

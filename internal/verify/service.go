@@ -131,8 +131,8 @@ func DefaultLimits() Limits {
 
 // Metrics is told what happens. Methods must not block.
 type Metrics interface {
-	Started(app application.Application, kind channel.Kind, country string)
-	Checked(app application.Application, r Result)
+	Started(app *application.Application, kind channel.Kind, country string)
+	Checked(app *application.Application, r Result)
 	Limited(name string)
 }
 

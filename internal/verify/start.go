@@ -1,10 +1,10 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/application"
@@ -29,38 +29,24 @@ func (s *Service) Start(ctx context.Context, c application.Caller, r StartReques
 	if !s.Dispatch.Admit() {
 		return nil, busy(s.Now())
 	}
-	needs := Needs{Number: p.v.Spec.Number, Limits: p.limitKeys()}
-	if r.Replay != nil {
-		needs.Replay = r.Replay.Key
+	needs := Needs{Number: p.Verification.Spec.Number, Limits: p.limitKeys()}
+	if p.replay != nil {
+		needs.Replay = p.replay.Key
 	}
-	var job queue.Job
-	var made *Verification
-	err = s.Store.Do(ctx, needs, func(tx Tx) error {
-		if err := s.replayed(tx, r.Replay); err != nil {
-			return err
-		}
-		made = p.v.clone()
-		job, err = s.begin(tx, p, made)
-		if err != nil {
-			return err
-		}
-		s.keepReplay(tx, r.Replay, CheckAnswer{Verification: made})
-		return nil
-	})
-	if err != nil {
+	if err := s.Store.Do(ctx, needs, func(tx Tx) error { return s.begin(tx, p) }); err != nil {
 		return nil, s.refused(err)
 	}
-	job.Carry = &Carried{Verification: made, private: p.private, message: p.message}
-	s.Dispatch.Dispatch(job)
-	s.Metrics.Started(c.App, made.Channel, made.Spec.Country)
-	return made, nil
+	p.job.Carry = &p.Carried
+	s.Dispatch.Dispatch(p.job)
+	s.Metrics.Started(c.App, p.Verification.Channel, p.Verification.Spec.Country)
+	return p.Verification, nil
 }
 
 // Carried spares the node that wrote a job from reading and unsealing what it just wrote.
 type Carried struct {
 	Verification *Verification
-	private      *Private
-	message      *channel.Message
+	// message is what a start has rendered at the door; the zero message after a resend and a fallback.
+	message channel.Message
 }
 
 // Delivery answers the delivery that the job was made for.
@@ -70,12 +56,12 @@ func (c *Carried) Delivery() channel.Delivery {
 
 // startPlan is a start that has been thought through and not yet written.
 type startPlan struct {
-	v       *Verification
-	private *Private
-	message *channel.Message
-	limits  []keyedRate
-	route   string
-	reason  string
+	Carried
+	limits []keyedRate
+	route  string
+	reason string
+	replay *Replay
+	job    queue.Job // once it is written
 }
 
 type keyedRate struct {
@@ -84,6 +70,9 @@ type keyedRate struct {
 }
 
 func (p *startPlan) limitKeys() [][16]byte {
+	if len(p.limits) == 0 {
+		return nil
+	}
 	keys := make([][16]byte, len(p.limits))
 	for i, l := range p.limits {
 		keys[i] = l.key
@@ -109,11 +98,12 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 	if err := magic.refuse(now); err != nil {
 		return nil, err
 	}
-	spec, expires, err := s.spec(c, r, to, now)
+	v := &Verification{ID: s.IDs.New(now), App: c.App.ID, Status: Pending, Sends: 1}
+	life, err := s.spec(c, r, to, now, &v.Spec)
 	if err != nil {
 		return nil, err
 	}
-	spec.Magic = magic
+	v.Spec.Magic = magic
 	kind := r.Channel
 	if kind == "" {
 		kind = c.App.Policy.First()
@@ -126,20 +116,21 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 	if !ok {
 		return nil, fail(CodeNoRoute, "no route of this deployment serves %s numbers by %s", to.Country(), kind)
 	}
-	private := &Private{To: to.E164(), Email: email, Supplied: r.Code.Reveal(), Transaction: r.Transaction, Client: r.Client}
-	v := &Verification{ID: s.IDs.New(now), App: c.App.ID, Spec: *spec, Status: Pending, Channel: kind, Sends: 1, Expires: spec.Created.Add(expires)}
-	v.Step = v.stepOf(kind, 0)
+	v.Channel, v.Step, v.Expires = kind, v.stepOf(kind, 0), v.Spec.Created.Add(life)
 	if magic == MagicExpired {
-		v.Expires = spec.Created
+		v.Expires = v.Spec.Created
 	}
+	private := &Private{To: to.E164(), Email: email, Supplied: r.Code.Reveal(), Transaction: r.Transaction, Client: r.Client}
 	if v.Sealed, err = s.seal(v.ID, private); err != nil {
 		return nil, err
 	}
-	m, err := s.renders(v, private, c.App)
-	if err != nil {
-		return nil, err
+	p := &startPlan{Carried: Carried{Verification: v}, route: route, reason: reason, replay: r.Replay}
+	// Rendered at the door, a text that cannot be made is the caller's error and not a delivery that fails later.
+	if p.message, err = s.message(v, private, to, c.App, kind, now); err != nil {
+		return nil, invalid([]Field{messageField("message", err)})
 	}
-	return &startPlan{v: v, private: private, message: m, limits: slices.Concat(s.linkLimits(r.Link), s.rates(c, r.Client), s.emailLimits(c, email)), route: route, reason: reason}, nil
+	p.limits = append(append(s.linkLimits(r.Link), s.rates(c, r.Client)...), s.emailLimits(c, email)...)
+	return p, nil
 }
 
 // refuse answers the fixed refusals of test mode.
@@ -154,10 +145,10 @@ func (m Magic) refuse(now time.Time) error {
 	return nil
 }
 
-// spec fills in the policy and checks every bound.
-func (s *Service) spec(c application.Caller, r StartRequest, to phone.Number, now time.Time) (*Spec, time.Duration, error) {
+// spec fills in the policy and checks every bound. It answers how long the verification lives.
+func (s *Service) spec(c application.Caller, r StartRequest, to phone.Number, now time.Time, spec *Spec) (time.Duration, error) {
 	p := c.App.Policy.Filled()
-	spec := &Spec{
+	*spec = Spec{
 		Test: c.Key.Mode == application.Test, Number: s.numberKey(c.App.ID, to), Masked: to.Mask(), Country: to.Country(),
 		Prefix: to.Prefix(), Purpose: r.Purpose, Locale: r.Locale, Created: now.UTC().Truncate(time.Millisecond),
 		Nonce: newNonce(), Key: s.Ring.Current(), CodeLength: r.CodeLength, Alphabet: r.Alphabet, MaxAttempts: r.MaxAttempts,
@@ -177,7 +168,7 @@ func (s *Service) spec(c application.Caller, r StartRequest, to phone.Number, no
 		spec.CodeLength = len(r.Code.Reveal())
 		spec.Fresh = false
 	}
-	return spec, time.Duration(life) * time.Second, invalid(s.checkStart(c, r, spec, life))
+	return time.Duration(life) * time.Second, invalid(s.checkStart(c, r, spec, life))
 }
 
 func fill[T comparable](v *T, d T) {
@@ -187,41 +178,47 @@ func fill[T comparable](v *T, d T) {
 	}
 }
 
-// begin does the transactional part of a start.
-func (s *Service) begin(tx Tx, p *startPlan, v *Verification) (queue.Job, error) {
+// begin does the transactional part of a start. When the store runs it again, all that it sets is set anew.
+func (s *Service) begin(tx Tx, p *startPlan) error {
+	if err := s.replayed(tx, p.replay); err != nil {
+		return err
+	}
+	v := p.Verification
 	now := v.Spec.Created
 	n, err := tx.Number(v.Spec.Number)
 	if err != nil {
-		return queue.Job{}, err
+		return err
 	}
 	if r := s.locked(n, now); r != nil {
-		return queue.Job{}, limited(CodeLocked, r)
+		return limited(CodeLocked, r)
 	}
 	taken, err := take(tx, p.limits, now)
 	if err != nil {
-		return queue.Job{}, err
+		return err
 	}
 	if err := forgive(tx, n); err != nil {
-		return queue.Job{}, err
+		return err
 	}
 	log, refusal := s.Limits.Sends.Take(n.Sends, now)
 	if refusal != nil {
-		return queue.Job{}, limited(CodeLimited, refusal)
+		return limited(CodeLimited, refusal)
 	}
 	n.Sends = log
 	if err := s.supersede(tx, n, v.Spec.Purpose, now); err != nil {
-		return queue.Job{}, err
+		return err
 	}
 	v.Spec.Previous = n.Head
 	n.remember(v.Spec.Purpose, v.ID)
-	job := s.send(v, n, v.Channel, p.route, p.reason, now)
+	v.Deliveries = nil
+	p.job = s.send(v, n, v.Channel, p.route, p.reason, now)
 	tx.PutNumber(n)
 	tx.PutVerification(v, true)
 	for _, t := range taken {
 		tx.PutLimit(t.key, t.tat)
 	}
-	tx.PutJob(job)
-	return job, nil
+	tx.PutJob(p.job)
+	s.keepReplay(tx, p.replay, CheckAnswer{Verification: v})
+	return nil
 }
 
 // forgive starts the gaps anew when the newest verification of the number was approved: its owner is there.
@@ -345,8 +342,14 @@ func (s *Service) numberKey(app id.ID, n phone.Number) NumberKey {
 	return NumberKey(s.Ring.Lookup([]byte("number"), app[:], []byte(n.Key())))
 }
 
+// seal answers the private part of a verification as it is kept: JSON under the key ring.
 func (s *Service) seal(v id.ID, p *Private) ([]byte, error) {
-	plain, err := json.Marshal(p)
+	if *p == (Private{To: p.To}) { // most of them; the digits of a number need no escapes
+		var space [64]byte
+		return s.Ring.Seal(append(append(append(space[:0], onlyTo...), p.To...), onlyEnd...), v[:]), nil
+	}
+	whole := *p
+	plain, err := json.Marshal(&whole)
 	if err != nil {
 		return nil, err
 	}
@@ -359,9 +362,17 @@ func (s *Service) unseal(v *Verification) (*Private, error) {
 	if err != nil {
 		return nil, err
 	}
+	if to, ok := bytes.CutPrefix(plain, []byte(onlyTo)); ok {
+		if to, ok = bytes.CutSuffix(to, []byte(onlyEnd)); ok && !bytes.ContainsAny(to, `"\`) {
+			return &Private{To: string(to)}, nil
+		}
+	}
 	p := &Private{}
 	return p, json.Unmarshal(plain, p)
 }
+
+// What stands around the number in a Private that has nothing else.
+const onlyTo, onlyEnd = `{"to":"`, `"}`
 
 // code answers the code that is valid now.
 func (s *Service) code(v *Verification, p *Private) (message.Code, error) {

@@ -103,10 +103,13 @@ type visit struct {
 
 // open answers whom the token stands for. ok is false, and the request is answered, when it stands for nobody.
 func (p *pages) open(w http.ResponseWriter, r *http.Request) (*visit, bool) {
-	x := &visit{token: r.PathValue("token"), now: p.Now()}
+	x := &visit{token: r.PathValue("token"), now: p.Now(), caller: application.Caller{Key: &application.Key{}, App: &application.Application{}}}
 	var err error
 	if x.link, err = p.Links.Open(x.token); err == nil {
-		x.caller, err = p.Callers.Caller(x.link.Key)
+		var c application.Caller
+		if c, err = p.Callers.Caller(x.link.Key); err == nil {
+			x.caller = c
+		}
 	}
 	x.locale = chooseLocale(x.link.Locale, x.caller.App.Policy.Locale, r.Header.Get("Accept-Language"), x.link.Region)
 	x.words = wording(x.locale)

@@ -59,7 +59,7 @@ type data struct {
 
 // base answers what every page has.
 func (p *pages) base(x *visit, title string) *data {
-	app := x.caller.App
+	app := *x.caller.App
 	d := &data{
 		Lang: x.locale, Dir: direction(x.locale), Title: x.words.text(title), Brand: app.Brand, W: x.words, Embed: x.link.Embed, State: x.link.State,
 		Style: stylesheet(app.Policy.Branding), Logo: template.URL(app.Policy.Branding.Logo), //nolint:gosec // validated: a picture as a data URI

@@ -80,16 +80,16 @@ func newCore(t *testing.T, s verify.Store) *core {
 	}
 	c := &core{codes: map[string]string{}}
 	app := application.Application{ID: id.ID{1}, Name: "shop", Brand: "Shop", Policy: application.Policy{FreshCodes: true, MaxSends: modelSends}}
-	c.caller = application.Caller{App: app, Key: application.Key{App: app.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}}}
+	c.caller = application.Caller{App: &app, Key: &application.Key{App: app.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}}}
 	c.Service = verify.New(verify.Options{
 		Store: s, Router: c, Dispatch: c, Ring: ring, IDs: id.NewSource(id.ID{}), Now: time.Now, AllowFiction: true, Metrics: c,
 	})
 	return c
 }
 
-func (*core) Started(application.Application, channel.Kind, string) {}
-func (*core) Checked(application.Application, verify.Result)        {}
-func (*core) Limited(string)                                        {}
+func (*core) Started(*application.Application, channel.Kind, string) {}
+func (*core) Checked(*application.Application, verify.Result)        {}
+func (*core) Limited(string)                                         {}
 
 // Plan implements verify.Router.
 func (*core) Plan(phone.Number, channel.Kind, bool, string) (route, reason string, ok bool) {

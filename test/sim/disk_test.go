@@ -141,7 +141,7 @@ func (oneRoute) Plan(phone.Number, channel.Kind, bool, string) (route, reason st
 	return "any", "priority", true
 }
 
-func (c *deskCore) Application(id.ID) (application.Application, error) { return c.caller.App, nil }
+func (c *deskCore) Application(id.ID) (application.Application, error) { return *c.caller.App, nil }
 
 func openDesk(t *testing.T, path string) *deskCore {
 	t.Helper()
@@ -170,7 +170,7 @@ func openDeskOn(t *testing.T, o store.Options) *deskCore {
 			Store: db, Router: oneRoute{}, Dispatch: noDispatch{}, Ring: ring, IDs: id.NewSource(last), Now: time.Now, AllowFiction: true,
 			Limits: limits, Metrics: uncounted{},
 		}),
-		db: db, caller: application.Caller{App: app, Key: application.Key{App: app.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}}},
+		db: db, caller: application.Caller{App: &app, Key: &application.Key{App: app.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}}},
 	}
 }
 

@@ -128,7 +128,7 @@ func (u *world) Application(app id.ID) (application.Application, error) {
 // caller answers an application's own key.
 func (u *world) caller(app int) application.Caller {
 	a := u.apps[app]
-	return application.Caller{App: a, Key: application.Key{App: a.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}}}
+	return application.Caller{App: &a, Key: &application.Key{App: a.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}}}
 }
 
 // node is a Dialproof: the real core, on the store of the world.
@@ -294,12 +294,12 @@ func (w watched) Run(ctx context.Context, j queue.Job) error {
 // uncounted is metrics that count nothing.
 type uncounted struct{}
 
-func (uncounted) Started(application.Application, channel.Kind, string) {}
-func (uncounted) Checked(application.Application, verify.Result)        {}
-func (uncounted) Limited(string)                                        {}
-func (uncounted) Delivery(string, channel.Kind, channel.Status)         {}
-func (uncounted) Accepted(string, channel.Kind, time.Duration)          {}
-func (uncounted) Failed(string, channel.ErrorKind)                      {}
+func (uncounted) Started(*application.Application, channel.Kind, string) {}
+func (uncounted) Checked(*application.Application, verify.Result)        {}
+func (uncounted) Limited(string)                                         {}
+func (uncounted) Delivery(string, channel.Kind, channel.Status)          {}
+func (uncounted) Accepted(string, channel.Kind, time.Duration)           {}
+func (uncounted) Failed(string, channel.ErrorKind)                       {}
 
 // number answers the n-th number of the range that Ofcom keeps for drama.
 func number(n int) string { return fmt.Sprintf("+447700900%03d", 100+n) }

@@ -502,7 +502,8 @@ func tenants(t *testing.T, open Open) {
 	b := newBench(t, open)
 	v := b.start(t, verify.StartRequest{To: drama(100)})
 	code := b.code(t, v)
-	stranger := b.live
+	other := *b.live.App
+	stranger := application.Caller{App: &other, Key: b.live.Key}
 	stranger.App.ID = id.NewSource(id.ID{}).New(b.clock.Now())
 	for _, who := range []application.Caller{stranger, b.test} {
 		_, err := b.Get(t.Context(), who, v.ID)

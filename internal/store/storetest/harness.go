@@ -107,9 +107,8 @@ func newBench(t *testing.T, open Open, change ...func(*application.Policy)) *ben
 		f(&app.Policy)
 	}
 	b.apps[app.ID] = app
-	b.live = application.Caller{App: app, Key: application.Key{App: app.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}}}
-	b.test = b.live
-	b.test.Key.Mode = application.Test
+	b.live = application.Caller{App: &app, Key: &application.Key{App: app.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}}}
+	b.test = application.Caller{App: &app, Key: &application.Key{App: app.ID, Mode: application.Test, Scopes: b.live.Key.Scopes}}
 	return b
 }
 
@@ -187,9 +186,9 @@ func (anyRoute) Plan(phone.Number, channel.Kind, bool, string) (route, reason st
 // uncounted is metrics that count nothing.
 type uncounted struct{}
 
-func (uncounted) Started(application.Application, channel.Kind, string) {}
-func (uncounted) Checked(application.Application, verify.Result)        {}
-func (uncounted) Limited(string)                                        {}
+func (uncounted) Started(*application.Application, channel.Kind, string) {}
+func (uncounted) Checked(*application.Application, verify.Result)        {}
+func (uncounted) Limited(string)                                         {}
 
 // together runs f n times at once and waits for all.
 func together(n int, f func(i int)) {
