@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -194,13 +195,25 @@ func Server(addr string, h http.Handler) *http.Server {
 
 type ctxKey struct{}
 
-// call is what one request carries through its handlers.
+// call is what one request carries through its handlers. It is the request's context and the writer of its answer as well, so that
+// a request costs one such thing and not four.
 type call struct {
+	context.Context // the request's own
+	recorder
 	id     string
+	header [1]string // the id, as a header's value
 	caller application.Caller
 	// body is what the gate has read, when it has.
 	body []byte
 	held bool
+}
+
+// Value implements context.Context: a call finds itself, however many contexts are around it.
+func (c *call) Value(key any) any {
+	if key == (ctxKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
 }
 
 func callOf(r *http.Request) *call {
@@ -211,46 +224,55 @@ func callOf(r *http.Request) *call {
 // serve is around every request: an id, a log line, no panic, and problems for what the mux itself answers.
 func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	begin := a.Now()
-	c := &call{id: requestID(r.Header.Get("X-Request-Id"))}
+	c := &call{Context: r.Context(), recorder: recorder{ResponseWriter: w}, id: requestID(r.Header.Get("X-Request-Id"))}
 	if c.id == "" {
 		c.id = a.IDs.New(begin).Text(id.Request)
 	}
 	if a.overloaded(w, r, c, begin) {
 		return
 	}
-	out := &recorder{ResponseWriter: w}
-	out.Header().Set("X-Request-Id", c.id)
-	r = r.WithContext(context.WithValue(r.Context(), ctxKey{}, c))
-	defer a.finish(out, r, c, begin)
-	if path := r.URL.EscapedPath(); strings.Contains(path, "//") || strings.Contains(path, "/./") || strings.Contains(path, "/..") {
-		a.unrouted(out, r) // the mux would send the caller to the tidied path, which is not what was asked for
+	c.header[0] = c.id
+	w.Header()["X-Request-Id"] = c.header[:]
+	r = r.WithContext(c)
+	defer a.finish(r, c, begin)
+	if untidy(r.URL) {
+		a.unrouted(c, r) // the mux would send the caller to the tidied path, which is not what was asked for
 		return
 	}
-	a.mux.ServeHTTP(out, r)
+	a.mux.ServeHTTP(c, r)
+}
+
+// untidy tells whether a path is not written as it is meant.
+func untidy(u *url.URL) bool {
+	path := u.Path
+	if u.RawPath != "" {
+		path = u.EscapedPath() // an escaped slash is a part of a name
+	}
+	return strings.Contains(path, "//") || strings.Contains(path, "/./") || strings.Contains(path, "/..")
 }
 
 // finish logs the request, and turns a panic into an answer.
-func (a *api) finish(w *recorder, r *http.Request, c *call, begin time.Time) {
+func (a *api) finish(r *http.Request, c *call, begin time.Time) {
 	if p := recover(); p != nil {
 		if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
 			panic(p)
 		}
 		a.Log.Error("a request panicked", "request", c.id, "route", r.Pattern, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		if w.status == 0 {
-			newProblem("internal", "something went wrong on our side; the instance names the request in the log").write(w, c.id)
+		if c.status == 0 {
+			newProblem("internal", "something went wrong on our side; the instance names the request in the log").write(c, c.id)
 		}
 	}
 	took := a.Now().Sub(begin)
 	if a.Observe != nil {
-		a.Observe(r.Context(), r.Pattern, w.status, took)
+		a.Observe(c.Context, r.Pattern, c.status, took)
 	}
 	if !a.Log.Enabled(r.Context(), slog.LevelDebug) {
 		return
 	}
 	// The path and query may hold numbers and tokens: the pattern says enough.
 	a.Log.LogAttrs(r.Context(), slog.LevelDebug, "request",
-		slog.String("request", c.id), slog.String("route", r.Pattern), slog.Int("status", w.status),
-		slog.Duration("took", took), slog.Int("bytes", w.bytes), slog.String("key", keyText(c.caller)))
+		slog.String("request", c.id), slog.String("route", r.Pattern), slog.Int("status", c.status),
+		slog.Duration("took", took), slog.Int("bytes", c.bytes), slog.String("key", keyText(c.caller)))
 }
 
 func keyText(c application.Caller) string {

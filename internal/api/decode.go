@@ -6,7 +6,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -14,7 +13,14 @@ import (
 
 // read answers the body of a request, at most maxBody long.
 func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := readAll(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength)
+	if 0 < r.ContentLength && r.ContentLength <= maxBody { // net/http hands out no more than was announced
+		body := make([]byte, r.ContentLength)
+		if _, err := io.ReadFull(r.Body, body); err != nil {
+			return nil, newProblem("bad_request", "the body ended early or came too slowly")
+		}
+		return body, nil
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, newProblem("body_too_large", "a body may have at most 64 KiB")
 	}
@@ -22,13 +28,6 @@ func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, newProblem("bad_request", "the body ended early or came too slowly")
 	}
 	return body, nil
-}
-
-// readAll is io.ReadAll with room for what the caller has announced, so that a body is read once and not copied as it grows.
-func readAll(r io.Reader, announced int64) ([]byte, error) {
-	buf := bytes.NewBuffer(make([]byte, 0, min(max(announced, 0), maxBody)+bytes.MinRead))
-	_, err := buf.ReadFrom(r)
-	return buf.Bytes(), err
 }
 
 // isJSON tells whether a Content-Type is that of JSON.
@@ -58,7 +57,7 @@ func decode(w http.ResponseWriter, r *http.Request, v any, optional bool) (body 
 		return nil, bodyProblem(err)
 	}
 	// null is an object that says nothing, which no request of ours is.
-	if trimmed := strings.TrimSpace(string(body)); trimmed == "null" {
+	if string(bytes.TrimSpace(body)) == "null" {
 		return nil, newProblem("invalid_request", "the body must be an object", fieldFault{"", "invalid_type", "must be an object"})
 	}
 	return body, nil

@@ -52,36 +52,38 @@ func idempotencyKey(r *http.Request) (string, error) {
 	return key, nil
 }
 
-// idempotent runs do, once per Idempotency-Key and body, and answers what it answers.
-func (a *api) idempotent(
-	w http.ResponseWriter, r *http.Request, status int, body []byte,
-	do func(*verify.Replay) (any, error), render func(verify.CheckAnswer) []byte,
-) error {
+// enter answers what makes a request safe to repeat, or nil when it has no Idempotency-Key. Its Render is the caller's to set, and
+// leave must follow.
+func (a *api) enter(r *http.Request, body []byte) (*verify.Replay, error) {
 	key, err := idempotencyKey(r)
-	if err != nil {
+	if err != nil || key == "" {
+		return nil, err
+	}
+	caller := callOf(r).caller
+	replay := &verify.Replay{
+		Key:         sha256.Sum256([]byte(string(caller.App.ID[:]) + string(caller.Key.Mode) + "\x00" + key)),
+		Fingerprint: sha256.Sum256([]byte(r.Method + " " + r.URL.Path + "\x00" + string(body))),
+	}
+	if !a.inFlight.enter(replay.Key) {
+		return nil, newProblem("idempotency_in_flight", "the first request with this Idempotency-Key is still under way: try again in a moment")
+	}
+	return replay, nil
+}
+
+// leave ends what enter began.
+func (a *api) leave(r *verify.Replay) {
+	if r != nil {
+		a.inFlight.leave(r.Key)
+	}
+}
+
+// replayed answers a repeated request as the first one was answered, when that is what the error says.
+func replayed(w http.ResponseWriter, status int, err error) error {
+	again, ok := errors.AsType[*verify.Replayed](err)
+	if !ok {
 		return err
 	}
-	var replay *verify.Replay
-	if key != "" {
-		caller := callOf(r).caller
-		replay = &verify.Replay{
-			Key:         sha256.Sum256([]byte(string(caller.App.ID[:]) + string(caller.Key.Mode) + "\x00" + key)),
-			Fingerprint: sha256.Sum256([]byte(r.Method + " " + r.URL.Path + "\x00" + string(body))),
-			Render:      render,
-		}
-		if !a.inFlight.enter(replay.Key) {
-			return newProblem("idempotency_in_flight", "the first request with this Idempotency-Key is still under way: try again in a moment")
-		}
-		defer a.inFlight.leave(replay.Key)
-	}
-	v, err := do(replay)
-	if again, ok := errors.AsType[*verify.Replayed](err); ok {
-		w.Header().Set("Idempotency-Replayed", "true")
-		send(w, status, again.Body)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return answer(w, status, v)
+	w.Header().Set("Idempotency-Replayed", "true")
+	send(w, status, again.Body)
+	return nil
 }

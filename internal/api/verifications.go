@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/message"
@@ -99,14 +97,35 @@ func (a *api) start(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.idempotent(w, r, http.StatusCreated, body, func(replay *verify.Replay) (any, error) {
-		request.Replay = replay
-		v, err := a.Core.Start(r.Context(), callOf(r).caller, request)
-		if err != nil {
-			return nil, err
-		}
-		return a.verification(v), nil
-	}, a.renderVerification)
+	if request.Replay, err = a.enter(r, body); err != nil {
+		return err
+	}
+	defer a.leave(request.Replay)
+	a.renders(request.Replay)
+	v, err := a.Core.Start(r.Context(), callOf(r).caller, request)
+	return a.answerVerification(w, http.StatusCreated, v, err)
+}
+
+// renders says that the repetition of a request is answered with a verification.
+func (a *api) renders(r *verify.Replay) {
+	if r != nil {
+		r.Render = func(answer verify.CheckAnswer) []byte { return a.render(answer.Verification) }
+	}
+}
+
+// render makes the bytes of an answer.
+func (a *api) render(v *verify.Verification) []byte {
+	view := a.verification(v)
+	return view.appendJSON(make([]byte, 0, roomForAnswer))
+}
+
+// answerVerification answers what has become of a request that ends in a verification.
+func (a *api) answerVerification(w http.ResponseWriter, status int, v *verify.Verification, err error) error {
+	if err != nil {
+		return replayed(w, status, err)
+	}
+	send(w, status, a.render(v))
+	return nil
 }
 
 // checkBody is the body of both checks.
@@ -165,18 +184,28 @@ func (a *api) judge(w http.ResponseWriter, r *http.Request, body []byte, form *p
 		}
 	}
 	caller := callOf(r).caller
-	return a.idempotent(w, r, http.StatusOK, body, func(replay *verify.Replay) (any, error) {
-		request.Replay = replay
-		answer, err := a.Core.Check(r.Context(), caller, request)
-		if err != nil {
-			return nil, err
+	replay, err := a.enter(r, body)
+	if err != nil {
+		return err
+	}
+	defer a.leave(replay)
+	if replay != nil {
+		replay.Render = func(answer verify.CheckAnswer) []byte {
+			view, _ := a.checked(caller, answer, f) // the keys are there: the ring was made with them
+			return view.appendJSON(nil)
 		}
-		return a.checked(caller, answer, f)
-	}, func(answer verify.CheckAnswer) []byte {
-		view, _ := a.checked(caller, answer, f) // the keys are there: the ring was made with them
-		body, _ := json.Marshal(view)           // strings, numbers and times
-		return body
-	})
+	}
+	request.Replay = replay
+	answer, err := a.Core.Check(r.Context(), caller, request)
+	if err != nil {
+		return replayed(w, http.StatusOK, err)
+	}
+	view, err := a.checked(caller, answer, f)
+	if err != nil {
+		return err
+	}
+	send(w, http.StatusOK, view.appendJSON(make([]byte, 0, roomForAnswer)))
+	return nil
 }
 
 func (a *api) resend(w http.ResponseWriter, r *http.Request) error {
@@ -191,13 +220,14 @@ func (a *api) resend(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.idempotent(w, r, http.StatusOK, body, func(replay *verify.Replay) (any, error) {
-		v, err := a.Core.Resend(r.Context(), callOf(r).caller, verify.ResendRequest{ID: v, Channel: in.Channel, Replay: replay})
-		if err != nil {
-			return nil, err
-		}
-		return a.verification(v), nil
-	}, a.renderVerification)
+	replay, err := a.enter(r, body)
+	if err != nil {
+		return err
+	}
+	defer a.leave(replay)
+	a.renders(replay)
+	made, err := a.Core.Resend(r.Context(), callOf(r).caller, verify.ResendRequest{ID: v, Channel: in.Channel, Replay: replay})
+	return a.answerVerification(w, http.StatusOK, made, err)
 }
 
 func (a *api) cancel(w http.ResponseWriter, r *http.Request) error {
@@ -209,13 +239,14 @@ func (a *api) cancel(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.idempotent(w, r, http.StatusOK, body, func(replay *verify.Replay) (any, error) {
-		v, err := a.Core.Cancel(r.Context(), callOf(r).caller, v, replay)
-		if err != nil {
-			return nil, err
-		}
-		return a.verification(v), nil
-	}, a.renderVerification)
+	replay, err := a.enter(r, body)
+	if err != nil {
+		return err
+	}
+	defer a.leave(replay)
+	a.renders(replay)
+	made, err := a.Core.Cancel(r.Context(), callOf(r).caller, v, replay)
+	return a.answerVerification(w, http.StatusOK, made, err)
 }
 
 func (a *api) get(w http.ResponseWriter, r *http.Request) error {
@@ -224,10 +255,7 @@ func (a *api) get(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v, err := a.Core.Get(r.Context(), callOf(r).caller, vid)
-	if err != nil {
-		return err
-	}
-	return answer(w, http.StatusOK, a.verification(v))
+	return a.answerVerification(w, http.StatusOK, v, err)
 }
 
 // pathID answers the id in the path. One that is malformed names nothing: it is not told apart from one that does

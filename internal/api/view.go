@@ -3,8 +3,6 @@ package api
 import (
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
@@ -115,10 +113,4 @@ func (a *api) checked(c application.Caller, answer verify.CheckAnswer, f proof.F
 		Purpose: v.Spec.Purpose, Channel: v.Channel, Transaction: answer.Proven.Transaction, At: v.Ended,
 	}, f)
 	return out, err
-}
-
-// renderVerification makes the bytes that a repeated request gets.
-func (a *api) renderVerification(answer verify.CheckAnswer) []byte {
-	body, _ := json.Marshal(a.verification(answer.Verification)) // strings, numbers and times
-	return body
 }

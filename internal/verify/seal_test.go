@@ -20,7 +20,7 @@ func TestSealedIsJSON(t *testing.T) {
 		{To: "+4915112345678", Transaction: &message.Transaction{Amount: "1", Currency: "EUR", Payee: `a "b" \ "}`}},
 		{To: "+4915112345678", Client: &Client{}},
 	} {
-		sealed, err := s.seal(vid, &p)
+		sealed, err := s.seal(&Verification{ID: vid}, &p)
 		if err != nil {
 			t.Fatal(err)
 		}

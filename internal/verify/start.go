@@ -121,7 +121,7 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 		v.Expires = v.Spec.Created
 	}
 	private := &Private{To: to.E164(), Email: email, Supplied: r.Code.Reveal(), Transaction: r.Transaction, Client: r.Client}
-	if v.Sealed, err = s.seal(v.ID, private); err != nil {
+	if v.Sealed, err = s.seal(v, private); err != nil {
 		return nil, err
 	}
 	p := &startPlan{Carried: Carried{Verification: v}, route: route, reason: reason, replay: r.Replay}
@@ -343,17 +343,17 @@ func (s *Service) numberKey(app id.ID, n phone.Number) NumberKey {
 }
 
 // seal answers the private part of a verification as it is kept: JSON under the key ring.
-func (s *Service) seal(v id.ID, p *Private) ([]byte, error) {
+func (s *Service) seal(v *Verification, p *Private) ([]byte, error) {
 	if *p == (Private{To: p.To}) { // most of them; the digits of a number need no escapes
 		var space [64]byte
-		return s.Ring.Seal(append(append(append(space[:0], onlyTo...), p.To...), onlyEnd...), v[:]), nil
+		return s.Ring.Seal(append(append(append(space[:0], onlyTo...), p.To...), onlyEnd...), v.ID[:]), nil
 	}
 	whole := *p
 	plain, err := json.Marshal(&whole)
 	if err != nil {
 		return nil, err
 	}
-	return s.Ring.Seal(plain, v[:]), nil
+	return s.Ring.Seal(plain, v.ID[:]), nil
 }
 
 // unseal answers the private part of a verification.
