@@ -44,33 +44,63 @@ const copyStep = 500
 type copyTable struct {
 	name, kinds string
 	columns     []string
-	// derive answers the columns that only PostgreSQL has, which stand last.
-	derive func(row []any) ([]any, error)
+	// translate answers a row of SQLite as PostgreSQL has it; nil: as it is. only is how many columns PostgreSQL alone has, which
+	// stand last.
+	translate func(row []any) ([]any, error)
+	only      int
 }
 
 func copyTables() []copyTable {
 	return []copyTable{
-		{"applications", "bt", []string{"id", "data"}, nil},
-		{"api_keys", "bti", []string{"id", "data", "used"}, nil},
-		{"numbers", "bti", []string{"key", "data", "touched"}, nil},
-		{"limits", "bi", []string{"key", "tat"}, nil},
-		{"replays", "bbbi", []string{"key", "fingerprint", "sealed", "until"}, nil},
-		{"sent", "bbbi", []string{"key", "ref", "delivery", "until"}, nil},
-		{"verifications", "bbtbiiitb", []string{"id", "app", "spec", "sealed", "status", "attempts", "expires", "state", "number"}, deriveNumber},
-		{"webhooks", "bt", []string{"id", "data"}, nil},
-		{"events", "bbbbtbiiiit", []string{"id", "event", "endpoint", "ref", "kind", "sealed", "state", "due", "claims", "tries", "log"}, nil},
-		{"jobs", "btiibb", []string{"id", "kind", "due", "attempt", "ref", "payload"}, nil},
+		{name: "applications", kinds: "bt", columns: []string{"id", "data"}},
+		{name: "api_keys", kinds: "bti", columns: []string{"id", "data", "used"}},
+		{name: "numbers", kinds: "bti", columns: []string{"key", "data", "touched"}, translate: translateNumber},
+		{name: "limits", kinds: "bi", columns: []string{"key", "tat"}},
+		{name: "replays", kinds: "bbbi", columns: []string{"key", "fingerprint", "sealed", "until"}},
+		{name: "sent", kinds: "bbbi", columns: []string{"key", "ref", "delivery", "until"}},
+		{
+			name: "verifications", kinds: "bbtbiiitb", columns: []string{"id", "app", "spec", "sealed", "status", "attempts", "expires", "state", "number"},
+			translate: translateVerification, only: 1,
+		},
+		{name: "webhooks", kinds: "bt", columns: []string{"id", "data"}},
+		{name: "events", kinds: "bbbbtbiiiit", columns: []string{"id", "event", "endpoint", "ref", "kind", "sealed", "state", "due", "claims", "tries", "log"}},
+		{name: "jobs", kinds: "btiibb", columns: []string{"id", "kind", "due", "attempt", "ref", "payload"}},
 	}
 }
 
-// deriveNumber answers the column number of a verification, which SQLite has in spec alone.
-func deriveNumber(row []any) ([]any, error) {
-	var spec verify.Spec
-	text, _ := row[2].(string)
-	if err := json.Unmarshal([]byte(text), &spec); err != nil || spec.Number == (verify.NumberKey{}) {
-		return []any{[]byte(nil)}, err
+// translateNumber answers a number's row with JSON in it.
+func translateNumber(row []any) ([]any, error) {
+	var n verify.Number
+	text, _ := row[1].(string)
+	if err := decodeNumber([]byte(text), &n); err != nil {
+		return nil, err
 	}
-	return []any{spec.Number[:]}, nil
+	return asJSON(row, 1, &n)
+}
+
+// translateVerification answers a verification's row with JSON in it, and with the column number, which SQLite has in spec alone.
+func translateVerification(row []any) ([]any, error) {
+	var v verify.Verification
+	spec, _ := row[2].(string)
+	state, _ := row[7].(string)
+	if err := errors.Join(readSpec([]byte(spec), &v.Spec), readState([]byte(state), &v)); err != nil {
+		return nil, err
+	}
+	row, err := asJSON(row, 2, &v.Spec)
+	if err == nil {
+		row, err = asJSON(row, 7, &v)
+	}
+	if v.Spec.Number == (verify.NumberKey{}) {
+		return append(row, []byte(nil)), err
+	}
+	return append(row, v.Spec.Number[:]), err
+}
+
+// asJSON puts a value into a column, always by the same text.
+func asJSON(row []any, column int, v any) ([]any, error) {
+	text, err := json.Marshal(v, json.Deterministic(true))
+	row[column] = string(text)
+	return row, err
 }
 
 // Copy makes a PostgreSQL store equal to a SQLite store. It writes only what differs, so it can be run again and again: first
@@ -202,10 +232,7 @@ func (c *copier) table(ctx context.Context, t copyTable) (done Copied, err error
 
 // page answers the source's next rows.
 func (c *copier) page(t copyTable, after []byte) (out [][]any, err error) {
-	columns, kinds := t.columns, t.kinds
-	if t.derive != nil {
-		columns, kinds = columns[:len(columns)-1], kinds[:len(kinds)-1]
-	}
+	columns, kinds := t.columns[:len(t.columns)-t.only], t.kinds[:len(t.kinds)-t.only]
 	order := t.columns[0]
 	if order == "id" && (t.name == "verifications" || t.name == "jobs") {
 		order = "seq" // the same order, and the one that SQLite has an index for
@@ -217,12 +244,11 @@ func (c *copier) page(t copyTable, after []byte) (out [][]any, err error) {
 	sql := fmt.Sprintf("SELECT %s FROM %s WHERE %s > $1 ORDER BY %[3]s LIMIT %d", strings.Join(columns, ", "), t.name, order, copyStep)
 	err = c.src.query(sql, func(r row) error {
 		values := take(r, kinds)
-		if t.derive != nil {
-			more, err := t.derive(values)
-			if err != nil {
+		if t.translate != nil {
+			var err error
+			if values, err = t.translate(values); err != nil {
 				return err
 			}
-			values = append(values, more...)
 		}
 		out = append(out, values)
 		return nil

@@ -211,3 +211,17 @@ func (e *postgres) claim(ctx context.Context, now time.Time, n int, lease time.D
 	slices.SortFunc(out, func(a, b queue.Job) int { return cmp.Compare(was[a.ID], was[b.ID]) })
 	return out, nil
 }
+
+// verificationTexts appends the two texts of a verification's row to buf: what changes, and, where whole, what does not.
+func verificationTexts(buf *bytes.Buffer, v *verify.Verification, whole bool) (state, spec []byte, err error) {
+	begin := buf.Len()
+	if err := json.MarshalWrite(buf, v); err != nil {
+		return nil, nil, err
+	}
+	middle := buf.Len()
+	if whole {
+		err = json.MarshalWrite(buf, &v.Spec)
+	}
+	all := buf.Bytes()
+	return all[begin:middle:middle], all[middle:], err
+}

@@ -1,10 +1,7 @@
 package store
 
 import (
-	"bytes"
 	"fmt"
-
-	"github.com/go-json-experiment/json"
 
 	"github.com/dialproof/dialproof/internal/deliver"
 	"github.com/dialproof/dialproof/internal/id"
@@ -79,10 +76,10 @@ func scanVerification(r row) (*verify.Verification, error) {
 	v := &verify.Verification{}
 	copy(v.ID[:], r.Raw(0))
 	copy(v.App[:], r.Raw(1))
-	if err := json.Unmarshal(r.Raw(2), &v.Spec); err != nil {
+	if err := readSpec(r.Raw(2), &v.Spec); err != nil {
 		return nil, fmt.Errorf("verification %s: spec: %w", v.ID.Text(id.Verification), err)
 	}
-	if err := json.Unmarshal(r.Raw(7), v); err != nil {
+	if err := readState(r.Raw(7), v); err != nil {
 		return nil, fmt.Errorf("verification %s: state: %w", v.ID.Text(id.Verification), err)
 	}
 	v.Sealed = blob(r, 3)
@@ -94,20 +91,6 @@ func scanVerification(r row) (*verify.Verification, error) {
 	return v, nil
 }
 
-// verificationTexts appends the two texts of a verification's row to buf: what changes, and, where whole, what does not.
-func verificationTexts(buf *bytes.Buffer, v *verify.Verification, whole bool) (state, spec []byte, err error) {
-	begin := buf.Len()
-	if err := json.MarshalWrite(buf, v); err != nil {
-		return nil, nil, err
-	}
-	middle := buf.Len()
-	if whole {
-		err = json.MarshalWrite(buf, &v.Spec)
-	}
-	all := buf.Bytes()
-	return all[begin:middle:middle], all[middle:], err
-}
-
 func readNumber(c conn, lock string, k verify.NumberKey) (n *verify.Number, err error) {
 	err = c.query(sqlReadNumber+lock, func(r row) error { n, err = scanNumber(r); return err }, k[:])
 	return n, err
@@ -116,7 +99,7 @@ func readNumber(c conn, lock string, k verify.NumberKey) (n *verify.Number, err 
 func scanNumber(r row) (*verify.Number, error) {
 	n := &verify.Number{}
 	copy(n.Key[:], r.Raw(0))
-	return n, json.Unmarshal(r.Raw(1), n)
+	return n, decodeNumber(r.Raw(1), n)
 }
 
 func readLimit(c conn, lock string, key [16]byte) (tat int64, ok bool, err error) {

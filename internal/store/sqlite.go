@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,10 +32,10 @@ const maxReaders = 4
 // sqlite is the embedded engine: one connection that writes, a few that read.
 type sqlite struct {
 	path string
-	w    *liteConn    // used by the writer goroutine alone
-	b    batch        // likewise
-	text bytes.Buffer // likewise: of the row that is being written
-	seen int64        // likewise: the data version that the rows of b are of
+	w    *liteConn // used by the writer goroutine alone
+	b    batch     // likewise
+	row  []byte    // likewise: bytes of the row that is being written
+	seen int64     // likewise: the data version that the rows of b are of
 
 	owner *sqlite3.Conn // the lock of the process that runs the jobs; nil for a guest
 
@@ -346,17 +345,12 @@ func (c *liteConn) prepare(sql string) (*sqlite3.Stmt, error) {
 	return s, nil
 }
 
-// text is text that is bound without a copy of its own.
-type text []byte
-
 func bind(s *sqlite3.Stmt, i int, a any) error {
 	switch v := a.(type) {
 	case int64:
 		return s.BindInt64(i, v)
 	case string:
 		return s.BindText(i, v)
-	case text:
-		return s.BindRawText(i, v)
 	case []byte:
 		return s.BindBlob(i, v)
 	case nil:

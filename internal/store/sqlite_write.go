@@ -1,8 +1,6 @@
 package store
 
 import (
-	"github.com/go-json-experiment/json"
-
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -37,11 +35,8 @@ func (e *sqlite) write(b *batch) error {
 func (e *sqlite) writeNumbers(b *batch) error {
 	for _, k := range b.numbers.dirty {
 		n := b.numbers.rows[k].value
-		e.text.Reset()
-		if err := json.MarshalWrite(&e.text, n); err != nil {
-			return err
-		}
-		if _, err := e.w.exec(litePutNumber, k[:], text(e.text.Bytes()), n.Head.Time().UnixMilli()); err != nil {
+		e.row = appendNumber(e.row[:0], n)
+		if _, err := e.w.exec(litePutNumber, k[:], e.row, n.Head.Time().UnixMilli()); err != nil {
 			return err
 		}
 	}
@@ -59,19 +54,19 @@ func (e *sqlite) writeVerifications(b *batch) error {
 
 func (e *sqlite) writeVerification(r *entry[*verify.Verification]) error {
 	v := r.value
-	forgotten := r.kept && forgotten(v)
-	e.text.Reset()
-	state, spec, err := verificationTexts(&e.text, v, !r.kept || forgotten)
+	var err error
+	e.row = appendState(e.row[:0], v)
+	state := e.row
+	whole := func() []byte { e.row = appendSpec(e.row, &v.Spec); return e.row[len(state):] }
 	switch {
-	case err != nil:
 	case !r.kept:
-		_, err = e.w.exec(liteNewVerification, v.ID.Seq(), v.ID[:], v.App[:], text(spec), v.Sealed, statusNumber(v.Status), int64(v.Attempts), v.Expires.UnixMilli(), text(state))
-	case forgotten:
-		if _, err = e.w.exec(liteForget, text(spec), text(state), v.ID.Seq()); err == nil {
+		_, err = e.w.exec(liteNewVerification, v.ID.Seq(), v.ID[:], v.App[:], whole(), v.Sealed, statusNumber(v.Status), int64(v.Attempts), v.Expires.UnixMilli(), state)
+	case forgotten(v):
+		if _, err = e.w.exec(liteForget, whole(), state, v.ID.Seq()); err == nil {
 			_, err = e.w.exec(sqlForgetting, v.ID[:])
 		}
 	default:
-		_, err = e.w.exec(liteSetVerification, statusNumber(v.Status), int64(v.Attempts), v.Expires.UnixMilli(), text(state), v.ID.Seq())
+		_, err = e.w.exec(liteSetVerification, statusNumber(v.Status), int64(v.Attempts), v.Expires.UnixMilli(), state, v.ID.Seq())
 	}
 	return err
 }

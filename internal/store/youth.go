@@ -124,7 +124,7 @@ const recent = 2 * time.Minute
 
 const (
 	sqlNewest = `SELECT max(seq) FROM verifications`
-	sqlSince  = `SELECT ` + verificationColumns + ` FROM verifications WHERE seq >= $1 AND instr(state, $2) > 0 ORDER BY seq`
+	sqlSince  = `SELECT ` + verificationColumns + ` FROM verifications WHERE seq >= $1 AND instr(CAST(state AS BLOB), CAST($2 AS BLOB)) > 0 ORDER BY seq`
 	sqlJobs   = `SELECT ` + jobColumns + ` FROM jobs`
 )
 
@@ -158,5 +158,5 @@ func orphans(b *batch, now time.Time) error {
 			}
 		}
 		return nil
-	}, since, `"`+string(channel.Sending)+`"`) // a glance at the text spares reading nearly all
+	}, since, string(channel.Sending)) // a glance at the text spares reading nearly all
 }
