@@ -42,8 +42,17 @@ type table[K comparable, V any] struct {
 	rows map[K]*entry[V]
 	// past are rows of batches before, as they were committed. An engine that is alone with its rows keeps them, so that what
 	// was just written is not read again; the other never settles a batch, and has none.
-	past  map[K]*entry[V]
-	dirty []K // those to write, in the order in which they became so
+	past map[K]*entry[V]
+	// attic has those that are in neither any more; nil: they are read again.
+	attic *attic[K]
+	codec codec[K, V] // of the attic
+	dirty []K         // those to write, in the order in which they became so
+}
+
+// codec makes bytes of a row and a row of bytes.
+type codec[K comparable, V any] struct {
+	appends func([]byte, V) []byte
+	read    func(K, []byte) (V, error)
 }
 
 // entry is one row.
@@ -68,13 +77,25 @@ func (t *table[K, V]) know(k K, v V, kept bool) *entry[V] {
 
 // find answers a row that is known, or nil.
 func (t *table[K, V]) find(k K) *entry[V] {
-	e := t.rows[k]
-	if e == nil {
-		if e = t.past[k]; e != nil {
-			t.rows[k] = e
-		}
+	if e := t.rows[k]; e != nil {
+		return e
 	}
-	return e
+	if e := t.past[k]; e != nil {
+		t.rows[k] = e
+		return e
+	}
+	if t.attic == nil {
+		return nil
+	}
+	raw := t.attic.get(k)
+	if raw == nil {
+		return nil
+	}
+	v, err := t.codec.read(k, raw)
+	if err != nil {
+		return nil // the row in the store is what counts
+	}
+	return t.know(k, v, true)
 }
 
 // touch answers a row that will be written; one that was never read counts as not kept.
@@ -101,6 +122,9 @@ func (t *table[K, V]) drop(k K) { t.touch(k).there = false }
 func (t *table[K, V]) reset() {
 	clear(t.rows)
 	clear(t.past)
+	if t.attic != nil {
+		t.attic.reset()
+	}
 	t.dirty = t.dirty[:0]
 }
 
@@ -111,26 +135,56 @@ func (t *table[K, V]) settle(most int) {
 		if e.dirty, e.kept = false, e.there; !e.there {
 			delete(t.rows, k)
 			delete(t.past, k)
+			if t.attic != nil {
+				t.attic.drop(k)
+			}
 		}
 	}
 	t.dirty = t.dirty[:0]
-	if len(t.rows) >= most {
-		t.past, t.rows = t.rows, make(map[K]*entry[V], most)
+	if len(t.rows) < most {
+		return
+	}
+	if t.attic != nil {
+		t.stow()
+	}
+	clear(t.past)
+	if t.past == nil {
+		t.past = make(map[K]*entry[V], most)
+	}
+	t.past, t.rows = t.rows, t.past
+}
+
+// stow puts the rows into the attic that are about to be forgotten.
+func (t *table[K, V]) stow() {
+	for k, e := range t.past {
+		if e.there && t.rows[k] == nil {
+			t.attic.put(k, func(b []byte) []byte { return t.codec.appends(b, e.value) })
+		}
 	}
 }
 
 // The rows that are kept in memory between batches. The delivery of a verification is written within milliseconds; its check
-// comes after seconds, when a busy node has had more rows than could be kept, and an idle one has time to read. What is kept
-// is looked through at each collection of garbage: four times as much made a cycle a tenth dearer.
+// comes after seconds, and finds the rows in the attic. Rows outside of it are looked through at each collection of
+// garbage: 8,192 made a cycle a tenth dearer.
 const (
-	keptVerifications = 2_048
-	keptOthers        = 2_048
+	keptHot    = 512 // verifications and numbers
+	keptOthers = 2_048
+
+	// atticVerifications and atticNumbers are half of what the attics take, in bytes: at least 10,000 rows each.
+	atticVerifications = 4 << 20
+	atticNumbers       = 1 << 20
 )
+
+// keep makes a batch keep rows after its commits. It is for an engine that is alone with them.
+func (b *batch) keep() {
+	b.numbers.attic, b.numbers.codec = newAttic[verify.NumberKey](atticNumbers), codec[verify.NumberKey, *verify.Number]{appendNumber, readNumberRow}
+	b.verifications.attic, b.verifications.codec = newAttic[id.ID](atticVerifications), codec[id.ID, *verify.Verification]{appendVerification, readVerificationRow}
+}
 
 // settle keeps the rows of a batch that was committed.
 func (b *batch) settle() {
-	b.numbers.settle(keptVerifications)
-	b.verifications.settle(keptVerifications)
+	b.numbers.settle(keptHot)
+	b.verifications.settle(keptHot)
 	b.limits.settle(keptOthers)
 	b.replays.settle(keptOthers)
 	b.young.settle(b)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -118,6 +119,45 @@ func BenchmarkStart(b *testing.B) {
 func BenchmarkCycle(b *testing.B) {
 	s := newShop(b)
 	parallel(b, s.cycle)
+}
+
+// BenchmarkPhases is a cycle as people make it: its check comes long after its start, when many others have come between.
+func BenchmarkPhases(b *testing.B) {
+	s := newShop(b)
+	begun := make(chan *verify.Verification, b.N)
+	before := cpu(b)
+	b.SetParallelism(64 / runtime.GOMAXPROCS(0))
+	b.ReportAllocs()
+	phase := func(work func(context.Context) error) {
+		var all sync.WaitGroup
+		var n atomic.Int64
+		for range 64 {
+			all.Go(func() {
+				for n.Add(1) <= int64(b.N) {
+					if err := work(b.Context()); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
+	}
+	phase(func(ctx context.Context) error {
+		v, err := s.start(ctx)
+		if err != nil {
+			return err
+		}
+		begun <- v
+		return s.accept(ctx, v)
+	})
+	b.ReportMetric(float64((cpu(b)-before).Nanoseconds())/1e3/float64(b.N), "start-us/op")
+	before = cpu(b)
+	phase(func(ctx context.Context) error {
+		_, err := s.Check(ctx, s.who, verify.CheckRequest{ID: (<-begun).ID, Code: "123456"})
+		return err
+	})
+	b.ReportMetric(float64((cpu(b)-before).Nanoseconds())/1e3/float64(b.N), "check-us/op")
 }
 
 // BenchmarkCyclePostgres is the same on PostgreSQL, whose CPU is reported beside the node's.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -77,7 +78,12 @@ func readSpec(raw []byte, s *verify.Spec) error {
 	if !isBinary(raw) {
 		return json.Unmarshal(raw, s)
 	}
-	r := newReader(raw)
+	r := reader{all: string(raw), at: 1}
+	r.spec(s)
+	return r.err
+}
+
+func (r *reader) spec(s *verify.Spec) {
 	s.Test = r.bool()
 	r.bytes(s.Number[:])
 	s.Masked, s.Country, s.Prefix, s.Email, s.Purpose, s.Locale = r.text(), r.text(), r.text(), r.text(), r.text(), r.text()
@@ -102,7 +108,6 @@ func readSpec(raw []byte, s *verify.Spec) error {
 	}
 	r.bytes(s.Previous[:])
 	r.bytes(s.Link[:])
-	return r.err
 }
 
 // appendState appends what changes in a verification and has no column of its own.
@@ -127,7 +132,12 @@ func readState(raw []byte, v *verify.Verification) error {
 	if !isBinary(raw) {
 		return json.Unmarshal(raw, v)
 	}
-	r := newReader(raw)
+	r := reader{all: string(raw), at: 1}
+	r.state(v)
+	return r.err
+}
+
+func (r *reader) state(v *verify.Verification) {
 	v.Sends, v.Channel, v.ResendAt, v.Ended = r.int(), channel.Kind(r.text()), r.time(), r.time()
 	v.Generation, v.Step = r.int(), r.int()
 	r.bytes(v.Timer[:])
@@ -138,7 +148,6 @@ func readState(raw []byte, v *verify.Verification) error {
 	for i := range v.Deliveries {
 		r.delivery(&v.Deliveries[i])
 	}
-	return r.err
 }
 
 // appendDelivery puts the length before the fields, so that fields can be added to each of a list.
@@ -176,6 +185,48 @@ func (r *reader) delivery(d *channel.Delivery) {
 	}
 }
 
+// appendVerification appends a whole row: it begins with the columns that the table has.
+func appendVerification(b []byte, v *verify.Verification) []byte {
+	b = append(b, binaryRow)
+	b = append(b, v.App[:]...)
+	b = appendInt(b, int(statusNumber(v.Status)))
+	b = appendInt(b, v.Attempts)
+	b = appendTime(b, v.Expires)
+	b = append(appendInt(b, len(v.Sealed)), v.Sealed...)
+	middle := len(b) + 4
+	b = appendSpec(append(b, 0, 0, 0, 0), &v.Spec)
+	binary.BigEndian.PutUint32(b[middle-4:], uint32(len(b)-middle)) //nolint:gosec // far less
+	return appendState(b, v)
+}
+
+// readVerificationRow reads what appendVerification has appended.
+func readVerificationRow(k id.ID, raw []byte) (*verify.Verification, error) {
+	v := &verify.Verification{ID: k}
+	r := reader{all: string(raw), at: 1}
+	r.bytes(v.App[:])
+	status := r.int()
+	if status < 0 || status >= len(statuses) {
+		return nil, errRow
+	}
+	v.Status, v.Attempts, v.Expires = statuses[status], r.int(), r.time()
+	if sealed := r.text(); sealed != "" {
+		v.Sealed = []byte(sealed)
+	}
+	var length [4]byte
+	r.bytes(length[:])
+	spec := r.part(int(binary.BigEndian.Uint32(length[:])))
+	spec.at, r.at = 1, r.at+1
+	spec.spec(&v.Spec)
+	r.state(v)
+	return v, errors.Join(spec.err, r.err)
+}
+
+// readNumberRow reads what appendNumber has appended.
+func readNumberRow(k verify.NumberKey, raw []byte) (*verify.Number, error) {
+	n := &verify.Number{Key: k}
+	return n, decodeNumber(raw, n)
+}
+
 func appendNumber(b []byte, n *verify.Number) []byte {
 	b = append(b, binaryRow)
 	b = appendInt(b, len(n.Sends.Sends))
@@ -200,7 +251,7 @@ func decodeNumber(raw []byte, n *verify.Number) error {
 	if !isBinary(raw) {
 		return json.Unmarshal(raw, n)
 	}
-	r := newReader(raw)
+	r := reader{all: string(raw), at: 1}
 	if count := r.count(); count > 0 {
 		n.Sends.Sends = make([]int64, count)
 	}
@@ -245,8 +296,6 @@ type reader struct {
 	at  int
 	err error
 }
-
-func newReader(raw []byte) *reader { return &reader{all: string(raw), at: 1} }
 
 // next answers the next n bytes; fewer than n are none.
 func (r *reader) next(n int) string {

@@ -63,6 +63,7 @@ func openSQLite(path string, guest bool) (_ *sqlite, err error) {
 	}
 	e := &sqlite{path: path, w: w, owner: owner, readers: make(chan *liteConn, maxReaders)}
 	e.b.c, e.b.d = w, e.dialect()
+	e.b.keep()
 	for range maxReaders {
 		e.readers <- nil
 	}
