@@ -26,6 +26,7 @@ type batch struct {
 	sent          table[[16]byte, deliver.Sent]
 	// young are jobs that have no row of their own; see youth. Nil for an engine that writes every job.
 	young  *youth
+	tx     tx              // of the piece of work that runs
 	events []webhook.Event // new ones
 	others []func(conn) error
 }
@@ -267,7 +268,8 @@ func (b *batch) job(j id.ID) (*entry[*queue.Job], error) {
 // run runs one piece of work and takes what it put. Its own failure is its own; an answer other than nil is a failure of
 // the store, which takes the whole batch down.
 func (b *batch) run(o *op) (fatal error) {
-	t := &tx{b: b, watch: o.watch}
+	t := &b.tx
+	t.reset(b, o.watch)
 	o.err = safely(o.run, t)
 	if t.fatal != nil {
 		return t.fatal

@@ -31,7 +31,8 @@ func (db *DB) Claim(ctx context.Context, now time.Time, n int, lease time.Durati
 	if due, err := db.anyDue(ctx, now); err != nil || !due {
 		return nil, err
 	}
-	err = db.submit(ctx, &op{claims: now, run: func(t *tx) error {
+	o := db.op()
+	o.claims, o.run = now, func(t *tx) error {
 		out = nil
 		err := t.b.c.query(sqlDue, func(r row) error {
 			out = append(out, scanJob(r))
@@ -43,7 +44,8 @@ func (db *DB) Claim(ctx context.Context, now time.Time, n int, lease time.Durati
 			t.PutJob(out[i])
 		}
 		return t.check(err)
-	}})
+	}
+	err = db.submit(ctx, o)
 	return out, err
 }
 

@@ -174,12 +174,12 @@ func (e *sqlite) watch() error {
 
 // transact runs f in one write transaction.
 func (e *sqlite) transact(f func() error) error {
-	if _, err := e.w.exec("BEGIN IMMEDIATE"); err != nil {
+	if err := e.w.run("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	err := f()
 	if err == nil {
-		_, err = e.w.exec("COMMIT")
+		err = e.w.run("COMMIT")
 	}
 	if err != nil && !e.w.c.GetAutocommit() {
 		err = errors.Join(err, e.w.c.Exec("ROLLBACK"))
@@ -332,6 +332,40 @@ func (c *liteConn) query(sql string, each func(row) error, args ...any) error {
 func (c *liteConn) exec(sql string, args ...any) (int64, error) {
 	err := c.query(sql, func(row) error { return nil }, args...)
 	return c.c.Changes(), err
+}
+
+// value is a parameter: bytes, NULL for nil, or an integer.
+type value struct {
+	raw     []byte
+	num     int64
+	integer bool
+}
+
+func num(n int64) value  { return value{num: n, integer: true} }
+func raw(b []byte) value { return value{raw: b} }
+
+// run executes a statement that answers no rows. It is exec for the statements that every verification needs: its parameters are
+// made without garbage.
+func (c *liteConn) run(sql string, args ...value) error {
+	s, err := c.prepare(sql)
+	if err != nil {
+		return err
+	}
+	for i, a := range args {
+		switch {
+		case a.integer:
+			err = s.BindInt64(i+1, a.num)
+		case a.raw == nil:
+			err = s.BindNull(i + 1)
+		default:
+			err = s.BindBlob(i+1, a.raw)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	s.Step()
+	return s.Reset()
 }
 
 func (c *liteConn) prepare(sql string) (*sqlite3.Stmt, error) {

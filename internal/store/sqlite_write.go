@@ -36,7 +36,7 @@ func (e *sqlite) writeNumbers(b *batch) error {
 	for _, k := range b.numbers.dirty {
 		n := b.numbers.rows[k].value
 		e.row = appendNumber(e.row[:0], n)
-		if _, err := e.w.exec(litePutNumber, k[:], e.row, n.Head.Time().UnixMilli()); err != nil {
+		if err := e.w.run(litePutNumber, raw(k[:]), raw(e.row), num(n.Head.Time().UnixMilli())); err != nil {
 			return err
 		}
 	}
@@ -60,13 +60,14 @@ func (e *sqlite) writeVerification(r *entry[*verify.Verification]) error {
 	whole := func() []byte { e.row = appendSpec(e.row, &v.Spec); return e.row[len(state):] }
 	switch {
 	case !r.kept:
-		_, err = e.w.exec(liteNewVerification, v.ID.Seq(), v.ID[:], v.App[:], whole(), v.Sealed, statusNumber(v.Status), int64(v.Attempts), v.Expires.UnixMilli(), state)
+		err = e.w.run(liteNewVerification, num(v.ID.Seq()), raw(v.ID[:]), raw(v.App[:]), raw(whole()), raw(v.Sealed), num(statusNumber(v.Status)), num(int64(v.Attempts)),
+			num(v.Expires.UnixMilli()), raw(state))
 	case forgotten(v):
-		if _, err = e.w.exec(liteForget, whole(), state, v.ID.Seq()); err == nil {
-			_, err = e.w.exec(sqlForgetting, v.ID[:])
+		if err = e.w.run(liteForget, raw(whole()), raw(state), num(v.ID.Seq())); err == nil {
+			err = e.w.run(sqlForgetting, raw(v.ID[:]))
 		}
 	default:
-		_, err = e.w.exec(liteSetVerification, statusNumber(v.Status), int64(v.Attempts), v.Expires.UnixMilli(), state, v.ID.Seq())
+		err = e.w.run(liteSetVerification, num(statusNumber(v.Status)), num(int64(v.Attempts)), num(v.Expires.UnixMilli()), raw(state), num(v.ID.Seq()))
 	}
 	return err
 }
@@ -84,7 +85,7 @@ func (e *sqlite) writeJobs(b *batch) error {
 			r.rowless = false
 			_, err = e.w.exec(litePutJob, j.ID.Seq(), j.ID[:], j.Kind, j.Due.UnixMilli(), int64(j.Attempt), j.Ref[:], j.Payload)
 		default:
-			_, err = e.w.exec(liteDropJob, k.Seq())
+			err = e.w.run(liteDropJob, num(k.Seq()))
 		}
 		if err != nil {
 			return err
@@ -105,7 +106,7 @@ func (e *sqlite) writeEvents(b *batch) error {
 // writeSmall writes limits, replays and ids of providers.
 func (e *sqlite) writeSmall(b *batch) error {
 	for _, k := range b.limits.dirty {
-		if _, err := e.w.exec(litePutLimit, k[:], b.limits.rows[k].value); err != nil {
+		if err := e.w.run(litePutLimit, raw(k[:]), num(b.limits.rows[k].value)); err != nil {
 			return err
 		}
 	}

@@ -62,6 +62,7 @@ type DB struct {
 	quit  chan struct{}
 	done  chan struct{}
 	close sync.Once
+	spare sync.Pool // of *op
 }
 
 // op is one piece of work on its way through a commit.
@@ -177,14 +178,29 @@ func (db *DB) Update(ctx context.Context, ref, job id.ID, work func(deliver.Tx) 
 // do queues work and waits for its commit. Once taken, work is not given up when ctx ends: whoever asked is
 // answered, but what is durable is durable.
 func (db *DB) do(ctx context.Context, n verify.Needs, jobs []id.ID, run func(*tx) error) error {
-	return db.submit(ctx, &op{needs: n, jobs: jobs, run: run})
+	o := db.op()
+	o.needs, o.jobs, o.run = n, jobs, run
+	return db.submit(ctx, o)
+}
+
+// op answers a piece of work to fill in. submit takes it back.
+func (db *DB) op() *op {
+	if o, ok := db.spare.Get().(*op); ok {
+		return o
+	}
+	return &op{done: make(chan error, 1)}
+}
+
+// recycle keeps an op, with its channel, for another piece of work. Nobody else may hold it any more.
+func (db *DB) recycle(o *op) {
+	*o = op{done: o.done}
+	db.spare.Put(o)
 }
 
 func (db *DB) submit(ctx context.Context, o *op) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	o.done = make(chan error, 1)
 	if w := db.watcher.Load(); w != nil {
 		o.watch = *w
 	}
@@ -200,6 +216,7 @@ func (db *DB) submit(ctx context.Context, o *op) error {
 	}
 	select {
 	case err := <-o.done:
+		db.recycle(o)
 		return err
 	case <-db.done:
 		select {

@@ -27,7 +27,23 @@ type tx struct {
 	others        []func(conn) error
 
 	absent []verify.NumberKey   // numbers that were read and have no row
+	last   *verify.Verification // the copy that was read last
 	loaded *verify.Verification // the row behind the parcel that was read last
+}
+
+// reset begins the next piece of work, in the memory of the one before.
+func (t *tx) reset(b *batch, watch Watcher) {
+	*t = tx{
+		b: b, watch: watch,
+		numbers: empty(t.numbers), verifications: empty(t.verifications), limits: empty(t.limits), replays: empty(t.replays), jobs: empty(t.jobs),
+		sent: empty(t.sent), events: empty(t.events), others: empty(t.others), absent: empty(t.absent),
+	}
+}
+
+// empty answers the slice without its elements, and lets go of what they point to.
+func empty[S ~[]E, E any](s S) S {
+	clear(s)
+	return s[:0]
 }
 
 type (
@@ -149,11 +165,15 @@ func (t *tx) Number(k verify.NumberKey) (*verify.Number, error) {
 
 // Verification implements verify.Tx.
 func (t *tx) Verification(v id.ID) (*verify.Verification, error) {
+	if t.last != nil && t.last.ID == v {
+		return t.last, nil // the work's own copy already
+	}
 	e, err := t.b.verification(v)
 	if err != nil || !e.there {
 		return nil, t.check(err)
 	}
-	return cloneVerification(e.value), nil
+	t.last = cloneVerification(e.value)
+	return t.last, nil
 }
 
 // Limit implements verify.Tx.
