@@ -54,6 +54,8 @@ type table[K comparable, V any] struct {
 type codec[K comparable, V any] struct {
 	appends func([]byte, V) []byte
 	read    func(K, []byte) (V, error)
+	// again tells whether a row is likely to be asked for again; another one has no place in the attic.
+	again func(V) bool
 }
 
 // entry is one row.
@@ -62,6 +64,8 @@ type entry[V any] struct {
 	// there tells whether the row exists as the work sees it; kept, whether it did when it was read.
 	there, kept bool
 	dirty       bool
+	// stowed tells that the attic has it as it is.
+	stowed bool
 	// rowless tells that a job was left without a row; see youth.
 	rowless bool
 }
@@ -96,7 +100,9 @@ func (t *table[K, V]) find(k K) *entry[V] {
 	if err != nil {
 		return nil // the row in the store is what counts
 	}
-	return t.know(k, v, true)
+	e := t.know(k, v, true)
+	e.stowed = true
+	return e
 }
 
 // touch answers a row that will be written; one that was never read counts as not kept.
@@ -107,7 +113,7 @@ func (t *table[K, V]) touch(k K) *entry[V] {
 		e = t.know(k, zero, false)
 	}
 	if !e.dirty {
-		e.dirty = true
+		e.dirty, e.stowed = true, false
 		t.dirty = append(t.dirty, k)
 	}
 	return e
@@ -158,8 +164,12 @@ func (t *table[K, V]) settle(most int) {
 // stow puts the rows into the attic that are about to be forgotten.
 func (t *table[K, V]) stow() {
 	for k, e := range t.past {
-		if e.there && t.rows[k] == nil {
+		switch {
+		case e.stowed || t.rows[k] != nil:
+		case e.there && t.codec.again(e.value):
 			t.attic.put(k, func(b []byte) []byte { return t.codec.appends(b, e.value) })
+		default:
+			t.attic.drop(k)
 		}
 	}
 }
@@ -178,9 +188,11 @@ const (
 
 // keep makes a batch keep rows after its commits. It is for an engine that is alone with them.
 func (b *batch) keep() {
-	b.numbers.attic, b.numbers.codec = newAttic[verify.NumberKey](atticNumbers), codec[verify.NumberKey, *verify.Number]{appendNumber, readNumberRow}
-	b.verifications.attic, b.verifications.codec = newAttic[id.ID](atticVerifications), codec[id.ID, *verify.Verification]{appendVerification, readVerificationRow}
+	b.numbers.attic, b.numbers.codec = newAttic[verify.NumberKey](atticNumbers), codec[verify.NumberKey, *verify.Number]{appendNumber, readNumberRow, func(*verify.Number) bool { return true }}
+	b.verifications.attic, b.verifications.codec = newAttic[id.ID](atticVerifications), codec[id.ID, *verify.Verification]{appendVerification, readVerificationRow, pending}
 }
+
+func pending(v *verify.Verification) bool { return v.Status == verify.Pending }
 
 // settle keeps the rows of a batch that was committed.
 func (b *batch) settle() {
