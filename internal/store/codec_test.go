@@ -21,7 +21,7 @@ func (f *filler) fill(v reflect.Value) {
 	f.n++
 	switch v.Kind() {
 	case reflect.Struct:
-		if t, ok := v.Addr().Interface().(*time.Time); ok {
+		if t, ok := reflect.TypeAssert[*time.Time](v.Addr()); ok {
 			*t = time.Unix(1_700_000_000+f.n, 123_456_789).UTC()
 			return
 		}
