@@ -11,8 +11,8 @@ import (
 // The two answers that nearly all requests get are written without reflection. A test holds them against the encoder that writes
 // the others.
 
-// roomForAnswer is enough for the answer of a start or a check without metadata, in bytes: then it grows no more.
-const roomForAnswer = 1024
+// The room for the answer of a start or a check without metadata, in bytes: what is longer grows.
+const roomForVerification, roomForCheck = 768, 384
 
 // object is a JSON object that is being written.
 type object []byte

@@ -41,7 +41,7 @@ func isJSON(contentType string) bool {
 
 // decode reads the body into v, strictly: what v does not know is refused with its path. An empty body is an empty
 // object where optional.
-func decode(w http.ResponseWriter, r *http.Request, v any, optional bool) (body []byte, err error) {
+func decode[T any](w http.ResponseWriter, r *http.Request, v *T, optional bool) (body []byte, err error) {
 	if c := callOf(r); c.held {
 		body = c.body
 	} else if body, err = read(w, r); err != nil {
@@ -52,6 +52,12 @@ func decode(w http.ResponseWriter, r *http.Request, v any, optional bool) (body 
 	}
 	if !isJSON(r.Header.Get("Content-Type")) {
 		return nil, newProblem("unsupported_media_type", "send the body as JSON, with the header Content-Type: application/json")
+	}
+	if p, ok := any(v).(plainBody); ok {
+		if plain(body, p) {
+			return body, nil
+		}
+		*v = *new(T)
 	}
 	if err := json.Unmarshal(body, v, json.RejectUnknownMembers(true), json.MatchCaseInsensitiveNames(false)); err != nil {
 		return nil, bodyProblem(err)

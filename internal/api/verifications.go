@@ -33,6 +33,29 @@ type startBody struct {
 	Metadata     map[string]string `json:"metadata"`
 }
 
+// set implements plainBody.
+func (b *startBody) set(name, value []byte) bool {
+	switch string(name) {
+	case "to":
+		return setGiven(&b.To, value)
+	case "region":
+		return setText(&b.Region, value)
+	case "email":
+		return setText(&b.Email, value)
+	case "channel":
+		return setText(&b.Channel, value)
+	case "purpose":
+		return setText(&b.Purpose, value)
+	case "locale":
+		return setText(&b.Locale, value)
+	case "code_alphabet":
+		return setText(&b.CodeAlphabet, value)
+	case "code":
+		return setText(&b.Code, value)
+	}
+	return false
+}
+
 type transaction struct {
 	Amount   string `json:"amount"`
 	Currency string `json:"currency"`
@@ -116,7 +139,7 @@ func (a *api) renders(r *verify.Replay) {
 // render makes the bytes of an answer.
 func (a *api) render(v *verify.Verification) []byte {
 	view := a.verification(v)
-	return view.appendJSON(make([]byte, 0, roomForAnswer))
+	return view.appendJSON(make([]byte, 0, roomForVerification))
 }
 
 // answerVerification answers what has become of a request that ends in a verification.
@@ -133,6 +156,11 @@ type checkBody struct {
 	Code        *string      `json:"code"`
 	Transaction *transaction `json:"transaction"`
 	Proof       *proof.Form  `json:"proof"`
+}
+
+// set implements plainBody.
+func (b *checkBody) set(name, value []byte) bool {
+	return string(name) == "code" && setGiven(&b.Code, value)
 }
 
 type numberCheckBody struct {
@@ -204,7 +232,7 @@ func (a *api) judge(w http.ResponseWriter, r *http.Request, body []byte, form *p
 	if err != nil {
 		return err
 	}
-	send(w, http.StatusOK, view.appendJSON(make([]byte, 0, roomForAnswer)))
+	send(w, http.StatusOK, view.appendJSON(make([]byte, 0, roomForCheck)))
 	return nil
 }
 

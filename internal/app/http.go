@@ -22,10 +22,7 @@ func (n *Node) api(ctx context.Context, dev http.Handler, key string) (http.Hand
 	metrics := promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{})
 	o := api.Options{
 		Core: n.core, Directory: n.directory, Webhooks: n.webhooks, Callbacks: n.handler, Ready: n.ready, Log: n.log, Now: n.store.Now, IDs: n.ids,
-		PublicURL: n.cfg.PublicURL, Dev: dev, Docs: docs.Handler(docs.Options{DevKey: key}), Prover: proof.Signer{Ring: n.ring, Issuer: n.cfg.PublicURL}, Observe: func(ctx context.Context, pattern string, status int, took time.Duration) {
-			n.metrics.Request(pattern, status, took)
-			describe(ctx, pattern, status)
-		},
+		PublicURL: n.cfg.PublicURL, Dev: dev, Docs: docs.Handler(docs.Options{DevKey: key}), Prover: proof.Signer{Ring: n.ring, Issuer: n.cfg.PublicURL}, Observe: n.observer(),
 	}
 	var err error
 	if o.Links, o.Pages, err = n.pages(o.Prover); err != nil {
@@ -42,6 +39,17 @@ func (n *Node) api(ctx context.Context, dev http.Handler, key string) (http.Hand
 	}
 	n.onStop("tracing", func() error { return stop(context.WithoutCancel(ctx)) })
 	return h, nil
+}
+
+// observer is told of each request.
+func (n *Node) observer() func(context.Context, string, int, time.Duration) {
+	if n.cfg.Tracing.Endpoint == "" {
+		return func(_ context.Context, pattern string, status int, took time.Duration) { n.metrics.Request(pattern, status, took) }
+	}
+	return func(ctx context.Context, pattern string, status int, took time.Duration) {
+		n.metrics.Request(pattern, status, took)
+		describe(ctx, pattern, status)
+	}
 }
 
 // pages answers the hosted page, and what seals the links to it.
