@@ -93,7 +93,7 @@ func (s *Service) target(ctx context.Context, c application.Caller, r *CheckRequ
 
 func notFound() *Error { return fail(CodeNotFound, "there is no such verification") }
 
-// load locks the number of a verification and answers both, as copies that may be changed.
+// load locks the number of a verification, which the work has told as its need, and answers both, as copies that may be changed.
 func (s *Service) load(tx Tx, c application.Caller, one id.ID) (*Verification, *Number, error) {
 	v, err := tx.Verification(one)
 	if err != nil {
@@ -103,14 +103,7 @@ func (s *Service) load(tx Tx, c application.Caller, one id.ID) (*Verification, *
 		return nil, nil, notFound()
 	}
 	n, err := tx.Number(v.Spec.Number)
-	if err != nil {
-		return nil, nil, err
-	}
-	// The row is read again under the number's lock; a store with one writer answers the same one.
-	if v, err = tx.Verification(v.ID); err != nil || v == nil {
-		return nil, nil, notFound()
-	}
-	return v, n, nil
+	return v, n, err
 }
 
 // settled answers the result of any check of a verification that is final.

@@ -41,7 +41,8 @@ type Tx interface {
 // Needs tells a Store what a piece of work will read, so that it can read for many at once. A need that is
 // not told is read all the same.
 type Needs struct {
-	Number       NumberKey
+	Number NumberKey
+	// Verification is read when its number is locked already, so that it does not change any more.
 	Verification id.ID
 	Limits       [][16]byte
 	Replay       [32]byte
