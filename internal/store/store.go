@@ -72,6 +72,8 @@ type op struct {
 	// claims is set when the work looks for jobs that are due then. It is alone in its batch, so that all rows are written.
 	claims time.Time
 	run    func(*tx) error
+	// patient tells that no person waits for it; see linger.
+	patient bool
 	// watch answers the events of a change; nil: nobody asks. tells is set when there are some.
 	watch Watcher
 	tells bool
@@ -172,7 +174,9 @@ func (db *DB) Do(ctx context.Context, n verify.Needs, work func(verify.Tx) error
 
 // Update implements deliver.Store.
 func (db *DB) Update(ctx context.Context, ref, job id.ID, work func(deliver.Tx) error) error {
-	return db.do(ctx, verify.Needs{Verification: ref, Job: job}, nil, func(t *tx) error { return work(t) })
+	o := db.op()
+	o.needs, o.run, o.patient = verify.Needs{Verification: ref, Job: job}, func(t *tx) error { return work(t) }, true
+	return db.submit(ctx, o)
 }
 
 // do queues work and waits for its commit. Once taken, work is not given up when ctx ends: whoever asked is
@@ -275,6 +279,29 @@ func (db *DB) next() *op {
 	}
 }
 
+// lull is how long work that nobody waits for lingers for other work to share its commit. What becomes of a delivery is such:
+// written alone, it would stand in the way of the next start or check, and cost as much as that.
+const lull = 2 * time.Millisecond
+
+// linger answers the batch with what has come by the time that somebody waits for its commit, at the latest after the lull.
+func (db *DB) linger(lane int, batch []*op) []*op {
+	over := time.NewTimer(lull)
+	defer over.Stop()
+	for len(batch) < maxBatch {
+		select {
+		case o := <-db.work:
+			if batch = db.add(lane, batch, o); !o.patient {
+				return batch
+			}
+		case <-over.C:
+			return batch
+		case <-db.quit:
+			return batch
+		}
+	}
+	return batch
+}
+
 // rounds is how often a batch lets other goroutines run before it is committed, as long as that brings more work: those that
 // are about to ask share the commit. When nobody is, a round takes no time, so work that comes alone does not wait. gatherTime
 // ends it: where very many goroutines want to run, each round is long, and everybody waits for this one.
@@ -283,18 +310,25 @@ const (
 	gatherTime = time.Millisecond
 )
 
-// gather answers the batch with the work that is there now. Work that claims is alone in its batch.
+// add puts work into a batch. Work that claims is alone in its batch: the one before is committed first.
+func (db *DB) add(lane int, batch []*op, o *op) []*op {
+	if !o.claims.IsZero() {
+		db.commit(lane, batch)
+		batch = batch[:0]
+	}
+	return append(batch, o)
+}
+
+// gather answers the batch with the work that is there now.
 func (db *DB) gather(lane int, batch []*op) []*op {
+	if batch[0].patient {
+		batch = db.linger(lane, batch)
+	}
 	begin := time.Now()
 	for range rounds {
 		before := len(batch)
 		for len(batch) < maxBatch && batch[0].claims.IsZero() && len(db.work) > 0 {
-			o := <-db.work
-			if !o.claims.IsZero() {
-				db.commit(lane, batch)
-				batch = batch[:0]
-			}
-			batch = append(batch, o)
+			batch = db.add(lane, batch, <-db.work)
 		}
 		if len(batch) == before && before > 1 || len(batch) == maxBatch || time.Since(begin) > gatherTime {
 			break
