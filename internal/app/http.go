@@ -44,7 +44,9 @@ func (n *Node) api(ctx context.Context, dev http.Handler, key string) (http.Hand
 // observer is told of each request.
 func (n *Node) observer() func(context.Context, string, int, time.Duration) {
 	if n.cfg.Tracing.Endpoint == "" {
-		return func(_ context.Context, pattern string, status int, took time.Duration) { n.metrics.Request(pattern, status, took) }
+		return func(_ context.Context, pattern string, status int, took time.Duration) {
+			n.metrics.Request(pattern, status, took)
+		}
 	}
 	return func(ctx context.Context, pattern string, status int, took time.Duration) {
 		n.metrics.Request(pattern, status, took)

@@ -108,19 +108,13 @@ func (i ID) Text(p Prefix) string {
 // AppendText appends the 26 characters without a prefix.
 func (i ID) AppendText(b []byte) []byte {
 	hi, lo := binary.BigEndian.Uint64(i[:8]), binary.BigEndian.Uint64(i[8:])
-	for shift := 125; shift >= 0; shift -= 5 {
-		var v uint64
-		switch {
-		case shift >= 64:
-			v = hi >> (shift - 64)
-		case shift > 59:
-			v = hi<<(64-shift) | lo>>shift
-		default:
-			v = lo >> shift
-		}
-		b = append(b, alphabet[v&31])
+	var text [textLen]byte
+	for k := textLen - 1; k >= 0; k-- {
+		text[k] = alphabet[lo&31]
+		lo = lo>>5 | hi<<59
+		hi >>= 5
 	}
-	return b
+	return append(b, text[:]...)
 }
 
 // Parse reads an id of the kind p. Upper case is not accepted: one id has one text.
