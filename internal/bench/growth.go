@@ -150,7 +150,7 @@ func (s *server) again(ctx context.Context, program string) (*server, error) {
 }
 
 // The rows that fill a store are copies of one that it has: approved, its personal part forgotten, made a day before. Each has the
-// row of a number. Keys are in order, which is quick; rows that are found by hash are as many and as deep as they would be.
+// row of a number. Keys are in order, which is quick, and spread as hashes are: a new number falls between them.
 const (
 	fillLite = `
 		WITH RECURSIVE n (i) AS (SELECT %[2]d UNION ALL SELECT i + 1 FROM n WHERE i < %[3]d), one AS (SELECT * FROM verifications WHERE status = 1 ORDER BY seq LIMIT 1)
@@ -159,14 +159,14 @@ const (
 			app, spec, NULL, status, attempts, expires - 86400000, state FROM n, one;
 		WITH RECURSIVE n (i) AS (SELECT %[2]d UNION ALL SELECT i + 1 FROM n WHERE i < %[3]d), one AS (SELECT * FROM numbers LIMIT 1)
 		INSERT OR IGNORE INTO numbers (key, data, touched)
-		SELECT CAST(printf('%%016x', i * (9223372036854775807 / %[1]d)) AS BLOB), data, touched FROM n, one;`
+		SELECT unhex(printf('%%08x%%024x', i * 4294967295 / %[1]d, i)), data, touched FROM n, one;`
 	fillPostgres = `
 		WITH one AS (SELECT * FROM verifications WHERE status = 1 ORDER BY id LIMIT 1)
 		INSERT INTO verifications (id, app, number, spec, sealed, status, attempts, expires, state)
 		SELECT int8send(('x' || encode(substr(one.id, 1, 8), 'hex'))::bit(64)::bigint - (86400000::bigint << 16) - %[1]d + i) || substr(one.id, 9),
 			app, NULL, spec, NULL, status, attempts, expires - 86400000, state FROM generate_series(1, %[1]d) AS i, one;
 		WITH one AS (SELECT * FROM numbers LIMIT 1)
-		INSERT INTO numbers (key, data, touched) SELECT int8send(i * (9223372036854775807 / %[1]d)) || int8send(i), data, touched FROM generate_series(1::bigint, %[1]d) AS i, one;
+		INSERT INTO numbers (key, data, touched) SELECT int8send((i * 4294967295 / %[1]d) << 32 | i) || int8send(i), data, touched FROM generate_series(1::bigint, %[1]d) AS i, one;
 		ANALYZE`
 )
 
