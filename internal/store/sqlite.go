@@ -100,14 +100,22 @@ func own(path string) (*sqlite3.Conn, error) {
 	return c, nil
 }
 
-// adopt makes the rows of jobs that a crash left without one.
+// adopt makes the rows of jobs that a crash left without one. It looks for them on a connection of its own, whose memory is given
+// back: the writer's would keep the pages that were looked through. Nobody else writes before the owner has opened the file.
 func (e *sqlite) adopt() error {
+	c, err := openConn(e.path)
+	if err != nil {
+		return err
+	}
+	found, err := orphans(c, e.now())
+	if err = errors.Join(err, c.close()); err != nil || len(found) == 0 {
+		return err
+	}
 	return e.transact(func() error {
-		e.b.reset()
-		if err := orphans(&e.b, e.now()); err != nil {
-			return err
-		}
 		defer e.b.reset()
+		for i := range found {
+			e.b.jobs.put(found[i].ID, &found[i])
+		}
 		return e.writeJobs(&e.b)
 	})
 }

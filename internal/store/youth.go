@@ -128,14 +128,14 @@ const (
 	sqlJobs   = `SELECT ` + jobColumns + ` FROM jobs`
 )
 
-// orphans puts a job, due now, for each delivery of a recent verification that is being sent and has none.
-func orphans(b *batch, now time.Time) error {
+// orphans answers a job, due now, for each delivery of a recent verification that is being sent and has none.
+func orphans(c conn, now time.Time) (out []queue.Job, err error) {
 	var newest int64
-	if err := b.c.query(sqlNewest, func(r row) error { newest = r.Int(0); return nil }); err != nil || newest == 0 {
-		return err
+	if err := c.query(sqlNewest, func(r row) error { newest = r.Int(0); return nil }); err != nil || newest == 0 {
+		return nil, err
 	}
 	held := map[id.ID]bool{} // deliveries that a job is about
-	err := b.c.query(sqlJobs, func(r row) error {
+	err = c.query(sqlJobs, func(r row) error {
 		j := scanJob(r)
 		held[j.ID] = true
 		if len(j.Payload) == len(id.ID{}) {
@@ -144,19 +144,20 @@ func orphans(b *batch, now time.Time) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	since := newest - recent.Milliseconds()<<16 // the first 48 bits of an id are milliseconds
-	return b.c.query(sqlSince, func(r row) error {
+	err = c.query(sqlSince, func(r row) error {
 		v, err := scanVerification(r)
 		if err != nil {
 			return err
 		}
 		for _, d := range v.Deliveries {
 			if d.Status == channel.Sending && !held[d.ID] {
-				b.jobs.put(d.ID, &queue.Job{ID: d.ID, Kind: verify.JobKind, Due: now, Attempt: d.Attempt, Ref: v.ID})
+				out = append(out, queue.Job{ID: d.ID, Kind: verify.JobKind, Due: now, Attempt: d.Attempt, Ref: v.ID})
 			}
 		}
 		return nil
 	}, since, string(channel.Sending)) // a glance at the text spares reading nearly all
+	return out, err
 }
