@@ -70,10 +70,10 @@ func (s *Routes) order(out []candidate, policy Policy, to phone.Number) {
 		case policy == Cheapest:
 			c.reason = string(Cheapest)
 		case policy == Converting && s.Conversions != nil:
-			prefix := prefixOf(to)
-			c.sample = math.Round(s.Conversions.sample(c.Name, prefix) / near)
-			share, of := s.Conversions.rate(c.Name, prefix)
-			c.reason = fmt.Sprintf("converting: %.0f %% of %.0f on %s", 100*share, of, prefix)
+			on := prefixOf(to)
+			c.sample = math.Round(s.Conversions.sample(c.Name, on) / near)
+			share, of := s.Conversions.rate(c.Name, on)
+			c.reason = fmt.Sprintf("converting: %.0f %% of %.0f on %s", 100*share, of, on)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b candidate) int {

@@ -1,8 +1,10 @@
 package deliver
 
 import (
+	"bytes"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,25 +34,35 @@ type Conversions struct {
 
 	mu      sync.Mutex
 	random  *rand.Rand
-	pending map[id.ID]trial
-	queue   []sending // by time
-	arms    map[string]map[string]*arm
+	routes  []string // that were ever sent over: they are named by the configuration, so they are few
+	queue   []trial  // by time
+	first   int      // how many left the queue before its first
+	pending map[id.ID]int
+	arms    map[prefix]map[string]*arm
 	size    int
 	trends  map[string]*trend // by route
 }
 
-// sending is one send in the order of time.
-type sending struct {
+// trial is a send whose fate is not known. Under load there are tens of thousands, so they hold no pointer for the collector of
+// garbage to follow.
+type trial struct {
 	verification id.ID
-	at           time.Time
+	at           int64 // Unix nanoseconds
+	route        int32 // its place among the routes
+	prefix       prefix
+	typed, over  bool
 }
 
-// trial is a send whose fate is not known.
-type trial struct {
-	route, prefix string
-	at            time.Time
-	typed         bool
+// prefix is the beginning of a number that is counted together: country code and about one operator.
+type prefix [7]byte
+
+func prefixOf(to phone.Number) (p prefix) {
+	copy(p[:], to.E164())
+	return p
 }
+
+// String answers "+491511".
+func (p prefix) String() string { return string(bytes.TrimRight(p[:], "\x00")) }
 
 // arm is what is known of a route on a prefix: verdicts, fading.
 type arm struct{ typed, lost float64 }
@@ -109,14 +121,8 @@ func (c *Conversions) fallen(route string) bool {
 // NewConversions answers an empty record. The same seed and events give the same samples.
 func NewConversions(now func() time.Time, seed uint64) *Conversions {
 	return &Conversions{
-		now: now, random: rand.New(rand.NewPCG(seed, 0)), pending: map[id.ID]trial{}, arms: map[string]map[string]*arm{}, trends: map[string]*trend{}, //nolint:gosec // no secret is made of it
+		now: now, random: rand.New(rand.NewPCG(seed, 0)), pending: map[id.ID]int{}, arms: map[prefix]map[string]*arm{}, trends: map[string]*trend{}, //nolint:gosec // no secret is made of it
 	}
-}
-
-// prefixOf answers the beginning of a number that is counted together: country code and about one operator.
-func prefixOf(to phone.Number) string {
-	e := to.E164()
-	return e[:min(len(e), 7)]
 }
 
 // Sent notes that a route took the message of a verification. One that was sent before and not typed has been lost.
@@ -124,12 +130,23 @@ func (c *Conversions) Sent(verification id.ID, route string, to phone.Number) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mature()
-	if before, again := c.pending[verification]; again {
-		c.verdict(before, before.typed)
+	if place, again := c.pending[verification]; again {
+		before := &c.queue[place-c.first]
+		before.over = true
+		c.verdict(before)
 	}
-	now := c.now()
-	c.queue = append(c.queue, sending{verification, now})
-	c.pending[verification] = trial{route: route, prefix: prefixOf(to), at: now}
+	c.pending[verification] = c.first + len(c.queue)
+	c.queue = append(c.queue, trial{verification: verification, at: c.now().UnixNano(), route: c.place(route), prefix: prefixOf(to)})
+}
+
+// place answers where a route stands among the routes.
+func (c *Conversions) place(route string) int32 {
+	i := slices.Index(c.routes, route)
+	if i < 0 {
+		i = len(c.routes)
+		c.routes = append(c.routes, route)
+	}
+	return int32(i) //nolint:gosec // they are few
 }
 
 // Typed notes that the code of a verification was typed.
@@ -137,62 +154,60 @@ func (c *Conversions) Typed(verification id.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mature()
-	if t, ok := c.pending[verification]; ok {
-		t.typed = true
-		c.pending[verification] = t
+	if place, ok := c.pending[verification]; ok {
+		c.queue[place-c.first].typed = true
 	}
 }
 
 // mature gives the verdict on sends whose time is up.
 func (c *Conversions) mature() {
-	now := c.now()
+	ripe := c.now().Add(-matureAfter).UnixNano()
 	for len(c.queue) > 0 {
-		first := c.queue[0]
-		over := now.Sub(first.at) >= matureAfter
-		if !over && len(c.queue) < maxPending {
+		t := &c.queue[0]
+		if t.at > ripe && len(c.queue) < maxPending {
 			return
 		}
+		if !t.over { // else it was sent again since, and that send has its own place
+			delete(c.pending, t.verification)
+			if t.at <= ripe {
+				c.verdict(t)
+			}
+		}
 		c.queue = c.queue[1:]
-		t, waiting := c.pending[first.verification]
-		if !waiting || !t.at.Equal(first.at) {
-			continue // sent again since: that send has its own place
-		}
-		delete(c.pending, first.verification)
-		if over {
-			c.verdict(t, t.typed)
-		}
+		c.first++
 	}
 }
 
 // verdict counts one send.
-func (c *Conversions) verdict(t trial, typed bool) {
-	if c.trends[t.route] == nil {
-		c.trends[t.route] = &trend{} // routes are named by the configuration: they are few
+func (c *Conversions) verdict(t *trial) {
+	route := c.routes[t.route]
+	if c.trends[route] == nil {
+		c.trends[route] = &trend{}
 	}
-	c.trends[t.route].add(typed)
+	c.trends[route].add(t.typed)
 	arms := c.arms[t.prefix]
 	if arms == nil {
 		if c.size >= maxArms {
-			c.arms, c.size = map[string]map[string]*arm{}, 0 // bounded: what matters is learned again
+			c.arms, c.size = map[prefix]map[string]*arm{}, 0 // bounded: what matters is learned again
 		}
 		arms = map[string]*arm{}
 		c.arms[t.prefix] = arms
 	}
 	for name, a := range arms {
 		keep := fading
-		if name == t.route {
+		if name == route {
 			keep = memory
 		}
 		a.typed *= keep
 		a.lost *= keep
 	}
-	a := arms[t.route]
+	a := arms[route]
 	if a == nil {
 		a = &arm{}
-		arms[t.route] = a
+		arms[route] = a
 		c.size++
 	}
-	if typed {
+	if t.typed {
 		a.typed++
 	} else {
 		a.lost++
@@ -200,10 +215,10 @@ func (c *Conversions) verdict(t trial, typed bool) {
 }
 
 // rate answers what is known of a route on a prefix: the share that was typed, and of how many.
-func (c *Conversions) rate(route, prefix string) (share, of float64) {
+func (c *Conversions) rate(route string, on prefix) (share, of float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a := c.arms[prefix][route]
+	a := c.arms[on][route]
 	if a == nil || a.typed+a.lost == 0 {
 		return 0, 0
 	}
@@ -212,12 +227,12 @@ func (c *Conversions) rate(route, prefix string) (share, of float64) {
 
 // sample draws how well a route may convert on a prefix, from what is known (Thompson sampling with a Beta posterior and a
 // uniform prior): routes that may be the best are tried as often as they may be the best.
-func (c *Conversions) sample(route, prefix string) float64 {
+func (c *Conversions) sample(route string, on prefix) float64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mature()
 	typed, lost := 1.0, 1.0
-	if a := c.arms[prefix][route]; a != nil {
+	if a := c.arms[on][route]; a != nil {
 		typed, lost = typed+a.typed, lost+a.lost
 	}
 	x, y := c.gamma(typed), c.gamma(lost)
