@@ -153,7 +153,7 @@ func (h *Handler) call(ctx context.Context, r *Route, ref, d id.ID, m channel.Me
 	if err := r.lint(&m); err != nil {
 		return channel.Accepted{}, err
 	}
-	done, ok := r.Health.begin()
+	made, ok := r.Health.begin()
 	if !ok {
 		return channel.Accepted{}, &channel.Error{Kind: channel.Unavailable, Provider: r.Provider, Code: "circuit_open", Detail: "the route has failed several times in a row and rests"}
 	}
@@ -163,7 +163,7 @@ func (h *Handler) call(ctx context.Context, r *Route, ref, d id.ID, m channel.Me
 			h.Log.Error("a provider's code panicked", "route", r.Name, "panic", fmt.Sprintf("%v\n%s", p, debug.Stack()))
 			accepted, err = channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: r.Provider, Code: "panic"}
 		}
-		done(err)
+		made.end(err)
 	}()
 	if wait <= 0 {
 		return h.bounded(ctx, r, ref, d, m)

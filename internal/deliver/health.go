@@ -36,8 +36,12 @@ type Health struct {
 	paused   time.Time     // until when the provider has asked to be left alone
 }
 
-// call is a call that is under way.
-type call struct{ began time.Time }
+// call is a call that is under way; nil for a route without a Health.
+type call struct {
+	health *Health
+	began  time.Time
+	report func(error) // to the breaker
+}
 
 // NewHealth answers the health of a route that is well.
 func NewHealth(now func() time.Time) *Health {
@@ -54,41 +58,55 @@ func healthy(err error) bool {
 	return err == nil || channel.AsError("", err).Kind == channel.Rejected
 }
 
-// begin asks whether a call may be made, and answers how to report its end.
-func (h *Health) begin() (done func(error), ok bool) {
+// begin asks whether a call may be made. Who makes it tells the call its end.
+func (h *Health) begin() (c *call, ok bool) {
 	if h == nil {
-		return func(error) {}, true
+		return nil, true
 	}
-	if h.silent(h.slowest()) {
-		return nil, false
-	}
-	report, err := h.breaker.Allow()
-	if err != nil {
-		return nil, false
-	}
-	c := &call{h.now()}
+	c = &call{health: h, began: h.now()}
 	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.silent(c.began, h.slowest()) {
+		return nil, false
+	}
+	var err error
+	if c.report, err = h.breaker.Allow(); err != nil {
+		return nil, false
+	}
 	h.calls[c] = struct{}{}
-	h.mu.Unlock()
-	return func(err error) {
-		h.mu.Lock()
-		if err != nil {
-			if pause := asked(channel.AsError("", err)); pause > 0 {
-				h.paused = h.now().Add(pause)
-			}
+	return c, true
+}
+
+// end says what became of the call.
+func (c *call) end(err error) {
+	if c == nil {
+		return
+	}
+	c.health.ended(c, err)
+	c.report(err)
+}
+
+// ended learns from the end of a call.
+func (h *Health) ended(c *call, err error) {
+	now := h.now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.calls, c)
+	if err != nil {
+		e := channel.AsError("", err)
+		if pause := asked(e); pause > 0 {
+			h.paused = now.Add(pause)
 		}
-		delete(h.calls, c)
-		if err == nil || channel.AsError("", err).Kind != channel.MaybeSent {
-			h.answered = h.now()
-			took := h.answered.Sub(c.began)
-			if h.mean == 0 {
-				h.mean = took
-			}
-			h.mean += (took - h.mean) / 8
+		if e.Kind == channel.MaybeSent {
+			return
 		}
-		h.mu.Unlock()
-		report(err)
-	}, true
+	}
+	h.answered = now
+	took := now.Sub(c.began)
+	if h.mean == 0 {
+		h.mean = took
+	}
+	h.mean += (took - h.mean) / 8
 }
 
 // sick answers why the route is not well; empty when it is, or when it is time to try it again.
@@ -106,12 +124,13 @@ func (h *Health) sick() string {
 		return ""
 	case gobreaker.StateClosed:
 	}
-	if h.silent(h.patience()) {
-		return "not answering"
-	}
+	now := h.now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.now().Before(h.paused) {
+	switch {
+	case h.silent(now, h.patience()):
+		return "not answering"
+	case now.Before(h.paused):
 		return "asked for a pause"
 	}
 	return ""
@@ -129,10 +148,8 @@ func asked(e *channel.Error) time.Duration {
 	return min(e.RetryAfter, maxPause)
 }
 
-// patience is how long the calls of the route may wait before others go first.
+// patience is how long the calls of the route may wait before others go first. Who asks holds the lock.
 func (h *Health) patience() time.Duration {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	if h.mean == 0 {
 		return silenceUnmet
 	}
@@ -140,18 +157,16 @@ func (h *Health) patience() time.Duration {
 }
 
 // slowest is how long they may wait before the route counts as hanging: it is not called any more then, and a call that has an
-// order of channels behind it is given up.
-func (h *Health) slowest() time.Duration {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return max(hangs, 3*h.mean)
-}
+// order of channels behind it is given up. Who asks holds the lock.
+func (h *Health) slowest() time.Duration { return max(hangs, 3*h.mean) }
 
-// silent tells whether so many calls have waited for longer, and nobody has been answered since.
-func (h *Health) silent(patience time.Duration) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	quiet, since := 0, h.now().Add(-patience)
+// silent tells whether so many calls have waited for longer, and nobody has been answered since. Who asks holds the lock.
+func (h *Health) silent(now time.Time, patience time.Duration) bool {
+	since := now.Add(-patience)
+	if h.answered.After(since) {
+		return false // as nearly always: the calls need not be looked through
+	}
+	quiet := 0
 	for c := range h.calls {
 		if c.began.Before(since) && c.began.After(h.answered) {
 			quiet++

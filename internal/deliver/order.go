@@ -107,7 +107,9 @@ func (h *Health) impatient(ctx context.Context, wait time.Duration) (_ context.C
 
 // whenSilent calls f once the route has been found silent while a call that begins now is not answered.
 func (h *Health) whenSilent(f func()) (stop func() bool) {
+	h.mu.Lock()
 	patience := h.slowest()
+	h.mu.Unlock()
 	var timer *time.Timer
 	armed := make(chan struct{})
 	timer = time.AfterFunc(patience, func() {
