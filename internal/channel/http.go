@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"syscall"
@@ -70,17 +71,49 @@ func Do(ctx context.Context, client *http.Client, provider string, req *http.Req
 		return Answer{}, transportError(provider, err, wrote.started())
 	}
 	defer resp.Body.Close() //nolint:errcheck // the body was read or the answer is lost either way
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	body, err := readAnswer(resp)
 	if err != nil {
 		return Answer{}, transportError(provider, err, true)
 	}
 	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: bytes.TrimSpace(body)}, nil
 }
 
+// Post does as Do with a request to an address that is always the same: it was parsed once. The header's keys are in their
+// canonical form, the body is not empty, and neither is changed any more.
+func Post(ctx context.Context, client *http.Client, provider string, address *url.URL, header http.Header, body []byte) (Answer, error) {
+	req := http.Request{
+		Method: http.MethodPost, URL: address, Host: address.Host, Header: header, ContentLength: int64(len(body)),
+		GetBody: func() (io.ReadCloser, error) { return newBody(body), nil }, Body: newBody(body),
+	}
+	return Do(ctx, client, provider, &req)
+}
+
+// requestBody is a body in memory.
+type requestBody struct{ bytes.Reader }
+
+func newBody(text []byte) *requestBody {
+	b := &requestBody{}
+	b.Reset(text)
+	return b
+}
+
+// Close implements io.Closer.
+func (*requestBody) Close() error { return nil }
+
+// readAnswer reads the body of an answer, as far as its bound.
+func readAnswer(resp *http.Response) ([]byte, error) {
+	if resp.ContentLength < 0 || resp.ContentLength > maxAnswer {
+		return io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	}
+	body := make([]byte, resp.ContentLength)
+	_, err := io.ReadFull(resp.Body, body)
+	return body, err
+}
+
 // roundTrip makes the one call. It is not the client's Do: a provider's redirect is an answer that makes no sense and is never
 // followed, and what Do prepares for one costs more than the rest of it. The context bounds the time.
 func roundTrip(client *http.Client, req *http.Request) (*http.Response, error) {
-	if client.Timeout > 0 || client.Jar != nil || client.Transport == nil {
+	if client.Timeout > 0 || client.Jar != nil || client.Transport == nil || req.URL.User != nil {
 		return client.Do(req)
 	}
 	return client.Transport.RoundTrip(req)

@@ -20,7 +20,7 @@ func TestABatchOfReceipts(t *testing.T) {
 	first := b.job
 	b.renew("a") // and this one has no answer yet, so that nothing but the token tells the two apart
 	second := b.job
-	address := b.Callbacks.Address("a", second.Ref, second.ID)
+	address := b.Callbacks.Address("a", b.Callbacks.Token("a", second.Ref, second.ID))
 	send := func(status channel.Status, token string) {
 		t.Helper()
 		r := channel.Callback{Method: http.MethodPost, URL: &url.URL{}, Header: http.Header{"Token": {token}}, Body: []byte(status)}

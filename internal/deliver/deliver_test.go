@@ -398,7 +398,7 @@ func TestForgedReceipts(t *testing.T) {
 	if code, _, _ := b.Callback(t.Context(), "nowhere", "x", channel.Callback{}); code != http.StatusNotFound {
 		t.Errorf("an unknown route: %d", code)
 	}
-	if n := len(b.Callbacks.Address("a", b.job.Ref, b.job.ID)); n > 100 {
+	if n := len(b.Callbacks.Address("a", b.Callbacks.Token("a", b.job.Ref, b.job.ID))); n > 100 {
 		t.Errorf("an address of %d characters is too long for some providers", n)
 	}
 }

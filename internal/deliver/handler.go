@@ -67,14 +67,14 @@ func current(j queue.Job) id.ID {
 
 // attempt makes one call and records it. It answers the job to go on with at once, or nil.
 func (h *Handler) attempt(ctx context.Context, j queue.Job) (*queue.Job, error) {
-	parcel, d, err := h.look(ctx, j)
+	parcel, d, ok, err := h.look(ctx, j)
 	if err != nil {
 		return nil, err
 	}
-	if d == nil {
+	if !ok {
 		return nil, h.record(ctx, j, func(Tx, *Parcel, *channel.Delivery) (bool, error) { return true, nil })
 	}
-	c, err := h.Composer.Compose(ctx, j, *d)
+	c, err := h.Composer.Compose(ctx, j, d)
 	if err != nil {
 		return nil, h.giveUpLater(ctx, j, parcel, err)
 	}
@@ -95,15 +95,23 @@ func (h *Handler) attempt(ctx context.Context, j queue.Job) (*queue.Job, error) 
 	if h.Routes.Conversions != nil && !c.Test {
 		h.Routes.Conversions.Sent(j.Ref, route.Name, c.Message.To)
 	}
-	return nil, h.accept(ctx, j, route, taken)
+	return nil, h.accept(ctx, j, route, d.Channel, taken)
 }
 
-// look answers what the job is about. The node that made the job knows without reading.
-func (h *Handler) look(ctx context.Context, j queue.Job) (p *Parcel, d *channel.Delivery, err error) {
-	if c, ok := j.Carry.(interface{ Delivery() channel.Delivery }); ok && j.Attempt == 1 && len(j.Payload) == 0 {
-		first := c.Delivery()
-		return nil, &first, nil
+// look answers what the job is about; ok is false when nothing is left to send. The node that made the job knows without reading.
+func (h *Handler) look(ctx context.Context, j queue.Job) (p *Parcel, d channel.Delivery, ok bool, err error) {
+	if c, made := j.Carry.(interface{ Delivery() channel.Delivery }); made && j.Attempt == 1 && len(j.Payload) == 0 {
+		return nil, c.Delivery(), true, nil
 	}
+	p, waiting, err := h.claim(ctx, j)
+	if err != nil || waiting == nil {
+		return p, channel.Delivery{}, false, err
+	}
+	return p, *waiting, true, nil
+}
+
+// claim reads the delivery that a job is trying now, and writes the attempt down; none when there is nothing left to send.
+func (h *Handler) claim(ctx context.Context, j queue.Job) (p *Parcel, d *channel.Delivery, err error) {
 	var before *channel.Delivery // as the first try saw it
 	err = h.insist(ctx, j, func(tx Tx) error {
 		p, d = nil, nil
@@ -138,10 +146,6 @@ func (h *Handler) look(ctx context.Context, j queue.Job) (p *Parcel, d *channel.
 		tx.PutParcel(p)
 		return nil
 	})
-	if err == nil && d != nil {
-		copied := *d
-		d = &copied
-	}
 	return p, d, err
 }
 
@@ -206,17 +210,17 @@ func (h *Handler) addressed(r *Route, ref, d id.ID, m channel.Message) channel.M
 	m.From = r.sender(m.To.Country())
 	m.Regulatory = r.regulatory(&m)
 	m.Delivery = d.Text(id.Delivery)
-	m.Callback, m.Token = h.Callbacks.Address(r.Name, ref, d), h.Callbacks.Token(r.Name, ref, d)
+	m.Token = h.Callbacks.Token(r.Name, ref, d)
+	m.Callback = h.Callbacks.Address(r.Name, m.Token)
 	return m
 }
 
 // accept records that the provider took the message.
-func (h *Handler) accept(ctx context.Context, j queue.Job, r *Route, a channel.Accepted) error {
+func (h *Handler) accept(ctx context.Context, j queue.Job, r *Route, kind channel.Kind, a channel.Accepted) error {
 	status := a.Status
 	if !status.Valid() {
 		status = channel.Taken
 	}
-	var kind channel.Kind
 	byID := correlates(r.Sender)
 	err := h.record(ctx, j, func(tx Tx, p *Parcel, d *channel.Delivery) (bool, error) {
 		if byID && a.ID != "" {
@@ -235,7 +239,6 @@ func (h *Handler) accept(ctx context.Context, j queue.Job, r *Route, a channel.A
 		} else if listed := r.price(p.Country); d.Price == "" && listed != unpriced {
 			d.Price = decimal(listed * int64(max(d.Parts, 1)))
 		}
-		kind = d.Channel
 		return true, nil
 	})
 	if err != nil {

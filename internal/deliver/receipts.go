@@ -32,12 +32,12 @@ const (
 	tokenLen  = len(id.ID{}) + tokenHalf + tokenTag
 )
 
-// Address answers where the receipts of a delivery go; empty when the deployment cannot be reached.
-func (c *Callbacks) Address(route string, ref, d id.ID) string {
+// Address answers where the receipts of a delivery go, by its token; empty when the deployment cannot be reached.
+func (c *Callbacks) Address(route, token string) string {
 	if c == nil || c.PublicURL == "" {
 		return ""
 	}
-	return c.PublicURL + "/callbacks/" + route + "/" + c.Token(route, ref, d)
+	return c.PublicURL + "/callbacks/" + route + "/" + token
 }
 
 // Token answers the unguessable part of an address.
@@ -45,10 +45,14 @@ func (c *Callbacks) Token(route string, ref, d id.ID) string {
 	if c == nil {
 		return ""
 	}
-	tag := c.Ring.Lookup([]byte("callback"), []byte(route), ref[:], d[:tokenHalf])
-	raw := make([]byte, 0, tokenLen)
-	raw = append(append(append(raw, ref[:]...), d[:tokenHalf]...), tag[:tokenTag]...)
-	return base64.RawURLEncoding.EncodeToString(raw)
+	raw := append(append(make([]byte, 0, tokenLen), ref[:]...), d[:tokenHalf]...)
+	tag := c.tag(route, raw[:len(ref)], raw[len(ref):])
+	return base64.RawURLEncoding.EncodeToString(append(raw, tag[:tokenTag]...))
+}
+
+// tag answers what only we can make of a parcel and half of a delivery's id.
+func (c *Callbacks) tag(route string, ref, half []byte) [16]byte {
+	return c.Ring.Lookup([]byte("callback"), []byte(route), ref, half)
 }
 
 // read answers what a token names.
@@ -59,7 +63,7 @@ func (c *Callbacks) read(route, token string) (ref id.ID, half [tokenHalf]byte, 
 	}
 	copy(ref[:], raw)
 	copy(half[:], raw[len(ref):])
-	tag := c.Ring.Lookup([]byte("callback"), []byte(route), ref[:], half[:])
+	tag := c.tag(route, ref[:], half[:])
 	return ref, half, subtle.ConstantTimeCompare(tag[:tokenTag], raw[tokenLen-tokenTag:]) == 1
 }
 
@@ -69,7 +73,7 @@ func (c *Callbacks) Fixed(route string) string {
 	if c == nil || c.PublicURL == "" {
 		return ""
 	}
-	return c.PublicURL + "/callbacks/" + route + "/" + c.fixed(route)
+	return c.Address(route, c.fixed(route))
 }
 
 // fixed answers the unguessable part of a route's fixed address.

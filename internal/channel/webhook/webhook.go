@@ -5,19 +5,19 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"hash"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
@@ -80,14 +80,18 @@ func (c *Config) Open(env channel.Env) (channel.Sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sender{url: c.URL, key: key, http: env.HTTP, now: env.Now}, nil
+	address, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	return &sender{address: address, signer: newSigner(key), http: env.HTTP, now: env.Now}, nil
 }
 
 type sender struct {
-	url  string
-	key  []byte
-	http *http.Client
-	now  func() time.Time
+	address *url.URL
+	signer  *signer
+	http    *http.Client
+	now     func() time.Time
 }
 
 var (
@@ -100,9 +104,9 @@ func (*sender) Channels() []channel.Kind { return channel.Kinds() }
 
 // event is the body that is posted.
 type event struct {
-	Type      string    `json:"type"`
-	Timestamp time.Time `json:"timestamp"`
-	Data      data      `json:"data"`
+	Type      string `json:"type"`
+	Timestamp string `json:"timestamp"` // RFC 3339, as the other times
+	Data      data   `json:"data"`
 }
 
 type data struct {
@@ -116,18 +120,30 @@ type data struct {
 	Brand      string            `json:"brand"`
 	Locale     string            `json:"locale"`
 	Purpose    string            `json:"purpose"`
-	ExpiresAt  time.Time         `json:"expires_at"`
+	ExpiresAt  string            `json:"expires_at"`
 	Callback   string            `json:"callback,omitempty"`
 	Regulatory map[string]string `json:"regulatory,omitempty"`
 }
 
+// signer makes signatures with one key. It keeps keyed hashes: setting one up costs as much as using it.
+type signer struct{ hashes sync.Pool }
+
+func newSigner(key []byte) *signer {
+	return &signer{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+}
+
 // sign answers the signature header of a message (Standard Webhooks, "Signature scheme").
-func sign(key []byte, id, timestamp string, body []byte) string {
-	m := hmac.New(sha256.New, key)
-	fmt.Fprintf(m, "%s.%s.", id, timestamp)
+func (s *signer) sign(id, timestamp string, body []byte) string {
+	m := s.hashes.Get().(hash.Hash) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	defer s.hashes.Put(m)
+	m.Reset()
+	m.Write([]byte(id + "." + timestamp + "."))
 	m.Write(body)
 	return "v1," + base64.StdEncoding.EncodeToString(m.Sum(nil))
 }
+
+// stamp writes a time into the body.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // Send implements channel.Sender.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
@@ -139,24 +155,20 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	if m.Channel == channel.Email {
 		address = m.Email
 	}
-	body, err := json.Marshal(event{Type: "message.send", Timestamp: s.now().UTC(), Data: data{
+	now := s.now()
+	body, err := json.Marshal(event{Type: "message.send", Timestamp: stamp(now), Data: data{
 		Delivery: m.Delivery, Channel: m.Channel, To: m.To.E164(), Email: address, From: m.From, Text: text, Code: m.Code.Reveal(), Brand: m.Brand,
-		Locale: m.Locale, Purpose: m.Purpose, ExpiresAt: m.ExpiresAt.UTC(), Callback: m.Callback, Regulatory: m.Regulatory,
+		Locale: m.Locale, Purpose: m.Purpose, ExpiresAt: stamp(m.ExpiresAt), Callback: m.Callback, Regulatory: m.Regulatory,
 	}})
 	if err != nil {
 		return channel.Accepted{}, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "internal", Detail: "the message cannot be encoded"}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
-	if err != nil {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "url", Detail: "the address cannot be used"}
-	}
-	timestamp := strconv.FormatInt(s.now().Unix(), 10)
-	req.Header.Set("Content-Type", "application/json")
+	timestamp := strconv.FormatInt(now.Unix(), 10)
 	// The same id comes again with a repeated delivery, so that the receiver can tell.
-	req.Header.Set("Webhook-Id", m.Delivery)
-	req.Header.Set("Webhook-Timestamp", timestamp)
-	req.Header.Set("Webhook-Signature", sign(s.key, m.Delivery, timestamp, body))
-	a, err := channel.Do(ctx, s.http, name, req)
+	values := []string{"application/json", m.Delivery, timestamp, s.signer.sign(m.Delivery, timestamp, body)}
+	a, err := channel.Post(ctx, s.http, name, s.address, http.Header{
+		"Content-Type": values[0:1:1], "Webhook-Id": values[1:2:2], "Webhook-Timestamp": values[2:3:3], "Webhook-Signature": values[3:4:4],
+	}, body)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
@@ -252,7 +264,7 @@ func (s *sender) signed(r channel.Callback) bool {
 	if off := r.Now.Sub(time.Unix(seconds, 0)); off > tolerance || off < -tolerance {
 		return false
 	}
-	want := []byte(sign(s.key, id, timestamp, r.Body))
+	want := []byte(s.signer.sign(id, timestamp, r.Body))
 	for given := range strings.FieldsSeq(r.Header.Get("Webhook-Signature")) {
 		if hmac.Equal(want, []byte(given)) {
 			return true

@@ -24,18 +24,18 @@ func config(base string) channel.Opener { return &Config{URL: base, Secret: secr
 func receipt(body string, change func(*channel.Callback)) channel.Callback {
 	raw, _ := decodeSecret(secret.New(key))
 	r := channel.Callback{Method: http.MethodPost, URL: &url.URL{}, Header: http.Header{}, Body: []byte(body), Now: channeltest.Now()}
-	stamp(&r, raw, channeltest.Now())
+	signed(&r, raw, channeltest.Now())
 	if change != nil {
 		change(&r)
 	}
 	return r
 }
 
-func stamp(r *channel.Callback, raw []byte, at time.Time) {
+func signed(r *channel.Callback, raw []byte, at time.Time) {
 	timestamp := strconv.FormatInt(at.Unix(), 10)
 	r.Header.Set("Webhook-Id", "msg_1")
 	r.Header.Set("Webhook-Timestamp", timestamp)
-	r.Header.Set("Webhook-Signature", "v1,AAAA "+sign(raw, "msg_1", timestamp, r.Body))
+	r.Header.Set("Webhook-Signature", "v1,AAAA "+newSigner(raw).sign("msg_1", timestamp, r.Body))
 }
 
 func TestWebhook(t *testing.T) {
@@ -52,7 +52,7 @@ func TestWebhook(t *testing.T) {
 		Provider: Provider(), Configure: config, Secrets: []string{key, key[6:]},
 		Accept: says(200, `{"id":"own-1","parts":1,"price":"0.05","currency":"EUR","status":"sent"}`), WantID: "own-1",
 		Request: func(r *http.Request, body []byte) error {
-			if r.Header.Get("Webhook-Signature") != sign(raw, r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp"), body) {
+			if r.Header.Get("Webhook-Signature") != newSigner(raw).sign(r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp"), body) {
 				return errors.New("the message is not signed")
 			}
 			var e event
@@ -80,9 +80,9 @@ func TestWebhook(t *testing.T) {
 			refused("no signature", func(r *channel.Callback) { r.Header.Del("Webhook-Signature") }),
 			refused("another body", func(r *channel.Callback) { r.Body = []byte(`{"id":"x","status":"undelivered"}`) }),
 			refused("another id", func(r *channel.Callback) { r.Header.Set("Webhook-Id", "msg_2") }),
-			refused("too old", func(r *channel.Callback) { stamp(r, raw, channeltest.Now().Add(-6*time.Minute)) }),
-			refused("from the future", func(r *channel.Callback) { stamp(r, raw, channeltest.Now().Add(6*time.Minute)) }),
-			refused("another key", func(r *channel.Callback) { stamp(r, make([]byte, 24), channeltest.Now()) }),
+			refused("too old", func(r *channel.Callback) { signed(r, raw, channeltest.Now().Add(-6*time.Minute)) }),
+			refused("from the future", func(r *channel.Callback) { signed(r, raw, channeltest.Now().Add(6*time.Minute)) }),
+			refused("another key", func(r *channel.Callback) { signed(r, make([]byte, 24), channeltest.Now()) }),
 			{Name: "no status", Request: receipt(`{"id":"x"}`, nil), Refused: true},
 		},
 	})
@@ -95,7 +95,7 @@ func TestVector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := sign(raw, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", []byte(`{"test": 2432232314}`)); got != "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" {
+	if got := newSigner(raw).sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", []byte(`{"test": 2432232314}`)); got != "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" {
 		t.Errorf("the signature is %s", got)
 	}
 }
