@@ -17,7 +17,7 @@ type Options struct {
 	Handlers map[string]Handler
 	Log      *slog.Logger
 	Now      func() time.Time
-	// Workers is how many jobs run at once; 256.
+	// Workers is how many jobs may run at once; 256.
 	Workers int
 	// Lease is how long a claimed job belongs to its claimer; 30 s.
 	Lease time.Duration
@@ -34,11 +34,13 @@ type Runner struct {
 	o     Options
 	ready chan Job
 	open  atomic.Int64
-	busy  atomic.Int64
+	held  atomic.Int64 // jobs that wait here or run
+	hired atomic.Int64 // workers: as many as were ever needed at once, so that a quiet node keeps none
 
+	mu       sync.Mutex // held to hire and to stop
+	begin    func()     // sets a worker going; nil before Start
 	woken    chan struct{}
 	stopping chan struct{}
-	stop     sync.Once
 	cancel   context.CancelFunc
 	loops    sync.WaitGroup
 }
@@ -64,16 +66,58 @@ func or[T comparable](v *T, d T) {
 func (r *Runner) Start() {
 	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // its work is asked for by no request: Stop ends it
 	r.cancel = cancel
-	for range r.o.Workers {
-		r.loops.Go(func() { r.work(ctx) })
-	}
 	r.loops.Go(func() { r.poll(ctx) })
+	r.mu.Lock()
+	r.begin = func() { r.loops.Go(func() { r.work(ctx) }) }
+	r.mu.Unlock()
+	for range len(r.ready) {
+		r.hire()
+	}
+}
+
+// hire sets one more worker going when there are more jobs than workers.
+func (r *Runner) hire() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := r.hired.Load(); r.begin == nil || r.stopped() || n >= int64(r.o.Workers) || n >= r.held.Load() {
+		return
+	}
+	r.hired.Add(1)
+	r.begin()
+}
+
+// put hands a job to the workers, and tells whether there was room.
+func (r *Runner) put(j Job) bool {
+	held := r.held.Add(1)
+	select {
+	case r.ready <- j:
+	default:
+		r.held.Add(-1)
+		return false
+	}
+	if held > r.hired.Load() {
+		r.hire()
+	}
+	return true
+}
+
+func (r *Runner) stopped() bool {
+	select {
+	case <-r.stopping:
+		return true
+	default:
+		return false
+	}
 }
 
 // Stop takes no more jobs, lets those that run end within grace, and gives back the leases of those that
 // have not begun.
 func (r *Runner) Stop(grace time.Duration) error {
-	r.stop.Do(func() { close(r.stopping) })
+	r.mu.Lock()
+	if !r.stopped() {
+		close(r.stopping)
+	}
+	r.mu.Unlock()
 	// Those that wait are handed back before the wait for those that run: another node can have them now.
 	first := r.giveBack()
 	timer := time.AfterFunc(grace, r.cancel)
@@ -97,6 +141,7 @@ func (r *Runner) drain() (left []Job) {
 	for {
 		select {
 		case j := <-r.ready:
+			r.held.Add(-1)
 			left = append(left, j)
 		default:
 			return left
@@ -122,19 +167,14 @@ func (r *Runner) Open() int64 { return r.open.Load() }
 // store for its lease to end.
 func (r *Runner) Dispatch(j Job) {
 	r.open.Add(1)
-	select {
-	case r.ready <- j:
-	default:
-	}
+	r.put(j)
 }
 
 // work runs jobs one after the other.
 func (r *Runner) work(ctx context.Context) {
 	for {
-		select {
-		case <-r.stopping:
+		if r.stopped() {
 			return
-		default:
 		}
 		select {
 		case <-r.stopping:
@@ -161,8 +201,7 @@ func (r *Runner) Ready() int { return len(r.ready) }
 
 // run runs one job. A job whose lease has run out while it waited here belongs to somebody else by now.
 func (r *Runner) run(ctx context.Context, j Job) {
-	r.busy.Add(1)
-	defer r.busy.Add(-1)
+	defer r.held.Add(-1)
 	if !r.o.Now().Before(j.Due) {
 		return
 	}
@@ -218,12 +257,7 @@ func (r *Runner) Poll(ctx context.Context, measure bool) {
 // claim takes as many due jobs as there is room for, and tells whether there may be more right now.
 func (r *Runner) claim(ctx context.Context) bool {
 	room := min(cap(r.ready)-len(r.ready), r.o.Workers)
-	select {
-	case <-r.stopping:
-		return false
-	default:
-	}
-	if room <= 0 {
+	if room <= 0 || r.stopped() {
 		return false
 	}
 	jobs, err := r.o.Store.Claim(ctx, r.o.Now(), room, r.o.Lease)
@@ -232,10 +266,7 @@ func (r *Runner) claim(ctx context.Context) bool {
 		return false
 	}
 	for _, j := range jobs {
-		select {
-		case r.ready <- j:
-		default: // a neighbour took the room: the job comes back when its lease ends
-		}
+		r.put(j) // when a neighbour has taken the room, the job comes back when its lease ends
 	}
 	return len(jobs) == room
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -201,5 +202,45 @@ func TestAdmitIsBounded(t *testing.T) {
 		if err := r.Stop(time.Second); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// TestWorkersAreHired: each job has a worker at once, up to the bound, the one that waited for the start too.
+func TestWorkersAreHired(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var running, most atomic.Int64
+		r, s := newRunner(func(context.Context, queue.Job) error {
+			most.Store(max(most.Load(), running.Add(1)))
+			<-release
+			running.Add(-1)
+			return nil
+		}, 3, 0)
+		ids := id.NewSource(id.ID{})
+		r.Dispatch(job(s, ids)) // it waits for the start
+		r.Start()
+		synctest.Wait()
+		if running.Load() != 1 {
+			t.Errorf("of the job that waited for the start, %d run", running.Load())
+		}
+		for want := int64(2); want <= 5; want++ {
+			r.Dispatch(job(s, ids))
+			synctest.Wait()
+			if running.Load() != min(want, 3) {
+				t.Errorf("of %d jobs %d run", want, running.Load())
+			}
+		}
+		for range 5 {
+			release <- struct{}{}
+			synctest.Wait()
+		}
+		if running.Load() != 0 || most.Load() != 3 {
+			t.Errorf("in the end %d jobs ran, and at most %d", running.Load(), most.Load())
+		}
+		if err := r.Stop(time.Second); err != nil {
+			t.Error(err)
+		}
+		r.Dispatch(job(s, ids)) // hires nobody: goleak looks
 	})
 }
