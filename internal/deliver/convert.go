@@ -105,12 +105,11 @@ func (c *Conversions) fallen(route string) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mature()
+	now := c.mature()
 	t := c.trends[route]
 	if t == nil || !t.fallen() {
 		return false
 	}
-	now := c.now()
 	if now.Before(t.trial) {
 		return true
 	}
@@ -129,14 +128,14 @@ func NewConversions(now func() time.Time, seed uint64) *Conversions {
 func (c *Conversions) Sent(verification id.ID, route string, to phone.Number) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mature()
+	now := c.mature()
 	if place, again := c.pending[verification]; again {
 		before := &c.queue[place-c.first]
 		before.over = true
 		c.verdict(before)
 	}
 	c.pending[verification] = c.first + len(c.queue)
-	c.queue = append(c.queue, trial{verification: verification, at: c.now().UnixNano(), route: c.place(route), prefix: prefixOf(to)})
+	c.queue = append(c.queue, trial{verification: verification, at: now.UnixNano(), route: c.place(route), prefix: prefixOf(to)})
 }
 
 // place answers where a route stands among the routes.
@@ -159,13 +158,14 @@ func (c *Conversions) Typed(verification id.ID) {
 	}
 }
 
-// mature gives the verdict on sends whose time is up.
-func (c *Conversions) mature() {
-	ripe := c.now().Add(-matureAfter).UnixNano()
+// mature gives the verdict on sends whose time is up, and answers the time.
+func (c *Conversions) mature() (now time.Time) {
+	now = c.now()
+	ripe := now.Add(-matureAfter).UnixNano()
 	for len(c.queue) > 0 {
 		t := &c.queue[0]
 		if t.at > ripe && len(c.queue) < maxPending {
-			return
+			break
 		}
 		if !t.over { // else it was sent again since, and that send has its own place
 			delete(c.pending, t.verification)
@@ -176,6 +176,7 @@ func (c *Conversions) mature() {
 		c.queue = c.queue[1:]
 		c.first++
 	}
+	return now
 }
 
 // verdict counts one send.
