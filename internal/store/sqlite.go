@@ -37,6 +37,7 @@ type sqlite struct {
 	row  []byte    // likewise: bytes of the row that is being written
 	seen int64     // likewise: the data version that the rows of b are of
 
+	log   checkpointer  // likewise
 	owner *sqlite3.Conn // the lock of the process that runs the jobs; nil for a guest
 
 	readers chan *liteConn // free ones; nil entries are not opened yet
@@ -64,6 +65,8 @@ func openSQLite(path string, guest bool) (_ *sqlite, err error) {
 	e := &sqlite{path: path, w: w, owner: owner, readers: make(chan *liteConn, maxReaders)}
 	e.b.c, e.b.d = w, e.dialect()
 	e.b.keep()
+	e.log.path, e.log.at = path, checkpointAt
+	e.log.watch(w)
 	for range maxReaders {
 		e.readers <- nil
 	}
@@ -157,6 +160,7 @@ func (e *sqlite) commit(_ context.Context, _ int, ops []*op) error {
 		return err
 	}
 	e.b.settle()
+	e.log.committed(e.w)
 	return nil
 }
 
@@ -226,6 +230,7 @@ func (e *sqlite) close() error {
 		}
 	}
 	close(e.readers)
+	errs = append(errs, e.log.close())
 	errs = append(errs, e.w.close())
 	if e.owner != nil {
 		errs = append(errs, e.owner.Close())
