@@ -88,17 +88,8 @@ func Post(ctx context.Context, client *http.Client, provider string, address *ur
 	return Do(ctx, client, provider, &req)
 }
 
-// requestBody is a body in memory.
-type requestBody struct{ bytes.Reader }
-
-func newBody(text []byte) *requestBody {
-	b := &requestBody{}
-	b.Reset(text)
-	return b
-}
-
-// Close implements io.Closer.
-func (*requestBody) Close() error { return nil }
+// newBody answers a body in memory, of a type that net/http knows as such: it writes header and body of such a request in one call.
+func newBody(text []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(text)) }
 
 // readAnswer reads the body of an answer, as far as its bound.
 func readAnswer(resp *http.Response) ([]byte, error) {
