@@ -93,7 +93,7 @@ func newBody(text []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(te
 
 // readAnswer reads the body of an answer, as far as its bound.
 func readAnswer(resp *http.Response) ([]byte, error) {
-	if resp.ContentLength < 0 || resp.ContentLength > maxAnswer {
+	if resp.ContentLength <= 0 || resp.ContentLength > maxAnswer {
 		return io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	}
 	body := make([]byte, resp.ContentLength)
