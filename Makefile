@@ -16,7 +16,8 @@ help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: ## run it for trying out: API, handset and key on http://127.0.0.1:8080
-	$(GO) run ./cmd/dialproof dev
+	@echo 'Compiling: the first time, this takes a minute or two.'
+	@$(GO) run ./cmd/dialproof dev
 
 build: ## build the static binary bin/dialproof
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/dialproof ./cmd/dialproof

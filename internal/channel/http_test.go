@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dialproof/dialproof/internal/channel"
@@ -70,6 +72,37 @@ func TestPost(t *testing.T) {
 	var e *channel.Error
 	if _, err := post("/broken"); !errors.As(err, &e) || e.Kind != channel.MaybeSent {
 		t.Errorf("an answer that broke off: %v", err)
+	}
+}
+
+// counted counts the writes to a connection.
+type counted struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c counted) Write(b []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(b)
+}
+
+// TestPostWritesOnce: header and body leave in one call, and so in one packet.
+func TestPostWritesOnce(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	address, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := client(t)
+	var writes atomic.Int64
+	c.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		return counted{conn, &writes}, err
+	}}
+	if _, err := channel.Post(t.Context(), c, "x", address, http.Header{}, []byte("{}")); err != nil || writes.Load() != 1 {
+		t.Errorf("a message took %d writes: %v", writes.Load(), err)
 	}
 }
 

@@ -165,9 +165,9 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	}
 	timestamp := strconv.FormatInt(now.Unix(), 10)
 	// The same id comes again with a repeated delivery, so that the receiver can tell.
-	values := []string{"application/json", m.Delivery, timestamp, s.signer.sign(m.Delivery, timestamp, body)}
 	a, err := channel.Post(ctx, s.http, name, s.address, http.Header{
-		"Content-Type": values[0:1:1], "Webhook-Id": values[1:2:2], "Webhook-Timestamp": values[2:3:3], "Webhook-Signature": values[3:4:4],
+		"Content-Type": {"application/json"}, "Webhook-Id": {m.Delivery}, "Webhook-Timestamp": {timestamp},
+		"Webhook-Signature": {s.signer.sign(m.Delivery, timestamp, body)},
 	}, body)
 	if err != nil {
 		return channel.Accepted{}, err
