@@ -2,7 +2,14 @@ package store
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"reflect"
 	"testing"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/verify"
 )
 
 func textTable(most int) *table[int, string] {
@@ -19,17 +26,17 @@ func textTable(most int) *table[int, string] {
 // TestAtticKeepsTheNewest: whatever rows go through memory, what is found is what was committed last, or nothing.
 func TestAtticKeepsTheNewest(t *testing.T) {
 	t.Parallel()
-	rows := textTable(600)
+	rows, random := textTable(600), rand.New(rand.NewPCG(1, 2))
 	want := map[int]string{}
 	found := 0
 	for i := range 5000 {
-		k := i * 7919 % 64
+		k := random.IntN(64)
 		if e := rows.find(k); e != nil {
 			if found++; e.there != (want[k] != "") || e.there && e.value != want[k] {
 				t.Fatalf("step %d: row %d is %q (%v), committed was %q", i, k, e.value, e.there, want[k])
 			}
 		}
-		switch i % 5 {
+		switch random.IntN(5) {
 		case 0:
 			rows.drop(k)
 			want[k] = ""
@@ -79,4 +86,54 @@ func TestAtticForgetsWithTheBatch(t *testing.T) {
 			t.Errorf("row %d is still there", i)
 		}
 	}
+}
+
+// TestAtticHasTheWholeRow: a row that comes from the attic is the row that the file has. Above all, the codes that were compared
+// are counted on.
+func TestAtticHasTheWholeRow(t *testing.T) {
+	t.Parallel()
+	e, err := openSQLite(filepath.Join(t.TempDir(), "attic.db"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.close() //nolint:errcheck // the test is about what is read
+	commit := func(work func(*tx) error) {
+		t.Helper()
+		o := &op{run: work}
+		if err := e.commit(t.Context(), 0, []*op{o}); err != nil || o.err != nil {
+			t.Fatal(err, o.err)
+		}
+	}
+	ids := id.NewSource(id.ID{})
+	now := time.UnixMilli(1_800_000_000_000)
+	v := fullVerification()
+	v.ID, v.App, v.Sealed, v.Status, v.Attempts, v.Expires = ids.New(now), ids.New(now), []byte("sealed"), verify.Pending, 3, now.Add(time.Minute).UTC()
+	n := fullNumber()
+	n.Key = v.Spec.Number
+	commit(func(x *tx) error { x.PutVerification(v, true); x.PutNumber(n); return nil })
+	for i := range 3 * keptHot {
+		commit(func(x *tx) error {
+			x.PutVerification(&verify.Verification{ID: ids.New(now), Status: verify.Pending}, true)
+			x.PutNumber(&verify.Number{Key: verify.NumberKey{1, byte(i), byte(i >> 8)}})
+			return nil
+		})
+	}
+	if e.b.verifications.attic.get(v.ID) == nil || e.b.numbers.attic.get(n.Key) == nil {
+		t.Fatal("the rows are not in the attic")
+	}
+	file, err := e.dialect().readVerification(e.w, v.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(func(x *tx) error {
+		got, err := x.Verification(v.ID)
+		if err != nil || !reflect.DeepEqual(got, v) || !reflect.DeepEqual(got, file) {
+			t.Errorf("from the attic %+v\nfrom the file  %+v\nwritten        %+v, %v", got, file, v, err)
+		}
+		number, err := x.Number(n.Key)
+		if err != nil || !reflect.DeepEqual(number, n) {
+			t.Errorf("from the attic %+v\nwritten        %+v, %v", number, n, err)
+		}
+		return nil
+	})
 }
