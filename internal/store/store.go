@@ -58,13 +58,11 @@ type DB struct {
 	watcher atomic.Pointer[Watcher]
 	work    chan *op
 	// turn is held by the lane that gathers the next batch; see writer.
-	turn chan struct{}
-	// shared is how many pieces of work the newest batch has; whoever has the turn uses it.
-	shared int
-	quit   chan struct{}
-	done   chan struct{}
-	close  sync.Once
-	spare  sync.Pool // of *op
+	turn  chan struct{}
+	quit  chan struct{}
+	done  chan struct{}
+	close sync.Once
+	spare sync.Pool // of *op
 }
 
 // op is one piece of work on its way through a commit.
@@ -312,13 +310,6 @@ const (
 	gatherTime = time.Millisecond
 )
 
-// crowd is how many pieces of work in a commit show that many are asking, and breath how long the next commit waits then, unless
-// as many are there already: the processors have other work meanwhile, and a commit that more share costs each of them less.
-const (
-	crowd  = 12
-	breath = 200 * time.Microsecond
-)
-
 // add puts work into a batch. Work that claims is alone in its batch: the one before is committed first.
 func (db *DB) add(lane int, batch []*op, o *op) []*op {
 	if !o.claims.IsZero() {
@@ -333,9 +324,6 @@ func (db *DB) gather(lane int, batch []*op) []*op {
 	if batch[0].patient {
 		batch = db.linger(lane, batch)
 	}
-	if db.shared >= crowd && len(db.work) < db.shared {
-		time.Sleep(breath)
-	}
 	begin := time.Now()
 	for range rounds {
 		before := len(batch)
@@ -347,7 +335,6 @@ func (db *DB) gather(lane int, batch []*op) []*op {
 		}
 		runtime.Gosched()
 	}
-	db.shared = len(batch)
 	return batch
 }
 
