@@ -33,6 +33,7 @@ type Options struct {
 type Runner struct {
 	o     Options
 	ready chan Job
+	spill spill
 	open  atomic.Int64
 	held  atomic.Int64 // jobs that wait here or run
 	hired atomic.Int64 // workers: as many as were ever needed at once, so that a quiet node keeps none
@@ -86,19 +87,33 @@ func (r *Runner) hire() {
 	r.begin()
 }
 
-// put hands a job to the workers, and tells whether there was room.
+// put hands a job to the workers, behind those that came before, and tells whether there was room.
 func (r *Runner) put(j Job) bool {
 	held := r.held.Add(1)
-	select {
-	case r.ready <- j:
-	default:
-		r.held.Add(-1)
-		return false
+	if !r.list(j) {
+		if !r.spill.add(j, r.o.MaxOpen) {
+			r.held.Add(-1)
+			return false
+		}
+		r.spill.pour(r.ready) // room may have come just before
 	}
 	if held > r.hired.Load() {
 		r.hire()
 	}
 	return true
+}
+
+// list puts a job on the workers' list, unless that is full, or others wait to get on it.
+func (r *Runner) list(j Job) bool {
+	if r.spill.size() > 0 {
+		return false
+	}
+	select {
+	case r.ready <- j:
+		return true
+	default:
+		return false
+	}
 }
 
 func (r *Runner) stopped() bool {
@@ -127,9 +142,17 @@ func (r *Runner) Stop(grace time.Duration) error {
 	return errors.Join(first, r.giveBack()) // a job that ran may have made another one
 }
 
+// Keeper is a Handler that keeps jobs back for a while. It answers those that it keeps, and forgets them.
+type Keeper interface{ Kept() []Job }
+
 // giveBack returns the leases of the jobs that nobody has begun.
 func (r *Runner) giveBack() error {
 	left := r.drain()
+	for _, h := range r.o.Handlers {
+		if k, ok := h.(Keeper); ok {
+			left = append(left, k.Kept()...)
+		}
+	}
 	if len(left) == 0 {
 		return nil
 	}
@@ -141,6 +164,7 @@ func (r *Runner) drain() (left []Job) {
 	for {
 		select {
 		case j := <-r.ready:
+			r.spill.pour(r.ready)
 			r.held.Add(-1)
 			left = append(left, j)
 		default:
@@ -163,8 +187,8 @@ func (r *Runner) Admit() bool { return r.open.Load() < int64(r.o.MaxOpen) }
 // Open answers how many jobs are open, as far as this node knows.
 func (r *Runner) Open() int64 { return r.open.Load() }
 
-// Dispatch takes over a job whose lease this node holds. It never blocks: without room, the job waits in the
-// store for its lease to end.
+// Dispatch takes over a job whose lease this node holds. It never blocks: when MaxOpen wait already, the job waits in the store for
+// its lease to end.
 func (r *Runner) Dispatch(j Job) {
 	r.open.Add(1)
 	r.put(j)
@@ -180,6 +204,7 @@ func (r *Runner) work(ctx context.Context) {
 		case <-r.stopping:
 			return
 		case j := <-r.ready:
+			r.spill.pour(r.ready)
 			r.run(ctx, j)
 		}
 	}
@@ -189,6 +214,7 @@ func (r *Runner) work(ctx context.Context) {
 func (r *Runner) Step(ctx context.Context) bool {
 	select {
 	case j := <-r.ready:
+		r.spill.pour(r.ready)
 		r.run(ctx, j)
 		return true
 	default:
@@ -197,7 +223,7 @@ func (r *Runner) Step(ctx context.Context) bool {
 }
 
 // Ready answers how many jobs wait on this node for a worker.
-func (r *Runner) Ready() int { return len(r.ready) }
+func (r *Runner) Ready() int { return len(r.ready) + r.spill.size() }
 
 // run runs one job. A job whose lease has run out while it waited here belongs to somebody else by now.
 func (r *Runner) run(ctx context.Context, j Job) {
@@ -256,7 +282,7 @@ func (r *Runner) Poll(ctx context.Context, measure bool) {
 
 // claim takes as many due jobs as there is room for, and tells whether there may be more right now.
 func (r *Runner) claim(ctx context.Context) bool {
-	room := min(cap(r.ready)-len(r.ready), r.o.Workers)
+	room := min(cap(r.ready)-r.Ready(), r.o.Workers)
 	if room <= 0 || r.stopped() {
 		return false
 	}

@@ -244,3 +244,68 @@ func TestWorkersAreHired(t *testing.T) {
 		r.Dispatch(job(s, ids)) // hires nobody: goleak looks
 	})
 }
+
+// TestManyJobsAtOnce: more jobs than the workers' list takes run as soon as it has room, in their order, and not when their leases end.
+func TestManyJobsAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const many = 500
+		var ran []id.ID
+		r, s := newRunner(func(_ context.Context, j queue.Job) error {
+			time.Sleep(time.Millisecond)
+			ran = append(ran, j.ID)
+			return nil
+		}, 1, 0)
+		r.Start()
+		ids := id.NewSource(id.ID{})
+		var want []id.ID
+		for range many {
+			j := job(s, ids)
+			want = append(want, j.ID)
+			r.Dispatch(j)
+		}
+		synctest.Wait()
+		if r.Ready() != many-1 {
+			t.Errorf("%d wait for the one worker", r.Ready())
+		}
+		time.Sleep(many*time.Millisecond + time.Microsecond)
+		synctest.Wait()
+		if !slices.Equal(ran, want) {
+			t.Errorf("%d of %d ran, or in another order", len(ran), many)
+		}
+		if err := r.Stop(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// keeper keeps every job back.
+type keeper struct{ kept []queue.Job }
+
+func (k *keeper) Run(_ context.Context, j queue.Job) error { k.kept = append(k.kept, j); return nil }
+
+func (k *keeper) Kept() []queue.Job { return k.kept }
+
+// TestStopGivesBackWhatIsKept: also of jobs that a handler keeps back, the next node has not to wait for the leases.
+func TestStopGivesBackWhatIsKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{jobs: map[id.ID]queue.Job{}}
+		k := &keeper{}
+		r := queue.NewRunner(queue.Options{Store: s, Handlers: map[string]queue.Handler{"k": k}, Log: slog.New(slog.DiscardHandler), Now: time.Now, Workers: 1})
+		r.Start()
+		ids := id.NewSource(id.ID{})
+		for range 40 { // more than the list takes
+			r.Dispatch(job(s, ids))
+		}
+		synctest.Wait()
+		if err := r.Stop(time.Second); err != nil {
+			t.Error(err)
+		}
+		for _, j := range s.jobs {
+			if j.Due.After(time.Now()) {
+				t.Errorf("job %s is due only at %v", j.ID.Text(""), j.Due)
+			}
+		}
+	})
+}
