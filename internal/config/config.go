@@ -118,9 +118,11 @@ type Route struct {
 	Priority int `yaml:"priority"`
 	// Which of the routes of one priority goes first: the highest.
 	Weight int `yaml:"weight"`
-	// How many messages a second it may carry; 0 means no limit. What comes faster takes the next route.
+	// How many messages a second it may carry; 0 means no limit. What comes faster takes the next route; where there is none, it waits for its
+	// turn.
 	Rate float64 `yaml:"rate"`
-	// How many calls to the provider may be under way at once, 1 to 10000.
+	// How many calls to the provider may be under way at once, 1 to 10000. More messages take the next route; where there is none, they wait for
+	// their turn.
 	Concurrency int `yaml:"concurrency"`
 	// How long one call to the provider may take, 1s to 60s.
 	Timeout time.Duration `yaml:"timeout"`

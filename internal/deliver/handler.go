@@ -34,6 +34,10 @@ type Handler struct {
 	After func(time.Duration, func())
 	// Pause returns when a time is over or ctx ends; nil: by a timer.
 	Pause func(context.Context, time.Duration)
+	// Again has a job run that was kept back until its route had room; nil: jobs are put off in the store instead.
+	Again func(queue.Job)
+
+	lines lines
 
 	reports atomic.Int64 // conversions that are being reported to providers
 	late    atomic.Int64 // receipts that wait for what they are about to be written down
@@ -85,12 +89,19 @@ func (h *Handler) attempt(ctx context.Context, j queue.Job) (*queue.Job, error) 
 	if route == nil || route.Quiet {
 		return h.fail(ctx, j, c, &channel.Error{Kind: channel.Unavailable, Provider: d.Route, Code: "route_gone"})
 	}
+	if h.crowded(route, j) && h.wait(route, j, c, busy(route)) {
+		return nil, nil
+	}
 	if j, err = h.prolong(ctx, j, route.Timeout); err != nil {
 		return nil, err
 	}
 	taken, err := h.call(ctx, route, j.Ref, d.ID, c.Message, hold(j, parcel))
 	if err != nil {
-		return h.fail(ctx, j, c, channel.AsError(route.Provider, err))
+		e := channel.AsError(route.Provider, err)
+		if h.wait(route, j, c, e) {
+			return nil, nil
+		}
+		return h.fail(ctx, j, c, e)
 	}
 	if h.Routes.Conversions != nil && !c.Test {
 		h.Routes.Conversions.Sent(j.Ref, route.Name, c.Message.To)
@@ -191,15 +202,10 @@ const (
 
 // bounded makes the call when the route has room for it.
 func (h *Handler) bounded(ctx context.Context, r *Route, ref, d id.ID, m channel.Message) (channel.Accepted, error) {
-	if r.Rate != nil && !r.Rate.AllowN(h.Now(), 1) {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Throttled, Provider: r.Provider, Code: codeRate, RetryAfter: time.Second}
+	if err := h.enter(r); err != nil {
+		return channel.Accepted{}, err
 	}
-	select {
-	case r.Slots <- struct{}{}:
-		defer func() { <-r.Slots }()
-	default:
-		return channel.Accepted{}, &channel.Error{Kind: channel.Throttled, Provider: r.Provider, Code: codeBusy, RetryAfter: time.Second}
-	}
+	defer h.leave(r)
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	return r.Sender.Send(ctx, h.addressed(r, ref, d, m))

@@ -1,0 +1,193 @@
+package deliver
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/queue"
+)
+
+// maxLine bounds the jobs that wait on this node for room on one route. With the usual 64 calls at once, of 300 ms each, the last
+// one waits for 5 s. More are put off in the store.
+const maxLine = 1024
+
+// lines are the jobs that wait for room on a route, because it makes as many calls as it may and no other route would have them: by the
+// route's name, so that they outlive a change of the configuration, first come, first served. A job costs nothing while it waits.
+// It keeps its lease; when that ends first, the job comes back from the store, and the one here is passed over.
+type lines struct {
+	mu sync.Mutex
+	of map[string]*line
+}
+
+type line struct {
+	jobs  []queue.Job
+	armed bool // a time is running after which the next one is called
+}
+
+// called is what a job carries whose turn it is: others have to let it pass. What it carried before may no longer be so.
+type called struct{}
+
+// join adds a job, at the end unless its turn has come already, and tells whether there was room.
+func (l *lines) join(route string, j queue.Job) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.of == nil {
+		l.of = map[string]*line{}
+	}
+	if l.of[route] == nil {
+		l.of[route] = &line{}
+	}
+	w := l.of[route]
+	if _, before := j.Carry.(called); before {
+		w.jobs = slices.Insert(w.jobs, 0, j)
+		return true
+	}
+	if len(w.jobs) >= maxLine {
+		return false
+	}
+	j.Carry = nil
+	w.jobs = append(w.jobs, j)
+	return true
+}
+
+// next answers the first up to n jobs.
+func (l *lines) next(route string, n int) []queue.Job {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.of[route]
+	if w == nil {
+		return nil
+	}
+	n = min(n, len(w.jobs))
+	out := slices.Clone(w.jobs[:n])
+	w.jobs = slices.Delete(w.jobs, 0, n)
+	for i := range out {
+		out[i].Carry = called{}
+	}
+	return out
+}
+
+// waiting tells whether anybody does.
+func (l *lines) waiting(route string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.of[route]
+	return w != nil && len(w.jobs) > 0
+}
+
+// arm tells whether a time has to be set: there is none, and somebody waits.
+func (l *lines) arm(route string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.of[route]
+	if w == nil || w.armed || len(w.jobs) == 0 {
+		return false
+	}
+	w.armed = true
+	return true
+}
+
+// disarm notes that the time is over.
+func (l *lines) disarm(route string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.of[route].armed = false
+}
+
+// Kept answers the jobs that wait for room, and forgets them.
+func (h *Handler) Kept() (out []queue.Job) {
+	h.lines.mu.Lock()
+	defer h.lines.mu.Unlock()
+	for _, w := range h.lines.of {
+		out = append(out, w.jobs...)
+		w.jobs = nil
+	}
+	return out
+}
+
+func busy(r *Route) *channel.Error {
+	return &channel.Error{Kind: channel.Throttled, Provider: r.Provider, Code: codeBusy, RetryAfter: time.Second}
+}
+
+// enter takes a place on a route. Who has one calls leave.
+func (h *Handler) enter(r *Route) error {
+	select {
+	case r.Slots <- struct{}{}:
+	default:
+		return busy(r)
+	}
+	if r.Rate != nil && !r.Rate.AllowN(h.Now(), 1) {
+		<-r.Slots
+		return &channel.Error{Kind: channel.Throttled, Provider: r.Provider, Code: codeRate, RetryAfter: time.Second}
+	}
+	return nil
+}
+
+// leave gives the place to the first who waits for it. When the configuration has changed meanwhile, all the places of the new route
+// may be free; and when there is none any more, nobody else would call those who wait.
+func (h *Handler) leave(r *Route) {
+	<-r.Slots
+	if !h.lines.waiting(r.Name) {
+		return
+	}
+	n := 1
+	if now := h.Routes.Named(r.Name); now == nil || now.Quiet {
+		n = maxLine
+	} else if now != r {
+		n = cap(now.Slots)
+	}
+	h.resume(r.Name, n)
+}
+
+// resume lets the next jobs that wait for a route run.
+func (h *Handler) resume(route string, n int) {
+	for _, j := range h.lines.next(route, n) {
+		h.Again(j)
+	}
+}
+
+// crowded tells whether a job has to wait although its route has room: others came before it.
+func (h *Handler) crowded(r *Route, j queue.Job) bool {
+	_, turn := j.Carry.(called)
+	return !turn && h.lines.waiting(r.Name)
+}
+
+// wait keeps a job until its route has room, and tells whether it does: not where another route would have it, nor when too many wait.
+func (h *Handler) wait(r *Route, j queue.Job, c Composed, e *channel.Error) bool {
+	if h.Again == nil || (e.Code != codeBusy && e.Code != codeRate) || h.others(r, j, c) || !h.lines.join(r.Name, j) {
+		return false
+	}
+	switch {
+	case e.Code == codeRate:
+		h.arm(r)
+	case len(r.Slots) < cap(r.Slots):
+		h.resume(r.Name, 1) // room was made just before the job had joined
+	}
+	return true
+}
+
+// others tells whether another route that is well would have the job, and has not been tried in this round.
+func (h *Handler) others(r *Route, j queue.Job, c Composed) bool {
+	before, _ := j.Carry.(tried)
+	return slices.ContainsFunc(h.Routes.candidates(c.Message.To, c.Message.Channel, c.Test), func(o candidate) bool {
+		return o.sick == "" && o.Name != r.Name && !slices.Contains(before, o.Name)
+	})
+}
+
+// arm lets those who wait for a route's rate run when it allows.
+func (h *Handler) arm(r *Route) {
+	if !h.lines.arm(r.Name) {
+		return
+	}
+	now := h.Now()
+	next := r.Rate.ReserveN(now, 1)
+	d := max(next.DelayFrom(now), time.Millisecond)
+	next.CancelAt(now)
+	h.later(d, func() {
+		h.lines.disarm(r.Name)
+		h.resume(r.Name, max(int(r.Rate.TokensAt(h.Now())), 1))
+		h.arm(r)
+	})
+}
