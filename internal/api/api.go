@@ -78,6 +78,8 @@ type Options struct {
 	PublicURL string
 	// Observe is told of each request: the route's pattern, the status and the time it took. May be nil.
 	Observe func(ctx context.Context, pattern string, status int, took time.Duration)
+	// Gate bounds what is under way; nil makes one.
+	Gate *Gate
 }
 
 // api is the handler's state.
@@ -85,7 +87,6 @@ type api struct {
 	Options
 	mux      *http.ServeMux
 	inFlight inFlight
-	gate     *gate
 }
 
 // handler answers a request or an error, which becomes a problem.
@@ -143,7 +144,10 @@ func New(o Options) http.Handler {
 	if o.IDs == nil {
 		o.IDs = id.NewSource(id.ID{})
 	}
-	a := &api{Options: o, mux: http.NewServeMux(), inFlight: inFlight{keys: map[[32]byte]struct{}{}}, gate: newGate()}
+	if o.Gate == nil {
+		o.Gate = NewGate(GateOptions{Log: o.Log, IDs: o.IDs, Now: o.Now})
+	}
+	a := &api{Options: o, mux: http.NewServeMux(), inFlight: inFlight{keys: map[[32]byte]struct{}{}}}
 	for _, r := range routes() {
 		h := r.serve(a)
 		if extra, ok := gatedBy(r.pattern); ok {

@@ -58,6 +58,7 @@ type Node struct {
 	webhooks  *webhook.Directory
 	events    *queue.Runner
 	leaving   leaving
+	gate      *api.Gate
 
 	server   *http.Server
 	listener net.Listener
@@ -170,8 +171,9 @@ func (n *Node) start(ctx context.Context, h http.Handler) error {
 	n.onStop("key uses", func() error { return n.directory.Flush(context.Background()) }) //nolint:forbidigo // the node is stopping: nobody else asks
 	n.every("retention", time.Minute, n.forget)
 	n.server = api.Server(n.cfg.Listen, h)
+	guarded := n.gate.Guard(n.server, listener)
 	failed := make(chan error, 1)
-	go func() { failed <- n.server.Serve(listener) }()
+	go func() { failed <- n.server.Serve(guarded) }()
 	n.onStop("requests", func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), drain) //nolint:forbidigo // the node is stopping: nobody else asks
 		defer cancel()

@@ -24,6 +24,10 @@ func (n *Node) api(ctx context.Context, dev http.Handler, key string) (http.Hand
 		Core: n.core, Directory: n.directory, Webhooks: n.webhooks, Callbacks: n.handler, Ready: n.ready, Log: n.log, Now: n.store.Now, IDs: n.ids,
 		PublicURL: n.cfg.PublicURL, Dev: dev, Docs: docs.Handler(docs.Options{DevKey: key}), Prover: proof.Signer{Ring: n.ring, Issuer: n.cfg.PublicURL}, Observe: n.observer(),
 	}
+	n.gate = api.NewGate(api.GateOptions{
+		Log: n.log, IDs: n.ids, Now: n.store.Now, Waiting: n.runner.Ready, Leaving: n.leaving.now.Load, Refused: n.metrics.Refused(),
+	})
+	o.Gate = n.gate
 	var err error
 	if o.Links, o.Pages, err = n.pages(o.Prover); err != nil {
 		return nil, err

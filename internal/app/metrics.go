@@ -1,6 +1,7 @@
 package app
 
 import (
+	"net/http"
 	"strconv"
 	"time"
 
@@ -80,6 +81,13 @@ func newMetrics() *metrics {
 // Request is told of each HTTP request.
 func (m *metrics) Request(pattern string, status int, took time.Duration) {
 	m.requests.WithLabelValues(pattern, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+// Refused answers what counts the requests that were refused before they were read. Such an answer takes no time, and is too
+// frequent to look its series up.
+func (m *metrics) Refused() func() {
+	series := m.requests.WithLabelValues(http.MethodPost+" /v1/verifications", strconv.Itoa(http.StatusServiceUnavailable))
+	return func() { series.Observe(0) }
 }
 
 // Started implements verify.Metrics.
