@@ -32,6 +32,7 @@ check: $(LINT) ## lint, tidy and generated files, as before every commit
 	$(LINT) run ./...
 	$(GO) mod tidy -diff
 	CGO_ENABLED=0 $(GO) build ./...
+	for os in darwin windows; do GOOS=$$os CGO_ENABLED=0 $(GO) vet ./cmd/dialproof || exit 1; done
 	$(MAKE) --no-print-directory generate
 	git diff --exit-code -- docs client sdk || { echo "generated pages have changed: commit what 'make generate' wrote" >&2; exit 1; }
 

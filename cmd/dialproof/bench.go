@@ -22,7 +22,7 @@ type benchCmd struct {
 	Overload    bool     `help:"Measure what is left when twice as much is asked as it can do."`
 	Old         int      `placeholder:"N" help:"Measure again with so many old verifications in the store."`
 	Pending     int      `placeholder:"N" help:"And with so many pending ones, and as many keys of limits."`
-	Seconds     int      `default:"15" placeholder:"N" help:"How long each load of --overload lasts. Default: ${default}."`
+	Seconds     int      `default:"6" placeholder:"N" help:"How long each load of --overload lasts. Default: ${default}."`
 }
 
 // Help has the examples.
