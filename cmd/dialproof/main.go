@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -48,8 +49,19 @@ func tuneMemory(env func(string) (string, bool)) {
 	}
 }
 
+// processors is how many of Go's processors there are at least. With one, everything stands still while a commit waits for the
+// disk, until the runtime notices and takes the processor away from it. GOMAXPROCS, when set, wins.
+const processors = 2
+
+func tuneProcessors(env func(string) (string, bool)) {
+	if _, set := env("GOMAXPROCS"); !set && runtime.GOMAXPROCS(0) < processors {
+		runtime.GOMAXPROCS(processors)
+	}
+}
+
 func main() {
 	tuneMemory(os.LookupEnv)
+	tuneProcessors(os.LookupEnv)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	signals := make(chan os.Signal, 2)
