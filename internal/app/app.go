@@ -138,6 +138,7 @@ func (n *Node) assemble(routes []*deliver.Route, o options) {
 		Workers: n.cfg.Queue.Workers, Lease: lease, MaxOpen: n.cfg.Queue.MaxOpen, Observe: n.metrics.Queue,
 	})
 	n.handler.Again = n.runner.Dispatch
+	n.metrics.watchLines(n.handler)
 	n.core = verify.New(verify.Options{
 		Store: n.store, Router: n.routes, Dispatch: n.runner, Ring: o.ring, IDs: n.ids, Now: n.store.Now, Lease: lease,
 		Host: publicHost(n.cfg), AllowFiction: o.dev, Limits: limits(n.cfg.Limits), Metrics: n.metrics, Approved: n.handler.Approved,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/deliver"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -140,4 +141,26 @@ func (m *metrics) Events(open int, oldest time.Duration) {
 func (m *metrics) Queue(open int, oldest time.Duration) {
 	m.open.Set(float64(open))
 	m.oldest.Set(oldest.Seconds())
+}
+
+// lines are the messages that wait for room on a route, read when somebody asks.
+type lines struct {
+	handler *deliver.Handler
+	desc    *prometheus.Desc
+}
+
+// watchLines adds them to the metrics.
+func (m *metrics) watchLines(h *deliver.Handler) {
+	m.registry.MustRegister(lines{h, prometheus.NewDesc("dialproof_route_waiting_messages",
+		"Messages that wait on this node because their route makes as many calls as it may.", []string{"route"}, nil)})
+}
+
+// Describe implements prometheus.Collector.
+func (l lines) Describe(out chan<- *prometheus.Desc) { out <- l.desc }
+
+// Collect implements prometheus.Collector.
+func (l lines) Collect(out chan<- prometheus.Metric) {
+	for route, n := range l.handler.Waiting() {
+		out <- prometheus.MustNewConstMetric(l.desc, prometheus.GaugeValue, float64(n), route)
+	}
 }

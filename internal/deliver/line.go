@@ -96,6 +96,22 @@ func (l *lines) disarm(route string) {
 	l.of[route].armed = false
 }
 
+// Waiting answers how many messages wait on this node for room on each route, by its name.
+func (h *Handler) Waiting() map[string]int {
+	out := map[string]int{}
+	for _, r := range h.Routes.All() {
+		out[r.Name] = 0
+	}
+	h.lines.mu.Lock()
+	defer h.lines.mu.Unlock()
+	for name, w := range h.lines.of {
+		if len(w.jobs) > 0 {
+			out[name] = len(w.jobs)
+		}
+	}
+	return out
+}
+
 // Kept answers the jobs that wait for room, and forgets them.
 func (h *Handler) Kept() (out []queue.Job) {
 	h.lines.mu.Lock()

@@ -137,6 +137,9 @@ func TestLine(t *testing.T) {
 		c := newCounter(t, &deliver.Route{Name: "a", Sender: s, Slots: make(chan struct{}, 2)})
 		begin := time.Now()
 		want := c.come(t, 50, "a")
+		if n := c.Waiting()["a"]; n != 48 {
+			t.Errorf("%d wait", n)
+		}
 		c.all.Wait()
 		if took := time.Since(begin); took != 25*100*time.Millisecond {
 			t.Errorf("50 messages of 100 ms, two at once, took %v", took)

@@ -144,6 +144,9 @@ func TestOverload(t *testing.T) {
 	if counted != c.refused {
 		t.Errorf("%d refusals are counted, %d were given", counted, c.refused)
 	}
+	if !strings.Contains(string(text), "\ndialproof_route_waiting_messages{route=\"sink\"} 0\n") {
+		t.Error("the metrics do not tell how many messages wait for the route")
+	}
 	if !strings.Contains(string(text), "\ngo_sched_gomaxprocs_threads 2\n") {
 		t.Error("on one core, Go has one processor: all stands still while the disk writes")
 	}
