@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/verify"
 )
@@ -44,23 +42,23 @@ const copyStep = 500
 type copyTable struct {
 	name, kinds string
 	columns     []string
-	// translate answers a row of SQLite as PostgreSQL has it; nil: as it is. only is how many columns PostgreSQL alone has, which
-	// stand last.
-	translate func(row []any) ([]any, error)
-	only      int
+	// more answers a row of SQLite with the columns that PostgreSQL alone has, which stand last: only is how many. Nil: there are
+	// none.
+	more func(row []any) ([]any, error)
+	only int
 }
 
 func copyTables() []copyTable {
 	return []copyTable{
 		{name: "applications", kinds: "bt", columns: []string{"id", "data"}},
 		{name: "api_keys", kinds: "bti", columns: []string{"id", "data", "used"}},
-		{name: "numbers", kinds: "bti", columns: []string{"key", "data", "touched"}, translate: translateNumber},
+		{name: "numbers", kinds: "bbi", columns: []string{"key", "data", "touched"}},
 		{name: "limits", kinds: "bi", columns: []string{"key", "tat"}},
 		{name: "replays", kinds: "bbbi", columns: []string{"key", "fingerprint", "sealed", "until"}},
 		{name: "sent", kinds: "bbbi", columns: []string{"key", "ref", "delivery", "until"}},
 		{
-			name: "verifications", kinds: "bbtbiiitb", columns: []string{"id", "app", "spec", "sealed", "status", "attempts", "expires", "state", "number"},
-			translate: translateVerification, only: 1,
+			name: "verifications", kinds: "bbbbiiibb", columns: []string{"id", "app", "spec", "sealed", "status", "attempts", "expires", "state", "number"},
+			more: withNumber, only: 1,
 		},
 		{name: "webhooks", kinds: "bt", columns: []string{"id", "data"}},
 		{name: "events", kinds: "bbbbtbiiiit", columns: []string{"id", "event", "endpoint", "ref", "kind", "sealed", "state", "due", "claims", "tries", "log"}},
@@ -68,39 +66,17 @@ func copyTables() []copyTable {
 	}
 }
 
-// translateNumber answers a number's row with JSON in it.
-func translateNumber(row []any) ([]any, error) {
-	var n verify.Number
-	text, _ := row[1].(string)
-	if err := decodeNumber([]byte(text), &n); err != nil {
+// withNumber answers a verification's row with the column number, which SQLite has in spec alone.
+func withNumber(row []any) ([]any, error) {
+	var s verify.Spec
+	raw, _ := row[2].([]byte)
+	if err := readSpec(raw, &s); err != nil {
 		return nil, err
 	}
-	return asJSON(row, 1, &n)
-}
-
-// translateVerification answers a verification's row with JSON in it, and with the column number, which SQLite has in spec alone.
-func translateVerification(row []any) ([]any, error) {
-	var v verify.Verification
-	spec, _ := row[2].(string)
-	state, _ := row[7].(string)
-	if err := errors.Join(readSpec([]byte(spec), &v.Spec), readState([]byte(state), &v)); err != nil {
-		return nil, err
+	if s.Number == (verify.NumberKey{}) {
+		return append(row, []byte(nil)), nil
 	}
-	row, err := asJSON(row, 2, &v.Spec)
-	if err == nil {
-		row, err = asJSON(row, 7, &v)
-	}
-	if v.Spec.Number == (verify.NumberKey{}) {
-		return append(row, []byte(nil)), err
-	}
-	return append(row, v.Spec.Number[:]), err
-}
-
-// asJSON puts a value into a column, always by the same text.
-func asJSON(row []any, column int, v any) ([]any, error) {
-	text, err := json.Marshal(v, json.Deterministic(true))
-	row[column] = string(text)
-	return row, err
+	return append(row, s.Number[:]), nil
 }
 
 // Copy makes a PostgreSQL store equal to a SQLite store. It writes only what differs, so it can be run again and again: first
@@ -244,9 +220,9 @@ func (c *copier) page(t copyTable, after []byte) (out [][]any, err error) {
 	sql := fmt.Sprintf("SELECT %s FROM %s WHERE %s > $1 ORDER BY %[3]s LIMIT %d", strings.Join(columns, ", "), t.name, order, copyStep)
 	err = c.src.query(sql, func(r row) error {
 		values := take(r, kinds)
-		if t.translate != nil {
+		if t.more != nil {
 			var err error
-			if values, err = t.translate(values); err != nil {
+			if values, err = t.more(values); err != nil {
 				return err
 			}
 		}

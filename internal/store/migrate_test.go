@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,7 +11,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dialproof/dialproof/internal/id"
@@ -38,18 +42,24 @@ func dump(t *testing.T, c conn, sql string) string {
 	return out.String()
 }
 
+// The keys of rows of earlier versions.
+var (
+	oldApp          = id.ID{0x01, 0x9c, 0x1d, 0x3c, 0xbb, 0x56, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0x0b}
+	oldVerification = id.ID{0x01, 0x9c, 0x1d, 0x3c, 0xbb, 0x56, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0x0a}
+	oldNumber       = verify.NumberKey{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
+)
+
 // old judges what became of the rows of an earlier version.
 func old(t *testing.T, db *DB) {
 	t.Helper()
 	var seen []*verify.Verification
-	app := id.ID{0x01, 0x9c, 0x1d, 0x3c, 0xbb, 0x56, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0x0b}
-	if err := db.Scan(t.Context(), app, id.ID{}, func(v *verify.Verification) bool { seen = append(seen, v); return true }); err != nil {
+	if err := db.Scan(t.Context(), oldApp, id.ID{}, func(v *verify.Verification) bool { seen = append(seen, v); return true }); err != nil {
 		t.Fatal(err)
 	}
 	if len(seen) != 1 || seen[0].Status != verify.Approved || seen[0].Attempts != 2 || seen[0].Spec.Country != "GB" {
 		t.Errorf("the verifications are %+v", seen)
 	}
-	n, err := db.NumberRow(t.Context(), verify.NumberKey{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
+	n, err := db.NumberRow(t.Context(), oldNumber)
 	if err != nil || n == nil || n.Streak != 3 {
 		t.Errorf("the number is %+v, %v", n, err)
 	}
@@ -57,6 +67,67 @@ func old(t *testing.T, db *DB) {
 	if err != nil || len(apps) != 1 || apps[0].Name != "shop" {
 		t.Errorf("the applications are %+v, %v", apps, err)
 	}
+}
+
+// renewed changes the rows of an earlier version: they are then as this version writes them, and nothing of them is lost.
+func renewed(t *testing.T, db *DB) {
+	t.Helper()
+	before, err := db.Find(t.Context(), oldVerification)
+	if err != nil || before == nil {
+		t.Fatalf("the verification is %+v, %v", before, err)
+	}
+	err = db.do(t.Context(), verify.Needs{Verification: oldVerification, Number: oldNumber}, nil, func(x *tx) error {
+		v, err := x.Verification(oldVerification)
+		n, failed := x.Number(oldNumber)
+		if err = errors.Join(err, failed); err != nil {
+			return err
+		}
+		v.Attempts, v.Sends, n.Streak = 3, 2, 4
+		x.PutVerification(v, false)
+		x.PutNumber(n)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := db.NumberRow(t.Context(), oldNumber)
+	if err != nil || n.Streak != 4 || n.Last == 0 {
+		t.Errorf("the number has become %+v, %v", n, err)
+	}
+	want := *before
+	want.Attempts, want.Sends = 3, 2
+	if after, err := db.Find(t.Context(), oldVerification); err != nil || !sameJSON(t, after, &want) || !sameJSON(t, &after.Spec, &want.Spec) {
+		t.Errorf("the verification has become\n%+v, %v, want\n%+v", after, err, &want)
+	}
+	if _, n, err := db.Forget(t.Context(), id.ID{}, time.Now()); n != 1 || err != nil {
+		t.Errorf("%d verifications were forgotten, %v", n, err)
+	}
+	if after, err := db.Find(t.Context(), oldVerification); err != nil || after.Sealed != nil || after.Spec.Number != (verify.NumberKey{}) || after.Spec.Country != "GB" || after.Sends != 2 {
+		t.Errorf("the forgotten verification is %+v, %v", after, err)
+	}
+	for _, column := range []string{"data FROM numbers", "spec FROM verifications", "state FROM verifications"} {
+		err := db.read(t.Context(), func(c conn) error {
+			return c.query("SELECT "+column, func(r row) error {
+				if !isBinary(r.Raw(0)) {
+					t.Errorf("%s is still %q", column, r.Raw(0))
+				}
+				return nil
+			})
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func sameJSON(t *testing.T, a, b any) bool {
+	t.Helper()
+	x, err := json.Marshal(a, json.Deterministic(true))
+	y, failed := json.Marshal(b, json.Deterministic(true))
+	if err = errors.Join(err, failed); err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Equal(x, y)
 }
 
 func TestMigrationsOfSQLite(t *testing.T) {
@@ -96,6 +167,7 @@ func TestMigrationsOfSQLite(t *testing.T) {
 			t.Fatalf("from schema %d: %v", version, err)
 		}
 		old(t, db)
+		renewed(t, db)
 		err = db.read(t.Context(), func(c conn) error {
 			if got := dump(t, c, schema); got != want {
 				t.Errorf("from schema %d:\n%s\nfresh:\n%s", version, got, want)
@@ -123,7 +195,7 @@ func TestMigrationsOfSQLite(t *testing.T) {
 func TestPostgresInside(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
-	for name, test := range map[string]func(*testing.T, *pgtest.Server){"migrations": migrationsOfPostgres, "migrations at once": migrationsAtOnce, "one bad apple": oneBadApple} {
+	for name, test := range map[string]func(*testing.T, *pgtest.Server){"migrations": migrationsOfPostgres, "migrations at once": migrationsAtOnce, "copy of old rows": copyOfOldRows, "one bad apple": oneBadApple} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, server) })
 	}
 }
@@ -163,6 +235,7 @@ WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'i', 'p') ORDER BY lin
 			t.Fatalf("from schema %d: %v", version, err)
 		}
 		old(t, db)
+		renewed(t, db)
 		if got := dump(t, pgConn{t.Context(), e.pool}, schema); got != want {
 			t.Errorf("from schema %d:\n%s\nfresh:\n%s", version, got, want)
 		}
@@ -183,6 +256,38 @@ WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'i', 'p') ORDER BY lin
 	}
 	if got := dump(t, pgConn{t.Context(), e.pool}, schema); got != want {
 		t.Errorf("a broken migration has left half of it:\n%s", got)
+	}
+}
+
+// copyOfOldRows moves a file of SQLite whose rows are JSON.
+func copyOfOldRows(t *testing.T, server *pgtest.Server) {
+	path := filepath.Join(t.TempDir(), "old.db")
+	db, err := Open(t.Context(), Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, _ := db.engine.(*sqlite)
+	if err := e.w.c.Exec(rowsOf(t, "sqlite", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	to := Options{DSN: server.Fresh()}
+	for _, want := range []int{3, 0} { // the second copy finds nothing to do
+		written := 0
+		if err := Copy(t.Context(), path, to, CopyOptions{Tell: func(c Copied) { written += c.Written }}); err != nil || written != want {
+			t.Fatalf("%d rows were written, want %d, %v", written, want, err)
+		}
+	}
+	moved, err := Open(t.Context(), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old(t, moved)
+	renewed(t, moved)
+	if err := moved.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -102,10 +102,7 @@ func (t *pgTx) run(ops []*op) error {
 
 // finish writes what the batch has changed and commits, in one round trip.
 func (t *pgTx) finish() (fault, error) {
-	steps, err := t.writes()
-	if err != nil {
-		return t.undo(err)
-	}
+	steps := t.writes()
 	if len(steps) == 0 && len(t.l.b.others) == 0 {
 		_, err := t.undo(nil)
 		return faultDown, err
@@ -113,7 +110,7 @@ func (t *pgTx) finish() (fault, error) {
 	committed := false
 	steps = append(steps, pgStep{sql: "COMMIT", done: func(tag pgconn.CommandTag) { committed = tag.String() == "COMMIT" }})
 	delete(t.c.PgConn().CustomData(), unreplicated)
-	err = t.pipeline(steps)
+	err := t.pipeline(steps)
 	if t.c.PgConn().CustomData()[unreplicated] != nil {
 		return faultDown, errUnreplicated
 	}

@@ -41,8 +41,10 @@ func (c pgConn) exec(sql string, args ...any) (int64, error) {
 // pgRows gives each row away.
 func pgRows(rows pgx.Rows, each func(row) error) error {
 	defer rows.Close()
+	var r pgRow
 	for rows.Next() {
-		if err := each(pgRow{rows.RawValues(), rows.FieldDescriptions()}); err != nil {
+		r.values, r.fields = rows.RawValues(), rows.FieldDescriptions()
+		if err := each(&r); err != nil {
 			return err
 		}
 	}
@@ -56,7 +58,7 @@ type pgRow struct {
 }
 
 // Int implements row.
-func (r pgRow) Int(i int) int64 {
+func (r *pgRow) Int(i int) int64 {
 	v := r.values[i]
 	if r.fields[i].Format != pgtype.BinaryFormatCode {
 		n, _ := strconv.ParseInt(string(v), 10, 64)
@@ -74,7 +76,7 @@ func (r pgRow) Int(i int) int64 {
 }
 
 // Raw implements row.
-func (r pgRow) Raw(i int) []byte {
+func (r *pgRow) Raw(i int) []byte {
 	v := r.values[i]
 	if v == nil || r.fields[i].Format == pgtype.BinaryFormatCode || r.fields[i].DataTypeOID != pgtype.ByteaOID {
 		return v

@@ -10,14 +10,13 @@ import (
 )
 
 const (
-	pgAddEvents    = `INSERT INTO events (` + eventColumns + `) SELECT id, event, endpoint, ref, kind, sealed, 0, due, 0, 0, '[]' FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::text[], $6::bytea[], $7::bigint[]) AS u (id, event, endpoint, ref, kind, sealed, due)`
-	pgForgetEvents = `DELETE FROM events WHERE ref = ANY($1::bytea[])`
-	pgClaimEvents  = `WITH shares AS (SELECT * FROM unnest($1::bytea[], $2::bigint[]) AS s (endpoint, most)), mine AS (SELECT d.id FROM shares s CROSS JOIN LATERAL (SELECT e.id FROM events e WHERE e.endpoint = s.endpoint AND e.due > 0 AND e.due <= $3 ORDER BY e.due LIMIT s.most FOR UPDATE SKIP LOCKED) d) UPDATE events AS t SET claims = t.claims + 1, due = $4 FROM mine WHERE t.id = mine.id RETURNING t.id, t.event, t.endpoint, t.ref, t.kind, t.sealed, t.state, t.due, t.claims, t.tries, t.log`
+	pgAddEvents   = `INSERT INTO events (` + eventColumns + `) SELECT id, event, endpoint, ref, kind, sealed, 0, due, 0, 0, '[]' FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::text[], $6::bytea[], $7::bigint[]) AS u (id, event, endpoint, ref, kind, sealed, due)`
+	pgClaimEvents = `WITH shares AS (SELECT * FROM unnest($1::bytea[], $2::bigint[]) AS s (endpoint, most)), mine AS (SELECT d.id FROM shares s CROSS JOIN LATERAL (SELECT e.id FROM events e WHERE e.endpoint = s.endpoint AND e.due > 0 AND e.due <= $3 ORDER BY e.due LIMIT s.most FOR UPDATE SKIP LOCKED) d) UPDATE events AS t SET claims = t.claims + 1, due = $4 FROM mine WHERE t.id = mine.id RETURNING t.id, t.event, t.endpoint, t.ref, t.kind, t.sealed, t.state, t.due, t.claims, t.tries, t.log`
 )
 
-// eventWrites answers the statement that writes new events.
-func eventWrites(steps []pgStep, b *batch) []pgStep {
-	c := newColumns("bbbbtbi")
+// events are the new ones.
+func (w *written) events(b *batch) {
+	c := w.of[pgNewEvents]
 	for i := range b.events {
 		e := &b.events[i]
 		c.blobs(0, e.ID[:])
@@ -28,7 +27,6 @@ func eventWrites(steps []pgStep, b *batch) []pgStep {
 		c.blobs(5, e.Sealed)
 		c.ints(6, e.Due.UnixMilli())
 	}
-	return add(steps, pgAddEvents, c)
 }
 
 // claimEvents implements eventClaimer. Rows that another node is claiming are passed over.
@@ -44,7 +42,7 @@ func (e *postgres) claimEvents(ctx context.Context, now time.Time, shares []webh
 		found, err := scanEvent(r)
 		out = append(out, found)
 		return err
-	}, c[0], c[1], now.UnixMilli(), now.Add(lease).UnixMilli())
+	}, c[0].bytes, c[1].ints, now.UnixMilli(), now.Add(lease).UnixMilli())
 	if err != nil {
 		if faultOf(err) == faultDown {
 			e.pool.Reset()

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"maps"
 	"slices"
 
 	"github.com/dialproof/dialproof/internal/id"
@@ -24,53 +23,57 @@ const (
 	maxForeseenKeys = 4 * maxBatch
 )
 
-// wanted is what the pieces of work of a batch will read.
+// wanted is what the pieces of work of a batch will read: keys, each once, in their order.
 type wanted struct {
-	numbers, limits map[[16]byte]bool
-	verifications   map[id.ID]bool
-	replays         map[[32]byte]bool
-	jobs            map[id.ID]bool
+	numbers       []verify.NumberKey
+	limits        [][16]byte
+	verifications []id.ID
+	jobs          []id.ID
+	replays       [][32]byte
 }
 
-func wants(ops []*op) wanted {
-	w := wanted{map[[16]byte]bool{}, map[[16]byte]bool{}, map[id.ID]bool{}, map[[32]byte]bool{}, map[id.ID]bool{}}
+// gather takes what the work names, in the memory of the batch before.
+func (w *wanted) gather(ops []*op) {
+	*w = wanted{w.numbers[:0], w.limits[:0], w.verifications[:0], w.jobs[:0], w.replays[:0]}
 	for _, o := range ops {
 		if o.needs.Number != (verify.NumberKey{}) {
-			w.numbers[o.needs.Number] = true
+			w.numbers = append(w.numbers, o.needs.Number)
 		}
 		if !o.needs.Verification.IsZero() {
-			w.verifications[o.needs.Verification] = true
+			w.verifications = append(w.verifications, o.needs.Verification)
 		}
-		for _, l := range o.needs.Limits {
-			w.limits[l] = true
-		}
+		w.limits = append(w.limits, o.needs.Limits...)
 		if o.needs.Replay != ([32]byte{}) {
-			w.replays[o.needs.Replay] = true
+			w.replays = append(w.replays, o.needs.Replay)
 		}
 		if !o.needs.Job.IsZero() {
-			w.jobs[o.needs.Job] = true
+			w.jobs = append(w.jobs, o.needs.Job)
 		}
-		for _, j := range o.jobs {
-			w.jobs[j] = true
-		}
+		w.jobs = append(w.jobs, o.jobs...)
 	}
-	return w
+	w.numbers, w.limits, w.verifications, w.jobs = distinct(w.numbers), distinct(w.limits), distinct(w.verifications), distinct(w.jobs)
 }
 
-// sorted answers keys as PostgreSQL takes and orders them.
-func sorted16[K ~[16]byte](keys map[K]bool) [][]byte {
-	out := make([][]byte, 0, len(keys))
-	for k := range keys {
-		out = append(out, bytes.Clone(k[:]))
+// distinct answers each key once, in the order that PostgreSQL has.
+func distinct[K ~[16]byte](keys []K) []K {
+	slices.SortFunc(keys, func(a, b K) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(keys)
+}
+
+// keys answers keys as PostgreSQL takes them; they stay where they are.
+func keys[K ~[16]byte](of []K) [][]byte {
+	out := make([][]byte, len(of))
+	for i := range of {
+		out[i] = of[i][:]
 	}
-	slices.SortFunc(out, bytes.Compare)
 	return out
 }
 
 // prefetch begins the transaction, takes its locks and reads what the work will ask for, in one round trip, or two when
 // numbers have verifications that only their rows name.
 func (t *pgTx) prefetch(ops []*op) error {
-	w, b := wants(ops), &t.l.b
+	w, b := &t.l.want, &t.l.b
+	w.gather(ops)
 	steps := []pgStep{{sql: sqlBegin}}
 	if t.e.o.Pooler {
 		steps = append(steps, settingsStep(t.e.o))
@@ -78,7 +81,7 @@ func (t *pgTx) prefetch(ops []*op) error {
 	t.n = 0
 	steps = append(steps, pgStep{sql: sqlCountLane, args: []any{t.l.id[:]}, each: func(r row) error { t.n = r.Int(0); return nil }})
 	if len(w.numbers)+len(w.verifications) > 0 {
-		steps = append(steps, pgStep{sql: sqlLockNumbers, args: []any{sorted16(w.numbers), sorted16(w.verifications)}, each: func(r row) error {
+		steps = append(steps, pgStep{sql: sqlLockNumbers, args: []any{keys(w.numbers), keys(w.verifications)}, each: func(r row) error {
 			n, err := scanNumber(r)
 			if err == nil {
 				b.numbers.know(n.Key, n, true)
@@ -101,11 +104,11 @@ func (t *pgTx) prefetch(ops []*op) error {
 	return t.recent(w)
 }
 
-func (t *pgTx) readVerifications(ids map[id.ID]bool) []pgStep {
+func (t *pgTx) readVerifications(ids []id.ID) []pgStep {
 	if len(ids) == 0 {
 		return nil
 	}
-	return []pgStep{{sql: sqlSomeVerifs, args: []any{sorted16(ids)}, each: func(r row) error {
+	return []pgStep{{sql: sqlSomeVerifs, args: []any{keys(ids)}, each: func(r row) error {
 		v, err := scanVerification(r)
 		if err == nil {
 			t.l.b.verifications.know(v.ID, v, true)
@@ -115,26 +118,26 @@ func (t *pgTx) readVerifications(ids map[id.ID]bool) []pgStep {
 }
 
 // readOthers reads limits, replays and jobs. Replays come after the locks: a repetition waits for the first to end.
-func (t *pgTx) readOthers(w wanted) (steps []pgStep) {
+func (t *pgTx) readOthers(w *wanted) (steps []pgStep) {
 	b := &t.l.b
 	if len(w.limits) > 0 {
-		steps = append(steps, pgStep{sql: sqlLockLimits, args: []any{sorted16(w.limits)}, each: func(r row) error {
+		steps = append(steps, pgStep{sql: sqlLockLimits, args: []any{keys(w.limits)}, each: func(r row) error {
 			b.limits.know([16]byte(r.Raw(0)), r.Int(1), true)
 			return nil
 		}})
 	}
 	if len(w.replays) > 0 {
-		keys := make([][]byte, 0, len(w.replays))
-		for k := range w.replays {
-			keys = append(keys, bytes.Clone(k[:]))
+		named := make([][]byte, len(w.replays))
+		for i := range w.replays {
+			named[i] = w.replays[i][:]
 		}
-		steps = append(steps, pgStep{sql: sqlSomeReplays, args: []any{keys}, each: func(r row) error {
+		steps = append(steps, pgStep{sql: sqlSomeReplays, args: []any{named}, each: func(r row) error {
 			b.replays.know([32]byte(r.Raw(0)), scanReplay(r), true)
 			return nil
 		}})
 	}
 	if len(w.jobs) > 0 {
-		steps = append(steps, pgStep{sql: sqlLockJobs, args: []any{sorted16(w.jobs)}, each: func(r row) error {
+		steps = append(steps, pgStep{sql: sqlLockJobs, args: []any{keys(w.jobs)}, each: func(r row) error {
 			j := scanJob(r)
 			b.jobs.know(j.ID, &j, true)
 			return nil
@@ -144,24 +147,25 @@ func (t *pgTx) readOthers(w wanted) (steps []pgStep) {
 }
 
 // missing notes which rows are not there.
-func (t *pgTx) missing(w wanted) {
+func (t *pgTx) missing(w *wanted) {
 	b := &t.l.b
-	for v := range w.verifications {
+	for _, v := range w.verifications {
 		if e := b.verifications.rows[v]; e == nil {
 			b.verifications.know(v, nil, false)
 		} else if n := e.value.Spec.Number; n != (verify.NumberKey{}) {
-			w.numbers[n] = true
+			w.numbers = append(w.numbers, n)
 		}
 	}
-	absent(&b.numbers, maps.Keys(w.numbers), func(k [16]byte) verify.NumberKey { return k })
-	absent(&b.limits, maps.Keys(w.limits), func(k [16]byte) [16]byte { return k })
-	absent(&b.replays, maps.Keys(w.replays), func(k [32]byte) [32]byte { return k })
-	absent(&b.jobs, maps.Keys(w.jobs), func(k id.ID) id.ID { return k })
+	w.numbers = distinct(w.numbers)
+	absent(&b.numbers, w.numbers)
+	absent(&b.limits, w.limits)
+	absent(&b.replays, w.replays)
+	absent(&b.jobs, w.jobs)
 }
 
-func absent[Q any, K comparable, V any](t *table[K, V], keys func(func(Q) bool), key func(Q) K) {
-	for q := range keys {
-		if k := key(q); t.rows[k] == nil {
+func absent[K comparable, V any](t *table[K, V], keys []K) {
+	for _, k := range keys {
+		if t.rows[k] == nil {
 			var zero V
 			t.know(k, zero, false)
 		}
@@ -169,25 +173,26 @@ func absent[Q any, K comparable, V any](t *table[K, V], keys func(func(Q) bool),
 }
 
 // recent reads the verifications that a start looks back at: the newest of its number.
-func (t *pgTx) recent(w wanted) error {
-	ids := map[id.ID]bool{}
-	for k := range w.numbers {
+func (t *pgTx) recent(w *wanted) error {
+	var ids []id.ID
+	for _, k := range w.numbers {
 		e := t.l.b.numbers.rows[k]
 		if !e.there || len(ids) >= maxForeseenKeys {
 			continue
 		}
 		for i, l := range e.value.Latest {
 			if i < foreseenLatest && t.l.b.verifications.rows[l.ID] == nil {
-				ids[l.ID] = true
+				ids = append(ids, l.ID)
 			}
 		}
 	}
 	if len(ids) == 0 {
 		return nil
 	}
+	ids = distinct(ids)
 	if err := t.pipeline(t.readVerifications(ids)); err != nil {
 		return err
 	}
-	absent(&t.l.b.verifications, maps.Keys(ids), func(k id.ID) id.ID { return k })
+	absent(&t.l.b.verifications, ids)
 	return nil
 }

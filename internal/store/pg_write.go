@@ -7,162 +7,225 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// The writes of PostgreSQL: one statement for all rows of a kind. New rows are inserted without ON CONFLICT where the work
-// relied on their not being there: if somebody made one meanwhile, the insert fails, and the batch runs again and sees it.
+// The kinds of rows that a batch writes, in the order in which their statements run.
 const (
-	pgNewNumbers       = `INSERT INTO numbers (key, data, touched) SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[])`
-	pgSetNumbers       = `UPDATE numbers AS t SET data = u.data, touched = u.touched FROM unnest($1::bytea[], $2::text[], $3::bigint[]) AS u (key, data, touched) WHERE t.key = u.key`
-	pgNewVerifications = `INSERT INTO verifications (id, app, number, spec, sealed, status, attempts, expires, state) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::text[], $5::bytea[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[])`
-	pgSetVerifications = `UPDATE verifications AS t SET status = u.status, attempts = u.attempts, expires = u.expires, state = u.state FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[]) AS u (id, status, attempts, expires, state) WHERE t.id = u.id`
-	pgForget           = `UPDATE verifications AS t SET number = NULL, sealed = NULL, spec = u.spec, state = u.state FROM unnest($1::bytea[], $2::text[], $3::text[]) AS u (id, spec, state) WHERE t.id = u.id`
-	pgNewLimits        = `INSERT INTO limits (key, tat) SELECT * FROM unnest($1::bytea[], $2::bigint[])`
-	pgSetLimits        = `UPDATE limits AS t SET tat = u.tat FROM unnest($1::bytea[], $2::bigint[]) AS u (key, tat) WHERE t.key = u.key`
-	pgNewReplays       = `INSERT INTO replays (key, fingerprint, sealed, until) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[])`
-	pgPutJobs          = `INSERT INTO jobs (id, kind, due, attempt, ref, payload) SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[]) ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, due = excluded.due, attempt = excluded.attempt, payload = excluded.payload`
-	pgDropJobs         = `DELETE FROM jobs WHERE id = ANY($1::bytea[])`
-	pgPutSent          = `INSERT INTO sent (key, ref, delivery, until) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[]) ON CONFLICT (key) DO UPDATE SET ref = excluded.ref, delivery = excluded.delivery, until = excluded.until`
-	pgClaim            = `WITH due AS (SELECT id, due FROM jobs WHERE due <= $1 ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED) UPDATE jobs AS t SET attempt = t.attempt + 1, due = $3 FROM due WHERE t.id = due.id RETURNING t.id, t.kind, t.due, t.attempt, t.ref, t.payload, due.due`
+	pgNewNumbers = iota
+	pgSetNumbers
+	pgNewLimits
+	pgSetLimits
+	pgNewVerifications
+	pgSetVerifications
+	pgForgetVerifications
+	pgForgetEvents
+	pgPutJobs
+	pgDropJobs
+	pgNewReplays
+	pgPutSent
+	pgNewEvents
+	pgKinds
 )
 
+// pgWrites are the writes of PostgreSQL: one statement for all rows of a kind, and what its columns are. New rows are inserted
+// without ON CONFLICT where the work relied on their not being there: if somebody made one meanwhile, the insert fails, and the
+// batch runs again and sees it.
+var pgWrites = [pgKinds]struct{ columns, sql string }{ //nolint:gochecknoglobals // a constant table
+	pgNewNumbers:          {"bbi", `INSERT INTO numbers (key, data, touched) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[])`},
+	pgSetNumbers:          {"bbi", `UPDATE numbers AS t SET data = u.data, touched = u.touched FROM unnest($1::bytea[], $2::bytea[], $3::bigint[]) AS u (key, data, touched) WHERE t.key = u.key`},
+	pgNewLimits:           {"bi", `INSERT INTO limits (key, tat) SELECT * FROM unnest($1::bytea[], $2::bigint[])`},
+	pgSetLimits:           {"bi", `UPDATE limits AS t SET tat = u.tat FROM unnest($1::bytea[], $2::bigint[]) AS u (key, tat) WHERE t.key = u.key`},
+	pgNewVerifications:    {"biiibbbbb", `INSERT INTO verifications (id, status, attempts, expires, state, app, number, spec, sealed) SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[], $8::bytea[], $9::bytea[])`},
+	pgSetVerifications:    {"biiib", `UPDATE verifications AS t SET status = u.status, attempts = u.attempts, expires = u.expires, state = u.state FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[]) AS u (id, status, attempts, expires, state) WHERE t.id = u.id`},
+	pgForgetVerifications: {"bbb", `UPDATE verifications AS t SET number = NULL, sealed = NULL, spec = u.spec, state = u.state FROM unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS u (id, spec, state) WHERE t.id = u.id`},
+	pgForgetEvents:        {"b", `DELETE FROM events WHERE ref = ANY($1::bytea[])`},
+	pgPutJobs:             {"btiibb", `INSERT INTO jobs (id, kind, due, attempt, ref, payload) SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[]) ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, due = excluded.due, attempt = excluded.attempt, payload = excluded.payload`},
+	pgDropJobs:            {"b", `DELETE FROM jobs WHERE id = ANY($1::bytea[])`},
+	pgNewReplays:          {"bbbi", `INSERT INTO replays (key, fingerprint, sealed, until) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[])`},
+	pgPutSent:             {"bbbi", `INSERT INTO sent (key, ref, delivery, until) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[]) ON CONFLICT (key) DO UPDATE SET ref = excluded.ref, delivery = excluded.delivery, until = excluded.until`},
+	pgNewEvents:           {"bbbbtbi", pgAddEvents},
+}
+
+const pgClaim = `WITH due AS (SELECT id, due FROM jobs WHERE due <= $1 ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED) UPDATE jobs AS t SET attempt = t.attempt + 1, due = $3 FROM due WHERE t.id = due.id RETURNING t.id, t.kind, t.due, t.attempt, t.ref, t.payload, due.due`
+
 // columns gathers the values of rows, column by column.
-type columns []any
+type columns []column
+
+// column is the values of one column, all of one kind.
+type column struct {
+	kind  byte
+	bytes [][]byte
+	texts []string
+	ints  []int64
+}
 
 // blobs, texts and ints add a value to a column.
-func (c columns) blobs(i int, v []byte) { c[i] = append(c[i].([][]byte), v) } //nolint:forcetypeassert // made so
-func (c columns) texts(i int, v string) { c[i] = append(c[i].([]string), v) } //nolint:forcetypeassert // made so
-func (c columns) ints(i int, v int64)   { c[i] = append(c[i].([]int64), v) }  //nolint:forcetypeassert // made so
+func (c columns) blobs(i int, v []byte) { c[i].bytes = append(c[i].bytes, v) }
+func (c columns) texts(i int, v string) { c[i].texts = append(c[i].texts, v) }
+func (c columns) ints(i int, v int64)   { c[i].ints = append(c[i].ints, v) }
 
 // newColumns makes empty columns: b for bytes, t for text, i for integers.
 func newColumns(kinds string) columns {
 	out := make(columns, len(kinds))
-	for i, k := range kinds {
-		switch k {
+	for i := range out {
+		out[i].kind = kinds[i]
+	}
+	return out
+}
+
+// reset empties the columns, and lets go of what they point to.
+func (c columns) reset() {
+	for i := range c {
+		c[i].bytes, c[i].texts, c[i].ints = empty(c[i].bytes), empty(c[i].texts), c[i].ints[:0]
+	}
+}
+
+// args answers the columns as arguments of a statement.
+func (c columns) args() []any {
+	out := make([]any, len(c))
+	for i := range c {
+		switch c[i].kind {
 		case 'b':
-			out[i] = [][]byte{}
+			out[i] = c[i].bytes
 		case 't':
-			out[i] = []string{}
+			out[i] = c[i].texts
 		default:
-			out[i] = []int64{}
+			out[i] = c[i].ints
 		}
 	}
 	return out
 }
 
-// add appends the statement unless it has no rows.
+// add appends the statement unless it has no rows. The first column is bytes.
 func add(steps []pgStep, sql string, c columns) []pgStep {
-	if keys, ok := c[0].([][]byte); !ok || len(keys) == 0 {
+	if len(c[0].bytes) == 0 {
 		return steps
 	}
-	return append(steps, pgStep{sql: sql, args: c})
+	return append(steps, pgStep{sql: sql, args: c.args()})
+}
+
+// written is what a batch writes. Its memory is used again by the next batch of the lane.
+type written struct {
+	of [pgKinds]columns
+	// codec is the bytes of rows, which the columns point to.
+	codec []byte
+}
+
+// reset begins a batch.
+func (w *written) reset() {
+	for i := range w.of {
+		if w.of[i] == nil {
+			w.of[i] = newColumns(pgWrites[i].columns)
+		}
+		w.of[i].reset()
+	}
+	w.codec = w.codec[:0]
+}
+
+// since answers the bytes that were appended after there were so many.
+func (w *written) since(begin int) []byte { return w.codec[begin:len(w.codec):len(w.codec)] }
+
+// which answers the columns of rows that the table has, or of those that are new to it.
+func (w *written) which(kept bool, there, fresh int) columns {
+	if kept {
+		return w.of[there]
+	}
+	return w.of[fresh]
 }
 
 // ordered answers the rows to write in the order of their keys, in which every transaction takes its locks.
 func ordered[K ~[16]byte, V any](t *table[K, V]) []K {
-	keys := slices.Clone(t.dirty)
-	slices.SortFunc(keys, func(a, b K) int { return bytes.Compare(a[:], b[:]) })
-	return keys
+	slices.SortFunc(t.dirty, func(a, b K) int { return bytes.Compare(a[:], b[:]) })
+	return t.dirty
 }
 
-// writes answers the statements that write what the batch has changed.
-func (t *pgTx) writes() (steps []pgStep, err error) {
-	b := &t.l.b
-	if steps, err = numberWrites(steps, b); err != nil {
-		return nil, err
+// writes answers the statements that write what the batch has changed. They are good until the next batch.
+func (t *pgTx) writes() (steps []pgStep) {
+	b, w := &t.l.b, &t.l.rows
+	w.reset()
+	w.numbers(b)
+	w.limits(b)
+	w.verifications(b)
+	w.jobs(b)
+	w.others(b)
+	w.events(b)
+	for i := range w.of {
+		steps = add(steps, pgWrites[i].sql, w.of[i])
 	}
-	steps = limitWrites(steps, b)
-	if steps, err = verificationWrites(steps, b); err != nil {
-		return nil, err
-	}
-	return eventWrites(jobWrites(steps, b), b), nil
+	return steps
 }
 
-func numberWrites(steps []pgStep, b *batch) ([]pgStep, error) {
-	fresh, old := newColumns("bti"), newColumns("bti")
+func (w *written) numbers(b *batch) {
 	for _, k := range ordered(&b.numbers) {
 		e := b.numbers.rows[k]
-		data, err := json.Marshal(e.value)
-		if err != nil {
-			return nil, err
-		}
-		c := fresh
-		if e.kept {
-			c = old
-		}
+		begin := len(w.codec)
+		w.codec = appendNumber(w.codec, e.value)
+		c := w.which(e.kept, pgSetNumbers, pgNewNumbers)
 		c.blobs(0, e.value.Key[:])
-		c.texts(1, string(data))
+		c.blobs(1, w.since(begin))
 		c.ints(2, e.value.Head.Time().UnixMilli())
 	}
-	return add(add(steps, pgNewNumbers, fresh), pgSetNumbers, old), nil
 }
 
-func limitWrites(steps []pgStep, b *batch) []pgStep {
-	fresh, old := newColumns("bi"), newColumns("bi")
-	for _, k := range ordered(&b.limits) {
-		e := b.limits.rows[k]
-		c := fresh
-		if e.kept {
-			c = old
-		}
-		c.blobs(0, bytes.Clone(k[:]))
+func (w *written) limits(b *batch) {
+	keys := ordered(&b.limits)
+	for i := range keys {
+		e := b.limits.rows[keys[i]]
+		c := w.which(e.kept, pgSetLimits, pgNewLimits)
+		c.blobs(0, keys[i][:])
 		c.ints(1, e.value)
 	}
-	return add(add(steps, pgNewLimits, fresh), pgSetLimits, old)
 }
 
-func verificationWrites(steps []pgStep, b *batch) ([]pgStep, error) {
-	var texts bytes.Buffer
-	fresh, old, over := newColumns("bbbtbiiit"), newColumns("biiit"), newColumns("btt")
+func (w *written) verifications(b *batch) {
 	for _, k := range ordered(&b.verifications) {
 		e := b.verifications.rows[k]
 		v := e.value
-		gone := e.kept && forgotten(v)
-		texts.Reset()
-		state, spec, err := verificationTexts(&texts, v, !e.kept || gone)
-		if err != nil {
-			return nil, err
+		if e.kept && forgotten(v) {
+			c := w.of[pgForgetVerifications]
+			c.blobs(0, v.ID[:])
+			c.blobs(1, w.spec(v))
+			c.blobs(2, w.state(v))
+			w.of[pgForgetEvents].blobs(0, v.ID[:])
+			continue
 		}
-		switch {
-		case gone:
-			over.blobs(0, v.ID[:])
-			over.texts(1, string(spec))
-			over.texts(2, string(state))
-		case e.kept:
-			old.blobs(0, v.ID[:])
-			changing(old, 1, v, string(state))
-		default:
-			fresh.blobs(0, v.ID[:])
-			fresh.blobs(1, v.App[:])
-			fresh.blobs(2, v.Spec.Number[:])
-			fresh.texts(3, string(spec))
-			fresh.blobs(4, v.Sealed)
-			changing(fresh, 5, v, string(state))
+		c := w.which(e.kept, pgSetVerifications, pgNewVerifications)
+		c.blobs(0, v.ID[:])
+		c.ints(1, statusNumber(v.Status))
+		c.ints(2, int64(v.Attempts))
+		c.ints(3, v.Expires.UnixMilli())
+		c.blobs(4, w.state(v))
+		if !e.kept {
+			c.blobs(5, v.App[:])
+			c.blobs(6, v.Spec.Number[:])
+			c.blobs(7, w.spec(v))
+			c.blobs(8, v.Sealed)
 		}
 	}
-	steps = add(add(add(steps, pgNewVerifications, fresh), pgSetVerifications, old), pgForget, over)
-	return add(steps, pgForgetEvents, over[:1]), nil
 }
 
-// changing adds the columns of a verification that change, from the i-th on.
-func changing(c columns, i int, v *verify.Verification, state string) {
-	c.ints(i, statusNumber(v.Status))
-	c.ints(i+1, int64(v.Attempts))
-	c.ints(i+2, v.Expires.UnixMilli())
-	c.texts(i+3, state)
+func (w *written) spec(v *verify.Verification) []byte {
+	begin := len(w.codec)
+	w.codec = appendSpec(w.codec, &v.Spec)
+	return w.since(begin)
 }
 
-func jobWrites(steps []pgStep, b *batch) []pgStep {
-	put, drop, replays, sent := newColumns("btiibb"), newColumns("b"), newColumns("bbbi"), newColumns("bbbi")
-	for _, k := range ordered(&b.jobs) {
-		e := b.jobs.rows[k]
+func (w *written) state(v *verify.Verification) []byte {
+	begin := len(w.codec)
+	w.codec = appendState(w.codec, v)
+	return w.since(begin)
+}
+
+func (w *written) jobs(b *batch) {
+	keys := ordered(&b.jobs)
+	put := w.of[pgPutJobs]
+	for i := range keys {
+		e := b.jobs.rows[keys[i]]
 		if !e.there {
-			drop.blobs(0, bytes.Clone(k[:]))
+			w.of[pgDropJobs].blobs(0, keys[i][:])
 			continue
 		}
 		j := e.value
@@ -173,22 +236,25 @@ func jobWrites(steps []pgStep, b *batch) []pgStep {
 		put.blobs(4, j.Ref[:])
 		put.blobs(5, j.Payload)
 	}
-	for _, k := range b.replays.dirty {
-		r := b.replays.rows[k].value
-		replays.blobs(0, bytes.Clone(k[:]))
-		replays.blobs(1, bytes.Clone(r.fingerprint[:]))
+}
+
+// others are the kept answers and the ids of providers.
+func (w *written) others(b *batch) {
+	replays, sent := w.of[pgNewReplays], w.of[pgPutSent]
+	for i, k := range b.replays.dirty {
+		r := &b.replays.rows[k].value
+		replays.blobs(0, b.replays.dirty[i][:])
+		replays.blobs(1, r.fingerprint[:])
 		replays.blobs(2, r.sealed)
 		replays.ints(3, r.until)
 	}
-	for _, k := range ordered(&b.sent) {
-		s := b.sent.rows[k].value
-		sent.blobs(0, bytes.Clone(k[:]))
-		sent.blobs(1, bytes.Clone(s.Ref[:]))
-		sent.blobs(2, bytes.Clone(s.Delivery[:]))
+	for i, k := range ordered(&b.sent) {
+		s := &b.sent.rows[k].value
+		sent.blobs(0, b.sent.dirty[i][:])
+		sent.blobs(1, s.Ref[:])
+		sent.blobs(2, s.Delivery[:])
 		sent.ints(3, s.Until.UnixMilli())
 	}
-	steps = add(add(steps, pgPutJobs, put), pgDropJobs, drop)
-	return add(add(steps, pgNewReplays, replays), pgPutSent, sent)
 }
 
 // claim implements claimer. Rows that another node is claiming are passed over. When the answer is lost, the jobs come back
@@ -210,18 +276,4 @@ func (e *postgres) claim(ctx context.Context, now time.Time, n int, lease time.D
 	}
 	slices.SortFunc(out, func(a, b queue.Job) int { return cmp.Compare(was[a.ID], was[b.ID]) })
 	return out, nil
-}
-
-// verificationTexts appends the two texts of a verification's row to buf: what changes, and, where whole, what does not.
-func verificationTexts(buf *bytes.Buffer, v *verify.Verification, whole bool) (state, spec []byte, err error) {
-	begin := buf.Len()
-	if err := json.MarshalWrite(buf, v); err != nil {
-		return nil, nil, err
-	}
-	middle := buf.Len()
-	if whole {
-		err = json.MarshalWrite(buf, &v.Spec)
-	}
-	all := buf.Bytes()
-	return all[begin:middle:middle], all[middle:], err
 }

@@ -52,8 +52,10 @@ type postgres struct {
 
 // pgLane is one writer: its row in lanes, and the batch that it works on.
 type pgLane struct {
-	id id.ID
-	b  batch
+	id   id.ID
+	b    batch
+	want wanted  // what the batch reads
+	rows written // what it writes
 }
 
 // defaults fills in what is zero.
