@@ -88,3 +88,31 @@ func (r *pgRow) Raw(i int) []byte {
 	_, _ = hex.Decode(out, v[2:]) // "\x…" in the text format; the server writes nothing else
 	return out
 }
+
+// blobArray is an array of bytes as an argument. A plain [][]byte would do, but pgx then looks at each value by reflection.
+type blobArray [][]byte
+
+// blobValue is one of its values.
+type blobValue []byte
+
+var _ pgtype.ArrayGetter = (*blobArray)(nil)
+
+// Dimensions implements pgtype.ArrayGetter.
+func (a *blobArray) Dimensions() []pgtype.ArrayDimension {
+	return []pgtype.ArrayDimension{{Length: int32(len(*a)), LowerBound: 1}} //nolint:gosec // as many as a batch has rows
+}
+
+// Index implements pgtype.ArrayGetter.
+func (a *blobArray) Index(i int) any { return (*blobValue)(&(*a)[i]) }
+
+// IndexType implements pgtype.ArrayGetter.
+func (a *blobArray) IndexType() any { return (*blobValue)(nil) }
+
+// BytesValue implements pgtype.BytesValuer.
+func (v *blobValue) BytesValue() ([]byte, error) { return *v, nil }
+
+// knowTypes tells pgx what our types are where it does not ask the server (default_query_exec_mode).
+func knowTypes(_ context.Context, c *pgx.Conn) error {
+	c.TypeMap().RegisterDefaultPgType((*blobArray)(nil), "_bytea")
+	return nil
+}

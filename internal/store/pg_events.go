@@ -42,7 +42,7 @@ func (e *postgres) claimEvents(ctx context.Context, now time.Time, shares []webh
 		found, err := scanEvent(r)
 		out = append(out, found)
 		return err
-	}, c[0].bytes, c[1].ints, now.UnixMilli(), now.Add(lease).UnixMilli())
+	}, &c[0].bytes, c[1].ints, now.UnixMilli(), now.Add(lease).UnixMilli())
 	if err != nil {
 		if faultOf(err) == faultDown {
 			e.pool.Reset()

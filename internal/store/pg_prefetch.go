@@ -61,12 +61,12 @@ func distinct[K ~[16]byte](keys []K) []K {
 }
 
 // keys answers keys as PostgreSQL takes them; they stay where they are.
-func keys[K ~[16]byte](of []K) [][]byte {
-	out := make([][]byte, len(of))
+func keys[K ~[16]byte](of []K) *blobArray {
+	out := make(blobArray, len(of))
 	for i := range of {
 		out[i] = of[i][:]
 	}
-	return out
+	return &out
 }
 
 // prefetch begins the transaction, takes its locks and reads what the work will ask for, in one round trip, or two when
@@ -127,11 +127,11 @@ func (t *pgTx) readOthers(w *wanted) (steps []pgStep) {
 		}})
 	}
 	if len(w.replays) > 0 {
-		named := make([][]byte, len(w.replays))
+		named := make(blobArray, len(w.replays))
 		for i := range w.replays {
 			named[i] = w.replays[i][:]
 		}
-		steps = append(steps, pgStep{sql: sqlSomeReplays, args: []any{named}, each: func(r row) error {
+		steps = append(steps, pgStep{sql: sqlSomeReplays, args: []any{&named}, each: func(r row) error {
 			b.replays.know([32]byte(r.Raw(0)), scanReplay(r), true)
 			return nil
 		}})

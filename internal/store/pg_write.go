@@ -57,7 +57,7 @@ type columns []column
 // column is the values of one column, all of one kind.
 type column struct {
 	kind  byte
-	bytes [][]byte
+	bytes blobArray
 	texts []string
 	ints  []int64
 }
@@ -89,7 +89,7 @@ func (c columns) args() []any {
 	for i := range c {
 		switch c[i].kind {
 		case 'b':
-			out[i] = c[i].bytes
+			out[i] = &c[i].bytes
 		case 't':
 			out[i] = c[i].texts
 		default:

@@ -141,6 +141,7 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	if cfg.MaxConnLifetime = time.Hour; cfg.MaxConnLifetimeJitter == 0 {
 		cfg.MaxConnLifetimeJitter = 10 * time.Minute
 	}
+	cfg.AfterConnect = knowTypes
 	direct(cfg.ConnConfig)
 	if o.Pooler {
 		// No state may stay on a server connection: no prepared statements, no settings.

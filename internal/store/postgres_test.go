@@ -28,7 +28,7 @@ func TestPostgres(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
-		"suite": suite, "nodes": manyNodes, "pooler": pooled, "lost COMMIT": lostCommit, "unknown COMMIT": unknownCommit,
+		"suite": suite, "nodes": manyNodes, "pooler": pooled, "unprepared": unprepared, "lost COMMIT": lostCommit, "unknown COMMIT": unknownCommit,
 		"clocks": clocks, "events": events, "news": news, "lost lane": lostLane, "plain role": plainRole, "copy": copying,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, server) })
@@ -58,4 +58,14 @@ func manyNodes(t *testing.T, server *pgtest.Server) {
 		}
 		return out
 	})
+}
+
+// unprepared talks to the server without asking it what its statements take.
+func unprepared(t *testing.T, server *pgtest.Server) {
+	for _, mode := range []string{"exec", "simple_protocol"} {
+		db := opened(t, store.Options{DSN: server.Fresh() + "&default_query_exec_mode=" + mode, Lanes: 1, Connections: 4})
+		load := storetest.NewLoad(t, db)
+		load.Run(t, 20, 4)
+		load.JudgeRows(t, db)
+	}
 }
