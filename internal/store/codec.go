@@ -14,10 +14,10 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// What SQLite keeps of a verification and of a number is bytes of our own: a third of the length of JSON, and made and read in a
+// What is kept of a verification and of a number is bytes of our own: a third of the length of JSON, and made and read in a
 // tenth of the time. A value is a first byte that says so, and its fields in a fixed order: integers as varints, texts with
 // their length, times as nanoseconds since 1970 (0: none). Fields are only ever added at the end: what an older row lacks is
-// zero, and what a newer one has beyond is passed over. Rows of before, and all rows of PostgreSQL, are JSON.
+// zero, and what a newer one has beyond is passed over. Rows of before are JSON.
 const binaryRow = 1
 
 // errRow is the answer to bytes that are no row.
