@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dialproof/dialproof/internal/id"
@@ -291,23 +292,43 @@ func copyOfOldRows(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// migrationsAtOnce opens the same fresh database from several nodes at once.
+// migrationsAtOnce opens the same database from several nodes at once: a fresh one, and one of before with its rows.
 func migrationsAtOnce(t *testing.T, server *pgtest.Server) {
-	dsn := server.Fresh()
-	var all sync.WaitGroup
-	for range 6 {
-		all.Go(func() {
-			db, err := Open(context.Background(), Options{DSN: dsn, Lanes: 1, Connections: 4})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+	steps, err := migrations("postgres")
+	if err != nil {
+		t.Fatal(err)
 	}
-	all.Wait()
+	for _, version := range []int{0, 2} {
+		o := Options{DSN: server.Fresh(), Lanes: 1, Connections: 4}
+		cfg, err := poolConfig(o.defaults())
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := begunPostgres(t, o, cfg, steps[:version])
+		if version > 0 {
+			if _, err := e.pool.Exec(t.Context(), rowsOf(t, "postgres", version), pgx.QueryExecModeSimpleProtocol); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var all sync.WaitGroup
+		for range 6 {
+			all.Go(func() {
+				db, err := Open(context.Background(), o)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if version > 0 {
+			e.o, e.d = o.defaults(), newDialect("id", " FOR UPDATE", func(i id.ID) any { return i[:] })
+			old(t, &DB{engine: e, d: e.d})
+		}
+	}
 }
 
 // begunPostgres answers an engine that has only migrated.
