@@ -72,8 +72,8 @@ func (s span) took() (read, there time.Duration) {
 const (
 	// widest is how many may be under way when all is well.
 	widest = 1024
-	// leastPerCore is how many always may, for each core.
-	leastPerCore = 8
+	// leastPerCore is how many always may, for each core: a commit that is under way, and those that share the next one.
+	leastPerCore = 32
 	// interval is how long the gate looks before it moves, and enough how many answers it must have seen.
 	interval = 50 * time.Millisecond
 	enough   = 32

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -225,5 +226,17 @@ func TestGateLetsMessagesGoFirst(t *testing.T) {
 		if in-2 != widest+widest/2 {
 			t.Errorf("%d messages wait: %d taken with checks", waiting, in-2)
 		}
+	}
+}
+
+// TestGateKeepsRoom: however slow answers are, there is room for a commit under way and those that share the next one. Below that, callers
+// who come again at once would take the time that is needed to widen the gate again.
+func TestGateKeepsRoom(t *testing.T) {
+	t.Parallel()
+	m := newMill()
+	m.run(5000, 20, 1)
+	least := 32 * runtime.GOMAXPROCS(0)
+	if len(m.waiting) < least-1 || len(m.waiting) > 2*least || m.refused == 0 {
+		t.Errorf("%d are under way and %d were refused, where %d should always have room", len(m.waiting), m.refused, least)
 	}
 }
