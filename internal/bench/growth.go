@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -16,9 +18,9 @@ import (
 	"github.com/ncruces/go-sqlite3"
 )
 
-// growth measures Dialproof on an empty store, fills the store behind its back, starts it again, and measures the same once more.
+// growth measures Dialproof on a store that was filled behind its back, in turn with another one that was not.
 func growth(ctx context.Context, o Options, dir string, sink *sink) (err error) {
-	fmt.Fprintf(o.Out, "%s\n%d connections, %d starts and checks a round, medians of %d rounds\n\n", machine(dir), o.Connections, o.Ops, o.Rounds)
+	fmt.Fprintf(o.Out, "%s\n%d connections, %d starts and checks a round, medians of %d rounds in turn\n\n", machine(dir), o.Connections, o.Ops, o.Rounds)
 	w := tabwriter.NewWriter(o.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "system\told verifications\tpending\tready ms\tidle RSS MB\tstart us\tcheck us\tcycle\tRSS MB\t")
 	n := &numbers{}
@@ -37,44 +39,96 @@ func growth(ctx context.Context, o Options, dir string, sink *sink) (err error) 
 
 // grown is one store that grows.
 type grown struct {
-	o     Options
-	dsn   string // of PostgreSQL; empty: SQLite
-	dir   string
-	sink  *sink
-	n     *numbers
-	empty float64 // CPU of a cycle before
+	o    Options
+	dsn  string // of PostgreSQL; empty: SQLite
+	dir  string
+	sink *sink
+	n    *numbers
 }
 
-func (g *grown) run(ctx context.Context, w *tabwriter.Writer) error {
-	store := ""
-	if g.dsn != "" {
-		store = fmt.Sprintf("{driver: postgres, dsn: %q}", g.dsn)
-	}
-	s, err := startDialproof(ctx, g.o.Program, g.dir, g.sink.url(), store)
+func (g *grown) run(ctx context.Context, w *tabwriter.Writer) (err error) {
+	full, p, err := g.full(ctx)
 	if err != nil {
 		return err
 	}
-	if err := g.measure(ctx, s, point{idle: idleMemory(s)}, w); err != nil {
-		return errors.Join(err, s.stop())
-	}
-	if err := s.stop(); err != nil {
+	defer func() { err = errors.Join(err, full.stop()) }()
+	dsn, drop, err := g.other(ctx)
+	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, drop()) }()
+	empty, err := startDialproof(ctx, g.o.Program, g.dir+"-beside", g.sink.url(), storeOf(dsn))
+	if err != nil {
+		return err
+	}
+	empty.beside = full.beside
+	defer func() { err = errors.Join(err, empty.stop()) }()
+	return g.compare(ctx, empty, full, point{idle: idleMemory(empty)}, p, w)
+}
+
+// storeOf answers the setting of a store.
+func storeOf(dsn string) string {
+	if dsn == "" {
+		return ""
+	}
+	return fmt.Sprintf("{driver: postgres, dsn: %q}", dsn)
+}
+
+// full answers a server whose store has been filled, with pending verifications.
+func (g *grown) full(ctx context.Context) (*server, point, error) {
+	s, err := startDialproof(ctx, g.o.Program, g.dir, g.sink.url(), storeOf(g.dsn))
+	if err != nil {
+		return nil, point{}, err
+	}
+	// The rows that fill it are copies of one that it made itself.
+	first := g.o
+	first.Ops = min(first.Ops, 100)
+	_, err = measure(ctx, s, g.sink, g.n, first)
+	if err = errors.Join(err, s.stop()); err != nil {
+		return nil, point{}, err
+	}
 	if err := g.fill(ctx); err != nil {
-		return fmt.Errorf("filling the store: %w", err)
+		return nil, point{}, fmt.Errorf("filling the store: %w", err)
 	}
 	fmt.Fprintf(os.Stderr, "%s: filled with %d\n", s.title, g.o.Old)
 	began := time.Now()
 	again, err := s.again(ctx, g.o.Program)
 	if err != nil {
-		return err
+		return nil, point{}, err
+	}
+	if g.dsn != "" && g.o.PostgresPID > 0 {
+		again.beside = []int{g.o.PostgresPID}
 	}
 	p := point{old: g.o.Old, pending: g.o.Pending, ready: time.Since(began), idle: idleMemory(again)}
-	err = g.pend(ctx, again)
-	if err == nil {
-		err = g.measure(ctx, again, p, w)
+	if err := g.pend(ctx, again); err != nil {
+		return nil, point{}, errors.Join(err, again.stop())
 	}
-	return errors.Join(err, again.stop())
+	return again, p, nil
+}
+
+// besideName is the database of the store that is not filled.
+const besideName = "dialproof_bench_beside"
+
+// other answers where the store is that is not filled, and what takes it away.
+func (g *grown) other(ctx context.Context) (dsn string, drop func() error, err error) {
+	if g.dsn == "" {
+		return "", func() error { return nil }, nil
+	}
+	exec := func(sql string) error {
+		c, err := pgx.Connect(context.WithoutCancel(ctx), g.dsn)
+		if err != nil {
+			return err
+		}
+		_, err = c.Exec(context.WithoutCancel(ctx), sql)
+		return errors.Join(err, c.Close(context.WithoutCancel(ctx)))
+	}
+	u, err := url.Parse(g.dsn)
+	if err != nil || u.Scheme == "" {
+		return "", nil, errors.New("--old and --pending need --postgres as an address, like postgres://bench@127.0.0.1/bench")
+	}
+	u.Path = "/" + besideName
+	drop = func() error { return exec("DROP DATABASE IF EXISTS " + besideName + " WITH (FORCE)") }
+	return u.String(), drop, errors.Join(drop(), exec("CREATE DATABASE "+besideName))
 }
 
 // point is one row of the table: how full the store is, how long the server took to be ready, and what it held before the load.
@@ -92,25 +146,35 @@ func idleMemory(s *server) int64 {
 	return procNumber(s.cmd.Process.Pid, "status", "VmRSS:") << 10
 }
 
-// measure measures a server under load.
-func (g *grown) measure(ctx context.Context, s *server, p point, w *tabwriter.Writer) error {
-	r := &result{name: s.title}
-	most := int64(0)
-	for range g.o.Rounds {
-		one, err := measure(ctx, s, g.sink, g.n, g.o)
-		if err != nil {
-			return err
+// compare measures both servers in turn: what a cycle costs on the full store is told beside the round before on the other one.
+func (g *grown) compare(ctx context.Context, empty, full *server, e, f point, w *tabwriter.Writer) error {
+	results := [2]result{{name: empty.title}, {name: full.title}}
+	var most [2]int64
+	var ratios []float64
+	for i := range g.o.Rounds {
+		var cycles [2]float64
+		for k, s := range []*server{empty, full} {
+			one, err := measure(ctx, s, g.sink, g.n, g.o)
+			if err != nil {
+				return err
+			}
+			results[k].add(one)
+			cycles[k] = one.cycle()
+			most[k] = max(most[k], procNumber(s.cmd.Process.Pid, "status", "VmRSS:")<<10)
 		}
-		r.add(one)
-		most = max(most, procNumber(s.cmd.Process.Pid, "status", "VmRSS:")<<10)
+		ratios = append(ratios, cycles[1]/cycles[0])
+		fmt.Fprintf(os.Stderr, "round %d: %s: %.1f us a cycle, and %.1f us with %d old\n", i+1, full.title, cycles[0], cycles[1], g.o.Old)
 	}
-	start, check := median(r, func(n round) float64 { return n.start.cpu }), median(r, func(n round) float64 { return n.check.cpu })
-	cycle := median(r, round.cycle)
-	if g.empty == 0 {
-		g.empty = cycle
+	slices.Sort(ratios)
+	for k, p := range []point{e, f} {
+		r := &results[k]
+		start, check := median(r, func(n round) float64 { return n.start.cpu }), median(r, func(n round) float64 { return n.check.cpu })
+		ratio := 1.0
+		if k == 1 {
+			ratio = ratios[len(ratios)/2]
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f\t%.1f\t%.1f\t%.2f x\t%.0f\t\n", r.name, p.old, p.pending, p.ready.Milliseconds(), mb(p.idle), start, check, ratio, mb(most[k]))
 	}
-	fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f\t%.1f\t%.1f\t%.2f x\t%.0f\t\n", s.title, p.old, p.pending, p.ready.Milliseconds(), mb(p.idle), start, check, cycle/g.empty, mb(most))
-	fmt.Fprintf(os.Stderr, "%s with %d old: %.1f us a cycle\n", s.title, p.old, cycle)
 	return nil
 }
 
