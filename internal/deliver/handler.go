@@ -49,6 +49,13 @@ var errSettled = errors.New("deliver: settled by another attempt")
 // Run sends the message of a job, over as many routes as it takes. Each attempt is written down before its
 // call: the first by whoever made the job, the others here.
 func (h *Handler) Run(ctx context.Context, j queue.Job) error {
+	if turn, ok := j.Carry.(*called); ok {
+		defer func() {
+			if !turn.taken {
+				h.pass(turn.route, 1)
+			}
+		}()
+	}
 	for {
 		next, err := h.attempt(ctx, j)
 		if errors.Is(err, errSettled) {
@@ -89,6 +96,9 @@ func (h *Handler) attempt(ctx context.Context, j queue.Job) (*queue.Job, error) 
 	if route == nil || route.Quiet {
 		return h.fail(ctx, j, c, &channel.Error{Kind: channel.Unavailable, Provider: d.Route, Code: "route_gone"})
 	}
+	if h.missed(j, parcel) {
+		return h.fail(ctx, j, c, busy(route))
+	}
 	if h.crowded(route, j) && h.wait(route, j, c, busy(route)) {
 		return nil, nil
 	}
@@ -96,6 +106,9 @@ func (h *Handler) attempt(ctx context.Context, j queue.Job) (*queue.Job, error) 
 		return nil, err
 	}
 	taken, err := h.call(ctx, route, j.Ref, d.ID, c.Message, hold(j, parcel))
+	if turn, ok := j.Carry.(*called); ok {
+		turn.taken = err == nil || !ours(channel.AsError(route.Provider, err))
+	}
 	if err != nil {
 		e := channel.AsError(route.Provider, err)
 		if h.wait(route, j, c, e) {
@@ -170,7 +183,7 @@ func (h *Handler) call(ctx context.Context, r *Route, ref, d id.ID, m channel.Me
 	}
 	made, ok := r.Health.begin()
 	if !ok {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Unavailable, Provider: r.Provider, Code: "circuit_open", Detail: "the route has failed several times in a row and rests"}
+		return channel.Accepted{}, &channel.Error{Kind: channel.Unavailable, Provider: r.Provider, Code: codeOpen, Detail: "the route has failed several times in a row and rests"}
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -194,11 +207,17 @@ func (h *Handler) call(ctx context.Context, r *Route, ref, d id.ID, m channel.Me
 	return accepted, err
 }
 
-// The codes of our own limits.
+// The codes of our own refusals.
 const (
 	codeRate = "route_rate"
 	codeBusy = "route_busy"
+	codeOpen = "circuit_open"
 )
+
+// ours tells whether an error comes from ourselves: the provider was not called.
+func ours(e *channel.Error) bool {
+	return e.Code == codeRate || e.Code == codeBusy || e.Code == codeOpen
+}
 
 // bounded makes the call when the route has room for it.
 func (h *Handler) bounded(ctx context.Context, r *Route, ref, d id.ID, m channel.Message) (channel.Accepted, error) {

@@ -26,8 +26,12 @@ type line struct {
 	armed bool // a time is running after which the next one is called
 }
 
-// called is what a job carries whose turn it is: others have to let it pass. What it carried before may no longer be so.
-type called struct{}
+// called is what a job carries whose turn it is on a route: others have to let it pass. What it carried before may no longer be so. When it
+// does not take its place, it passes the turn on.
+type called struct {
+	route string
+	taken bool
+}
 
 // join adds a job, at the end unless its turn has come already, and tells whether there was room.
 func (l *lines) join(route string, j queue.Job) bool {
@@ -40,7 +44,7 @@ func (l *lines) join(route string, j queue.Job) bool {
 		l.of[route] = &line{}
 	}
 	w := l.of[route]
-	if _, before := j.Carry.(called); before {
+	if _, before := j.Carry.(*called); before {
 		w.jobs = slices.Insert(w.jobs, 0, j)
 		return true
 	}
@@ -52,20 +56,22 @@ func (l *lines) join(route string, j queue.Job) bool {
 	return true
 }
 
-// next answers the first up to n jobs.
-func (l *lines) next(route string, n int) []queue.Job {
+// next answers the first up to n jobs. Those whose lease is over are somebody else's by now, and leave the line.
+func (l *lines) next(route string, n int, now time.Time) (out []queue.Job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w := l.of[route]
 	if w == nil {
 		return nil
 	}
-	n = min(n, len(w.jobs))
-	out := slices.Clone(w.jobs[:n])
-	w.jobs = slices.Delete(w.jobs, 0, n)
-	for i := range out {
-		out[i].Carry = called{}
+	taken := 0
+	for ; taken < len(w.jobs) && len(out) < n; taken++ {
+		if j := w.jobs[taken]; now.Before(j.Due) {
+			j.Carry = &called{route: route}
+			out = append(out, j)
+		}
 	}
+	w.jobs = slices.Delete(w.jobs, 0, taken)
 	return out
 }
 
@@ -142,32 +148,51 @@ func (h *Handler) enter(r *Route) error {
 }
 
 // leave gives the place to the first who waits for it. When the configuration has changed meanwhile, all the places of the new route
-// may be free; and when there is none any more, nobody else would call those who wait.
+// may be free.
 func (h *Handler) leave(r *Route) {
 	<-r.Slots
 	if !h.lines.waiting(r.Name) {
 		return
 	}
 	n := 1
-	if now := h.Routes.Named(r.Name); now == nil || now.Quiet {
-		n = maxLine
-	} else if now != r {
+	if now := h.Routes.Named(r.Name); now != nil && now != r {
 		n = cap(now.Slots)
 	}
-	h.resume(r.Name, n)
+	h.pass(r.Name, n)
+}
+
+// pass lets the next who wait for a route run, if it would have them. Where there is no such route any more, all of them look for
+// another one.
+func (h *Handler) pass(route string, n int) {
+	r := h.Routes.Named(route)
+	switch {
+	case r == nil || r.Quiet:
+		n = maxLine
+	case r.Rate != nil && r.Rate.TokensAt(h.Now()) < 1: // its time will come
+		return
+	default:
+		n = min(n, cap(r.Slots)-len(r.Slots))
+	}
+	h.resume(route, n)
 }
 
 // resume lets the next jobs that wait for a route run.
 func (h *Handler) resume(route string, n int) {
-	for _, j := range h.lines.next(route, n) {
+	for _, j := range h.lines.next(route, n, h.Now()) {
 		h.Again(j)
 	}
 }
 
 // crowded tells whether a job has to wait although its route has room: others came before it.
 func (h *Handler) crowded(r *Route, j queue.Job) bool {
-	_, turn := j.Carry.(called)
+	_, turn := j.Carry.(*called)
 	return !turn && h.lines.waiting(r.Name)
+}
+
+// missed tells whether a job has waited in line until it was time for another channel to go on.
+func (h *Handler) missed(j queue.Job, p *Parcel) bool {
+	_, turn := j.Carry.(*called)
+	return turn && p != nil && p.Timer == j.ID && !h.now().Before(j.ID.Time().Add(p.Wait))
 }
 
 // wait keeps a job until its route has room, and tells whether it does: not where another route would have it, nor when too many wait.
@@ -175,12 +200,8 @@ func (h *Handler) wait(r *Route, j queue.Job, c Composed, e *channel.Error) bool
 	if h.Again == nil || (e.Code != codeBusy && e.Code != codeRate) || h.others(r, j, c) || !h.lines.join(r.Name, j) {
 		return false
 	}
-	switch {
-	case e.Code == codeRate:
-		h.arm(r)
-	case len(r.Slots) < cap(r.Slots):
-		h.resume(r.Name, 1) // room was made just before the job had joined
-	}
+	h.arm(r)
+	h.pass(r.Name, 1) // room may have been made just before the job had joined
 	return true
 }
 
@@ -192,18 +213,29 @@ func (h *Handler) others(r *Route, j queue.Job, c Composed) bool {
 	})
 }
 
-// arm lets those who wait for a route's rate run when it allows.
+// lookEvery is how often a line is looked at in which nobody was called, in case that a turn was lost: the lease of a job may end just when it
+// is called.
+const lookEvery = time.Second
+
+// arm lets those who wait for a route run when its rate allows, or when nobody has called them.
 func (h *Handler) arm(r *Route) {
 	if !h.lines.arm(r.Name) {
 		return
 	}
-	now := h.Now()
-	next := r.Rate.ReserveN(now, 1)
-	d := max(next.DelayFrom(now), time.Millisecond)
-	next.CancelAt(now)
+	d := lookEvery
+	if r.Rate != nil {
+		now := h.Now()
+		next := r.Rate.ReserveN(now, 1)
+		d = min(max(next.DelayFrom(now), time.Millisecond), d)
+		next.CancelAt(now)
+	}
 	h.later(d, func() {
 		h.lines.disarm(r.Name)
-		h.resume(r.Name, max(int(r.Rate.TokensAt(h.Now())), 1))
+		n := cap(r.Slots) - len(r.Slots)
+		if r.Rate != nil {
+			n = min(n, max(int(r.Rate.TokensAt(h.Now())), 1))
+		}
+		h.resume(r.Name, n)
 		h.arm(r)
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/deliver"
+	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/queue"
 )
 
@@ -42,31 +43,6 @@ func (s *slow) Send(_ context.Context, m channel.Message) (channel.Accepted, err
 type counter struct {
 	*bench
 	all sync.WaitGroup
-
-	mu     sync.Mutex
-	closed bool // those who are called wait
-	called []queue.Job
-}
-
-func (c *counter) again(t *testing.T, j queue.Job) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		c.called = append(c.called, j)
-		return
-	}
-	c.run(t, j)
-}
-
-// open lets those who are called run, and answers how many have been.
-func (c *counter) open(t *testing.T) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, j := range c.called {
-		c.run(t, j)
-	}
-	c.closed = false
-	return len(c.called)
 }
 
 // newCounter is a handler with some routes, in the clock of the bubble.
@@ -76,8 +52,8 @@ func newCounter(t *testing.T, routes ...*deliver.Route) *counter {
 	for _, r := range routes {
 		r.Provider, r.Timeout = "fake", time.Second
 	}
-	c.Handler.Routes, c.Handler.Now = deliver.NewRoutes(routes), time.Now
-	c.Handler.Again = func(j queue.Job) { c.again(t, j) }
+	c.Handler.Routes, c.Handler.Now, c.Handler.IDs = deliver.NewRoutes(routes), time.Now, id.NewSource(id.ID{}) // ids tell the time too
+	c.Handler.Again = func(j queue.Job) { c.run(t, j) }
 	return c
 }
 
@@ -151,25 +127,19 @@ func TestLine(t *testing.T) {
 	})
 }
 
-// TestLineLetsNobodyPass: who comes while others wait goes behind them, although a place is free just then.
+// TestLineLetsNobodyPass: who comes while others wait goes behind them, also when a place has just become free.
 func TestLineLetsNobodyPass(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{}
 		c := newCounter(t, &deliver.Route{Name: "a", Sender: s, Slots: make(chan struct{}, 1)})
-		c.closed = true
-		first := c.come(t, 5, "a")
-		time.Sleep(150 * time.Millisecond) // the first is done; the second has been called, but does not run yet
-		late := c.come(t, 3, "a")
-		if n := c.open(t); n == 0 {
-			t.Fatal("nobody was called")
+		want := c.come(t, 20, "a")
+		for range 10 {
+			time.Sleep(100 * time.Millisecond)
+			want = append(want, c.come(t, 1, "a")...)
 		}
 		c.all.Wait()
-		for i, d := range append(first, late...) {
-			if i != 1 && i < 5 && slices.Index(s.sent, d) > slices.Index(s.sent, late[0]) { // the second came late to its call
-				t.Errorf("number %d was sent behind one that came after it", i)
-			}
-		}
+		inOrder(t, s.sent, want)
 	})
 }
 
@@ -202,6 +172,63 @@ func TestLineIsForTheLastRoute(t *testing.T) {
 		c.all.Wait()
 		if took := time.Since(begin); took != 200*time.Millisecond || len(a.sent) != 1 || len(b.sent) != 2 {
 			t.Errorf("%d by a and %d by b, in %v", len(a.sent), len(b.sent), took)
+		}
+	})
+}
+
+// TestLineDoesNotHoldTheOrderUp: whose turn comes when another channel should go on is not sent any more, and the order goes on.
+func TestLineDoesNotHoldTheOrderUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &slow{}
+		c := newCounter(t, &deliver.Route{Name: "a", Sender: s, Slots: make(chan struct{}, 1)})
+		c.Handler.Next = "next"
+		begin := time.Now()
+		for range 5 {
+			c.now = time.Now()
+			c.renew("a")
+			c.shelf.Lock()
+			p := c.shelf.Parcels[c.job.Ref]
+			p.Timer, p.Wait = c.job.ID, 150*time.Millisecond
+			c.shelf.Parcels[c.job.Ref] = p
+			c.shelf.Unlock()
+			c.run(t, c.job)
+			synctest.Wait()
+		}
+		c.all.Wait()
+		if took := time.Since(begin); took != 200*time.Millisecond {
+			t.Errorf("it took %v: who did not take its place has not passed it on", took)
+		}
+		next := 0
+		for _, j := range c.shelf.Jobs {
+			if j.Kind == "next" && !j.Due.After(time.Now()) {
+				next++
+			}
+		}
+		if got := c.statuses(); len(s.sent) != 2 || got[channel.Failed] != 3 || next != 5 {
+			t.Errorf("%d were sent, %d go on by another channel; statuses %v", len(s.sent), next, got)
+		}
+	})
+}
+
+// TestLineForgetsWhatIsOver: a job whose lease ends while it waits is somebody else's, and is passed over.
+func TestLineForgetsWhatIsOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &slow{}
+		c := newCounter(t, &deliver.Route{Name: "a", Sender: s, Slots: make(chan struct{}, 1)})
+		c.come(t, 2, "a")
+		c.now = time.Now()
+		c.renew("a")
+		c.job.Due = c.now.Add(50 * time.Millisecond)
+		c.shelf.Jobs[c.job.ID] = c.job
+		over := c.job.ID.Text("dlv_")
+		c.run(t, c.job)
+		synctest.Wait()
+		c.come(t, 1, "a")
+		c.all.Wait()
+		if len(s.sent) != 3 || slices.Contains(s.sent, over) {
+			t.Errorf("sent %v, of which %s was over", s.sent, over)
 		}
 	})
 }
