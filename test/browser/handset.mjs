@@ -92,6 +92,7 @@ try {
   // A reload keeps what arrived.
   {
     const { page, context } = await open({ viewport: { width: 1120, height: 760 }, colorScheme: "dark" });
+    await page.locator("#messages li").nth(2).waitFor(); // they come by the stream, a moment after the page
     see("messages survive a reload", (await page.locator("#messages li").count()) >= 3);
     await page.screenshot({ path: `${pictures}/handset-dark.png` });
     await context.close();
