@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -134,6 +135,26 @@ func TestDoor(t *testing.T) {
 	fresh.say(text("/v1/verifications", "{}"))
 	if status, _, _ := fresh.hear(); status != http.StatusServiceUnavailable {
 		t.Errorf("the first request of a connection is answered with %d", status)
+	}
+}
+
+// TestDoorAsksTheKernel: of some requests it is noted how long they had waited to be read.
+func TestDoorAsksTheKernel(t *testing.T) {
+	t.Parallel()
+	s := guard(t)
+	c := s.call(t)
+	for range 2 * sampled {
+		c.say(text("/v1/verifications", "{}"))
+		c.hear()
+	}
+	want := 0
+	if runtime.GOOS == "linux" {
+		want = 2
+	}
+	s.gate.mu.Lock()
+	defer s.gate.mu.Unlock()
+	if s.gate.now.seen != want {
+		t.Errorf("of %d requests, %d were asked, want %d", 2*sampled, s.gate.now.seen, want)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,12 +149,16 @@ func TestLineByRate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{}
-		c := newCounter(t, &deliver.Route{Name: "a", Sender: s, Slots: make(chan struct{}, 64), Rate: rate.NewLimiter(20, 1)})
+		r := &deliver.Route{Name: "a", Sender: s, Slots: make(chan struct{}, 4), Rate: rate.NewLimiter(20, 1)}
+		c := newCounter(t, r)
 		begin := time.Now()
 		want := c.come(t, 40, "a")
 		c.all.Wait()
 		if took := time.Since(begin); took < 2*time.Second || took > 2200*time.Millisecond {
 			t.Errorf("40 messages, 20 a second, took %v", took)
+		}
+		if len(r.Slots) != 0 {
+			t.Errorf("%d places are taken by nobody", len(r.Slots))
 		}
 		inOrder(t, s.sent, want)
 	})
@@ -229,6 +234,66 @@ func TestLineForgetsWhatIsOver(t *testing.T) {
 		c.all.Wait()
 		if len(s.sent) != 3 || slices.Contains(s.sent, over) {
 			t.Errorf("sent %v, of which %s was over", s.sent, over)
+		}
+	})
+}
+
+// TestLineDoesNotTrustTheSick: a route that is unwell is no reason not to wait.
+func TestLineDoesNotTrustTheSick(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := &slow{}, &carrier{}
+		for range 20 {
+			b.script = append(b.script, fault(channel.Unavailable))
+		}
+		c := newCounter(t,
+			&deliver.Route{Name: "a", Sender: a, Slots: make(chan struct{}, 1)},
+			&deliver.Route{Name: "b", Sender: b, Priority: 1, Slots: make(chan struct{}, 1), Health: deliver.NewHealth(time.Now)})
+		for range 10 { // each of them goes on by a
+			c.come(t, 1, "b")
+			c.all.Wait()
+		}
+		before := len(b.calls)
+		c.come(t, 3, "a")
+		c.all.Wait()
+		if got := c.statuses(); len(b.calls) != before || got[channel.Queued] != 0 || len(a.sent) != 13 {
+			t.Errorf("b was called %d times more, a sent %d; statuses %v", len(b.calls)-before, len(a.sent), got)
+		}
+	})
+}
+
+// TestLineFindsALostTurn: when the one who was called never comes, the next one is called a second later.
+func TestLineFindsALostTurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &slow{}
+		c := newCounter(t, &deliver.Route{Name: "a", Sender: s, Slots: make(chan struct{}, 1)})
+		var lost atomic.Bool
+		c.Handler.Again = func(j queue.Job) {
+			if lost.Swap(true) {
+				c.run(t, j)
+			}
+		}
+		c.come(t, 3, "a")
+		time.Sleep(1200 * time.Millisecond)
+		c.all.Wait()
+		if len(s.sent) != 2 {
+			t.Errorf("%d were sent of 3, of which one was lost", len(s.sent))
+		}
+	})
+}
+
+// TestWithoutALine: where nobody runs jobs again, they are put off in the store.
+func TestWithoutALine(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &slow{}
+		c := newCounter(t, &deliver.Route{Name: "a", Sender: s, Slots: make(chan struct{}, 1)})
+		c.Handler.Again = nil
+		c.come(t, 2, "a")
+		c.all.Wait()
+		if got := c.statuses(); len(s.sent) != 1 || got[channel.Queued] != 1 {
+			t.Errorf("%d were sent; statuses %v", len(s.sent), got)
 		}
 	})
 }
