@@ -95,6 +95,8 @@ async function thumb() {
   const { page, context, seen, made } = await open({ viewport: phone, colorScheme: "light", deviceScaleFactor: 2 });
   see("the country is that of the browser", (await page.locator("#region").inputValue()) === "GB");
   await page.locator("#to").pressSequentially(`0${number.slice(3)}`);
+  // The country's rules are fetched when they are first needed.
+  await page.waitForFunction(() => document.querySelector("#to").value.includes(" "), null, { timeout: 5000 }).catch(() => {});
   see("the number is spaced while it is typed", (await page.locator("#to").inputValue()) === `07700 ${number.slice(-6)}`, await page.locator("#to").inputValue());
   await page.keyboard.press("Backspace");
   see("and while it is deleted", (await page.locator("#to").inputValue()) === `07700 ${number.slice(-6, -1)}`, await page.locator("#to").inputValue());
