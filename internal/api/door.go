@@ -2,6 +2,8 @@ package api
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -41,7 +43,7 @@ const sampled = 16
 func (d *door) Accept() (net.Conn, error) {
 	c, err := d.Listener.Accept()
 	if t, ok := c.(*net.TCPConn); ok && err == nil {
-		return &visitor{TCPConn: t, door: d}, nil
+		return visit(t, d), nil
 	}
 	return c, err
 }
@@ -52,8 +54,14 @@ type visitor struct {
 	*net.TCPConn
 	door  *door
 	place place
-	whole int       // the size of net/http's buffer: with less room in it, it is not empty
-	until time.Time // when the connection would have been idle for too long
+	whole int  // the size of net/http's buffer: with less room in it, it is not empty
+	brief bool // the request that is within came by one read, and is a POST
+
+	reads, writes deadline
+}
+
+func visit(c *net.TCPConn, d *door) *visitor {
+	return &visitor{TCPConn: c, door: d, reads: deadline{set: c.SetReadDeadline}, writes: deadline{set: c.SetWriteDeadline}}
 }
 
 // place is where in the conversation a connection is.
@@ -76,7 +84,15 @@ func (v *visitor) SetReadDeadline(t time.Time) error {
 		v.place = within
 	case fresh, within:
 	}
-	return v.TCPConn.SetReadDeadline(t)
+	return v.reads.mean(t)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (v *visitor) SetWriteDeadline(t time.Time) error { return v.writes.mean(t) }
+
+// SetDeadline implements net.Conn.
+func (v *visitor) SetDeadline(t time.Time) error {
+	return errors.Join(v.SetReadDeadline(t), v.SetWriteDeadline(t))
 }
 
 // Read implements net.Conn.
@@ -84,13 +100,19 @@ func (v *visitor) Read(p []byte) (n int, err error) {
 	if v.place == fresh {
 		v.whole = len(p)
 	}
+	if v.place == within && v.brief && len(p) == 1 {
+		// While a handler works, net/http reads one byte more, to learn whether the caller has gone: a goroutine, a call of the kernel
+		// and two deadlines for each request. What a POST has begun is finished, whoever goes: there is nothing to learn.
+		return 0, nil
+	}
 	for {
-		n, err = v.TCPConn.Read(p)
+		n, err = v.read(p)
 		if err != nil || v.place == within {
+			v.brief = false
 			return n, err
 		}
 		if v.place == answered || len(p) != v.whole {
-			v.place = within
+			v.place, v.brief = within, false
 			return n, nil
 		}
 		if v.door.seen.Add(1)%sampled == 0 {
@@ -101,10 +123,36 @@ func (v *visitor) Read(p []byte) (n int, err error) {
 			return 0, err
 		}
 		if !refused {
-			v.place = within
+			v.place, v.brief = within, n < v.whole && bytes.HasPrefix(p[:n], []byte("POST "))
 			return n, nil
 		}
 	}
+}
+
+func (v *visitor) read(p []byte) (n int, err error) {
+	for {
+		if n, err = v.TCPConn.Read(p); err == nil || !v.reads.putOff(err) {
+			return n, err
+		}
+	}
+}
+
+// Write implements net.Conn.
+func (v *visitor) Write(p []byte) (n int, err error) {
+	for {
+		done, err := v.TCPConn.Write(p[n:])
+		if n += done; err == nil || !v.writes.putOff(err) {
+			return n, err
+		}
+	}
+}
+
+// ReadFrom implements io.ReaderFrom, by which net/http hands files to the kernel.
+func (v *visitor) ReadFrom(r io.Reader) (int64, error) {
+	if err := v.writes.enforce(); err != nil {
+		return 0, err
+	}
+	return v.TCPConn.ReadFrom(r)
 }
 
 // ask asks the kernel how long ago the request came in. When there is too much to do, requests wait there longer than anywhere
@@ -144,14 +192,12 @@ func (v *visitor) refuse(b []byte) (bool, error) {
 	return true, err
 }
 
-// send writes the refusal. Deadlines are set seldom, as each time costs: the connection may be silent for as long as the server
-// says or twice that, and a caller who does not read cannot hold it for longer.
+// send writes the refusal. The connection may be silent for as long as the server says, and a caller who does not read cannot hold
+// it for longer.
 func (v *visitor) send(out []byte) error {
-	if now := time.Now(); v.until.Sub(now) < v.door.idle {
-		v.until = now.Add(2 * v.door.idle)
-		if err := v.TCPConn.SetDeadline(v.until); err != nil {
-			return err
-		}
+	until := time.Now().Add(v.door.idle)
+	if err := errors.Join(v.reads.mean(until), v.writes.mean(until)); err != nil {
+		return err
 	}
 	_, err := v.Write(out)
 	return err
