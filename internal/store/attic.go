@@ -18,6 +18,8 @@ type half[K comparable] struct {
 // span is where a row is.
 type span struct{ begin, end uint32 }
 
+func (s span) empty() bool { return s.begin >= s.end }
+
 func newAttic[K comparable](most int) *attic[K] {
 	return &attic[K]{most: most, young: half[K]{at: map[K]span{}}, old: half[K]{at: map[K]span{}}}
 }

@@ -118,6 +118,9 @@ func TestAtticHasTheWholeRow(t *testing.T) {
 			return nil
 		})
 	}
+	if err := e.commit(t.Context(), 0, []*op{{folds: foldAll, run: func(*tx) error { return nil }}}); err != nil {
+		t.Fatal(err)
+	}
 	if e.b.verifications.attic.get(v.ID) == nil || e.b.numbers.attic.get(n.Key) == nil {
 		t.Fatal("the rows are not in the attic")
 	}

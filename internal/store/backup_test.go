@@ -24,7 +24,7 @@ func TestBackup(t *testing.T) {
 	}
 	before := storetest.NewLoad(t, db)
 	before.Run(t, 50, 4)
-	during := storetest.NewLoad(t, db)
+	during := before.Another()
 	var all sync.WaitGroup
 	all.Go(func() { during.Run(t, 100, 4) })
 	if err := store.Backup(t.Context(), path, kept); err != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/binary"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -44,9 +45,11 @@ type table[K comparable, V any] struct {
 	// past are rows of batches before, as they were committed. An engine that is alone with its rows keeps them, so that what
 	// was just written is not read again; the other never settles a batch, and has none.
 	past map[K]*entry[V]
-	// attic has those that are in neither any more; nil: they are read again.
+	// recent answers the bytes of a row whose table is behind; nil: none is.
+	recent func(K) []byte
+	// attic has those that are in none of these any more; nil: they are read again.
 	attic *attic[K]
-	codec codec[K, V] // of the attic
+	codec codec[K, V] // of recent and the attic
 	dirty []K         // those to write, in the order in which they became so
 }
 
@@ -64,7 +67,7 @@ type entry[V any] struct {
 	// there tells whether the row exists as the work sees it; kept, whether it did when it was read.
 	there, kept bool
 	dirty       bool
-	// stowed tells that the attic has it as it is.
+	// stowed tells that recent or the attic have it as it is, or that it has no place there.
 	stowed bool
 	// rowless tells that a job was left without a row; see youth.
 	rowless bool
@@ -89,10 +92,7 @@ func (t *table[K, V]) find(k K) *entry[V] {
 		t.rows[k] = e
 		return e
 	}
-	if t.attic == nil {
-		return nil
-	}
-	raw := t.attic.get(k)
+	raw := t.bytes(k)
 	if raw == nil {
 		return nil
 	}
@@ -103,6 +103,19 @@ func (t *table[K, V]) find(k K) *entry[V] {
 	e := t.know(k, v, true)
 	e.stowed = true
 	return e
+}
+
+// bytes answers the bytes of a row that is remembered in bytes, or nil.
+func (t *table[K, V]) bytes(k K) []byte {
+	if t.recent != nil {
+		if raw := t.recent(k); raw != nil {
+			return raw
+		}
+	}
+	if t.attic == nil {
+		return nil
+	}
+	return t.attic.get(k)
 }
 
 // touch answers a row that will be written; one that was never read counts as not kept.
@@ -139,7 +152,7 @@ func (t *table[K, V]) reset() {
 func (t *table[K, V]) settle(most int) {
 	for _, k := range t.dirty {
 		e := t.rows[k]
-		if e.dirty, e.kept = false, e.there; !e.there {
+		if e.dirty, e.kept, e.stowed = false, e.there, t.recent != nil; !e.there {
 			delete(t.rows, k)
 			delete(t.past, k)
 			if t.attic != nil {
@@ -186,13 +199,35 @@ const (
 	atticNumbers       = 1 << 20
 )
 
-// keep makes a batch keep rows after its commits. It is for an engine that is alone with them.
-func (b *batch) keep() {
+// keep makes a batch keep rows after its commits. It is for an engine that is alone with them. j is its journal; nil for a guest.
+func (b *batch) keep(j *journal) {
 	b.numbers.attic, b.numbers.codec = newAttic[verify.NumberKey](atticNumbers), codec[verify.NumberKey, *verify.Number]{appendNumber, readNumberRow, func(*verify.Number) bool { return true }}
 	b.verifications.attic, b.verifications.codec = newAttic[id.ID](atticVerifications), codec[id.ID, *verify.Verification]{appendVerification, readVerificationRow, pending}
+	if j != nil {
+		b.numbers.recent, b.verifications.recent = j.number, j.verification
+	}
+}
+
+// stow puts a row into the attic that the journal has no more.
+func (b *batch) stow(k rowKey, row []byte) {
+	same := func(b []byte) []byte { return append(b, row...) }
+	switch {
+	case k.kind == numberRow:
+		row = row[touchedHead:]
+		b.numbers.attic.put(k.key, same)
+	case pendingRow(row):
+		b.verifications.attic.put(k.key, same)
+	default:
+		b.verifications.attic.drop(k.key)
+	}
 }
 
 func pending(v *verify.Verification) bool { return v.Status == verify.Pending }
+
+func pendingRow(row []byte) bool {
+	r := reader{all: string(row[:min(len(row), 1+len(id.ID{})+binary.MaxVarintLen64)]), at: 1 + len(id.ID{})}
+	return int64(r.int()) == statusNumber(verify.Pending)
+}
 
 // settle keeps the rows of a batch that was committed.
 func (b *batch) settle() {

@@ -7,8 +7,8 @@ import (
 	"github.com/ncruces/go-sqlite3"
 )
 
-// checkpointAt is how many pages the write-ahead log may have before they are copied into the file (40 MB).
-const checkpointAt = 10_000
+// checkpointAt is how many pages the write-ahead log may have before they are copied into the file (80 MB).
+const checkpointAt = 20_000
 
 // checkpointer copies the log into the file beside the writer, which would else stand still for 15 ms and more each time. It does so
 // on a connection of its own. What the writer has added meanwhile is little, and copied by the writer itself: a log can only begin

@@ -201,24 +201,52 @@ func appendVerification(b []byte, v *verify.Verification) []byte {
 
 // readVerificationRow reads what appendVerification has appended.
 func readVerificationRow(k id.ID, raw []byte) (*verify.Verification, error) {
-	v := &verify.Verification{ID: k}
-	r := reader{all: string(raw), at: 1}
-	r.bytes(v.App[:])
-	status := r.int()
-	if status < 0 || status >= len(statuses) {
-		return nil, errRow
+	all := string(raw)
+	c, err := splitVerification(all)
+	if err != nil {
+		return nil, err
 	}
-	v.Status, v.Attempts, v.Expires = statuses[status], r.int(), r.time()
-	if sealed := r.text(); sealed != "" {
-		v.Sealed = []byte(sealed)
+	v := &verify.Verification{ID: k, App: c.app, Status: statuses[c.status], Attempts: c.attempts, Expires: c.expires}
+	if !c.sealed.empty() {
+		v.Sealed = []byte(all[c.sealed.begin:c.sealed.end])
 	}
+	spec := reader{all: all[c.spec.begin:c.spec.end], at: 1}
+	spec.spec(&v.Spec)
+	state := reader{all: all[c.state.begin:], at: 1}
+	state.state(v)
+	return v, errors.Join(spec.err, state.err)
+}
+
+// layout is a whole row of a verification as its table has it; of what is long, where in the row it is.
+type layout struct {
+	app                 id.ID
+	status, attempts    int
+	expires             time.Time
+	sealed, spec, state span
+}
+
+// splitVerification reads as far as the columns go what appendVerification has appended.
+func splitVerification(row string) (c layout, err error) {
+	r := reader{all: row, at: 1}
+	take := func(n int) span {
+		begin := r.at
+		r.next(n)
+		return span{uint32(begin), uint32(r.at)} //nolint:gosec // a row is far below 4 GB
+	}
+	r.bytes(c.app[:])
+	if c.status = r.int(); c.status < 0 || c.status >= len(statuses) {
+		return c, errRow
+	}
+	c.attempts, c.expires = r.int(), r.time()
+	c.sealed = take(r.int())
 	var length [4]byte
 	r.bytes(length[:])
-	spec := r.part(int(binary.BigEndian.Uint32(length[:])))
-	spec.at, r.at = 1, r.at+1
-	spec.spec(&v.Spec)
-	r.state(v)
-	return v, errors.Join(spec.err, r.err)
+	c.spec = take(int(binary.BigEndian.Uint32(length[:])))
+	c.state = span{c.spec.end, uint32(len(row))} //nolint:gosec // likewise
+	if r.err == nil && (c.spec.empty() || c.state.empty()) {
+		r.err = errRow
+	}
+	return c, r.err
 }
 
 // readNumberRow reads what appendNumber has appended.

@@ -98,6 +98,9 @@ func Copy(ctx context.Context, path string, to Options, o CopyOptions) error {
 		return err
 	}
 	c := &copier{src: src.w, dst: dst, tell: o.Tell}
+	if err := src.transact(func() error { return foldFile(src.w) }); err != nil { // what a server has put off
+		return err
+	}
 	begin := "BEGIN"
 	if o.Final {
 		begin = "BEGIN IMMEDIATE"

@@ -106,6 +106,9 @@ func renewed(t *testing.T, db *DB) {
 	if after, err := db.Find(t.Context(), oldVerification); err != nil || after.Sealed != nil || after.Spec.Number != (verify.NumberKey{}) || after.Spec.Country != "GB" || after.Sends != 2 {
 		t.Errorf("the forgotten verification is %+v, %v", after, err)
 	}
+	if err := db.level(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	for _, column := range []string{"data FROM numbers", "spec FROM verifications", "state FROM verifications"} {
 		err := db.read(t.Context(), func(c conn) error {
 			return c.query("SELECT "+column, func(r row) error {

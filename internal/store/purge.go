@@ -15,6 +15,9 @@ const purgeStep = 200
 // Forget takes what is personal out of the verifications that began before a time, from the one after the given id on. It
 // answers the last one that it has seen, to go on from at the next call, and how many it changed.
 func (db *DB) Forget(ctx context.Context, after id.ID, before time.Time) (last id.ID, n int, err error) {
+	if err := db.level(ctx); err != nil {
+		return after, 0, err
+	}
 	last, end := after, id.At(before)
 	for {
 		batch, err := db.remembered(ctx, last, end)
@@ -77,6 +80,9 @@ func stale() map[string]string {
 // Purge drops the rows that no longer tell anything: answers to repeat, ids of providers and limits that are over, and
 // numbers that nobody has verified since a time. It answers how many it dropped.
 func (db *DB) Purge(ctx context.Context, now, untouched time.Time) (n int, err error) {
+	if err := db.level(ctx); err != nil {
+		return 0, err
+	}
 	for table, ends := range stale() {
 		before := now.UnixMilli()
 		if table == "numbers" {

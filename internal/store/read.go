@@ -25,14 +25,50 @@ func (db *DB) read(ctx context.Context, f func(conn) error) error {
 	return &storeError{unavailable("the store cannot be read"), err}
 }
 
+// recent answers the bytes of a row whose table is behind; nil for none.
+func (db *DB) recent(ctx context.Context, k rowKey) ([]byte, error) {
+	e, ok := db.engine.(*sqlite)
+	if !ok {
+		return nil, nil
+	}
+	row, err := e.recent(ctx, k)
+	if err != nil {
+		err = &storeError{unavailable("the store cannot be read"), err}
+	}
+	return row, err
+}
+
+// level brings the tables up to what was durable when it was called, for who looks through them.
+func (db *DB) level(ctx context.Context) error {
+	e, ok := db.engine.(*sqlite)
+	if !ok || !e.behind() {
+		return nil
+	}
+	o := db.op()
+	o.folds, o.run = foldAll, func(*tx) error { return nil }
+	return db.submit(ctx, o)
+}
+
 // Find implements verify.Store.
 func (db *DB) Find(ctx context.Context, v id.ID) (out *verify.Verification, err error) {
+	if row, err := db.recent(ctx, rowKey{verificationRow, v}); err != nil || row != nil {
+		if err == nil {
+			out, err = readVerificationRow(v, row)
+		}
+		return out, err
+	}
 	err = db.read(ctx, func(c conn) error { out, err = db.d.readVerification(c, v); return err })
 	return out, err
 }
 
 // NumberRow implements verify.Store.
 func (db *DB) NumberRow(ctx context.Context, k verify.NumberKey) (out *verify.Number, err error) {
+	if row, err := db.recent(ctx, rowKey{numberRow, k}); err != nil || len(row) >= touchedHead {
+		if err == nil {
+			out, err = readNumberRow(k, row[touchedHead:])
+		}
+		return out, err
+	}
 	err = db.read(ctx, func(c conn) error { out, err = readNumber(c, "", k); return err })
 	return out, err
 }
@@ -48,6 +84,9 @@ const scanStep = 256
 
 // Scan implements verify.Store.
 func (db *DB) Scan(ctx context.Context, app, before id.ID, yield func(*verify.Verification) bool) error {
+	if err := db.level(ctx); err != nil {
+		return err
+	}
 	from := before
 	if from.IsZero() {
 		from = id.ID(bytes.Repeat([]byte{0xff}, len(from)))
@@ -79,6 +118,9 @@ func (db *DB) Scan(ctx context.Context, app, before id.ID, yield func(*verify.Ve
 
 // Last answers the newest id that the store's time-ordered tables hold, so that new ids come after it.
 func (db *DB) Last(ctx context.Context) (last id.ID, err error) {
+	if err := db.level(ctx); err != nil {
+		return last, err
+	}
 	for _, table := range []string{"verifications", "jobs"} {
 		err := db.read(ctx, func(c conn) error {
 			return c.query("SELECT id FROM "+table+" ORDER BY "+db.d.key+" DESC LIMIT 1", func(r row) error {

@@ -34,8 +34,12 @@ type sqlite struct {
 	path string
 	w    *liteConn // used by the writer goroutine alone
 	b    batch     // likewise
-	row  []byte    // likewise: bytes of the row that is being written
 	seen int64     // likewise: the data version that the rows of b are of
+
+	journal *journal // nil for a guest, who writes to the tables
+	page    []byte   // the writer's: what the batch that runs adds to the journal
+	row     []byte   // likewise: bytes of the row that is being written
+	fold    fold     // likewise: what it folds of the journal
 
 	log   checkpointer  // likewise
 	owner *sqlite3.Conn // the lock of the process that runs the jobs; nil for a guest
@@ -64,7 +68,10 @@ func openSQLite(path string, guest bool) (_ *sqlite, err error) {
 	}
 	e := &sqlite{path: path, w: w, owner: owner, readers: make(chan *liteConn, maxReaders)}
 	e.b.c, e.b.d = w, e.dialect()
-	e.b.keep()
+	if !guest {
+		e.journal = newJournal()
+	}
+	e.b.keep(e.journal)
 	e.log.path, e.log.at = path, checkpointAt
 	e.log.watch(w)
 	for range maxReaders {
@@ -73,7 +80,9 @@ func openSQLite(path string, guest bool) (_ *sqlite, err error) {
 	err = e.migrate()
 	if err == nil && !guest {
 		e.b.young = newYouth()
-		err = e.adopt()
+		if err = e.transact(func() error { return foldFile(e.w) }); err == nil {
+			err = e.adopt()
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, w.close())
@@ -139,17 +148,13 @@ func (e *sqlite) now() time.Time { return time.Now() }
 
 // commit implements engine. The rows of the batches before are still known, unless somebody else has written meanwhile.
 func (e *sqlite) commit(_ context.Context, _ int, ops []*op) error {
+	e.fold = fold{}
 	err := e.transact(func() error {
 		if err := e.watch(); err != nil {
 			return err
 		}
 		for _, o := range ops {
-			if !o.claims.IsZero() {
-				if err := e.raise(o.claims); err != nil {
-					return err
-				}
-			}
-			if err := e.b.run(o); err != nil {
+			if err := e.run(o); err != nil {
 				return err
 			}
 		}
@@ -160,8 +165,27 @@ func (e *sqlite) commit(_ context.Context, _ int, ops []*op) error {
 		return err
 	}
 	e.b.settle()
+	if e.journal != nil {
+		e.journal.settle(e.fold, e.page, e.b.stow)
+	}
 	e.log.committed(e.w)
 	return nil
+}
+
+func (e *sqlite) run(o *op) error {
+	if !o.claims.IsZero() {
+		if err := e.raise(o.claims); err != nil {
+			return err
+		}
+	}
+	switch {
+	case e.journal == nil || e.journal.hidden:
+	case o.folds == foldSome && e.fold.none():
+		e.fold = e.journal.steps(calmSteps)
+	case o.folds == foldAll:
+		e.fold = e.journal.all()
+	}
+	return e.b.run(o)
 }
 
 // raise writes the rows of the jobs that have come of age. It is the first thing that its batch does.
@@ -173,13 +197,20 @@ func (e *sqlite) raise(now time.Time) error {
 }
 
 // watch forgets the rows that are known when another connection has written to the file: the number that this reads changes
-// then, and never by our own writes (sqlite.org/pragma.html#pragma_data_version).
+// then, and never by our own writes (sqlite.org/pragma.html#pragma_data_version). The journal in memory may be wrong as well: the one in
+// the file is folded, and from here on the tables have everything.
 func (e *sqlite) watch() error {
 	var seen int64
 	err := e.w.query(`PRAGMA data_version`, func(r row) error { seen = r.Int(0); return nil })
 	if seen != e.seen {
 		e.b.reset()
 		e.seen = seen
+		if e.journal != nil {
+			e.journal.hidden = true
+		}
+	}
+	if err == nil && (e.journal == nil || e.journal.hidden) {
+		err = foldFile(e.w)
 	}
 	return err
 }
@@ -198,6 +229,18 @@ func (e *sqlite) transact(f func() error) error {
 	}
 	return err
 }
+
+// recent answers the bytes of a row whose table is behind, or may be; nil for none. It may be asked beside the writer.
+func (e *sqlite) recent(ctx context.Context, k rowKey) (row []byte, err error) {
+	if e.journal != nil {
+		return e.journal.see(k), nil
+	}
+	err = e.read(ctx, func(c conn) error { row, err = findInFile(c, k); return err })
+	return row, err
+}
+
+// behind tells whether rows are not in their tables yet. A guest does not know.
+func (e *sqlite) behind() bool { return e.journal == nil || !e.journal.empty() }
 
 // read implements engine.
 func (e *sqlite) read(_ context.Context, f func(conn) error) error {
@@ -223,7 +266,7 @@ func (e *sqlite) close() error {
 		return nil
 	}
 	e.closed = true
-	errs := []error{e.transact(func() error { return e.raise(time.Time{}) })}
+	errs := []error{e.transact(e.tables)}
 	for range maxReaders {
 		if c := <-e.readers; c != nil {
 			errs = append(errs, c.close())
@@ -236,6 +279,15 @@ func (e *sqlite) close() error {
 		errs = append(errs, e.owner.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// tables gives every job its row, and every row its table.
+func (e *sqlite) tables() error {
+	err := e.raise(time.Time{})
+	if err == nil && e.journal != nil {
+		err = foldFile(e.w)
+	}
+	return err
 }
 
 // migrate brings the schema up to date, under the write lock, each step in its own transaction.

@@ -6,7 +6,7 @@ import (
 
 // The writes of SQLite, one row a statement: in the same process a statement costs no round trip.
 const (
-	liteNewVerification = `INSERT INTO verifications (seq, id, app, spec, sealed, status, attempts, expires, state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+	litePutVerification = `INSERT INTO verifications (seq, id, app, spec, sealed, status, attempts, expires, state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (seq) DO UPDATE SET spec = excluded.spec, sealed = excluded.sealed, status = excluded.status, attempts = excluded.attempts, expires = excluded.expires, state = excluded.state WHERE id = excluded.id`
 	liteSetVerification = `UPDATE verifications SET status = $1, attempts = $2, expires = $3, state = $4 WHERE seq = $5`
 	liteForget          = `UPDATE verifications SET sealed = NULL, spec = $1, state = $2 WHERE seq = $3`
 	litePutNumber       = `INSERT INTO numbers (key, data, touched) VALUES ($1, $2, $3) ON CONFLICT (key) DO UPDATE SET data = excluded.data, touched = excluded.touched`
@@ -19,7 +19,7 @@ const (
 
 // write writes what a batch has changed.
 func (e *sqlite) write(b *batch) error {
-	for _, step := range []func(*batch) error{e.writeNumbers, e.writeVerifications, e.writeSmall, e.writeJobs, e.writeEvents} {
+	for _, step := range []func(*batch) error{e.writeHot, e.forgetEvents, e.writeSmall, e.writeJobs, e.writeEvents} {
 		if err := step(b); err != nil {
 			return err
 		}
@@ -32,44 +32,78 @@ func (e *sqlite) write(b *batch) error {
 	return nil
 }
 
-func (e *sqlite) writeNumbers(b *batch) error {
-	for _, k := range b.numbers.dirty {
-		n := b.numbers.rows[k].value
-		e.row = appendNumber(e.row[:0], n)
-		if err := e.w.run(litePutNumber, raw(k[:]), raw(e.row), num(n.Head.Time().UnixMilli())); err != nil {
+// writeHot writes verifications and numbers: as a page of the journal, into which goes too what is carried over when a part of it is
+// folded. A guest has no journal.
+func (e *sqlite) writeHot(b *batch) error {
+	e.page = e.page[:0]
+	j := e.journal
+	if j == nil {
+		if err := e.writeVerifications(b); err != nil {
+			return err
+		}
+		e.pageNumbers(b)
+		return walk(e.page, func(k rowKey, begin, end int) error { return writeRow(e.w, k, e.page[begin:end]) })
+	}
+	if e.fold.none() && !j.hidden {
+		e.fold = j.due(len(b.verifications.dirty) * usualRow)
+	}
+	if !e.fold.none() {
+		var err error
+		if e.page, err = j.write(e.w, e.fold, e.page); err != nil {
 			return err
 		}
 	}
-	return nil
+	if err := e.writeVerifications(b); err != nil {
+		return err
+	}
+	if e.pageNumbers(b); len(e.page) == 0 {
+		return nil
+	}
+	return e.w.run(liteAddPage, num(j.next()), raw(e.page))
 }
 
+func (e *sqlite) pageNumbers(b *batch) {
+	for _, k := range b.numbers.dirty {
+		e.page = appendPageNumber(e.page, b.numbers.rows[k].value)
+	}
+}
+
+// writeVerifications adds new verifications to the page, and those of which the journal has a change already: their table will have
+// it all at once. Of the others, the row in the table changes.
 func (e *sqlite) writeVerifications(b *batch) error {
 	for _, k := range b.verifications.dirty {
-		if err := e.writeVerification(b.verifications.rows[k]); err != nil {
+		r := b.verifications.rows[k]
+		if !r.kept || e.journal != nil && e.journal.verification(k) != nil {
+			e.page = appendPageVerification(e.page, r.value)
+			continue
+		}
+		if err := e.setVerification(r.value); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *sqlite) writeVerification(r *entry[*verify.Verification]) error {
-	v := r.value
-	var err error
+func (e *sqlite) setVerification(v *verify.Verification) error {
 	e.row = appendState(e.row[:0], v)
 	state := e.row
-	whole := func() []byte { e.row = appendSpec(e.row, &v.Spec); return e.row[len(state):] }
-	switch {
-	case !r.kept:
-		err = e.w.run(liteNewVerification, num(v.ID.Seq()), raw(v.ID[:]), raw(v.App[:]), raw(whole()), raw(v.Sealed), num(statusNumber(v.Status)), num(int64(v.Attempts)),
-			num(v.Expires.UnixMilli()), raw(state))
-	case forgotten(v):
-		if err = e.w.run(liteForget, raw(whole()), raw(state), num(v.ID.Seq())); err == nil {
-			err = e.w.run(sqlForgetting, raw(v.ID[:]))
-		}
-	default:
-		err = e.w.run(liteSetVerification, num(statusNumber(v.Status)), num(int64(v.Attempts)), num(v.Expires.UnixMilli()), raw(state), num(v.ID.Seq()))
+	if forgotten(v) {
+		e.row = appendSpec(e.row, &v.Spec)
+		return e.w.run(liteForget, raw(e.row[len(state):]), raw(e.row[:len(state)]), num(v.ID.Seq()))
 	}
-	return err
+	return e.w.run(liteSetVerification, num(statusNumber(v.Status)), num(int64(v.Attempts)), num(v.Expires.UnixMilli()), raw(state), num(v.ID.Seq()))
+}
+
+// forgetEvents drops the events of verifications whose personal data go.
+func (e *sqlite) forgetEvents(b *batch) error {
+	for _, k := range b.verifications.dirty {
+		if r := b.verifications.rows[k]; r.kept && forgotten(r.value) {
+			if err := e.w.run(sqlForgetting, raw(k[:])); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (e *sqlite) writeJobs(b *batch) error {

@@ -62,7 +62,8 @@ type DB struct {
 	quit  chan struct{}
 	done  chan struct{}
 	close sync.Once
-	spare sync.Pool // of *op
+	spare sync.Pool   // of *op
+	calm  *time.Timer // of the writer; see rest
 }
 
 // op is one piece of work on its way through a commit.
@@ -74,12 +75,22 @@ type op struct {
 	run    func(*tx) error
 	// patient tells that no person waits for it; see linger.
 	patient bool
+	// folds is how much of its journal SQLite folds with it.
+	folds folds
 	// watch answers the events of a change; nil: nobody asks. tells is set when there are some.
 	watch Watcher
 	tells bool
 	err   error
 	done  chan error
 }
+
+// folds is how much of a journal is folded into the tables.
+type folds int
+
+const (
+	foldSome folds = iota + 1 // a step
+	foldAll                   // all that was durable before
+)
 
 // Options says which store to open: with a DSN PostgreSQL, else SQLite. Zero values take the defaults.
 type Options struct {
@@ -132,6 +143,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 func newDB(e engine, observe Observer) *DB {
 	db := &DB{
 		engine: e, d: e.dialect(), observe: observe, work: make(chan *op, maxWaiting), turn: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
+		calm: time.NewTimer(calm),
 	}
 	db.turn <- struct{}{}
 	var writers sync.WaitGroup
@@ -264,12 +276,19 @@ func (db *DB) writer(lane int) {
 	}
 }
 
+// calm is how long nobody asks for anything before what was put off is done.
+const calm = time.Second
+
 // next waits for work. It answers nil when the store is closing and nothing is left.
 func (db *DB) next() *op {
 	select {
 	case o := <-db.work:
 		return o
 	case <-db.quit:
+	case <-db.rest():
+		o := db.op()
+		o.folds, o.run = foldSome, func(*tx) error { return nil }
+		return o // nobody waits for its answer, which its channel has room for
 	}
 	select {
 	case o := <-db.work:
@@ -277,6 +296,15 @@ func (db *DB) next() *op {
 	default:
 		return nil
 	}
+}
+
+// rest answers what tells that it has been calm; nil when nothing was put off.
+func (db *DB) rest() <-chan time.Time {
+	if e, ok := db.engine.(*sqlite); !ok || e.journal == nil || e.journal.empty() {
+		return nil
+	}
+	db.calm.Reset(calm)
+	return db.calm.C
 }
 
 // lull is how long work that nobody waits for lingers for other work to share its commit. What becomes of a delivery is such:

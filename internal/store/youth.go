@@ -18,11 +18,17 @@ import (
 // The writer alone uses it, but for size.
 type youth struct {
 	jobs map[id.ID]*queue.Job
-	// born are they in the order of their birth; some may be done since.
-	born  []*queue.Job
+	// born are they in the order of their birth. Most are done since: a busy node has far more of these than jobs.
+	born  []birth
 	taken int // of born, by the batch that runs
 	// size is how many there are, and first when the lease of the first of born ends, Unix milliseconds.
 	size, first atomic.Int64
+}
+
+// birth is a job that was young, and when its lease ends, Unix milliseconds.
+type birth struct {
+	job id.ID
+	due int64
 }
 
 // left is how long a job's lease must still run for it to do without a row. Leases are 30 s; a job has its row long before
@@ -72,14 +78,14 @@ func (y *youth) settle(b *batch) {
 		e := b.jobs.rows[k]
 		if e.there && e.rowless {
 			y.jobs[k] = e.value
-			y.born = append(y.born, e.value)
+			y.born = append(y.born, birth{k, e.value.Due.UnixMilli()})
 			continue
 		}
 		delete(y.jobs, k)
 	}
 	y.size.Store(int64(len(y.jobs)))
 	if len(y.born) > 0 {
-		y.first.Store(y.born[0].Due.UnixMilli())
+		y.first.Store(y.born[0].due)
 	}
 }
 
@@ -91,14 +97,14 @@ func (y *youth) adults(b *batch, now time.Time) error {
 	}
 	y.taken = 0
 	for _, j := range y.born {
-		if !now.IsZero() && j.Due.Sub(now) >= left {
+		if !now.IsZero() && j.due-now.UnixMilli() >= left.Milliseconds() {
 			return nil
 		}
-		if y.jobs[j.ID] != nil {
-			if _, err := b.job(j.ID); err != nil {
+		if young := y.jobs[j.job]; young != nil {
+			if _, err := b.job(j.job); err != nil {
 				return err
 			}
-			b.jobs.put(j.ID, y.jobs[j.ID])
+			b.jobs.put(j.job, young)
 		}
 		y.taken++
 	}

@@ -29,6 +29,13 @@ func NewLoad(t *testing.T, stores ...Store) *Load {
 	})}
 }
 
+// Another answers a load on the same nodes that knows of its own verifications alone.
+func (l *Load) Another() *Load {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return &Load{nodes: l.nodes, next: l.next + 100_000}
+}
+
 // Run does n verifications, so many at once, each with a number of its own: a start, a wrong code, the right code, the right
 // code again.
 func (l *Load) Run(t *testing.T, n, atOnce int) {

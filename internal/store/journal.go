@@ -1,0 +1,416 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/verify"
+)
+
+// journal is the changes of verifications and numbers that are durable, but not in the tables yet where their rows belong. A
+// commit writes all that it has changed of them as one row of the table journal, a page; that costs a tenth of changing each
+// row where it is. The changes are folded into the tables later, many at once: a verification changes three times within
+// seconds, and is written to its table once.
+//
+// A row's newest change counts, in the newest page that has it, before what its table has. Everything is in the one file: a crash
+// leaves pages, which whoever opens the file next folds; a copy of the file has them too. Memory has all pages as well: no row
+// is looked for in the table journal, but by guests.
+//
+// Verifications are folded in the order of the pages, which is nearly that of their table. Numbers have places all over theirs:
+// those of one share of the keys are folded together, one share after the other, so that a page of the table is written once for
+// several. One that has not had its turn when its page goes is carried over to a new page.
+type journal struct {
+	mu            sync.RWMutex // held by the writer to change what follows, and by all others to read it
+	verifications map[id.ID]place
+	numbers       [shares]map[verify.NumberKey]place
+	pages         [][]byte // oldest first
+	first         int64    // the seq of pages[0]
+	size          int      // bytes of all pages
+
+	// The writer's alone.
+	turn   int  // the share whose numbers come next
+	hidden bool // the tables have everything, in the transaction that runs: see sqlite.watch
+}
+
+// rowKey names a row of either table.
+type rowKey struct {
+	kind rowKind
+	key  [16]byte
+}
+
+type rowKind byte
+
+// The numbers are in files and never change.
+const (
+	verificationRow rowKind = 1
+	numberRow       rowKind = 2
+)
+
+// place is where a journal has the newest change of a row.
+type place struct {
+	seq        int64
+	begin, end uint32
+}
+
+// shares is how many shares the keys of numbers have, by their first bits.
+const shares = 64
+
+func share(k verify.NumberKey) int { return int(k[0]) * shares / 256 }
+
+// The sizes of a journal, in bytes. The larger it is, the fewer changes are written twice, and the longer takes a start after a
+// crash: 4 MB are 3,000 verifications from the start to their check, and take 50 ms. Commits wait for a step.
+const (
+	foldAt   = 8 << 20
+	foldStep = 128 << 10
+	// calmSteps is how many steps are made at once when nobody asks for anything.
+	calmSteps = 8
+	// usualRow is about what a verification and its number take.
+	usualRow = 512
+)
+
+func newJournal() *journal {
+	j := &journal{verifications: map[id.ID]place{}, first: 1}
+	for i := range j.numbers {
+		j.numbers[i] = map[verify.NumberKey]place{}
+	}
+	return j
+}
+
+// next answers the seq of the page to come.
+func (j *journal) next() int64 { return j.first + int64(len(j.pages)) }
+
+// find answers the newest change of a row, as its table will have it; nil for none. The bytes never change.
+func (j *journal) find(k rowKey) []byte {
+	p, ok := j.place(k)
+	if !ok {
+		return nil
+	}
+	return j.bytes(p)
+}
+
+func (j *journal) bytes(p place) []byte { return j.pages[p.seq-j.first][p.begin:p.end] }
+
+func (j *journal) place(k rowKey) (p place, ok bool) {
+	if k.kind == numberRow {
+		p, ok = j.numbers[share(k.key)][k.key]
+	} else {
+		p, ok = j.verifications[k.key]
+	}
+	return p, ok
+}
+
+// number and verification are find for the writer, who sees nothing when the tables have everything.
+func (j *journal) number(k verify.NumberKey) []byte {
+	if row := j.find(rowKey{numberRow, k}); len(row) >= touchedHead && !j.hidden {
+		return row[touchedHead:]
+	}
+	return nil
+}
+
+func (j *journal) verification(v id.ID) []byte {
+	if j.hidden {
+		return nil
+	}
+	return j.find(rowKey{verificationRow, v})
+}
+
+// see is find beside the writer.
+func (j *journal) see(k rowKey) []byte {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	return j.find(k)
+}
+
+// empty tells whether the tables have everything. It may be asked beside the writer.
+func (j *journal) empty() bool {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	return len(j.pages) == 0
+}
+
+// add takes a page.
+func (j *journal) add(page []byte) error {
+	seq := j.next()
+	j.pages, j.size = append(j.pages, page), j.size+len(page)
+	return walk(page, func(k rowKey, begin, end int) error {
+		p := place{seq, uint32(begin), uint32(end)} //nolint:gosec // a page is far below 4 GB
+		if k.kind == numberRow {
+			j.numbers[share(k.key)][k.key] = p
+		} else {
+			j.verifications[k.key] = p
+		}
+		return nil
+	})
+}
+
+// fold is a part of a journal that is folded: the pages up to last, and the numbers of so many shares from turn on.
+type fold struct {
+	last   int64
+	shares int
+}
+
+// steps answers the next n steps of folding.
+func (j *journal) steps(n int) fold {
+	f := fold{last: j.first - 1, shares: min(2*n, shares)}
+	size := 0
+	for _, p := range j.pages {
+		if size >= n*foldStep {
+			return f
+		}
+		size += len(p)
+		f.last++
+	}
+	f.shares = shares // nothing is left
+	return f
+}
+
+// due answers what to fold when a page of n bytes is to come.
+func (j *journal) due(n int) fold {
+	if over := j.size + n - foldAt; over > 0 {
+		return j.steps(over/foldStep + 1)
+	}
+	return fold{}
+}
+
+// all answers all of it.
+func (j *journal) all() fold { return fold{j.next() - 1, shares} }
+
+// none tells whether there is nothing to do.
+func (f fold) none() bool { return f.shares == 0 }
+
+// has tells whether the numbers of a share are folded.
+func (j *journal) has(f fold, share int) bool { return (share-j.turn+shares)%shares < f.shares }
+
+const (
+	liteAddPage   = `INSERT INTO journal (seq, page) VALUES ($1, $2)`
+	liteDropPages = `DELETE FROM journal WHERE seq <= $1`
+	litePages     = `SELECT seq, page FROM journal ORDER BY seq`
+	liteLatest    = `SELECT page FROM journal ORDER BY seq DESC`
+)
+
+// write writes what is folded into the tables, and appends to page what it carries over.
+func (j *journal) write(c *liteConn, f fold, page []byte) ([]byte, error) {
+	for i := range f.shares {
+		for k, p := range j.numbers[(j.turn+i)%shares] {
+			if err := writeRow(c, rowKey{numberRow, k}, j.bytes(p)); err != nil {
+				return page, err
+			}
+		}
+	}
+	err := j.newest(f.last, func(k rowKey, head, row []byte) error {
+		switch {
+		case k.kind != numberRow:
+			return writeRow(c, k, row)
+		case !j.has(f, share(k.key)):
+			page = append(append(page, head...), row...)
+		}
+		return nil
+	})
+	if err != nil {
+		return page, err
+	}
+	return page, c.run(liteDropPages, num(f.last))
+}
+
+// newest calls each with the rows of the pages up to last that no later page has.
+func (j *journal) newest(last int64, each func(k rowKey, head, row []byte) error) error {
+	for seq := j.first; seq <= last; seq++ {
+		page := j.pages[seq-j.first]
+		err := walk(page, func(k rowKey, begin, end int) error {
+			if p, ok := j.place(k); !ok || p.seq != seq || int(p.begin) != begin {
+				return nil
+			}
+			return each(k, page[begin-rowHead:begin], page[begin:end])
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle makes the memory what a commit has made of the file: f is folded, and page, if any, is new. It calls kept with each row that the
+// journal has no more.
+func (j *journal) settle(f fold, page []byte, kept func(k rowKey, row []byte)) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case j.hidden:
+		j.clear()
+	case !f.none():
+		j.drop(f, kept)
+	}
+	if len(page) > 0 {
+		_ = j.add(bytes.Clone(page)) // it was made here
+	}
+}
+
+// clear forgets everything, as the tables have it.
+func (j *journal) clear() {
+	clear(j.verifications)
+	for _, share := range j.numbers {
+		clear(share)
+	}
+	j.first, j.pages, j.size, j.hidden = j.next(), nil, 0, false
+}
+
+func (j *journal) drop(f fold, kept func(k rowKey, row []byte)) {
+	for i := range f.shares {
+		share := j.numbers[(j.turn+i)%shares]
+		for k, p := range share {
+			kept(rowKey{numberRow, k}, j.bytes(p))
+		}
+		clear(share)
+	}
+	j.turn = (j.turn + f.shares) % shares
+	_ = j.newest(f.last, func(k rowKey, _, row []byte) error { // it was walked when it was added
+		if k.kind == numberRow { // carried over
+			delete(j.numbers[share(k.key)], k.key)
+			return nil
+		}
+		kept(k, row)
+		delete(j.verifications, k.key)
+		return nil
+	})
+	n := int(f.last - j.first + 1)
+	for _, page := range j.pages[:n] {
+		j.size -= len(page)
+	}
+	clear(j.pages[:n])
+	j.pages, j.first = j.pages[n:], f.last+1
+}
+
+// readJournal answers the pages of a file. Those that another connection has written count.
+func readJournal(c conn) (*journal, error) {
+	j := newJournal()
+	err := c.query(litePages, func(r row) error {
+		seq := r.Int(0)
+		if len(j.pages) == 0 {
+			j.first = seq
+		}
+		if seq != j.next() {
+			return fmt.Errorf("the journal lacks page %d: %w", j.next(), errRow)
+		}
+		return j.add(blob(r, 1))
+	})
+	return j, err
+}
+
+// foldFile folds all pages of a file, whoever wrote them, in the transaction that runs.
+func foldFile(c *liteConn) error {
+	j, err := readJournal(c)
+	if err != nil || len(j.pages) == 0 {
+		return err
+	}
+	_, err = j.write(c, j.all(), nil)
+	return err
+}
+
+// errFound ends a search.
+var errFound = errors.New("found")
+
+// findInFile answers the newest change of a row in the pages of a file; nil for none.
+func findInFile(c conn, want rowKey) (found []byte, err error) {
+	err = c.query(liteLatest, func(r row) error {
+		page := r.Raw(0)
+		if err := walk(page, func(k rowKey, begin, end int) error {
+			if k == want {
+				found = append([]byte{}, page[begin:end]...)
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		if found != nil {
+			return errFound
+		}
+		return nil
+	})
+	if errors.Is(err, errFound) {
+		err = nil
+	}
+	return found, err
+}
+
+// A page is its rows one after the other: the kind and the key, 4 bytes of length, and the row. A number's row begins with its
+// touched, 8 bytes.
+const (
+	rowHead     = 1 + 16 + 4
+	touchedHead = 8
+)
+
+// walk calls each with the rows of a page: where in it their bytes are.
+func walk(page []byte, each func(k rowKey, begin, end int) error) error {
+	for at := 0; at < len(page); {
+		if len(page)-at < rowHead {
+			return errRow
+		}
+		k := rowKey{kind: rowKind(page[at]), key: [16]byte(page[at+1:])}
+		begin := at + rowHead
+		n := binary.BigEndian.Uint32(page[begin-4:])
+		if int64(n) > int64(len(page)-begin) {
+			return errRow
+		}
+		at = begin + int(n)
+		if err := each(k, begin, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beginRow begins a row of a page. endRow ends it, with what has been appended meanwhile.
+func beginRow(b []byte, k rowKey) ([]byte, int) {
+	b = append(append(b, byte(k.kind)), k.key[:]...)
+	b = append(b, 0, 0, 0, 0)
+	return b, len(b)
+}
+
+func endRow(b []byte, begin int) []byte {
+	binary.BigEndian.PutUint32(b[begin-4:], uint32(len(b)-begin)) //nolint:gosec // a row is far below 4 GB
+	return b
+}
+
+func appendPageVerification(b []byte, v *verify.Verification) []byte {
+	b, begin := beginRow(b, rowKey{verificationRow, v.ID})
+	return endRow(appendVerification(b, v), begin)
+}
+
+func appendPageNumber(b []byte, n *verify.Number) []byte {
+	b, begin := beginRow(b, rowKey{numberRow, n.Key})
+	b = binary.BigEndian.AppendUint64(b, uint64(n.Head.Time().UnixMilli())) //nolint:gosec // times are after 1970
+	return endRow(appendNumber(b, n), begin)
+}
+
+// writeRow writes a row of a page into its table.
+func writeRow(c *liteConn, k rowKey, row []byte) error {
+	switch k.kind {
+	case verificationRow:
+		return writeVerificationRow(c, id.ID(k.key), row)
+	case numberRow:
+		if len(row) < touchedHead {
+			return errRow
+		}
+		touched := int64(binary.BigEndian.Uint64(row)) //nolint:gosec // as it was appended
+		return c.run(litePutNumber, raw(k.key[:]), raw(row[touchedHead:]), num(touched))
+	}
+	return errRow
+}
+
+// writeVerificationRow writes what appendVerification has appended.
+func writeVerificationRow(w *liteConn, v id.ID, row []byte) error {
+	c, err := splitVerification(string(row))
+	if err != nil {
+		return fmt.Errorf("verification %s: %w", v.Text(id.Verification), err)
+	}
+	var sealed value
+	if !c.sealed.empty() {
+		sealed = raw(row[c.sealed.begin:c.sealed.end])
+	}
+	return w.run(litePutVerification, num(v.Seq()), raw(v[:]), raw(c.app[:]), raw(row[c.spec.begin:c.spec.end]), sealed, num(int64(c.status)), num(int64(c.attempts)),
+		num(c.expires.UnixMilli()), raw(row[c.state.begin:c.state.end]))
+}
