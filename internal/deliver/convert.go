@@ -17,8 +17,9 @@ const (
 	// matureAfter is how long a code may take to be typed; later it counts as not typed. Both verdicts wait for it: if those that
 	// are typed counted at once, every route would look perfect for as long, and under load nothing would be learned.
 	matureAfter = 45 * time.Second
-	// maxPending bounds the sends whose fate is not known; the oldest ones are forgotten without a verdict.
-	maxPending = 1 << 16
+	// maxPending bounds the sends whose fate is not known; the oldest ones are forgotten without a verdict. A busy node remembers
+	// one of several, so that none is forgotten: some 180 verdicts a second are enough to learn from.
+	maxPending = 1 << 14
 	// maxArms bounds the pairs of route and prefix.
 	maxArms = 1 << 14
 	// memory is what the past of a route counts after each verdict on it: about its last 100 verdicts matter, so that a change
@@ -38,6 +39,7 @@ type Conversions struct {
 	queue   []trial  // by time
 	first   int      // how many left the queue before its first
 	pending map[id.ID]int
+	pace    pace
 	arms    map[prefix]map[string]*arm
 	size    int
 	trends  map[string]*trend // by route
@@ -51,6 +53,29 @@ type trial struct {
 	route        int32 // its place among the routes
 	prefix       prefix
 	typed, over  bool
+}
+
+// pace counts sends by the second, and says of how many one is remembered.
+type pace struct {
+	second int64
+	sends  int
+	each   uint8 // less one: a mask of bits of the id
+}
+
+// maxEach is the most of which one is remembered, less one.
+const maxEach = 1<<7 - 1
+
+// takes tells whether a send is remembered. Ids end in random bits: a verification that is sent again is taken again.
+func (p *pace) takes(v id.ID, now time.Time) bool {
+	if s := now.Unix(); s != p.second {
+		p.each = 0
+		for usual := int64(p.sends) * int64(matureAfter/time.Second) / max(s-p.second, 1); usual > maxPending/2 && p.each < maxEach; usual /= 2 {
+			p.each = 2*p.each + 1
+		}
+		p.second, p.sends = s, 0
+	}
+	p.sends++
+	return v[len(v)-1]&p.each == 0
 }
 
 // prefix is the beginning of a number that is counted together: country code and about one operator.
@@ -133,6 +158,8 @@ func (c *Conversions) Sent(verification id.ID, route string, to phone.Number) {
 		before := &c.queue[place-c.first]
 		before.over = true
 		c.verdict(before)
+	} else if !c.pace.takes(verification, now) {
+		return
 	}
 	c.pending[verification] = c.first + len(c.queue)
 	c.queue = append(c.queue, trial{verification: verification, at: now.UnixNano(), route: c.place(route), prefix: prefixOf(to)})

@@ -32,8 +32,9 @@ type journal struct {
 	size          int      // bytes of all pages
 
 	// The writer's alone.
-	turn   int  // the share whose numbers come next
-	hidden bool // the tables have everything, in the transaction that runs: see sqlite.watch
+	fresh  []found // what write has found for drop
+	turn   int     // the share whose numbers come next
+	hidden bool    // the tables have everything, in the transaction that runs: see sqlite.watch
 }
 
 // rowKey names a row of either table.
@@ -54,6 +55,12 @@ const (
 type place struct {
 	seq        int64
 	begin, end uint32
+}
+
+// found is a row of a page that no later page has.
+type found struct {
+	key rowKey
+	place
 }
 
 // shares is how many shares the keys of numbers have, by their first bits.
@@ -201,36 +208,38 @@ func (j *journal) write(c *liteConn, f fold, page []byte) ([]byte, error) {
 			}
 		}
 	}
-	err := j.newest(f.last, func(k rowKey, head, row []byte) error {
-		switch {
-		case k.kind != numberRow:
-			return writeRow(c, k, row)
-		case !j.has(f, share(k.key)):
-			page = append(append(page, head...), row...)
-		}
-		return nil
-	})
-	if err != nil {
+	var err error
+	if j.fresh, err = j.newest(j.fresh[:0], f.last); err != nil {
 		return page, err
+	}
+	for _, r := range j.fresh {
+		switch {
+		case r.key.kind != numberRow:
+			err = writeRow(c, r.key, j.bytes(r.place))
+		case !j.has(f, share(r.key.key)):
+			page = append(page, j.pages[r.seq-j.first][r.begin-rowHead:r.end]...)
+		}
+		if err != nil {
+			return page, err
+		}
 	}
 	return page, c.run(liteDropPages, num(f.last))
 }
 
-// newest calls each with the rows of the pages up to last that no later page has.
-func (j *journal) newest(last int64, each func(k rowKey, head, row []byte) error) error {
+// newest appends the rows of the pages up to last that no later page has.
+func (j *journal) newest(out []found, last int64) ([]found, error) {
 	for seq := j.first; seq <= last; seq++ {
-		page := j.pages[seq-j.first]
-		err := walk(page, func(k rowKey, begin, end int) error {
-			if p, ok := j.place(k); !ok || p.seq != seq || int(p.begin) != begin {
-				return nil
+		err := walk(j.pages[seq-j.first], func(k rowKey, begin, _ int) error {
+			if p, ok := j.place(k); ok && p.seq == seq && int(p.begin) == begin {
+				out = append(out, found{k, p})
 			}
-			return each(k, page[begin-rowHead:begin], page[begin:end])
+			return nil
 		})
 		if err != nil {
-			return err
+			return out, err
 		}
 	}
-	return nil
+	return out, nil
 }
 
 // settle makes the memory what a commit has made of the file: f is folded, and page, if any, is new. It calls kept with each row that the
@@ -258,6 +267,7 @@ func (j *journal) clear() {
 	j.first, j.pages, j.size, j.hidden = j.next(), nil, 0, false
 }
 
+// drop takes out what write has written.
 func (j *journal) drop(f fold, kept func(k rowKey, row []byte)) {
 	for i := range f.shares {
 		share := j.numbers[(j.turn+i)%shares]
@@ -267,15 +277,14 @@ func (j *journal) drop(f fold, kept func(k rowKey, row []byte)) {
 		clear(share)
 	}
 	j.turn = (j.turn + f.shares) % shares
-	_ = j.newest(f.last, func(k rowKey, _, row []byte) error { // it was walked when it was added
-		if k.kind == numberRow { // carried over
-			delete(j.numbers[share(k.key)], k.key)
-			return nil
+	for _, r := range j.fresh {
+		if r.key.kind == numberRow { // folded or carried over
+			delete(j.numbers[share(r.key.key)], r.key.key)
+			continue
 		}
-		kept(k, row)
-		delete(j.verifications, k.key)
-		return nil
-	})
+		kept(r.key, j.bytes(r.place))
+		delete(j.verifications, r.key.key)
+	}
 	n := int(f.last - j.first + 1)
 	for _, page := range j.pages[:n] {
 		j.size -= len(page)

@@ -24,7 +24,6 @@ const (
 
 //nolint:gochecknoglobals // compiled once, never changed
 var (
-	purposeForm  = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 	localeForm   = regexp.MustCompile(`^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$`)
 	amountForm   = regexp.MustCompile(`^[0-9]{1,12}(\.[0-9]{1,3})?$`)
 	currencyForm = regexp.MustCompile(`^[A-Z]{3}$`)
@@ -41,7 +40,7 @@ func (s *Service) checkStart(c application.Caller, r StartRequest, p *Spec, life
 	within := func(v, low, top int) bool { return v >= low && v <= top }
 	add(r.Channel == "" || r.Channel.Valid(), "channel", "invalid_value", "is not a channel")
 	add(r.Email == "" || p.Email != "", "email", "invalid_value", "must be a mail address like person@example.com, at most 254 characters")
-	add(purposeForm.MatchString(p.Purpose), "purpose", "invalid_value", "must be lower-case letters, digits and _, at most 32")
+	add(purposeForm(p.Purpose), "purpose", "invalid_value", "must be lower-case letters, digits and _, at most 32")
 	add(p.Locale == "" || localeForm.MatchString(p.Locale), "locale", "invalid_locale", "must be a language tag like en or pt-BR")
 	add(p.Alphabet == application.Digits || p.Alphabet == application.Alphanumeric, "code_alphabet", "invalid_value", "must be digits or alphanumeric")
 	add(!r.Code.IsZero() || within(p.CodeLength, application.MinCodeLength, application.MaxCodeLength), "code_length", "out_of_range", "must be 6 to 10")
@@ -56,6 +55,19 @@ func (s *Service) checkStart(c application.Caller, r StartRequest, p *Spec, life
 	out = append(out, s.checkTrailer(c, r.Autofill)...)
 	out = append(out, checkClient(r.Client)...)
 	return append(out, checkMetadata(r.Metadata)...)
+}
+
+// maxPurpose bounds the name of a purpose, in bytes.
+const maxPurpose = 32
+
+// purposeForm tells whether a purpose is a name like sign_in.
+func purposeForm(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (i == 0 || c != '_' && (c < '0' || c > '9')) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxPurpose
 }
 
 // suppliedForm tells whether a code that the application supplied can be typed and keeps the entropy floor.
