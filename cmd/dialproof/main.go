@@ -37,7 +37,7 @@ const (
 // is much to keep, in bytes. GOGC and GOMEMLIMIT, when set, win.
 const (
 	garbage  = 300
-	heapGoal = 96 << 20
+	heapGoal = 100 << 20
 )
 
 func tuneMemory(env func(string) (string, bool)) {

@@ -3,6 +3,7 @@ package app
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,6 +33,15 @@ type metrics struct {
 	webhooks   *prometheus.CounterVec
 	events     prometheus.Gauge
 	lateEvents prometheus.Gauge
+
+	mu       sync.RWMutex
+	answered map[answer]prometheus.Observer // the series of requests that are known
+}
+
+// answer is what a request is counted by.
+type answer struct {
+	pattern string
+	status  int
 }
 
 func newMetrics() *metrics {
@@ -68,6 +78,7 @@ func newMetrics() *metrics {
 			Namespace: "dialproof", Name: "store_retries_total", Help: "Commits run again: another node was in the way, or the connection was lost.",
 		}),
 	}
+	m.answered = map[answer]prometheus.Observer{}
 	m.webhooks = counter("webhook_attempts_total", "Attempts to bring an event to an endpoint, by result.", "result")
 	m.events = gauge("webhook_open_events", "Events that wait for an endpoint that is enabled.")
 	m.lateEvents = gauge("webhook_oldest_overdue_seconds", "Age of the oldest event that is overdue.")
@@ -81,7 +92,17 @@ func newMetrics() *metrics {
 
 // Request is told of each HTTP request.
 func (m *metrics) Request(pattern string, status int, took time.Duration) {
-	m.requests.WithLabelValues(pattern, strconv.Itoa(status)).Observe(took.Seconds())
+	k := answer{pattern, status}
+	m.mu.RLock()
+	series := m.answered[k]
+	m.mu.RUnlock()
+	if series == nil {
+		series = m.requests.WithLabelValues(pattern, strconv.Itoa(status))
+		m.mu.Lock()
+		m.answered[k] = series // patterns are the routes', so they are few
+		m.mu.Unlock()
+	}
+	series.Observe(took.Seconds())
 }
 
 // Refused answers what counts the requests that were refused before they were read. Such an answer takes no time, and is too

@@ -82,7 +82,8 @@ func (p *pace) takes(v id.ID, now time.Time) bool {
 type prefix [7]byte
 
 func prefixOf(to phone.Number) (p prefix) {
-	copy(p[:], to.E164())
+	var space [16]byte
+	copy(p[:], to.AppendE164(space[:0]))
 	return p
 }
 

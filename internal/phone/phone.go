@@ -31,6 +31,14 @@ type Number struct {
 // E164 answers the number as it is dialled and stored, "+447700900123"; "" for no number.
 func (n Number) E164() string { return e164(n.digits) }
 
+// AppendE164 appends E164 to b.
+func (n Number) AppendE164(b []byte) []byte {
+	if n.IsZero() {
+		return b
+	}
+	return appendE164(b, n.digits)
+}
+
 // Country answers the ISO 3166-1 alpha-2 country, "GB"; "" for a number of no country
 // (satellite and other global services) and for no number.
 func (n Number) Country() string {

@@ -102,67 +102,36 @@ var (
 // Channels implements channel.Sender.
 func (*sender) Channels() []channel.Kind { return channel.Kinds() }
 
-// event is the body that is posted.
-type event struct {
-	Type      string `json:"type"`
-	Timestamp string `json:"timestamp"` // RFC 3339, as the other times
-	Data      data   `json:"data"`
-}
-
-type data struct {
-	Delivery   string            `json:"delivery"`
-	Channel    channel.Kind      `json:"channel"`
-	To         string            `json:"to"`
-	Email      string            `json:"email,omitempty"` // with the channel email
-	From       string            `json:"from,omitempty"`
-	Text       string            `json:"text"`
-	Code       string            `json:"code"`
-	Brand      string            `json:"brand"`
-	Locale     string            `json:"locale"`
-	Purpose    string            `json:"purpose"`
-	ExpiresAt  string            `json:"expires_at"`
-	Callback   string            `json:"callback,omitempty"`
-	Regulatory map[string]string `json:"regulatory,omitempty"`
-}
-
 // signer makes signatures with one key. It keeps keyed hashes: setting one up costs as much as using it.
 type signer struct{ hashes sync.Pool }
 
+// keyed is a keyed hash, and room for what goes in and comes out.
+type keyed struct {
+	hash.Hash
+	room []byte
+}
+
 func newSigner(key []byte) *signer {
-	return &signer{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+	return &signer{sync.Pool{New: func() any { return &keyed{Hash: hmac.New(sha256.New, key)} }}}
 }
 
 // sign answers the signature header of a message (Standard Webhooks, "Signature scheme").
 func (s *signer) sign(id, timestamp string, body []byte) string {
-	m := s.hashes.Get().(hash.Hash) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	m := s.hashes.Get().(*keyed) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 	defer s.hashes.Put(m)
 	m.Reset()
-	m.Write([]byte(id + "." + timestamp + "."))
+	m.room = append(append(append(append(m.room[:0], id...), '.'), timestamp...), '.')
+	m.Write(m.room)
 	m.Write(body)
-	return "v1," + base64.StdEncoding.EncodeToString(m.Sum(nil))
+	m.room = m.Sum(m.room[:0])
+	m.room = base64.StdEncoding.AppendEncode(append(m.room, "v1,"...), m.room)
+	return string(m.room[sha256.Size:])
 }
-
-// stamp writes a time into the body.
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // Send implements channel.Sender.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
-	text := m.Text.Body
-	if m.Channel == channel.Voice {
-		text = m.Spoken.Script()
-	}
-	address := "" // the other channels do not need it
-	if m.Channel == channel.Email {
-		address = m.Email
-	}
 	now := s.now()
-	body, err := json.Marshal(event{Type: "message.send", Timestamp: stamp(now), Data: data{
-		Delivery: m.Delivery, Channel: m.Channel, To: m.To.E164(), Email: address, From: m.From, Text: text, Code: m.Code.Reveal(), Brand: m.Brand,
-		Locale: m.Locale, Purpose: m.Purpose, ExpiresAt: stamp(m.ExpiresAt), Callback: m.Callback, Regulatory: m.Regulatory,
-	}})
-	if err != nil {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "internal", Detail: "the message cannot be encoded"}
-	}
+	body := appendEvent(make([]byte, 0, usualEvent), &m, now)
 	timestamp := strconv.FormatInt(now.Unix(), 10)
 	// The same id comes again with a repeated delivery, so that the receiver can tell.
 	a, err := channel.Post(ctx, s.http, name, s.address, http.Header{
@@ -191,7 +160,7 @@ type reply struct {
 // judge reads the answer.
 func (s *sender) judge(a channel.Answer, delivery string) (channel.Accepted, error) {
 	var r reply
-	said := a.JSON(&r) == nil
+	said := string(a.Body) != "{}" && a.JSON(&r) == nil
 	if said && r.Error != nil {
 		e := &channel.Error{Kind: r.Error.Kind, Provider: name, Code: printable(r.Error.Code), Detail: "the address said so"}
 		switch e.Kind {
