@@ -124,6 +124,9 @@ func TestAtticHasTheWholeRow(t *testing.T) {
 	if e.b.verifications.attic.get(v.ID) == nil || e.b.numbers.attic.get(n.Key) == nil {
 		t.Fatal("the rows are not in the attic")
 	}
+	if row, err := readNumberRow(n.Key, e.b.numbers.attic.get(n.Key)); err != nil || !reflect.DeepEqual(row, n) {
+		t.Errorf("the attic has %+v, %v", row, err)
+	}
 	file, err := e.dialect().readVerification(e.w, v.ID)
 	if err != nil {
 		t.Fatal(err)

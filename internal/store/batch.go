@@ -25,6 +25,7 @@ type batch struct {
 	replays       table[[32]byte, replay]
 	jobs          table[id.ID, *queue.Job]
 	sent          table[[16]byte, deliver.Sent]
+	hot           int // how many numbers and verifications are kept as values, at least
 	// young are jobs that have no row of their own; see youth. Nil for an engine that writes every job.
 	young  *youth
 	tx     tx              // of the piece of work that runs
@@ -67,7 +68,7 @@ type entry[V any] struct {
 	// there tells whether the row exists as the work sees it; kept, whether it did when it was read.
 	there, kept bool
 	dirty       bool
-	// stowed tells that recent or the attic have it as it is, or that it has no place there.
+	// stowed tells that the attic or recent had it as it is when it was found.
 	stowed bool
 	// rowless tells that a job was left without a row; see youth.
 	rowless bool
@@ -152,7 +153,7 @@ func (t *table[K, V]) reset() {
 func (t *table[K, V]) settle(most int) {
 	for _, k := range t.dirty {
 		e := t.rows[k]
-		if e.dirty, e.kept, e.stowed = false, e.there, t.recent != nil; !e.there {
+		if e.dirty, e.kept = false, e.there; !e.there {
 			delete(t.rows, k)
 			delete(t.past, k)
 			if t.attic != nil {
@@ -179,6 +180,7 @@ func (t *table[K, V]) stow() {
 	for k, e := range t.past {
 		switch {
 		case e.stowed || t.rows[k] != nil:
+		case t.recent != nil && t.recent(k) != nil: // it comes here when its change is folded
 		case e.there && t.codec.again(e.value):
 			t.attic.put(k, func(b []byte) []byte { return t.codec.appends(b, e.value) })
 		default:
@@ -201,6 +203,7 @@ const (
 
 // keep makes a batch keep rows after its commits. It is for an engine that is alone with them. j is its journal; nil for a guest.
 func (b *batch) keep(j *journal) {
+	b.hot = keptHot
 	b.numbers.attic, b.numbers.codec = newAttic[verify.NumberKey](atticNumbers), codec[verify.NumberKey, *verify.Number]{appendNumber, readNumberRow, func(*verify.Number) bool { return true }}
 	b.verifications.attic, b.verifications.codec = newAttic[id.ID](atticVerifications), codec[id.ID, *verify.Verification]{appendVerification, readVerificationRow, pending}
 	if j != nil {
@@ -231,8 +234,8 @@ func pendingRow(row []byte) bool {
 
 // settle keeps the rows of a batch that was committed.
 func (b *batch) settle() {
-	b.numbers.settle(keptHot)
-	b.verifications.settle(keptHot)
+	b.numbers.settle(b.hot)
+	b.verifications.settle(b.hot)
 	b.limits.settle(keptOthers)
 	b.replays.settle(keptOthers)
 	b.young.settle(b)

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -30,26 +29,13 @@ type journal struct {
 	pages         [][]byte // oldest first
 	first         int64    // the seq of pages[0]
 	size          int      // bytes of all pages
+	foldAt, step  int      // foldAt and foldStep
 
 	// The writer's alone.
 	fresh  []found // what write has found for drop
 	turn   int     // the share whose numbers come next
 	hidden bool    // the tables have everything, in the transaction that runs: see sqlite.watch
 }
-
-// rowKey names a row of either table.
-type rowKey struct {
-	kind rowKind
-	key  [16]byte
-}
-
-type rowKind byte
-
-// The numbers are in files and never change.
-const (
-	verificationRow rowKind = 1
-	numberRow       rowKind = 2
-)
 
 // place is where a journal has the newest change of a row.
 type place struct {
@@ -69,7 +55,7 @@ const shares = 64
 func share(k verify.NumberKey) int { return int(k[0]) * shares / 256 }
 
 // The sizes of a journal, in bytes. The larger it is, the fewer changes are written twice, and the longer takes a start after a
-// crash: 4 MB are 3,000 verifications from the start to their check, and take 50 ms. Commits wait for a step.
+// crash: 8 MB are 6,000 verifications from the start to their check, and are folded in a tenth of a second. Commits wait for a step.
 const (
 	foldAt   = 8 << 20
 	foldStep = 128 << 10
@@ -80,7 +66,7 @@ const (
 )
 
 func newJournal() *journal {
-	j := &journal{verifications: map[id.ID]place{}, first: 1}
+	j := &journal{verifications: map[id.ID]place{}, first: 1, foldAt: foldAt, step: foldStep}
 	for i := range j.numbers {
 		j.numbers[i] = map[verify.NumberKey]place{}
 	}
@@ -125,11 +111,15 @@ func (j *journal) verification(v id.ID) []byte {
 	return j.find(rowKey{verificationRow, v})
 }
 
-// see is find beside the writer.
-func (j *journal) see(k rowKey) []byte {
+// see is find beside the writer. It answers the page as well.
+func (j *journal) see(k rowKey) (row []byte, seq int64) {
 	j.mu.RLock()
 	defer j.mu.RUnlock()
-	return j.find(k)
+	p, ok := j.place(k)
+	if !ok {
+		return nil, 0
+	}
+	return j.bytes(p), p.seq
 }
 
 // empty tells whether the tables have everything. It may be asked beside the writer.
@@ -165,7 +155,7 @@ func (j *journal) steps(n int) fold {
 	f := fold{last: j.first - 1, shares: min(2*n, shares)}
 	size := 0
 	for _, p := range j.pages {
-		if size >= n*foldStep {
+		if size >= n*j.step {
 			return f
 		}
 		size += len(p)
@@ -177,8 +167,8 @@ func (j *journal) steps(n int) fold {
 
 // due answers what to fold when a page of n bytes is to come.
 func (j *journal) due(n int) fold {
-	if over := j.size + n - foldAt; over > 0 {
-		return j.steps(over/foldStep + 1)
+	if over := j.size + n - j.foldAt; over > 0 {
+		return j.steps(over/j.step + 1)
 	}
 	return fold{}
 }
@@ -196,6 +186,7 @@ const (
 	liteAddPage   = `INSERT INTO journal (seq, page) VALUES ($1, $2)`
 	liteDropPages = `DELETE FROM journal WHERE seq <= $1`
 	litePages     = `SELECT seq, page FROM journal ORDER BY seq`
+	liteHasPage   = `SELECT 1 FROM journal WHERE seq = $1`
 	liteLatest    = `SELECT page FROM journal ORDER BY seq DESC`
 )
 
@@ -312,10 +303,12 @@ func readJournal(c conn) (*journal, error) {
 // foldFile folds all pages of a file, whoever wrote them, in the transaction that runs.
 func foldFile(c *liteConn) error {
 	j, err := readJournal(c)
-	if err != nil || len(j.pages) == 0 {
-		return err
+	if err == nil && len(j.pages) > 0 {
+		_, err = j.write(c, j.all(), nil)
 	}
-	_, err = j.write(c, j.all(), nil)
+	if err != nil {
+		err = fmt.Errorf("the journal: %w", err)
+	}
 	return err
 }
 
@@ -343,83 +336,4 @@ func findInFile(c conn, want rowKey) (found []byte, err error) {
 		err = nil
 	}
 	return found, err
-}
-
-// A page is its rows one after the other: the kind and the key, 4 bytes of length, and the row. A number's row begins with its
-// touched, 8 bytes.
-const (
-	rowHead     = 1 + 16 + 4
-	touchedHead = 8
-)
-
-// walk calls each with the rows of a page: where in it their bytes are.
-func walk(page []byte, each func(k rowKey, begin, end int) error) error {
-	for at := 0; at < len(page); {
-		if len(page)-at < rowHead {
-			return errRow
-		}
-		k := rowKey{kind: rowKind(page[at]), key: [16]byte(page[at+1:])}
-		begin := at + rowHead
-		n := binary.BigEndian.Uint32(page[begin-4:])
-		if int64(n) > int64(len(page)-begin) {
-			return errRow
-		}
-		at = begin + int(n)
-		if err := each(k, begin, at); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// beginRow begins a row of a page. endRow ends it, with what has been appended meanwhile.
-func beginRow(b []byte, k rowKey) ([]byte, int) {
-	b = append(append(b, byte(k.kind)), k.key[:]...)
-	b = append(b, 0, 0, 0, 0)
-	return b, len(b)
-}
-
-func endRow(b []byte, begin int) []byte {
-	binary.BigEndian.PutUint32(b[begin-4:], uint32(len(b)-begin)) //nolint:gosec // a row is far below 4 GB
-	return b
-}
-
-func appendPageVerification(b []byte, v *verify.Verification) []byte {
-	b, begin := beginRow(b, rowKey{verificationRow, v.ID})
-	return endRow(appendVerification(b, v), begin)
-}
-
-func appendPageNumber(b []byte, n *verify.Number) []byte {
-	b, begin := beginRow(b, rowKey{numberRow, n.Key})
-	b = binary.BigEndian.AppendUint64(b, uint64(n.Head.Time().UnixMilli())) //nolint:gosec // times are after 1970
-	return endRow(appendNumber(b, n), begin)
-}
-
-// writeRow writes a row of a page into its table.
-func writeRow(c *liteConn, k rowKey, row []byte) error {
-	switch k.kind {
-	case verificationRow:
-		return writeVerificationRow(c, id.ID(k.key), row)
-	case numberRow:
-		if len(row) < touchedHead {
-			return errRow
-		}
-		touched := int64(binary.BigEndian.Uint64(row)) //nolint:gosec // as it was appended
-		return c.run(litePutNumber, raw(k.key[:]), raw(row[touchedHead:]), num(touched))
-	}
-	return errRow
-}
-
-// writeVerificationRow writes what appendVerification has appended.
-func writeVerificationRow(w *liteConn, v id.ID, row []byte) error {
-	c, err := splitVerification(string(row))
-	if err != nil {
-		return fmt.Errorf("verification %s: %w", v.Text(id.Verification), err)
-	}
-	var sealed value
-	if !c.sealed.empty() {
-		sealed = raw(row[c.sealed.begin:c.sealed.end])
-	}
-	return w.run(litePutVerification, num(v.Seq()), raw(v[:]), raw(c.app[:]), raw(row[c.spec.begin:c.spec.end]), sealed, num(int64(c.status)), num(int64(c.attempts)),
-		num(c.expires.UnixMilli()), raw(row[c.state.begin:c.state.end]))
 }

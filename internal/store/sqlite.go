@@ -230,13 +230,21 @@ func (e *sqlite) transact(f func() error) error {
 	return err
 }
 
-// recent answers the bytes of a row whose table is behind, or may be; nil for none. It may be asked beside the writer.
-func (e *sqlite) recent(ctx context.Context, k rowKey) (row []byte, err error) {
-	if e.journal != nil {
-		return e.journal.see(k), nil
+// recent answers the bytes of a row whose table is behind, or may be; nil for none. It may be asked beside the writer. What the
+// memory says holds as long as the file has the page: a guest who changes a row folds them all.
+func (e *sqlite) recent(ctx context.Context, k rowKey) (found []byte, err error) {
+	if e.journal == nil {
+		err = e.read(ctx, func(c conn) error { found, err = findInFile(c, k); return err })
+		return found, err
 	}
-	err = e.read(ctx, func(c conn) error { row, err = findInFile(c, k); return err })
-	return row, err
+	seen, seq := e.journal.see(k)
+	if seen == nil {
+		return nil, nil
+	}
+	err = e.read(ctx, func(c conn) error {
+		return c.query(liteHasPage, func(row) error { found = seen; return nil }, seq)
+	})
+	return found, err
 }
 
 // behind tells whether rows are not in their tables yet. A guest does not know.
