@@ -171,6 +171,7 @@ async function keyboard() {
     window.shift = 0;
     new PerformanceObserver((list) => { for (const e of list.getEntries()) window.shift += e.value; }).observe({ type: "layout-shift", buffered: true });
   } });
+  await page.waitForFunction(() => document.activeElement?.id === "to"); // nobody types before they see where
   await page.keyboard.type(number.slice(0, 6));
   await page.waitForFunction(() => document.getElementById("to").value.length > 6);
   await page.keyboard.type(number.slice(6));
