@@ -138,6 +138,17 @@ func (t *table[K, V]) put(k K, v V) {
 	e.value, e.there = v, true
 }
 
+// begin is put for a row that is new: it is in no memory but that of this batch.
+func (t *table[K, V]) begin(k K, v V) {
+	if t.rows[k] != nil {
+		t.put(k, v)
+		return
+	}
+	e := t.know(k, v, false)
+	e.there, e.dirty = true, true
+	t.dirty = append(t.dirty, k)
+}
+
 func (t *table[K, V]) drop(k K) { t.touch(k).there = false }
 
 func (t *table[K, V]) reset() {

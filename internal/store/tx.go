@@ -83,9 +83,13 @@ func (t *tx) apply() {
 		t.tell(p)
 		// A row that this batch has not seen is there, unless it is new. One that is new in this batch stays so, however often it
 		// changes before it is written.
+		if p.isNew {
+			t.b.verifications.begin(p.v.ID, p.v)
+			continue
+		}
 		unseen := t.b.verifications.find(p.v.ID) == nil
 		t.b.verifications.put(p.v.ID, p.v)
-		if unseen && !p.isNew {
+		if unseen {
 			t.b.verifications.rows[p.v.ID].kept = true
 		}
 	}
