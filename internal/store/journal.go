@@ -29,6 +29,7 @@ type journal struct {
 	pages         [][]byte // oldest first
 	first         int64    // the seq of pages[0]
 	size          int      // bytes of all pages
+	waiting       int      // bytes of the numbers among them whose newest change that is
 	foldAt, step  int      // foldAt and foldStep
 
 	// The writer's alone.
@@ -42,6 +43,8 @@ type place struct {
 	seq        int64
 	begin, end uint32
 }
+
+func (p place) size() int { return int(p.end - p.begin) }
 
 // found is a row of a page that no later page has.
 type found struct {
@@ -136,7 +139,12 @@ func (j *journal) add(page []byte) error {
 	return walk(page, func(k rowKey, begin, end int) error {
 		p := place{seq, uint32(begin), uint32(end)} //nolint:gosec // a page is far below 4 GB
 		if k.kind == numberRow {
-			j.numbers[share(k.key)][k.key] = p
+			numbers := j.numbers[share(k.key)]
+			if before, ok := numbers[k.key]; ok {
+				j.waiting -= before.size()
+			}
+			numbers[k.key] = p
+			j.waiting += p.size()
 		} else {
 			j.verifications[k.key] = p
 		}
@@ -150,9 +158,9 @@ type fold struct {
 	shares int
 }
 
-// steps answers the next n steps of folding.
-func (j *journal) steps(n int) fold {
-	f := fold{last: j.first - 1, shares: min(2*n, shares)}
+// steps answers the next n steps of folding, with so many shares of numbers.
+func (j *journal) steps(n, numbers int) fold {
+	f := fold{last: j.first - 1, shares: min(numbers, shares)}
 	size := 0
 	for _, p := range j.pages {
 		if size >= n*j.step {
@@ -165,19 +173,30 @@ func (j *journal) steps(n int) fold {
 	return f
 }
 
-// due answers what to fold when a page of n bytes is to come.
+// due answers what to fold when a page of n bytes is to come. Numbers wait longer than verifications: the more of them there are, the
+// more have their places on the same page of the table, and a number is verified again, or its code typed.
 func (j *journal) due(n int) fold {
-	if over := j.size + n - j.foldAt; over > 0 {
-		return j.steps(over/j.step + 1)
+	over := j.size + n - j.foldAt
+	if over <= 0 {
+		return fold{}
 	}
-	return fold{}
+	turns, left := 0, j.waiting
+	for ; turns < shares && left > j.foldAt/4; turns++ {
+		for _, p := range j.numbers[(j.turn+turns)%shares] {
+			left -= p.size()
+		}
+	}
+	return j.steps(over/j.step+1, turns)
 }
+
+// calm answers what to fold when nobody asks for anything: calmSteps, and as much of the numbers, so that all is folded in the end.
+func (j *journal) calm() fold { return j.steps(calmSteps, 2*calmSteps) }
 
 // all answers all of it.
 func (j *journal) all() fold { return fold{j.next() - 1, shares} }
 
 // none tells whether there is nothing to do.
-func (f fold) none() bool { return f.shares == 0 }
+func (f fold) none() bool { return f == fold{} }
 
 // has tells whether the numbers of a share are folded.
 func (j *journal) has(f fold, share int) bool { return (share-j.turn+shares)%shares < f.shares }
@@ -255,7 +274,7 @@ func (j *journal) clear() {
 	for _, share := range j.numbers {
 		clear(share)
 	}
-	j.first, j.pages, j.size, j.hidden = j.next(), nil, 0, false
+	j.first, j.pages, j.size, j.waiting, j.hidden = j.next(), nil, 0, 0, false
 }
 
 // drop takes out what write has written.
@@ -264,13 +283,17 @@ func (j *journal) drop(f fold, kept func(k rowKey, row []byte)) {
 		share := j.numbers[(j.turn+i)%shares]
 		for k, p := range share {
 			kept(rowKey{numberRow, k}, j.bytes(p))
+			j.waiting -= p.size()
 		}
 		clear(share)
 	}
 	j.turn = (j.turn + f.shares) % shares
 	for _, r := range j.fresh {
-		if r.key.kind == numberRow { // folded or carried over
-			delete(j.numbers[share(r.key.key)], r.key.key)
+		if r.key.kind == numberRow { // folded already, or carried over: then it comes back with the new page
+			if p, ok := j.numbers[share(r.key.key)][r.key.key]; ok {
+				j.waiting -= p.size()
+				delete(j.numbers[share(r.key.key)], r.key.key)
+			}
 			continue
 		}
 		kept(r.key, j.bytes(r.place))

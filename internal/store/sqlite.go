@@ -181,7 +181,7 @@ func (e *sqlite) run(o *op) error {
 	switch {
 	case e.journal == nil || e.journal.hidden:
 	case o.folds == foldSome && e.fold.none():
-		e.fold = e.journal.steps(calmSteps)
+		e.fold = e.journal.calm()
 	case o.folds == foldAll:
 		e.fold = e.journal.all()
 	}
@@ -353,8 +353,8 @@ func fileURI(path, query string) string {
 }
 
 func openConn(path string) (*liteConn, error) {
-	registerWAL()
-	c, err := sqlite3.Open(fileURI(path, "vfs="+walVFSName))
+	registerVFS()
+	c, err := sqlite3.Open(fileURI(path, "vfs="+vfsName))
 	if err != nil {
 		return nil, err
 	}
