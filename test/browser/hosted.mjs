@@ -84,6 +84,12 @@ async function narrow(page, what) {
   see(`nothing is cut off: ${what}`, wide <= 0, `${wide} px too wide`);
 }
 
+// stands answers what a field holds, once that is what it should or five seconds are over: the page may fetch a country's rules first.
+async function stands(page, field, want) {
+  await page.waitForFunction(([f, w]) => document.querySelector(f).value === w, [field, want], { timeout: 5000 }).catch(() => {});
+  return page.locator(field).inputValue();
+}
+
 const picture = (page, name) => page.screenshot({ path: `${pictures}/hosted-${name}.png` });
 const start = (page) => page.locator("[value=start]").click();
 const check = (page) => page.locator("[value=check]").click();
@@ -95,11 +101,11 @@ async function thumb() {
   const { page, context, seen, made } = await open({ viewport: phone, colorScheme: "light", deviceScaleFactor: 2 });
   see("the country is that of the browser", (await page.locator("#region").inputValue()) === "GB");
   await page.locator("#to").pressSequentially(`0${number.slice(3)}`);
-  // The country's rules are fetched when they are first needed.
-  await page.waitForFunction(() => document.querySelector("#to").value.includes(" "), null, { timeout: 5000 }).catch(() => {});
-  see("the number is spaced while it is typed", (await page.locator("#to").inputValue()) === `07700 ${number.slice(-6)}`, await page.locator("#to").inputValue());
+  const typed = await stands(page, "#to", `07700 ${number.slice(-6)}`);
+  see("the number is spaced while it is typed", typed === `07700 ${number.slice(-6)}`, typed);
   await page.keyboard.press("Backspace");
-  see("and while it is deleted", (await page.locator("#to").inputValue()) === `07700 ${number.slice(-6, -1)}`, await page.locator("#to").inputValue());
+  const deleted = await stands(page, "#to", `07700 ${number.slice(-6, -1)}`);
+  see("and while it is deleted", deleted === `07700 ${number.slice(-6, -1)}`, deleted);
   await page.locator("#to").fill("");
   await page.locator("#to").pressSequentially("+1 20");
   await page.waitForFunction(() => document.getElementById("region").value === "US");
@@ -134,7 +140,7 @@ async function thumb() {
     field.focus();
     if (field.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }))) document.execCommand("insertText", false, text);
   }, `${code.slice(0, 3)} ${code.slice(3)}`);
-  see("a pasted code loses its space", (await page.locator("#code").inputValue()) === code);
+  see("a pasted code loses its space", (await stands(page, "#code", code)) === code);
   await picture(page, "code");
   await narrow(page, "the code at 360 px");
   await page.setViewportSize({ width: 320, height: 640 });
@@ -188,7 +194,7 @@ async function keyboard() {
   await picture(page, "dark");
   await clean(page, "the code, dark");
   await page.keyboard.type([...code].map((d) => String.fromCharCode(d.charCodeAt(0) - 48 + 0xff10)).join("")); // full-width digits
-  see("full-width digits are digits", (await page.locator("#code").inputValue()) === code);
+  see("full-width digits are digits", (await stands(page, "#code", code)) === code);
   const reached = [];
   for (let n = 0; n < 5; n++) {
     await page.keyboard.press("Tab");
@@ -265,7 +271,8 @@ async function rightToLeft() {
   see("the country too", (await page.locator("#region").inputValue()) === "EG");
   await page.locator("#region").selectOption("GB");
   await page.locator("#to").pressSequentially(`0${number.slice(3)}`.replace(/\d/g, (d) => String.fromCharCode(0x660 + Number(d))));
-  see("Arabic digits are digits", (await page.locator("#to").inputValue()) === `07700 ${number.slice(-6)}`, await page.locator("#to").inputValue());
+  const arabic = await stands(page, "#to", `07700 ${number.slice(-6)}`);
+  see("Arabic digits are digits", arabic === `07700 ${number.slice(-6)}`, arabic);
   await start(page);
   const { code, text } = await shown(number);
   see("the payment is on the page and in the message", /39\.90.*EUR.*Acme Ltd/.test(await page.locator(".payment").innerText()) && text.includes("39.90"), text);
