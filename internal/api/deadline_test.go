@@ -220,3 +220,49 @@ func TestWhoLeaves(t *testing.T) {
 		t.Error("a POST was told that its caller has gone")
 	}
 }
+
+// TestNothingIsReadAhead: while a handler works, a POST is told at once that nothing has come, and what has come stays for the next request;
+// of a GET, and of a POST that came in pieces, the byte is read.
+func TestNothingIsReadAhead(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		pieces []string
+		ahead  int
+	}{
+		"a POST":           {[]string{asked}, 0},
+		"a GET":            {[]string{"GET / HTTP/1.1\r\nHost: x\r\n\r\n"}, 1},
+		"a POST in pieces": {[]string{strings.TrimSuffix(asked, "{}"), "{}"}, 1},
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		guarded := NewGate(GateOptions{Leaving: func() bool { return false }}).Guard(&http.Server{}, l)
+		caller, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer caller.Close()
+		v, err := guarded.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Close()
+		buffer := make([]byte, 4096) // of the size of net/http's
+		for _, piece := range c.pieces {
+			if _, err := io.WriteString(caller, piece); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := v.Read(buffer); string(buffer[:n]) != piece || err != nil {
+				t.Fatalf("%s: read %q, %v", name, buffer[:n], err)
+			}
+		}
+		if _, err := io.WriteString(caller, "x"); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := v.Read(buffer[:1]); n != c.ahead || err != nil {
+			t.Errorf("%s: %d bytes were read ahead, %v; want %d", name, n, err, c.ahead)
+		}
+	}
+}

@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/verify"
 )
@@ -257,7 +259,7 @@ func (j *journaled) guest() {
 	defer g.close() //nolint:errcheck // what it has changed is looked at below
 	j.asReader("the guest", g)
 	j.commit(g)
-	if err := g.commit(j.Context(), 0, nil); err != nil {
+	if err := g.commit(j.Context(), 0, []*op{{folds: foldAll, run: func(*tx) error { return nil }}}); err != nil {
 		j.Fatal(err)
 	}
 	j.tables("the guest's tables", g)
@@ -300,35 +302,69 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// TestJournalRests: what was put off is done once nobody asks for anything, a bounded step at a time.
+// TestJournalRests: what was put off is done once nobody asks for anything.
 func TestJournalRests(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "rests.db")
-	db, err := Open(t.Context(), Options{Path: path})
+	synctest.Test(t, func(t *testing.T) {
+		db, err := Open(t.Context(), Options{Path: filepath.Join(t.TempDir(), "rests.db")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if err := db.Do(t.Context(), verify.Needs{}, func(x verify.Tx) error {
+			x.PutNumber(&verify.Number{Key: verify.NumberKey{9}, Streak: 7})
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		e, _ := db.engine.(*sqlite)
+		time.Sleep(calm - time.Millisecond)
+		synctest.Wait()
+		if !e.behind() {
+			t.Error("a change went to its table before it was calm")
+		}
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		var n *verify.Number
+		err = e.read(t.Context(), func(c conn) error { n, err = readNumber(c, "", verify.NumberKey{9}); return err })
+		if err != nil || n == nil || n.Streak != 7 || e.behind() {
+			t.Errorf("the table has %+v, %v; behind: %v", n, err, e.behind())
+		}
+	})
+}
+
+// TestGuestsLeaveTheJournal: a tool that makes a key, or looks, does not make the server fold.
+func TestGuestsLeaveTheJournal(t *testing.T) {
+	t.Parallel()
+	j := newJournaled(t, 1)
+	defer func() { j.e.close() }()
+	k := verify.NumberKey{7}
+	put := func(streak int) {
+		t.Helper()
+		o := &op{run: func(x *tx) error { x.PutNumber(&verify.Number{Key: k, Streak: streak}); return nil }}
+		if err := j.e.commit(t.Context(), 0, []*op{o}); err != nil || o.err != nil {
+			t.Fatal(err, o.err)
+		}
+		j.numbers[k] = streak
+	}
+	put(1)
+	guest, err := Open(t.Context(), Options{Path: j.path, Guest: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	if err := db.Do(t.Context(), verify.Needs{}, func(x verify.Tx) error {
-		x.PutNumber(&verify.Number{Key: verify.NumberKey{9}, Streak: 7})
-		return nil
-	}); err != nil {
+	defer guest.Close()
+	if err := guest.PutApplication(t.Context(), application.Application{ID: id.ID{1}, Name: "shop"}); err != nil {
 		t.Fatal(err)
 	}
-	e, _ := db.engine.(*sqlite)
-	if !e.behind() {
-		t.Fatal("a change went to its table at once")
+	if _, err := guest.Last(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	for begin := time.Now(); e.behind(); time.Sleep(10 * time.Millisecond) {
-		if time.Since(begin) > 30*time.Second {
-			t.Fatal("the tables are still behind after 30 s")
-		}
+	put(2)
+	if n := len(j.e.journal.pages); n != 2 || j.e.journal.hidden {
+		t.Errorf("the journal has %d pages, want 2", n)
 	}
-	var n *verify.Number
-	err = e.read(t.Context(), func(c conn) error { n, err = readNumber(c, "", verify.NumberKey{9}); return err })
-	if err != nil || n == nil || n.Streak != 7 {
-		t.Errorf("the table has %+v, %v", n, err)
-	}
+	j.asWriter()
+	j.asReader("a reader", j.e)
 }
 
 // TestJournalOfOneCycle: a verification from its start to its check is written to its table once, when it is folded.

@@ -51,11 +51,12 @@ func (db *DB) level(ctx context.Context) error {
 
 // Find implements verify.Store.
 func (db *DB) Find(ctx context.Context, v id.ID) (out *verify.Verification, err error) {
-	if row, err := db.recent(ctx, rowKey{verificationRow, v}); err != nil || row != nil {
-		if err == nil {
-			out, err = readVerificationRow(v, row)
-		}
-		return out, err
+	row, err := db.recent(ctx, rowKey{verificationRow, v})
+	switch {
+	case err != nil:
+		return nil, err
+	case row != nil:
+		return readVerificationRow(v, row)
 	}
 	err = db.read(ctx, func(c conn) error { out, err = db.d.readVerification(c, v); return err })
 	return out, err
@@ -63,11 +64,12 @@ func (db *DB) Find(ctx context.Context, v id.ID) (out *verify.Verification, err 
 
 // NumberRow implements verify.Store.
 func (db *DB) NumberRow(ctx context.Context, k verify.NumberKey) (out *verify.Number, err error) {
-	if row, err := db.recent(ctx, rowKey{numberRow, k}); err != nil || len(row) >= touchedHead {
-		if err == nil {
-			out, err = readNumberRow(k, row[touchedHead:])
-		}
-		return out, err
+	row, err := db.recent(ctx, rowKey{numberRow, k})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(row) >= touchedHead:
+		return readNumberRow(k, row[touchedHead:])
 	}
 	err = db.read(ctx, func(c conn) error { out, err = readNumber(c, "", k); return err })
 	return out, err
@@ -116,11 +118,9 @@ func (db *DB) Scan(ctx context.Context, app, before id.ID, yield func(*verify.Ve
 	}
 }
 
-// Last answers the newest id that the store's time-ordered tables hold, so that new ids come after it.
+// Last answers the newest id that the store's time-ordered tables hold, so that new ids come after it. It is for who has just opened the
+// store: later, the tables of SQLite may be behind.
 func (db *DB) Last(ctx context.Context) (last id.ID, err error) {
-	if err := db.level(ctx); err != nil {
-		return last, err
-	}
 	for _, table := range []string{"verifications", "jobs"} {
 		err := db.read(ctx, func(c conn) error {
 			return c.query("SELECT id FROM "+table+" ORDER BY "+db.d.key+" DESC LIMIT 1", func(r row) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/verify"
 )
 
 // pragmas are set on every connection. synchronous must be FULL in words: the library's own default in WAL
@@ -72,6 +73,9 @@ func openSQLite(path string, guest bool) (_ *sqlite, err error) {
 		e.journal = newJournal()
 	}
 	e.b.keep(e.journal)
+	if guest {
+		e.b.numbers.recent, e.b.verifications.recent = e.number, e.verification
+	}
 	e.log.path, e.log.at = path, checkpointAt
 	e.log.watch(w)
 	for range maxReaders {
@@ -179,7 +183,13 @@ func (e *sqlite) run(o *op) error {
 		}
 	}
 	switch {
-	case e.journal == nil || e.journal.hidden:
+	case e.journal == nil:
+		if o.folds == foldAll {
+			if err := foldFile(e.w); err != nil {
+				return err
+			}
+		}
+	case e.journal.hidden:
 	case o.folds == foldSome && e.fold.none():
 		e.fold = e.journal.calm()
 	case o.folds == foldAll:
@@ -197,22 +207,32 @@ func (e *sqlite) raise(now time.Time) error {
 }
 
 // watch forgets the rows that are known when another connection has written to the file: the number that this reads changes
-// then, and never by our own writes (sqlite.org/pragma.html#pragma_data_version). The journal in memory may be wrong as well: the one in
-// the file is folded, and from here on the tables have everything.
+// then, and never by our own writes (sqlite.org/pragma.html#pragma_data_version). The journal in memory may be wrong as well: then what is
+// in the file's is folded, and from here on the tables have everything.
 func (e *sqlite) watch() error {
 	var seen int64
 	err := e.w.query(`PRAGMA data_version`, func(r row) error { seen = r.Int(0); return nil })
 	if seen != e.seen {
 		e.b.reset()
 		e.seen = seen
-		if e.journal != nil {
-			e.journal.hidden = true
+		if err == nil {
+			err = e.distrust()
 		}
 	}
-	if err == nil && (e.journal == nil || e.journal.hidden) {
+	if err == nil && e.journal != nil && e.journal.hidden {
 		err = foldFile(e.w)
 	}
 	return err
+}
+
+// distrust finds out whether the journal in memory is still that of the file: who changes a row of its kinds folds the file's first.
+func (e *sqlite) distrust() error {
+	j := e.journal
+	if j == nil {
+		return nil
+	}
+	j.hidden = true
+	return e.w.query(liteHasPage, func(row) error { j.hidden = false; return nil }, j.first)
 }
 
 // transact runs f in one write transaction.
@@ -245,6 +265,20 @@ func (e *sqlite) recent(ctx context.Context, k rowKey) (found []byte, err error)
 		return c.query(liteHasPage, func(row) error { found = seen; return nil }, seq)
 	})
 	return found, err
+}
+
+// number and verification are what a guest's work finds in the journal of the file. What cannot be read counts as none: then the
+// fold before the guest's own change fails for the same reason.
+func (e *sqlite) number(k verify.NumberKey) []byte {
+	if row, _ := findInFile(e.w, rowKey{numberRow, k}); len(row) >= touchedHead {
+		return row[touchedHead:]
+	}
+	return nil
+}
+
+func (e *sqlite) verification(v id.ID) []byte {
+	row, _ := findInFile(e.w, rowKey{verificationRow, v})
+	return row
 }
 
 // behind tells whether rows are not in their tables yet. A guest does not know.
@@ -354,7 +388,11 @@ func fileURI(path, query string) string {
 
 func openConn(path string) (*liteConn, error) {
 	registerVFS()
-	c, err := sqlite3.Open(fileURI(path, "vfs="+vfsName))
+	return openWith(path, vfsName)
+}
+
+func openWith(path, files string) (*liteConn, error) {
+	c, err := sqlite3.Open(fileURI(path, "vfs="+files))
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"errors"
+
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -38,7 +40,10 @@ func (e *sqlite) writeHot(b *batch) error {
 	e.page = e.page[:0]
 	j := e.journal
 	if j == nil {
-		if err := e.writeVerifications(b); err != nil {
+		if len(b.numbers.dirty)+len(b.verifications.dirty) == 0 {
+			return nil
+		}
+		if err := errors.Join(foldFile(e.w), e.writeVerifications(b)); err != nil {
 			return err
 		}
 		e.pageNumbers(b)

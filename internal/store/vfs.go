@@ -170,7 +170,10 @@ func (f *tableFile) CheckpointDone() { f.checkpoint = false }
 // WriteAt implements vfs.File.
 func (f *tableFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := f.File.WriteAt(p, off)
-	if f.unsynced += n; err == nil && f.checkpoint && f.unsynced >= syncEach {
+	if !f.checkpoint {
+		return n, err
+	}
+	if f.unsynced += n; err == nil && f.unsynced >= syncEach {
 		f.unsynced = 0
 		err = f.Sync(vfs.SYNC_NORMAL | vfs.SYNC_DATAONLY)
 	}
