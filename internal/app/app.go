@@ -95,9 +95,11 @@ func open(ctx context.Context, cfg config.Config, log *slog.Logger, o options) (
 	if err := makeFolder(cfg.Data); err != nil {
 		return n, err
 	}
-	so := storeOptions(cfg, n.metrics, log)
-	so.Guest = o.guest
-	n.store, err = store.Open(ctx, so)
+	if o.guest {
+		n.store, err = openTool(ctx, cfg)
+	} else {
+		n.store, err = openServing(ctx, cfg, n.metrics, log)
+	}
 	if err != nil {
 		return n, err
 	}
@@ -170,7 +172,7 @@ func (n *Node) start(ctx context.Context, h http.Handler) error {
 	n.hear()
 	n.every("key uses", time.Minute, n.directory.Flush)
 	n.onStop("key uses", func() error { return n.directory.Flush(context.Background()) }) //nolint:forbidigo // the node is stopping: nobody else asks
-	n.every("retention", time.Minute, n.forget)
+	n.every("upkeep", time.Minute, n.upkeep)
 	n.server = api.Server(n.cfg.Listen, h)
 	guarded := n.gate.Guard(n.server, listener)
 	failed := make(chan error, 1)

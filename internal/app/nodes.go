@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"path/filepath"
@@ -12,21 +13,63 @@ import (
 	"github.com/dialproof/dialproof/internal/config"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/store/postgres"
+	"github.com/dialproof/dialproof/internal/store/sqlite"
 )
 
-// storeOptions answers which store the configuration names.
-func storeOptions(cfg config.Config, observe store.Observer, log *slog.Logger) store.Options {
+// postgresOptions returns how the PostgreSQL store of a configuration is opened.
+func postgresOptions(cfg config.Config) postgres.Options {
+	return postgres.Options{
+		DSN: cfg.Store.DSN.Reveal(), Connections: cfg.Store.Connections, Lanes: cfg.Store.Lanes, Timeout: cfg.Store.Timeout,
+		Pooler: cfg.Store.Pooler, ListenDSN: cfg.Store.ListenDSN.Reveal(),
+	}
+}
+
+// storePath returns the file of a configuration's SQLite store.
+func storePath(cfg config.Config) string {
+	if cfg.Store.Path != "" {
+		return cfg.Store.Path
+	}
+	return filepath.Join(cfg.Data, "dialproof.db")
+}
+
+// openServing opens the store of a deployment for a server, and brings its schema up to date.
+func openServing(ctx context.Context, cfg config.Config, m *metrics, log *slog.Logger) (*store.DB, error) {
 	if cfg.Store.Driver == config.Postgres {
-		return store.Options{
-			DSN: cfg.Store.DSN.Reveal(), Connections: cfg.Store.Connections, Lanes: cfg.Store.Lanes, Timeout: cfg.Store.Timeout,
-			Pooler: cfg.Store.Pooler, ListenDSN: cfg.Store.ListenDSN.Reveal(), Observe: observe, Log: log,
+		o := postgresOptions(cfg)
+		o.Log, o.Retried = log, m.Retried
+		e, err := postgres.Open(ctx, o)
+		if err != nil {
+			return nil, err
 		}
+		return store.New(e, m), nil
 	}
-	path := cfg.Store.Path
-	if path == "" {
-		path = filepath.Join(cfg.Data, "dialproof.db")
+	e, err := sqlite.Open(ctx, storePath(cfg), sqlite.Options{Migrate: true, Log: log})
+	if err != nil {
+		return nil, err
 	}
-	return store.Options{Path: path, Observe: observe, Log: log}
+	return store.New(e, m), nil
+}
+
+// openTool opens the store of a deployment for a command, beside the servers that may run on it. The schema must be this version's.
+func openTool(ctx context.Context, cfg config.Config) (*store.DB, error) {
+	if cfg.Store.Driver == config.Postgres {
+		o := postgresOptions(cfg)
+		o.Lanes, o.Connections = 1, 4
+		e, err := postgres.Open(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		return store.New(e, nil), nil
+	}
+	if err := makeFolder(cfg.Data); err != nil {
+		return nil, err
+	}
+	g, err := sqlite.OpenGuest(storePath(cfg))
+	if err != nil {
+		return nil, err
+	}
+	return store.New(g, nil), nil
 }
 
 // hear loads tenants as soon as another node has changed them. Looking every half second, which every node does, stands behind it.
@@ -71,8 +114,7 @@ func (n *Node) ready(ctx context.Context) error {
 	if n.leaving.now.Load() {
 		return errLeaving
 	}
-	_, _, err := n.store.Depth(ctx, n.store.Now())
-	return err
+	return n.store.Health(ctx)
 }
 
 // drain says that the node stops and goes on taking requests until whoever looks at its readiness has had time to see it.
@@ -102,35 +144,66 @@ const leastNumber = 90 * 24 * time.Hour
 const (
 	retention       = "retention"
 	retentionPeriod = time.Hour
+	againAfter      = time.Minute // what has failed
 )
 
-// forget drops what is personal and past its retention, and what no longer tells anything.
-func (n *Node) forget(ctx context.Context) error {
+// upkeep is the kinds of recurring work. Each one has a turn of its own, so that one that fails does not stop the others.
+func (n *Node) upkeep(ctx context.Context) error {
+	kept := time.Duration(n.cfg.Retention.Days) * 24 * time.Hour
+	purge := func(kind store.Purged, age time.Duration) func(context.Context, time.Time) (int, error) {
+		return func(ctx context.Context, now time.Time) (int, error) { return n.store.Purge(ctx, kind, now.Add(-age)) }
+	}
+	errs := []error{n.recur(ctx, "retention", n.forget)}
+	for name, work := range map[string]func(context.Context, time.Time) (int, error){
+		"purge numbers": purge(store.PurgeNumbers, max(kept, leastNumber)),
+		"purge limits":  purge(store.PurgeLimits, 0),
+		"purge replays": purge(store.PurgeReplays, 0),
+		"purge sent":    purge(store.PurgeSent, 0),
+		"purge events": func(ctx context.Context, now time.Time) (int, error) {
+			return n.store.PurgeEvents(ctx, now.Add(-min(kept, keptDelivered)), now.Add(-min(kept, keptEvents)))
+		},
+		"lanes": func(ctx context.Context, now time.Time) (int, error) { return 0, n.store.Upkeep(ctx, now) },
+	} {
+		errs = append(errs, n.recur(ctx, name, work))
+	}
+	return errors.Join(errs...)
+}
+
+// recur does recurring work when it is this node's turn. What fails is tried again after a minute.
+func (n *Node) recur(ctx context.Context, name string, work func(ctx context.Context, now time.Time) (int, error)) error {
 	now := n.store.Now()
-	mine, err := n.store.Turn(ctx, retention, n.ids.New(now), now, retentionPeriod)
+	node := n.ids.New(now)
+	mine, err := n.store.Turn(ctx, name, node, now, retentionPeriod)
 	if err != nil || !mine {
 		return err
 	}
+	done, err := work(ctx, now)
+	if done > 0 {
+		n.log.Info("upkeep", "what", name, "rows", done)
+	}
+	if err == nil {
+		return nil
+	}
+	// The turn is given up early, so that this node or another one goes on from where this ended.
+	if _, turn := n.store.Turn(ctx, name, node, now.Add(retentionPeriod), againAfter-retentionPeriod); turn != nil {
+		err = errors.Join(err, turn)
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// forget takes what is personal out of the verifications that are past the retention.
+func (n *Node) forget(ctx context.Context, now time.Time) (int, error) {
 	from, err := n.store.Mark(ctx, retention)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	kept := time.Duration(n.cfg.Retention.Days) * 24 * time.Hour
-	_, forgotten, err := n.store.Forget(ctx, id.At(time.UnixMilli(from)), now.Add(-kept))
+	end := now.Add(-time.Duration(n.cfg.Retention.Days) * 24 * time.Hour)
+	last, forgotten, err := n.store.Forget(ctx, id.At(time.UnixMilli(from)), end)
 	if err != nil {
-		return err
+		if !last.IsZero() {
+			err = errors.Join(err, n.store.SetMark(ctx, retention, last.Time().UnixMilli()-1))
+		}
+		return forgotten, err
 	}
-	if err := n.store.SetMark(ctx, retention, now.Add(-kept).UnixMilli()); err != nil {
-		return err
-	}
-	purged, err := n.store.Purge(ctx, now, now.Add(-max(kept, leastNumber)))
-	if err != nil {
-		return err
-	}
-	events, err := n.store.PurgeEvents(ctx, now.Add(-min(kept, keptDelivered)), now.Add(-min(kept, keptEvents)))
-	purged += events
-	if forgotten+purged > 0 {
-		n.log.Info("retention", "forgotten", forgotten, "purged", purged)
-	}
-	return errors.Join(err, n.store.Upkeep(ctx, now))
+	return forgotten, n.store.SetMark(ctx, retention, end.UnixMilli())
 }

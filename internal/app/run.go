@@ -13,7 +13,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/config"
 	"github.com/dialproof/dialproof/internal/id"
-	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/store/sqlite"
 	"github.com/dialproof/dialproof/internal/web"
 )
 
@@ -143,9 +143,12 @@ func (n *Node) devKey(ctx context.Context) (string, error) {
 	return token, writeFile(path, []byte(token+"\n"))
 }
 
-// Migrate brings the store's schema up to date.
+// Migrate brings the store's schema up to date. Where it is, servers may be running.
 func Migrate(ctx context.Context, cfg config.Config) error {
-	db, err := openStore(ctx, cfg)
+	db, err := openTool(ctx, cfg)
+	if errors.Is(err, sqlite.ErrSchema) {
+		db, err = openServing(ctx, cfg, newMetrics(), slog.New(slog.DiscardHandler))
+	}
 	if err != nil {
 		return err
 	}
@@ -154,7 +157,7 @@ func Migrate(ctx context.Context, cfg config.Config) error {
 
 // OpenDirectory opens the tenants of a deployment's store; a server that runs on it sees changes within a second.
 func OpenDirectory(ctx context.Context, cfg config.Config) (*application.Directory, func() error, error) {
-	db, err := openStore(ctx, cfg)
+	db, err := openTool(ctx, cfg)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -163,18 +166,6 @@ func OpenDirectory(ctx context.Context, cfg config.Config) (*application.Directo
 		return nil, nil, errors.Join(err, db.Close())
 	}
 	return d, db.Close, nil
-}
-
-// openStore opens the store of a deployment for a tool, which needs little of it.
-func openStore(ctx context.Context, cfg config.Config) (*store.DB, error) {
-	if cfg.Store.Driver == config.SQLite {
-		if err := makeFolder(cfg.Data); err != nil {
-			return nil, err
-		}
-	}
-	o := storeOptions(cfg, nil, nil)
-	o.Lanes, o.Connections, o.Guest = 1, 4, true
-	return store.Open(ctx, o)
 }
 
 // Doctor looks at everything that a deployment needs and says what it finds, a line each. It sends nothing.

@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/dialproof/dialproof/internal/config"
-	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/store/sqlite"
+	"github.com/dialproof/dialproof/internal/store/transfer"
 )
 
 // Backup writes a copy of a deployment's SQLite store to a file, while its server runs.
 func Backup(ctx context.Context, cfg config.Config, file string) error {
-	return store.Backup(ctx, storeOptions(cfg, nil, nil).Path, file)
+	return sqlite.Backup(ctx, storePath(cfg), file)
 }
 
 // Restore puts a backup in the place of a deployment's SQLite store and answers where the old one is now; empty for none.
@@ -23,7 +24,7 @@ func Restore(ctx context.Context, cfg config.Config, file string) (before string
 	if err := makeFolder(cfg.Data); err != nil {
 		return "", err
 	}
-	return store.Restore(ctx, file, storeOptions(cfg, nil, nil).Path, time.Now())
+	return sqlite.Restore(ctx, file, storePath(cfg), time.Now())
 }
 
 // CopyStore makes the PostgreSQL store of one configuration equal to the SQLite store of another, and says what it did.
@@ -34,11 +35,11 @@ func CopyStore(ctx context.Context, from, to config.Config, final bool, out io.W
 	case !slices.EqualFunc(from.Keys, to.Keys, sameKey):
 		return errors.New("the two configurations have different keys: with others, numbers and codes could not be read")
 	}
-	o := storeOptions(to, nil, nil)
+	o := postgresOptions(to)
 	o.Lanes, o.Connections = 1, 4
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "rows\twritten\tremoved\t  table")
-	err := store.Copy(ctx, storeOptions(from, nil, nil).Path, o, store.CopyOptions{Final: final, Tell: func(c store.Copied) {
+	err := transfer.Copy(ctx, storePath(from), o, transfer.Options{Final: final, Tell: func(c transfer.Copied) {
 		fmt.Fprintf(t, "%d\t%d\t%d\t  %s\n", c.Rows, c.Written, c.Removed, c.Table)
 	}})
 	if err != nil {
@@ -63,5 +64,5 @@ func sameKey(a, b config.Key) bool {
 
 // UncopyStore lets servers open a SQLite store again that a final copy has closed.
 func UncopyStore(_ context.Context, cfg config.Config) error {
-	return store.Uncopy(storeOptions(cfg, nil, nil).Path)
+	return sqlite.Reopen(storePath(cfg))
 }

@@ -20,6 +20,8 @@ type Job struct {
 	Kind string
 	// Due is when the job may be claimed: for a waiting job its time, for a running one the end of its lease.
 	Due time.Time
+	// Leased reports whether Due is the end of a lease, and not a time that the job was put off to.
+	Leased bool
 	// Attempt counts the claims, the birth of a job that its maker holds included. It is the fence: a finish
 	// with an older attempt is refused.
 	Attempt int
@@ -35,13 +37,20 @@ var ErrFenced = errors.New("queue: the lease has passed to another attempt")
 
 // Store keeps jobs.
 type Store interface {
-	// Claim gives the caller up to n due jobs, each with Attempt raised and Due set to now+lease. No job is
-	// given to two callers. Oldest due first.
-	Claim(ctx context.Context, now time.Time, n int, lease time.Duration) ([]Job, error)
+	// Claim gives the caller up to n due jobs of a kind, oldest due first, each with Attempt raised and Due set to now+lease.
+	// No job is given to two callers.
+	Claim(ctx context.Context, now time.Time, kind string, n int, lease time.Duration) ([]Job, error)
 	// Return gives leases back: the jobs are due at once. Attempts that are not current are passed over.
 	Return(ctx context.Context, now time.Time, jobs []Job) error
-	// Depth answers how many jobs there are and the age of the oldest that is overdue (0 for none).
-	Depth(ctx context.Context, now time.Time) (open int, oldest time.Duration, err error)
+	// Depth returns how full the queue is.
+	Depth(ctx context.Context, now time.Time) (Depth, error)
+}
+
+// Depth is how full a queue is.
+type Depth struct {
+	Open    int                      // jobs that there are
+	Overdue time.Duration            // for how long the job that has been due for longest has been due; 0 for none
+	Oldest  map[string]time.Duration // by kind: how long ago the oldest job was made
 }
 
 // Handler runs one job. When it returns, the job is finished or put off in the store: the handler does

@@ -286,10 +286,16 @@ func (r *Runner) claim(ctx context.Context) bool {
 	if room <= 0 || r.stopped() {
 		return false
 	}
-	jobs, err := r.o.Store.Claim(ctx, r.o.Now(), room, r.o.Lease)
-	if err != nil {
-		r.o.Log.Error("due jobs cannot be claimed", "error", err)
-		return false
+	var jobs []Job
+	for kind := range r.o.Handlers {
+		found, err := r.o.Store.Claim(ctx, r.o.Now(), kind, room-len(jobs), r.o.Lease)
+		if err != nil {
+			r.o.Log.Error("due jobs cannot be claimed", "error", err)
+			return false
+		}
+		if jobs = append(jobs, found...); len(jobs) == room {
+			break
+		}
 	}
 	for _, j := range jobs {
 		r.put(j) // when a neighbour has taken the room, the job comes back when its lease ends
@@ -299,13 +305,13 @@ func (r *Runner) claim(ctx context.Context) bool {
 
 // measure sets the count of open jobs right and tells the observer.
 func (r *Runner) measure(ctx context.Context) {
-	open, oldest, err := r.o.Store.Depth(ctx, r.o.Now())
+	depth, err := r.o.Store.Depth(ctx, r.o.Now())
 	if err != nil {
 		r.o.Log.Error("the queue cannot be measured", "error", err)
 		return
 	}
-	r.open.Store(int64(open))
+	r.open.Store(int64(depth.Open))
 	if r.o.Observe != nil {
-		r.o.Observe(open, oldest)
+		r.o.Observe(depth.Open, depth.Overdue)
 	}
 }

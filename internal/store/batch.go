@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -13,324 +12,161 @@ import (
 	"github.com/dialproof/dialproof/internal/webhook"
 )
 
-// batch is the rows that the pieces of work of one transaction have seen, and what they make of them. Work runs on rows in
-// memory, one piece after the other; what changed is written once at the end, however many pieces changed it.
-type batch struct {
-	c conn
-	d *dialect
+// Batch is the pieces of work that share a commit, and the rows that they have seen and changed. They run on rows in memory, one after
+// the other; what has changed is written once at the end, however many pieces changed it. It is empty again before each try.
+type Batch struct {
+	ops []*op
+	tx  tx // of the piece of work that runs
+	in  Tx
 
-	numbers       table[verify.NumberKey, *verify.Number]
-	verifications table[id.ID, *verify.Verification]
-	limits        table[[16]byte, int64]
-	replays       table[[32]byte, replay]
-	jobs          table[id.ID, *queue.Job]
-	sent          table[[16]byte, deliver.Sent]
-	hot           int // how many numbers and verifications are kept as values, at least
-	// young are jobs that have no row of their own; see youth. Nil for an engine that writes every job.
-	young  *youth
-	tx     tx              // of the piece of work that runs
-	events []webhook.Event // new ones
-	others []func(conn) error
+	Numbers       Rows[verify.NumberKey, *verify.Number]
+	Verifications Rows[id.ID, *verify.Verification]
+	Limits        Rows[[16]byte, int64]
+	Replays       Rows[[32]byte, Replay]
+	Jobs          Rows[id.ID, *queue.Job]
+	Sent          Rows[[16]byte, deliver.Sent]
+	// Events are new.
+	Events []webhook.Event
+	// exclusive makes the rows of numbers that work found missing, because a row that is not there cannot be locked; see SharesRows.
+	exclusive bool
 }
 
-// replay is a kept answer to a request with an Idempotency-Key.
-type replay struct {
-	fingerprint [32]byte
-	sealed      []byte
-	until       int64 // Unix milliseconds
+// Rows is the rows of one kind that a batch knows.
+type Rows[K comparable, V any] struct {
+	of map[K]*Row[V]
+	// Changed has the keys of the rows to write, in the order in which they became so.
+	Changed []K
 }
 
-// table is the rows of one kind.
-type table[K comparable, V any] struct {
-	rows map[K]*entry[V]
-	// past are rows of batches before, as they were committed. An engine that is alone with its rows keeps them, so that what
-	// was just written is not read again; the other never settles a batch, and has none.
-	past map[K]*entry[V]
-	// recent answers the bytes of a row whose table is behind; nil: none is.
-	recent func(K) []byte
-	// attic has those that are in none of these any more; nil: they are read again.
-	attic *attic[K]
-	codec codec[K, V] // of recent and the attic
-	dirty []K         // those to write, in the order in which they became so
+// Row is one row of a batch.
+type Row[V any] struct {
+	Value V
+	// There reports whether the row exists as the work sees it; Kept, whether it did when it was read.
+	There, Kept bool
+	changed     bool
 }
 
-// codec makes bytes of a row and a row of bytes.
-type codec[K comparable, V any] struct {
-	appends func([]byte, V) []byte
-	read    func(K, []byte) (V, error)
-	// again tells whether a row is likely to be asked for again; another one has no place in the attic.
-	again func(V) bool
-}
+// Get returns a row that the batch knows, or nil.
+func (r *Rows[K, V]) Get(k K) *Row[V] { return r.of[k] }
 
-// entry is one row.
-type entry[V any] struct {
-	value V
-	// there tells whether the row exists as the work sees it; kept, whether it did when it was read.
-	there, kept bool
-	dirty       bool
-	// stowed tells that the attic or recent had it as it is when it was found.
-	stowed bool
-	// rowless tells that a job was left without a row; see youth.
-	rowless bool
-}
-
-// know notes what was read.
-func (t *table[K, V]) know(k K, v V, kept bool) *entry[V] {
-	if t.rows == nil {
-		t.rows = map[K]*entry[V]{}
+// Know takes a row as it was read; kept is false for one that does not exist.
+func (r *Rows[K, V]) Know(k K, v V, kept bool) *Row[V] {
+	if r.of == nil {
+		r.of = map[K]*Row[V]{}
 	}
-	e := &entry[V]{value: v, there: kept, kept: kept}
-	t.rows[k] = e
-	return e
+	row := &Row[V]{Value: v, There: kept, Kept: kept}
+	r.of[k] = row
+	return row
 }
 
-// find answers a row that is known, or nil.
-func (t *table[K, V]) find(k K) *entry[V] {
-	if e := t.rows[k]; e != nil {
-		return e
-	}
-	if e := t.past[k]; e != nil {
-		t.rows[k] = e
-		return e
-	}
-	raw := t.bytes(k)
-	if raw == nil {
-		return nil
-	}
-	v, err := t.codec.read(k, raw)
-	if err != nil {
-		return nil // the row in the store is what counts
-	}
-	e := t.know(k, v, true)
-	e.stowed = true
-	return e
-}
-
-// bytes answers the bytes of a row that is remembered in bytes, or nil.
-func (t *table[K, V]) bytes(k K) []byte {
-	if t.recent != nil {
-		if raw := t.recent(k); raw != nil {
-			return raw
-		}
-	}
-	if t.attic == nil {
-		return nil
-	}
-	return t.attic.get(k)
-}
-
-// touch answers a row that will be written; one that was never read counts as not kept.
-func (t *table[K, V]) touch(k K) *entry[V] {
-	e := t.find(k)
-	if e == nil {
+// touch returns a row that will be written; one that was never read counts as not kept.
+func (r *Rows[K, V]) touch(k K) *Row[V] {
+	row := r.of[k]
+	if row == nil {
 		var zero V
-		e = t.know(k, zero, false)
+		row = r.Know(k, zero, false)
 	}
-	if !e.dirty {
-		e.dirty, e.stowed = true, false
-		t.dirty = append(t.dirty, k)
+	if !row.changed {
+		row.changed = true
+		r.Changed = append(r.Changed, k)
 	}
-	return e
+	return row
 }
 
-func (t *table[K, V]) put(k K, v V) {
-	e := t.touch(k)
-	e.value, e.there = v, true
+func (r *Rows[K, V]) put(k K, v V) {
+	row := r.touch(k)
+	row.Value, row.There = v, true
 }
 
-// begin is put for a row that is new: it is in no memory but that of this batch.
-func (t *table[K, V]) begin(k K, v V) {
-	if t.rows[k] != nil {
-		t.put(k, v)
-		return
+func (r *Rows[K, V]) drop(k K) { r.touch(k).There = false }
+
+func (r *Rows[K, V]) reset() {
+	clear(r.of)
+	r.Changed = r.Changed[:0]
+}
+
+// Len returns how many pieces of work there are.
+func (b *Batch) Len() int { return len(b.ops) }
+
+// Only returns a batch of one of the pieces, for an engine that runs them apart. Its error is that of the piece.
+func (b *Batch) Only(i int) *Batch { return &Batch{ops: b.ops[i : i+1], exclusive: b.exclusive} }
+
+// Refuse ends the pieces with an error.
+func (b *Batch) Refuse(err error) {
+	for _, o := range b.ops {
+		o.err = err
 	}
-	e := t.know(k, v, false)
-	e.there, e.dirty = true, true
-	t.dirty = append(t.dirty, k)
 }
 
-func (t *table[K, V]) drop(k K) { t.touch(k).there = false }
+// SharesRows tells the batch that other nodes work on the same rows. Work that relied on the absence of a number's row makes the row then:
+// if another node has made it meanwhile, the insert fails, and the batch runs again and sees it.
+func (b *Batch) SharesRows() { b.exclusive = true }
 
-func (t *table[K, V]) reset() {
-	clear(t.rows)
-	clear(t.past)
-	if t.attic != nil {
-		t.attic.reset()
+// Idle reports whether the batch was made because nobody has asked for anything for a while; see Compacter.
+func (b *Batch) Idle() bool { return len(b.ops) == 1 && b.ops[0].idle }
+
+// Reset forgets all rows, for another try.
+func (b *Batch) Reset() {
+	b.Numbers.reset()
+	b.Verifications.reset()
+	b.Limits.reset()
+	b.Replays.reset()
+	b.Jobs.reset()
+	b.Sent.reset()
+	b.Events = empty(b.Events)
+}
+
+// Unchanged reports whether no row of the batch is to be written.
+func (b *Batch) Unchanged() bool {
+	return len(b.Numbers.Changed)+len(b.Verifications.Changed)+len(b.Limits.Changed)+len(b.Replays.Changed)+len(b.Jobs.Changed)+len(b.Sent.Changed)+len(b.Events) == 0
+}
+
+// Wanted is what the pieces of work of a batch have said that they will read. A key may be there more than once.
+type Wanted struct {
+	Numbers       []verify.NumberKey
+	Limits        [][16]byte
+	Verifications []id.ID
+	Jobs          []id.ID
+	Replays       [][32]byte
+}
+
+// Wanted gathers into w, whose memory is used again.
+func (b *Batch) Wanted(w *Wanted) {
+	*w = Wanted{w.Numbers[:0], w.Limits[:0], w.Verifications[:0], w.Jobs[:0], w.Replays[:0]}
+	for _, o := range b.ops {
+		if o.needs.Number != (verify.NumberKey{}) {
+			w.Numbers = append(w.Numbers, o.needs.Number)
+		}
+		if !o.needs.Verification.IsZero() {
+			w.Verifications = append(w.Verifications, o.needs.Verification)
+		}
+		w.Limits = append(w.Limits, o.needs.Limits...)
+		if o.needs.Replay != ([32]byte{}) {
+			w.Replays = append(w.Replays, o.needs.Replay)
+		}
+		if !o.needs.Job.IsZero() {
+			w.Jobs = append(w.Jobs, o.needs.Job)
+		}
+		w.Jobs = append(w.Jobs, o.jobs...)
 	}
-	t.dirty = t.dirty[:0]
 }
 
-// settle keeps what a commit has made true for the batches to come: at least the last most rows, at most twice as many.
-func (t *table[K, V]) settle(most int) {
-	for _, k := range t.dirty {
-		e := t.rows[k]
-		if e.dirty, e.kept = false, e.there; !e.there {
-			delete(t.rows, k)
-			delete(t.past, k)
-			if t.attic != nil {
-				t.attic.drop(k)
-			}
+// Run runs the work on the rows of a transaction. A piece's own failure is its own; the error returned is a failure of the store, which
+// takes the whole batch down.
+func (b *Batch) Run(in Tx) error {
+	b.in = in
+	for _, o := range b.ops {
+		if err := b.run(o); err != nil {
+			return err
 		}
 	}
-	t.dirty = t.dirty[:0]
-	if len(t.rows) < most {
-		return
-	}
-	if t.attic != nil {
-		t.stow()
-	}
-	clear(t.past)
-	if t.past == nil {
-		t.past = make(map[K]*entry[V], most)
-	}
-	t.past, t.rows = t.rows, t.past
+	return nil
 }
 
-// stow puts the rows into the attic that are about to be forgotten.
-func (t *table[K, V]) stow() {
-	for k, e := range t.past {
-		switch {
-		case e.stowed || t.rows[k] != nil:
-		case t.recent != nil && t.recent(k) != nil: // it comes here when its change is folded
-		case e.there && t.codec.again(e.value):
-			t.attic.put(k, func(b []byte) []byte { return t.codec.appends(b, e.value) })
-		default:
-			t.attic.drop(k)
-		}
-	}
-}
-
-// The rows that are kept in memory between batches. The delivery of a verification is written within milliseconds; its check
-// comes after seconds, and finds the rows in the attic. Rows outside of it are looked through at each collection of
-// garbage: 8,192 made a cycle a tenth dearer.
-const (
-	keptHot    = 512 // verifications and numbers
-	keptOthers = 2_048
-
-	// atticVerifications and atticNumbers are half of what the attics take, in bytes: at least 10,000 rows each.
-	atticVerifications = 4 << 20
-	atticNumbers       = 1 << 20
-)
-
-// keep makes a batch keep rows after its commits. It is for an engine that is alone with them. j is its journal; nil for a guest.
-func (b *batch) keep(j *journal) {
-	b.hot = keptHot
-	b.numbers.attic, b.numbers.codec = newAttic[verify.NumberKey](atticNumbers), codec[verify.NumberKey, *verify.Number]{appendNumber, readNumberRow, func(*verify.Number) bool { return true }}
-	b.verifications.attic, b.verifications.codec = newAttic[id.ID](atticVerifications), codec[id.ID, *verify.Verification]{appendVerification, readVerificationRow, pending}
-	if j != nil {
-		b.numbers.recent, b.verifications.recent = j.number, j.verification
-	}
-}
-
-// stow puts a row into the attic that the journal has no more.
-func (b *batch) stow(k rowKey, row []byte) {
-	same := func(b []byte) []byte { return append(b, row...) }
-	switch {
-	case k.kind == numberRow:
-		row = row[touchedHead:]
-		b.numbers.attic.put(k.key, same)
-	case pendingRow(row):
-		b.verifications.attic.put(k.key, same)
-	default:
-		b.verifications.attic.drop(k.key)
-	}
-}
-
-func pending(v *verify.Verification) bool { return v.Status == verify.Pending }
-
-func pendingRow(row []byte) bool {
-	r := reader{all: string(row[:min(len(row), 1+len(id.ID{})+binary.MaxVarintLen64)]), at: 1 + len(id.ID{})}
-	return int64(r.int()) == statusNumber(verify.Pending)
-}
-
-// settle keeps the rows of a batch that was committed.
-func (b *batch) settle() {
-	b.numbers.settle(b.hot)
-	b.verifications.settle(b.hot)
-	b.limits.settle(keptOthers)
-	b.replays.settle(keptOthers)
-	b.young.settle(b)
-	b.jobs.settle(keptOthers)
-	b.sent.reset() // written here, read elsewhere
-	b.events, b.others = b.events[:0], b.others[:0]
-}
-
-// reset forgets everything.
-func (b *batch) reset() {
-	b.numbers.reset()
-	b.verifications.reset()
-	b.limits.reset()
-	b.replays.reset()
-	b.jobs.reset()
-	b.sent.reset()
-	b.events, b.others = b.events[:0], b.others[:0]
-}
-
-func (b *batch) number(k verify.NumberKey) (*entry[*verify.Number], error) {
-	if e := b.numbers.find(k); e != nil {
-		return e, nil
-	}
-	n, err := readNumber(b.c, b.d.lock, k)
-	if err != nil {
-		return nil, err
-	}
-	return b.numbers.know(k, n, n != nil), nil
-}
-
-func (b *batch) verification(v id.ID) (*entry[*verify.Verification], error) {
-	if e := b.verifications.find(v); e != nil {
-		return e, nil
-	}
-	found, err := b.d.readVerification(b.c, v)
-	if err != nil {
-		return nil, err
-	}
-	return b.verifications.know(v, found, found != nil), nil
-}
-
-func (b *batch) limit(k [16]byte) (*entry[int64], error) {
-	if e := b.limits.find(k); e != nil {
-		return e, nil
-	}
-	tat, ok, err := readLimit(b.c, b.d.lock, k)
-	if err != nil {
-		return nil, err
-	}
-	return b.limits.know(k, tat, ok), nil
-}
-
-func (b *batch) replay(k [32]byte) (*entry[replay], error) {
-	if e := b.replays.find(k); e != nil {
-		return e, nil
-	}
-	r, ok, err := readReplay(b.c, k)
-	if err != nil {
-		return nil, err
-	}
-	return b.replays.know(k, r, ok), nil
-}
-
-func (b *batch) job(j id.ID) (*entry[*queue.Job], error) {
-	if e := b.jobs.find(j); e != nil {
-		return e, nil
-	}
-	if y := b.young.job(j); y != nil {
-		e := b.jobs.know(j, y, false)
-		e.there = true
-		return e, nil
-	}
-	found, err := b.d.readJob(b.c, j)
-	if err != nil {
-		return nil, err
-	}
-	return b.jobs.know(j, found, found != nil), nil
-}
-
-// run runs one piece of work and takes what it put. Its own failure is its own; an answer other than nil is a failure of
-// the store, which takes the whole batch down.
-func (b *batch) run(o *op) (fatal error) {
+func (b *Batch) run(o *op) (fatal error) {
 	t := &b.tx
 	t.reset(b, o.watch)
+	o.tells = false
 	o.err = safely(o.run, t)
 	if t.fatal != nil {
 		return t.fatal
@@ -352,7 +188,62 @@ func safely(work func(*tx) error, t *tx) (err error) {
 	return work(t)
 }
 
-// cloneVerification answers a copy that work may change without the others seeing it before it is put.
+func (b *Batch) number(k verify.NumberKey) (*Row[*verify.Number], error) {
+	if r := b.Numbers.of[k]; r != nil {
+		return r, nil
+	}
+	n, err := b.in.Number(k)
+	if err != nil {
+		return nil, err
+	}
+	return b.Numbers.Know(k, n, n != nil), nil
+}
+
+func (b *Batch) verification(v id.ID) (*Row[*verify.Verification], error) {
+	if r := b.Verifications.of[v]; r != nil {
+		return r, nil
+	}
+	found, err := b.in.Verification(v)
+	if err != nil {
+		return nil, err
+	}
+	return b.Verifications.Know(v, found, found != nil), nil
+}
+
+func (b *Batch) limit(k [16]byte) (*Row[int64], error) {
+	if r := b.Limits.of[k]; r != nil {
+		return r, nil
+	}
+	tat, ok, err := b.in.Limit(k)
+	if err != nil {
+		return nil, err
+	}
+	return b.Limits.Know(k, tat, ok), nil
+}
+
+func (b *Batch) replay(k [32]byte) (*Row[Replay], error) {
+	if r := b.Replays.of[k]; r != nil {
+		return r, nil
+	}
+	r, ok, err := b.in.Replay(k)
+	if err != nil {
+		return nil, err
+	}
+	return b.Replays.Know(k, r, ok), nil
+}
+
+func (b *Batch) job(j id.ID) (*Row[*queue.Job], error) {
+	if r := b.Jobs.of[j]; r != nil {
+		return r, nil
+	}
+	found, err := b.in.Job(j)
+	if err != nil {
+		return nil, err
+	}
+	return b.Jobs.Know(j, found, found != nil), nil
+}
+
+// cloneVerification returns a copy that work may change without the others seeing it before it is put.
 func cloneVerification(v *verify.Verification) *verify.Verification {
 	c := *v
 	c.Deliveries = slices.Clone(v.Deliveries)

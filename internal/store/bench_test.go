@@ -21,6 +21,8 @@ import (
 	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/store/postgres"
+	"github.com/dialproof/dialproof/internal/store/sqlite"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -46,15 +48,15 @@ type shop struct {
 
 func newShop(b *testing.B) *shop {
 	b.Helper()
-	return openShop(b, store.Options{Path: filepath.Join(b.TempDir(), "bench.db")})
-}
-
-func openShop(b *testing.B, o store.Options) *shop {
-	b.Helper()
-	db, err := store.Open(b.Context(), o)
+	e, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "bench.db"), sqlite.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
+	return openShop(b, store.New(e, nil))
+}
+
+func openShop(b *testing.B, db *store.DB) *shop {
+	b.Helper()
 	b.Cleanup(func() { db.Close() })
 	ring, err := keyring.New([]keyring.Key{{ID: 1, Secret: keyring.NewSecret()}})
 	if err != nil {
@@ -164,7 +166,11 @@ func BenchmarkPhases(b *testing.B) {
 func BenchmarkCyclePostgres(b *testing.B) {
 	server := pgtest.Start(b, "fsync=on", "full_page_writes=on", "shared_buffers=256MB", "max_wal_size=4GB")
 	count := &commits{}
-	s := openShop(b, store.Options{DSN: server.Fresh(), Observe: count})
+	e, err := postgres.Open(b.Context(), postgres.Options{DSN: server.Fresh(), Retried: count.Retried})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := openShop(b, store.New(e, count))
 	before := server.CPU()
 	parallel(b, s.cycle)
 	b.ReportMetric(float64((server.CPU()-before).Microseconds())/float64(b.N), "server-cpu-us/op")

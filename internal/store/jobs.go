@@ -7,76 +7,66 @@ import (
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/verify"
+	"github.com/dialproof/dialproof/internal/webhook"
 )
 
-const (
-	sqlDue   = `SELECT ` + jobColumns + ` FROM jobs WHERE due <= $1 ORDER BY due LIMIT $2`
-	sqlDepth = `SELECT (SELECT count(*) FROM jobs), (SELECT min(due) FROM jobs)`
-)
-
-// claimer is an engine that claims jobs in a statement of its own, beside the lanes.
-type claimer interface {
-	claim(ctx context.Context, now time.Time, n int, lease time.Duration) ([]queue.Job, error)
-}
+var _ queue.Store = (*DB)(nil)
 
 // Claim implements queue.Store.
-func (db *DB) Claim(ctx context.Context, now time.Time, n int, lease time.Duration) (out []queue.Job, err error) {
-	if c, ok := db.engine.(claimer); ok {
-		out, err = c.claim(ctx, now, n, lease)
+func (db *DB) Claim(ctx context.Context, now time.Time, kind string, n int, lease time.Duration) (out []queue.Job, err error) {
+	if c, ok := db.engine.(Claimer); ok {
+		out, err = c.Claim(ctx, now, kind, n, lease)
 		if err != nil && ctx.Err() == nil {
-			err = &storeError{unavailable("the store cannot be written"), err}
+			err = Unavailable("the store cannot be written", err)
 		}
 		return out, err
 	}
-	if due, err := db.anyDue(ctx, now); err != nil || !due {
+	// An idle node is spared the write transaction of a claim.
+	if due, err := db.AnyDue(ctx, kind, now); err != nil || !due {
 		return nil, err
 	}
-	o := db.op()
-	o.claims, o.run = now, func(t *tx) error {
+	err = db.do(ctx, verify.Needs{}, nil, func(t *tx) error {
 		out = nil
-		err := t.b.c.query(sqlDue, func(r row) error {
-			out = append(out, scanJob(r))
-			return nil
-		}, now.UnixMilli(), int64(n))
-		for i := range out {
-			out[i].Attempt++
-			out[i].Due = now.Add(lease)
-			t.PutJob(out[i])
+		due, err := t.b.in.Due(kind, now, n)
+		if err != nil {
+			return t.check(err)
 		}
-		return t.check(err)
-	}
-	err = db.submit(ctx, o)
-	return out, err
-}
-
-// youthful is an engine that leaves young jobs without a row.
-type youthful interface{ youth() *youth }
-
-// anyDue spares an idle node the write transaction of a claim.
-func (db *DB) anyDue(ctx context.Context, now time.Time) (due bool, err error) {
-	if e, ok := db.engine.(youthful); ok && e.youth().due(now) {
-		return true, nil // they get their rows with the claim
-	}
-	err = db.read(ctx, func(c conn) error {
-		return c.query(sqlDue, func(row) error { due = true; return nil }, now.UnixMilli(), int64(1))
+		for i := range due {
+			// Work before this one in the batch may have finished the job or put it off.
+			r, err := t.b.job(due[i].ID)
+			if err != nil {
+				return t.check(err)
+			}
+			if !r.There || r.Value.Due.After(now) {
+				continue
+			}
+			j := *r.Value
+			j.Attempt, j.Due, j.Leased = j.Attempt+1, now.Add(lease), true
+			t.PutJob(j)
+			out = append(out, j)
+		}
+		return nil
 	})
-	return due, err
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // Return implements queue.Store.
 func (db *DB) Return(ctx context.Context, now time.Time, jobs []queue.Job) error {
 	ids := make([]id.ID, len(jobs))
-	for i, j := range jobs {
-		ids[i] = j.ID
+	for i := range jobs {
+		ids[i] = jobs[i].ID
 	}
 	return db.do(ctx, verify.Needs{}, ids, func(t *tx) error {
-		for _, j := range jobs {
-			kept, err := t.Job(j.ID)
+		for i := range jobs {
+			kept, err := t.Job(jobs[i].ID)
 			if err != nil {
 				return err
 			}
-			if kept != nil && kept.Attempt == j.Attempt {
-				kept.Due = now
+			if kept != nil && kept.Attempt == jobs[i].Attempt {
+				kept.Due, kept.Leased = now, false
 				t.PutJob(*kept)
 			}
 		}
@@ -84,18 +74,15 @@ func (db *DB) Return(ctx context.Context, now time.Time, jobs []queue.Job) error
 	})
 }
 
-// Depth implements queue.Store.
-func (db *DB) Depth(ctx context.Context, now time.Time) (open int, oldest time.Duration, err error) {
-	err = db.read(ctx, func(c conn) error {
-		return c.query(sqlDepth, func(r row) error {
-			if open = int(r.Int(0)); open > 0 {
-				oldest = max(now.Sub(milli(r.Int(1))), 0)
-			}
-			return nil
-		})
-	})
-	if e, ok := db.engine.(youthful); ok {
-		open += e.youth().count()
+// ClaimEvents implements webhook.Store.
+func (db *DB) ClaimEvents(ctx context.Context, now time.Time, shares []webhook.Share, lease time.Duration) (out []webhook.Event, err error) {
+	if c, ok := db.engine.(Claimer); ok {
+		out, err = c.ClaimEvents(ctx, now, shares, lease)
+		if err != nil && ctx.Err() == nil {
+			err = Unavailable("the store cannot be written", err)
+		}
+		return out, err
 	}
-	return open, oldest, err
+	err = db.tables(ctx, func(t Tables) (err error) { out, err = t.ClaimEvents(now, shares, lease); return err })
+	return out, err
 }

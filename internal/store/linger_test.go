@@ -11,6 +11,7 @@ import (
 	"github.com/dialproof/dialproof/internal/deliver"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/store/sqlite"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -33,10 +34,11 @@ func TestWorkThatNobodyWaitsForLingers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		seen := &batches{}
-		db, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "linger.db"), Observe: seen})
+		e, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "linger.db"), sqlite.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
+		db := store.New(e, seen)
 		defer db.Close()
 		update := func(ctx context.Context) error {
 			return db.Update(ctx, id.ID{1}, id.ID{2}, func(deliver.Tx) error { return nil })

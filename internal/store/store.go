@@ -1,15 +1,12 @@
 // Package store keeps everything that must survive: verifications, numbers, jobs, applications and keys.
 //
-// It holds no rule of the product. The core hands it pieces of work; it runs many of them in one
+// The rules of verifications are the core's. It hands the store pieces of work, and the store runs many of them in one
 // transaction (group commit), so that the cost of a durable write is divided by the load, and answers each when
 // the transaction is durable. A piece of work that fails leaves no trace and does not disturb the others.
 package store
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -34,123 +31,64 @@ type Observer interface {
 	Retried()
 }
 
-// engine is one dialect at work.
-type engine interface {
-	// dialect answers how its statements are written.
-	dialect() *dialect
-	// lanes answers how many batches may be committed at once, at most.
-	lanes() int
-	// commit runs a batch in one transaction, for one lane at a time. It leaves each op's own error in it; what it answers
-	// itself is a failure that undid them all.
-	commit(ctx context.Context, lane int, ops []*op) error
-	// read runs reads that need no lock; f may be run again.
-	read(ctx context.Context, f func(conn) error) error
-	// now answers the time that all nodes agree on.
-	now() time.Time
-	close() error
-}
-
 // DB is an open store. Its methods are safe for many goroutines.
 type DB struct {
-	engine  engine
-	d       *dialect
+	Reader
+	engine  Engine
 	observe Observer
 	watcher atomic.Pointer[Watcher]
 	work    chan *op
-	// turn is held by the lane that gathers the next batch; see writer.
+	// turn is held by the writer that gathers the next batch; see writer.
 	turn  chan struct{}
 	quit  chan struct{}
 	done  chan struct{}
 	close sync.Once
 	spare sync.Pool   // of *op
-	calm  *time.Timer // of the writer; see rest
+	calm  *time.Timer // of the writer that has the turn; see idle
+	// direct stores have no writers; see Direct.
+	direct bool
+	health health
 }
 
 // op is one piece of work on its way through a commit.
 type op struct {
 	needs verify.Needs
 	jobs  []id.ID // that will be read
-	// claims is set when the work looks for jobs that are due then. It is alone in its batch, so that all rows are written.
-	claims time.Time
-	run    func(*tx) error
-	// patient tells that no person waits for it; see linger.
+	run   func(*tx) error
+	// patient is set when no person waits for it; see linger.
 	patient bool
-	// folds is how much of its journal SQLite folds with it.
-	folds folds
-	// watch answers the events of a change; nil: nobody asks. tells is set when there are some.
+	// idle is set when it only gives the engine a chance to compact.
+	idle bool
+	// watch returns the events of a change; nil: nobody asks. tells is set when there are some.
 	watch Watcher
 	tells bool
 	err   error
 	done  chan error
 }
 
-// folds is how much of a journal is folded into the tables.
-type folds int
-
-const (
-	foldSome folds = iota + 1 // a step
-	foldAll                   // all that was durable before
-)
-
-// Options says which store to open: with a DSN PostgreSQL, else SQLite. Zero values take the defaults.
-type Options struct {
-	// Path is the file of SQLite; its folder must exist.
-	Path string
-
-	// DSN is the connection string of PostgreSQL. What it says wins over what follows.
-	DSN string
-	// Connections bounds the connections of this node: one for each lane, the others read.
-	Connections int
-	// Lanes is how many transactions this node commits at once, at most: another begins when one takes long.
-	Lanes int
-	// Timeout bounds one statement.
-	Timeout time.Duration
-	// Pooler tells that the DSN leads to a pooler in transaction mode (PgBouncer): no prepared statements and no settings
-	// are left on a connection.
-	Pooler bool
-	// ListenDSN leads to the server itself, for news from other nodes; empty: DSN, and with Pooler none.
-	ListenDSN string
-	// Now is this machine's clock; the store measures how far it is from the database's. Nil: time.Now.
-	Now func() time.Time
-	Log *slog.Logger
-
-	Observe Observer
-	// Guest opens a file that another process may be serving: to look, or to change tenants. Jobs are the owner's.
-	Guest bool
-}
-
-// Open opens the store and brings its schema up to date.
-func Open(ctx context.Context, o Options) (*DB, error) {
-	o = o.defaults()
-	if o.DSN != "" {
-		e, err := openPostgres(ctx, o)
-		if err != nil {
-			return nil, fmt.Errorf("store: %w", err)
-		}
-		return newDB(e, o.Observe), nil
+// New returns a store on an engine, and sets its writers going. observe may be nil.
+func New(e Engine, observe Observer) *DB {
+	if observe == nil {
+		observe = unobserved{}
 	}
-	e, err := openSQLite(o.Path, o.Guest)
-	if err == nil {
-		err = e.usable()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("store %s: %w", o.Path, err)
-	}
-	return newDB(e, o.Observe), nil
-}
-
-// newDB sets the lanes of an engine going.
-func newDB(e engine, observe Observer) *DB {
 	db := &DB{
-		engine: e, d: e.dialect(), observe: observe, work: make(chan *op, maxWaiting), turn: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
+		Reader: e, engine: e, observe: observe, work: make(chan *op, maxWaiting), turn: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 		calm: time.NewTimer(calm),
 	}
 	db.turn <- struct{}{}
 	var writers sync.WaitGroup
-	for lane := range e.lanes() {
-		writers.Go(func() { db.writer(lane) })
+	for w := range e.Writers() {
+		writers.Go(func() { db.writer(w) })
 	}
 	go func() { writers.Wait(); close(db.done) }()
+	return db
+}
+
+// Direct returns a store that runs each piece of work at once, in the goroutine that asks, and commits it alone: for a simulation, which
+// decides what happens when. Only one piece of work may run at a time.
+func Direct(e Engine) *DB {
+	db := &DB{Reader: e, engine: e, observe: unobserved{}, quit: make(chan struct{}), done: make(chan struct{}), direct: true}
+	close(db.done)
 	return db
 }
 
@@ -163,21 +101,29 @@ func (unobserved) Retried()                     {}
 func (db *DB) Close() error {
 	db.close.Do(func() { close(db.quit) })
 	<-db.done
-	return db.engine.close()
+	return db.engine.Close()
 }
 
-// Changed tells when another node has changed tenants; nil where there are no other nodes or they cannot be heard. Who is
+// Changed is sent to when another node has changed tenants; nil where there are no other nodes or they cannot be heard. Whoever is
 // told nothing must look now and then all the same.
 func (db *DB) Changed() <-chan struct{} {
-	if e, ok := db.engine.(*postgres); ok {
-		return e.changed
+	if e, ok := db.engine.(Changer); ok {
+		return e.Changed()
 	}
 	return nil
 }
 
-// Now answers the time. With PostgreSQL it is the database's, so that nodes whose clocks differ agree on leases and
+// Describe looks at the store. It costs a few reads.
+func (db *DB) Describe(ctx context.Context) (Facts, error) {
+	if e, ok := db.engine.(Describer); ok {
+		return e.Describe(ctx)
+	}
+	return Facts{}, nil
+}
+
+// Now returns the time. With PostgreSQL it is the database's, so that nodes whose clocks differ agree on leases and
 // deadlines.
-func (db *DB) Now() time.Time { return db.engine.now() }
+func (db *DB) Now() time.Time { return db.engine.Now() }
 
 // Do implements verify.Store.
 func (db *DB) Do(ctx context.Context, n verify.Needs, work func(verify.Tx) error) error {
@@ -225,6 +171,11 @@ func (db *DB) submit(ctx context.Context, o *op) error {
 		return unavailable("the store is closing")
 	default:
 	}
+	if db.direct {
+		b := &Batch{ops: []*op{o}}
+		db.commit(0, b)
+		return <-o.done
+	}
 	select {
 	case db.work <- o:
 	default:
@@ -244,10 +195,6 @@ func (db *DB) submit(ctx context.Context, o *op) error {
 	}
 }
 
-func unavailable(detail string) *verify.Error {
-	return &verify.Error{Code: verify.CodeUnavailable, Detail: detail}
-}
-
 // patience is how long a commit may take before another lane begins the next one beside it. A server that is near commits in
 // less: then the lanes take turns, and a batch is as large as it can be, which is what makes a write cheap. One that is far
 // away, waits for a replica, or holds a batch up by a lock keeps only one lane.
@@ -255,11 +202,11 @@ const patience = 10 * time.Millisecond
 
 // writer is one goroutine that writes. A request that comes alone is committed at once; those that come while a commit is
 // under way share the next one.
-func (db *DB) writer(lane int) {
+func (db *DB) writer(w int) {
 	pass := func() { db.turn <- struct{}{} }
 	timer := time.AfterFunc(time.Hour, pass)
 	timer.Stop()
-	batch := make([]*op, 0, maxBatch)
+	batch := &Batch{ops: make([]*op, 0, maxBatch)}
 	for {
 		<-db.turn
 		o := db.next()
@@ -267,9 +214,9 @@ func (db *DB) writer(lane int) {
 			pass()
 			return
 		}
-		batch = db.gather(lane, append(batch[:0], o))
+		batch.ops = db.gather(append(batch.ops[:0], o))
 		timer.Reset(patience)
-		db.commit(lane, batch)
+		db.commit(w, batch)
 		if timer.Stop() {
 			pass()
 		}
@@ -279,7 +226,7 @@ func (db *DB) writer(lane int) {
 // calm is how long nobody asks for anything before what was put off is done.
 const calm = time.Second
 
-// next waits for work. It answers nil when the store is closing and nothing is left.
+// next waits for work. It returns nil when the store is closing and nothing is left.
 func (db *DB) next() *op {
 	select {
 	case o := <-db.work:
@@ -287,7 +234,7 @@ func (db *DB) next() *op {
 	case <-db.quit:
 	case <-db.rest():
 		o := db.op()
-		o.folds, o.run = foldSome, func(*tx) error { return nil }
+		o.idle, o.run = true, func(*tx) error { return nil }
 		return o // nobody waits for its answer, which its channel has room for
 	}
 	select {
@@ -298,9 +245,9 @@ func (db *DB) next() *op {
 	}
 }
 
-// rest answers what tells that it has been calm; nil when nothing was put off.
+// rest returns what is sent to when it has been calm; nil when nothing was put off.
 func (db *DB) rest() <-chan time.Time {
-	if e, ok := db.engine.(*sqlite); !ok || e.journal == nil || e.journal.empty() {
+	if e, ok := db.engine.(Compacter); !ok || !e.Behind() {
 		return nil
 	}
 	db.calm.Reset(calm)
@@ -311,23 +258,23 @@ func (db *DB) rest() <-chan time.Time {
 // written alone, it would stand in the way of the next start or check, and cost as much as that.
 const lull = 2 * time.Millisecond
 
-// linger answers the batch with what has come by the time that somebody waits for its commit, at the latest after the lull.
-func (db *DB) linger(lane int, batch []*op) []*op {
+// linger returns the work with what has come by the time that somebody waits for its commit, at the latest after the lull.
+func (db *DB) linger(ops []*op) []*op {
 	over := time.NewTimer(lull)
 	defer over.Stop()
-	for len(batch) < maxBatch {
+	for len(ops) < maxBatch {
 		select {
 		case o := <-db.work:
-			if batch = db.add(lane, batch, o); !o.patient {
-				return batch
+			if ops = append(ops, o); !o.patient {
+				return ops
 			}
 		case <-over.C:
-			return batch
+			return ops
 		case <-db.quit:
-			return batch
+			return ops
 		}
 	}
-	return batch
+	return ops
 }
 
 // rounds is how often a batch lets other goroutines run before it is committed, as long as that brings more work: those that
@@ -338,44 +285,38 @@ const (
 	gatherTime = time.Millisecond
 )
 
-// add puts work into a batch. Work that claims is alone in its batch: the one before is committed first.
-func (db *DB) add(lane int, batch []*op, o *op) []*op {
-	if !o.claims.IsZero() {
-		db.commit(lane, batch)
-		batch = batch[:0]
-	}
-	return append(batch, o)
-}
-
-// gather answers the batch with the work that is there now.
-func (db *DB) gather(lane int, batch []*op) []*op {
-	if batch[0].patient {
-		batch = db.linger(lane, batch)
+// gather returns the work with what is there now.
+func (db *DB) gather(ops []*op) []*op {
+	if ops[0].patient {
+		ops = db.linger(ops)
 	}
 	begin := time.Now()
 	for range rounds {
-		before := len(batch)
-		for len(batch) < maxBatch && batch[0].claims.IsZero() && len(db.work) > 0 {
-			batch = db.add(lane, batch, <-db.work)
+		before := len(ops)
+		for len(ops) < maxBatch && len(db.work) > 0 {
+			ops = append(ops, <-db.work)
 		}
-		if len(batch) == before && before > 1 || len(batch) == maxBatch || time.Since(begin) > gatherTime {
+		if len(ops) == before && before > 1 || len(ops) == maxBatch || time.Since(begin) > gatherTime {
 			break
 		}
 		runtime.Gosched()
 	}
-	return batch
+	return ops
 }
 
 // commit runs a batch in one transaction and answers everybody.
-func (db *DB) commit(lane int, batch []*op) {
+func (db *DB) commit(w int, b *Batch) {
 	begin := time.Now()
-	err := db.engine.commit(context.Background(), lane, batch) //nolint:forbidigo // what was taken is done, whoever goes away
+	b.Reset()
+	err := db.engine.Commit(context.Background(), w, b) //nolint:forbidigo // what was taken is done, whoever goes away
 	if err != nil {
-		err = &storeError{unavailable("the store cannot be written"), err}
+		err = Unavailable("the store cannot be written", err)
+		db.health.ended(err)
 	} else {
-		db.observe.Committed(len(batch), time.Since(begin))
+		db.health.ended(nil)
+		db.observe.Committed(len(b.ops), time.Since(begin))
 	}
-	for _, o := range batch {
+	for _, o := range b.ops {
 		if err != nil {
 			o.done <- err
 			continue
@@ -386,18 +327,3 @@ func (db *DB) commit(lane int, batch []*op) {
 		o.done <- o.err
 	}
 }
-
-// storeError is what the caller may see, and what happened.
-type storeError struct {
-	public *verify.Error
-	cause  error
-}
-
-// Error is for the log.
-func (e *storeError) Error() string { return e.public.Error() + ": " + e.cause.Error() }
-
-// Unwrap answers both.
-func (e *storeError) Unwrap() []error { return []error{e.public, e.cause} }
-
-// errClosed is the answer of a closed engine.
-var errClosed = errors.New("store: closed")

@@ -13,7 +13,7 @@ import (
 // tx is one piece of work on a batch: it reads copies and gathers what is put, so that work that fails half way has
 // changed nothing.
 type tx struct {
-	b     *batch
+	b     *Batch
 	watch Watcher
 	fatal error // the store failed, not the work
 
@@ -24,7 +24,6 @@ type tx struct {
 	jobs          []putJob
 	sent          []putSent
 	events        []webhook.Event
-	others        []func(conn) error
 
 	absent []verify.NumberKey   // numbers that were read and have no row
 	last   *verify.Verification // the copy that was read last
@@ -32,15 +31,15 @@ type tx struct {
 }
 
 // reset begins the next piece of work, in the memory of the one before.
-func (t *tx) reset(b *batch, watch Watcher) {
+func (t *tx) reset(b *Batch, watch Watcher) {
 	*t = tx{
 		b: b, watch: watch,
 		numbers: empty(t.numbers), verifications: empty(t.verifications), limits: empty(t.limits), replays: empty(t.replays), jobs: empty(t.jobs),
-		sent: empty(t.sent), events: empty(t.events), others: empty(t.others), absent: empty(t.absent),
+		sent: empty(t.sent), events: empty(t.events), absent: empty(t.absent),
 	}
 }
 
-// empty answers the slice without its elements, and lets go of what they point to.
+// empty returns the slice without its elements, and lets go of what they point to.
 func empty[S ~[]E, E any](s S) S {
 	clear(s)
 	return s[:0]
@@ -57,7 +56,7 @@ type (
 	}
 	putReplay struct {
 		key [32]byte
-		replay
+		Replay
 	}
 	putJob struct {
 		id  id.ID
@@ -76,42 +75,36 @@ var (
 
 // apply makes what was put the batch's own.
 func (t *tx) apply() {
+	b := t.b
 	for _, n := range t.numbers {
-		t.b.numbers.put(n.Key, n)
+		b.Numbers.put(n.Key, n)
 	}
 	for _, p := range t.verifications {
 		t.tell(p)
-		// A row that this batch has not seen is there, unless it is new. One that is new in this batch stays so, however often it
-		// changes before it is written.
-		if p.isNew {
-			t.b.verifications.begin(p.v.ID, p.v)
-			continue
+		// A row that this batch has not seen is there, unless it is new.
+		if !p.isNew && b.Verifications.of[p.v.ID] == nil {
+			b.Verifications.Know(p.v.ID, nil, true)
 		}
-		unseen := t.b.verifications.find(p.v.ID) == nil
-		t.b.verifications.put(p.v.ID, p.v)
-		if unseen {
-			t.b.verifications.rows[p.v.ID].kept = true
-		}
+		b.Verifications.put(p.v.ID, p.v)
 	}
 	for _, p := range t.limits {
-		t.b.limits.put(p.key, p.tat)
+		b.Limits.put(p.key, p.tat)
 	}
 	for _, p := range t.replays {
-		t.b.replays.put(p.key, p.replay)
+		b.Replays.put(p.key, p.Replay)
 	}
 	for _, p := range t.jobs {
 		if p.job == nil {
-			t.b.jobs.drop(p.id)
+			b.Jobs.drop(p.id)
 		} else {
-			t.b.jobs.put(p.id, p.job)
+			b.Jobs.put(p.id, p.job)
 		}
 	}
 	for _, p := range t.sent {
-		t.b.sent.put(p.key, p.Sent)
+		b.Sent.put(p.key, p.Sent)
 	}
-	t.b.events = append(t.b.events, t.events...)
-	t.b.others = append(t.b.others, t.others...)
-	if t.b.d.lock != "" && len(t.verifications)+len(t.jobs) > 0 {
+	b.Events = append(b.Events, t.events...)
+	if b.exclusive && len(t.verifications)+len(t.jobs) > 0 {
 		t.hold()
 	}
 }
@@ -123,11 +116,15 @@ func (t *tx) tell(p putVerification) {
 	}
 	var before *verify.Verification
 	if !p.isNew {
-		e := t.b.verifications.find(p.v.ID)
-		if e == nil || !e.there {
+		r := t.b.Verifications.of[p.v.ID]
+		if r == nil || !r.There {
 			return // written without having been read: nobody knows what has changed
 		}
-		before = e.value
+		before = r.Value
+	}
+	// Work that is run again puts what it has put before, with the events of the first run counted.
+	if p.v.Events = 0; before != nil {
+		p.v.Events = before.Events
 	}
 	t.events = append(t.events, t.watch.Changed(before, p.v)...)
 }
@@ -136,8 +133,8 @@ func (t *tx) tell(p putVerification) {
 // refused when somebody else has made it meanwhile, and then the batch runs again.
 func (t *tx) hold() {
 	for _, k := range t.absent {
-		if e := t.b.numbers.rows[k]; !e.there {
-			t.b.numbers.put(k, &verify.Number{Key: k})
+		if r := t.b.Numbers.of[k]; !r.There {
+			t.b.Numbers.put(k, &verify.Number{Key: k})
 		}
 	}
 }
@@ -150,20 +147,17 @@ func (t *tx) check(err error) error {
 	return err
 }
 
-// put adds a statement of another kind to the transaction.
-func (t *tx) put(w func(conn) error) { t.others = append(t.others, w) }
-
 // Number implements verify.Tx.
 func (t *tx) Number(k verify.NumberKey) (*verify.Number, error) {
 	e, err := t.b.number(k)
 	if err != nil {
 		return nil, t.check(err)
 	}
-	if !e.there {
+	if !e.There {
 		t.absent = append(t.absent, k)
 		return &verify.Number{Key: k}, nil
 	}
-	n := *e.value // its slices are never changed in place
+	n := *e.Value // its slices are never changed in place
 	return &n, nil
 }
 
@@ -173,10 +167,10 @@ func (t *tx) Verification(v id.ID) (*verify.Verification, error) {
 		return t.last, nil // the work's own copy already
 	}
 	e, err := t.b.verification(v)
-	if err != nil || !e.there {
+	if err != nil || !e.There {
 		return nil, t.check(err)
 	}
-	t.last = cloneVerification(e.value)
+	t.last = cloneVerification(e.Value)
 	return t.last, nil
 }
 
@@ -186,16 +180,16 @@ func (t *tx) Limit(key [16]byte) (int64, error) {
 	if err != nil {
 		return 0, t.check(err)
 	}
-	return e.value, nil
+	return e.Value, nil
 }
 
 // Replay implements verify.Tx.
-func (t *tx) Replay(key [32]byte) (fingerprint [32]byte, sealed []byte, ok bool, err error) {
+func (t *tx) Replay(key [32]byte, now time.Time) (fingerprint [32]byte, sealed []byte, ok bool, err error) {
 	e, err := t.b.replay(key)
-	if err != nil {
+	if err != nil || !e.There || e.Value.Until <= now.UnixMilli() {
 		return fingerprint, nil, false, t.check(err)
 	}
-	return e.value.fingerprint, e.value.sealed, e.there, nil
+	return e.Value.Fingerprint, e.Value.Sealed, true, nil
 }
 
 // PutNumber implements verify.Tx.
@@ -211,7 +205,7 @@ func (t *tx) PutLimit(key [16]byte, tat int64) { t.limits = append(t.limits, put
 
 // PutReplay implements verify.Tx.
 func (t *tx) PutReplay(key, fingerprint [32]byte, sealed []byte, until time.Time) {
-	t.replays = append(t.replays, putReplay{key, replay{fingerprint, sealed, until.UnixMilli()}})
+	t.replays = append(t.replays, putReplay{key, Replay{fingerprint, sealed, until.UnixMilli()}})
 }
 
 // PutJob implements verify.Tx and deliver.Tx.
@@ -223,10 +217,10 @@ func (t *tx) PutJob(j queue.Job) {
 // Job implements verify.Tx and deliver.Tx.
 func (t *tx) Job(job id.ID) (*queue.Job, error) {
 	e, err := t.b.job(job)
-	if err != nil || !e.there {
+	if err != nil || !e.There {
 		return nil, t.check(err)
 	}
-	j := *e.value
+	j := *e.Value
 	return &j, nil
 }
 

@@ -87,7 +87,7 @@ func (s *Service) replayed(tx Tx, r *Replay) error {
 	if r == nil {
 		return nil
 	}
-	fingerprint, sealed, ok, err := tx.Replay(r.Key)
+	fingerprint, sealed, ok, err := tx.Replay(r.Key, s.Now())
 	if err != nil || !ok {
 		return err
 	}

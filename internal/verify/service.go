@@ -24,8 +24,8 @@ type Tx interface {
 	Verification(id.ID) (*Verification, error)
 	// Limit answers the kept state of a GCRA limit, 0 if there is none.
 	Limit(key [16]byte) (int64, error)
-	// Replay answers the fingerprint and sealed answer kept under an idempotency key; ok is false for none.
-	Replay(key [32]byte) (fingerprint [32]byte, sealed []byte, ok bool, err error)
+	// Replay returns the fingerprint and sealed answer kept under an idempotency key until after now; ok is false for none.
+	Replay(key [32]byte, now time.Time) (fingerprint [32]byte, sealed []byte, ok bool, err error)
 
 	PutNumber(*Number)
 	// PutVerification writes a new row or what changes of an old one.

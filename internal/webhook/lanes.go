@@ -80,7 +80,7 @@ func (a *lane) room(endpoint id.ID, now time.Time) int {
 }
 
 // Claim implements queue.Store.
-func (l *Lanes) Claim(ctx context.Context, now time.Time, n int, lease time.Duration) ([]queue.Job, error) {
+func (l *Lanes) Claim(ctx context.Context, now time.Time, _ string, n int, lease time.Duration) ([]queue.Job, error) {
 	waiting, err := l.Directory.Store.Lanes(ctx)
 	if err != nil {
 		return nil, err
@@ -142,17 +142,17 @@ func (d *Directory) sends(endpoint id.ID) bool {
 func (l *Lanes) Return(context.Context, time.Time, []queue.Job) error { return nil }
 
 // Depth implements queue.Store. What waits for endpoints that are disabled does not count.
-func (l *Lanes) Depth(ctx context.Context, now time.Time) (open int, oldest time.Duration, err error) {
+func (l *Lanes) Depth(ctx context.Context, now time.Time) (queue.Depth, error) {
 	l.mu.Lock()
-	open, oldest = l.open, l.oldest
+	open, oldest := l.open, l.oldest
 	fresh := !l.measured.IsZero() && now.Sub(l.measured) < measureEvery
 	l.mu.Unlock()
 	if fresh {
-		return open, oldest, nil
+		return queue.Depth{Open: open, Overdue: oldest}, nil
 	}
 	all, err := l.Directory.Store.Backlogs(ctx)
 	if err != nil {
-		return open, oldest, err
+		return queue.Depth{Open: open, Overdue: oldest}, err
 	}
 	open, oldest = 0, 0
 	for _, b := range all {
@@ -164,7 +164,7 @@ func (l *Lanes) Depth(ctx context.Context, now time.Time) (open int, oldest time
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.measured, l.open, l.oldest = now, open, oldest
-	return open, oldest, nil
+	return queue.Depth{Open: open, Overdue: oldest}, nil
 }
 
 // ended takes a row out of its lane, with what its endpoint made of it, and lets the next one in.

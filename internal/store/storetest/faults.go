@@ -94,9 +94,9 @@ func (l *Load) Outcomes() map[string]int { return l.outcomes.n }
 func (l *Load) Judge(t *testing.T, s Store) {
 	t.Helper()
 	l.JudgeRows(t, s)
-	open, _, err := s.Depth(t.Context(), l.nodes[0].clock.Now().Add(time.Hour))
-	if err != nil || open < len(l.started) {
-		t.Errorf("%d jobs for %d acknowledged starts, %v", open, len(l.started), err)
+	depth, err := s.Depth(t.Context(), l.nodes[0].clock.Now().Add(time.Hour))
+	if err != nil || depth.Open < len(l.started) {
+		t.Errorf("%d jobs for %d acknowledged starts, %v", depth.Open, len(l.started), err)
 	}
 }
 

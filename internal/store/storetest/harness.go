@@ -32,7 +32,7 @@ type Store interface {
 	queue.Store
 	application.Store
 	Forget(ctx context.Context, after id.ID, before time.Time) (last id.ID, n int, err error)
-	Purge(ctx context.Context, now, untouched time.Time) (n int, err error)
+	Purge(ctx context.Context, kind store.Purged, before time.Time) (n int, err error)
 }
 
 // EventStore is a store that tells of its changes.

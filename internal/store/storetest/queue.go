@@ -10,6 +10,7 @@ import (
 	"github.com/dialproof/dialproof/internal/deliver"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/queue"
+	"github.com/dialproof/dialproof/internal/store"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -30,17 +31,17 @@ func leaseFromBirth(t *testing.T, open Open) {
 	b := newBench(t, open)
 	b.start(t, verify.StartRequest{To: drama(100)})
 	b.clock.Advance(30*time.Second - time.Millisecond)
-	if jobs, err := b.store.Claim(t.Context(), b.clock.Now(), 10, time.Minute); err != nil || len(jobs) != 0 {
+	if jobs, err := b.store.Claim(t.Context(), b.clock.Now(), verify.JobKind, 10, time.Minute); err != nil || len(jobs) != 0 {
 		t.Errorf("claimed %d while the maker holds the lease, %v", len(jobs), err)
 	}
 	b.clock.Advance(time.Millisecond)
-	jobs, err := b.store.Claim(t.Context(), b.clock.Now(), 10, time.Minute)
+	jobs, err := b.store.Claim(t.Context(), b.clock.Now(), verify.JobKind, 10, time.Minute)
 	if err != nil || len(jobs) != 1 || jobs[0].Attempt != 2 {
 		t.Fatalf("claimed %v, %v", jobs, err)
 	}
-	open1, oldest, err := b.store.Depth(t.Context(), b.clock.Now().Add(61*time.Second))
-	if err != nil || open1 != 1 || oldest != time.Second {
-		t.Errorf("depth %d, oldest %s, %v", open1, oldest, err)
+	depth, err := b.store.Depth(t.Context(), b.clock.Now().Add(61*time.Second))
+	if err != nil || depth.Open != 1 || depth.Overdue != time.Second || depth.Oldest[verify.JobKind] != 91*time.Second {
+		t.Errorf("depth %+v, %v", depth, err)
 	}
 }
 
@@ -54,7 +55,7 @@ func claimedOnce(t *testing.T, open Open) {
 	var got tally
 	together(8, func(int) {
 		for {
-			jobs, err := b.store.Claim(t.Context(), b.clock.Now(), 3, time.Minute)
+			jobs, err := b.store.Claim(t.Context(), b.clock.Now(), verify.JobKind, 3, time.Minute)
 			if err != nil {
 				t.Error(err)
 			}
@@ -80,19 +81,19 @@ func givenBack(t *testing.T, open Open) {
 	b := newBench(t, open)
 	b.start(t, verify.StartRequest{To: drama(100)})
 	b.clock.Advance(time.Minute)
-	jobs, _ := b.store.Claim(t.Context(), b.clock.Now(), 1, time.Minute)
+	jobs, _ := b.store.Claim(t.Context(), b.clock.Now(), verify.JobKind, 1, time.Minute)
 	stale := jobs[0]
 	stale.Attempt--
 	if err := b.store.Return(t.Context(), b.clock.Now(), []queue.Job{stale}); err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := b.store.Claim(t.Context(), b.clock.Now(), 1, time.Minute); len(again) != 0 {
+	if again, _ := b.store.Claim(t.Context(), b.clock.Now(), verify.JobKind, 1, time.Minute); len(again) != 0 {
 		t.Error("an older attempt gave the lease back")
 	}
 	if err := b.store.Return(t.Context(), b.clock.Now(), jobs); err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := b.store.Claim(t.Context(), b.clock.Now(), 1, time.Minute); len(again) != 1 || again[0].Attempt != 3 {
+	if again, _ := b.store.Claim(t.Context(), b.clock.Now(), verify.JobKind, 1, time.Minute); len(again) != 1 || again[0].Attempt != 3 {
 		t.Errorf("after the return: %v", again)
 	}
 }
@@ -162,9 +163,18 @@ func purged(t *testing.T, open Open) {
 	}
 	b.clock.Advance(24 * time.Hour)
 	fresh := b.start(t, verify.StartRequest{To: drama(101)})
-	n, err := b.store.Purge(t.Context(), b.clock.Now(), b.clock.Now().Add(-time.Hour))
-	if err != nil || n != 2 {
-		t.Errorf("purged %d, %v, want the early id and the old number", n, err)
+	if n, err := b.store.Purge(t.Context(), store.PurgeSent, b.clock.Now()); err != nil || n != 1 {
+		t.Errorf("purged %d ids, %v, want the early one", n, err)
+	}
+	// A number goes when all of the day of its newest verification is past, and no earlier.
+	midnight := b.clock.Now().Truncate(24 * time.Hour)
+	for _, step := range []struct {
+		before time.Time
+		want   int
+	}{{b.clock.Now().Add(-24 * time.Hour), 0}, {midnight.Add(-time.Millisecond), 0}, {midnight, 1}, {b.clock.Now(), 0}} {
+		if n, err := b.store.Purge(t.Context(), store.PurgeNumbers, step.before); err != nil || n != step.want {
+			t.Errorf("purged %d numbers before %s, %v, want %d", n, step.before, err, step.want)
+		}
 	}
 	if _, ok, _ := b.store.FindSent(t.Context(), [16]byte{1}); ok {
 		t.Error("the early id is still there")
@@ -202,7 +212,7 @@ func failedWork(t *testing.T, open Open) {
 	if kept.Deliveries[0].Status != channel.Sending {
 		t.Error("work that failed was written")
 	}
-	if n, _, _ := b.store.Depth(t.Context(), b.clock.Now()); n != 1 {
+	if d, _ := b.store.Depth(t.Context(), b.clock.Now()); d.Open != 1 {
 		t.Error("work that failed dropped the job")
 	}
 }
