@@ -71,7 +71,7 @@ func (n *Node) ready(ctx context.Context) error {
 	if n.leaving.now.Load() {
 		return errLeaving
 	}
-	_, _, err := n.store.Depth(ctx, n.store.Now())
+	_, err := n.store.Depth(ctx, n.store.Now())
 	return err
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/store"
 	"github.com/dialproof/dialproof/internal/store/storetest"
+	"github.com/dialproof/dialproof/internal/verify"
 )
 
 // copying moves a SQLite store to PostgreSQL while it is used: a first copy under load, and a final one.
@@ -43,7 +44,7 @@ func copying(t *testing.T, server *pgtest.Server) {
 		t.Errorf("the first copy wrote %d of %d rows", written, rows)
 	}
 	all.Wait()
-	claimed := must(db.Claim(t.Context(), db.Now().Add(365*24*time.Hour), 100, time.Hour))(t)
+	claimed := must(db.Claim(t.Context(), db.Now().Add(365*24*time.Hour), verify.JobKind, 100, time.Hour))(t)
 	for _, j := range claimed {
 		if err := db.Update(t.Context(), j.Ref, j.ID, sentOut(j)); err != nil {
 			t.Fatal(err)
@@ -64,8 +65,8 @@ func copying(t *testing.T, server *pgtest.Server) {
 	}
 	moved := opened(t, to)
 	load.JudgeRows(t, moved)
-	if open, _, err := moved.Depth(t.Context(), moved.Now()); open != 700 || err != nil {
-		t.Errorf("%d jobs, want 700, %v", open, err)
+	if depth, err := moved.Depth(t.Context(), moved.Now()); depth.Open != 700 || err != nil {
+		t.Errorf("%d jobs, want 700, %v", depth.Open, err)
 	}
 	if apps, err := moved.Applications(t.Context()); err != nil || len(apps) != 1 || apps[0].Name != "shop" {
 		t.Errorf("applications %+v, %v", apps, err)

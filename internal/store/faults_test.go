@@ -55,8 +55,8 @@ func lostCommit(t *testing.T, server *pgtest.Server) {
 				t.Errorf("outcomes %v, want all to be ok", got)
 			}
 			load.Judge(t, db)
-			if open, _, err := db.Depth(t.Context(), time.Now()); open != 80 || err != nil {
-				t.Errorf("%d jobs for 80 starts, %v", open, err)
+			if depth, err := db.Depth(t.Context(), time.Now()); depth.Open != 80 || err != nil {
+				t.Errorf("%d jobs for 80 starts, %v", depth.Open, err)
 			}
 		})
 	}
@@ -223,7 +223,7 @@ func clocks(t *testing.T, server *pgtest.Server) {
 	if err := slow.Do(t.Context(), verify.Needs{}, func(tx verify.Tx) error { tx.PutJob(job); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if jobs, err := fast.Claim(t.Context(), fast.Now(), 10, time.Minute); err != nil || len(jobs) != 0 {
+	if jobs, err := fast.Claim(t.Context(), fast.Now(), "k", 10, time.Minute); err != nil || len(jobs) != 0 {
 		t.Errorf("a fast clock took %d jobs at their birth, %v", len(jobs), err)
 	}
 }

@@ -10,25 +10,25 @@ import (
 )
 
 const (
-	sqlDue   = `SELECT ` + jobColumns + ` FROM jobs WHERE due <= $1 ORDER BY due LIMIT $2`
-	sqlDepth = `SELECT (SELECT count(*) FROM jobs), (SELECT min(due) FROM jobs)`
+	sqlDue   = `SELECT ` + jobColumns + ` FROM jobs WHERE due <= $1 AND kind = $3 ORDER BY due LIMIT $2`
+	sqlDepth = `SELECT id, due, kind FROM jobs ORDER BY id`
 )
 
 // claimer is an engine that claims jobs in a statement of its own, beside the lanes.
 type claimer interface {
-	claim(ctx context.Context, now time.Time, n int, lease time.Duration) ([]queue.Job, error)
+	claim(ctx context.Context, now time.Time, kind string, n int, lease time.Duration) ([]queue.Job, error)
 }
 
 // Claim implements queue.Store.
-func (db *DB) Claim(ctx context.Context, now time.Time, n int, lease time.Duration) (out []queue.Job, err error) {
+func (db *DB) Claim(ctx context.Context, now time.Time, kind string, n int, lease time.Duration) (out []queue.Job, err error) {
 	if c, ok := db.engine.(claimer); ok {
-		out, err = c.claim(ctx, now, n, lease)
+		out, err = c.claim(ctx, now, kind, n, lease)
 		if err != nil && ctx.Err() == nil {
 			err = &storeError{unavailable("the store cannot be written"), err}
 		}
 		return out, err
 	}
-	if due, err := db.anyDue(ctx, now); err != nil || !due {
+	if due, err := db.anyDue(ctx, now, kind); err != nil || !due {
 		return nil, err
 	}
 	o := db.op()
@@ -37,10 +37,10 @@ func (db *DB) Claim(ctx context.Context, now time.Time, n int, lease time.Durati
 		err := t.b.c.query(sqlDue, func(r row) error {
 			out = append(out, scanJob(r))
 			return nil
-		}, now.UnixMilli(), int64(n))
+		}, now.UnixMilli(), int64(n), kind)
 		for i := range out {
 			out[i].Attempt++
-			out[i].Due = now.Add(lease)
+			out[i].Hold(now.Add(lease))
 			t.PutJob(out[i])
 		}
 		return t.check(err)
@@ -53,12 +53,12 @@ func (db *DB) Claim(ctx context.Context, now time.Time, n int, lease time.Durati
 type youthful interface{ youth() *youth }
 
 // anyDue spares an idle node the write transaction of a claim.
-func (db *DB) anyDue(ctx context.Context, now time.Time) (due bool, err error) {
+func (db *DB) anyDue(ctx context.Context, now time.Time, kind string) (due bool, err error) {
 	if e, ok := db.engine.(youthful); ok && e.youth().due(now) {
 		return true, nil // they get their rows with the claim
 	}
 	err = db.read(ctx, func(c conn) error {
-		return c.query(sqlDue, func(row) error { due = true; return nil }, now.UnixMilli(), int64(1))
+		return c.query(sqlDue, func(row) error { due = true; return nil }, now.UnixMilli(), int64(1), kind)
 	})
 	return due, err
 }
@@ -76,7 +76,7 @@ func (db *DB) Return(ctx context.Context, now time.Time, jobs []queue.Job) error
 				return err
 			}
 			if kept != nil && kept.Attempt == j.Attempt {
-				kept.Due = now
+				kept.PutOff(now)
 				t.PutJob(*kept)
 			}
 		}
@@ -85,17 +85,22 @@ func (db *DB) Return(ctx context.Context, now time.Time, jobs []queue.Job) error
 }
 
 // Depth implements queue.Store.
-func (db *DB) Depth(ctx context.Context, now time.Time) (open int, oldest time.Duration, err error) {
+func (db *DB) Depth(ctx context.Context, now time.Time) (out queue.Depth, err error) {
+	out.Oldest = map[string]time.Duration{}
 	err = db.read(ctx, func(c conn) error {
 		return c.query(sqlDepth, func(r row) error {
-			if open = int(r.Int(0)); open > 0 {
-				oldest = max(now.Sub(milli(r.Int(1))), 0)
+			var job id.ID
+			copy(job[:], r.Raw(0))
+			out.Open++
+			out.Overdue = max(out.Overdue, now.Sub(milli(r.Int(1))))
+			if kind := string(r.Raw(2)); out.Oldest[kind] == 0 {
+				out.Oldest[kind] = now.Sub(job.Time())
 			}
 			return nil
 		})
 	})
 	if e, ok := db.engine.(youthful); ok {
-		open += e.youth().count()
+		out.Open += e.youth().count()
 	}
-	return open, oldest, err
+	return out, err
 }

@@ -49,7 +49,7 @@ var pgWrites = [pgKinds]struct{ columns, sql string }{ //nolint:gochecknoglobals
 	pgNewEvents:           {"bbbbtbi", pgAddEvents},
 }
 
-const pgClaim = `WITH due AS (SELECT id, due FROM jobs WHERE due <= $1 ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED) UPDATE jobs AS t SET attempt = t.attempt + 1, due = $3 FROM due WHERE t.id = due.id RETURNING t.id, t.kind, t.due, t.attempt, t.ref, t.payload, due.due`
+const pgClaim = `WITH due AS (SELECT id, due FROM jobs WHERE due <= $1 AND kind = $4 ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED) UPDATE jobs AS t SET attempt = t.attempt + 1, due = $3 FROM due WHERE t.id = due.id RETURNING t.id, t.kind, t.due, t.attempt, t.ref, t.payload, due.due`
 
 // columns gathers the values of rows, column by column.
 type columns []column
@@ -259,15 +259,16 @@ func (w *written) others(b *batch) {
 
 // claim implements claimer. Rows that another node is claiming are passed over. When the answer is lost, the jobs come back
 // at the end of their lease.
-func (e *postgres) claim(ctx context.Context, now time.Time, n int, lease time.Duration) (out []queue.Job, err error) {
+func (e *postgres) claim(ctx context.Context, now time.Time, kind string, n int, lease time.Duration) (out []queue.Job, err error) {
 	ctx, cancel := context.WithTimeout(ctx, e.o.Timeout)
 	defer cancel()
 	was := map[id.ID]int64{}
 	err = pgConn{ctx, e.pool}.query(pgClaim, func(r row) error {
 		j := scanJob(r)
+		j.Leased = true
 		out, was[j.ID] = append(out, j), r.Int(6)
 		return nil
-	}, now.UnixMilli(), int64(n), now.Add(lease).UnixMilli())
+	}, now.UnixMilli(), int64(n), now.Add(lease).UnixMilli(), kind)
 	if err != nil {
 		if faultOf(err) == faultDown {
 			e.pool.Reset()

@@ -150,7 +150,7 @@ func TestYoungJobs(t *testing.T) {
 	}
 	claimed := func(db *store.DB, at time.Time, want ...queue.Job) {
 		t.Helper()
-		got, err := db.Claim(t.Context(), at, 10, 30*time.Second)
+		got, err := db.Claim(t.Context(), at, verify.JobKind, 10, 30*time.Second)
 		if err != nil || len(got) != len(want) {
 			t.Fatalf("claimed %d jobs, want %d (%v)", len(got), len(want), err)
 		}
@@ -161,8 +161,8 @@ func TestYoungJobs(t *testing.T) {
 		}
 	}
 	_, done, back := born(), born(), born()
-	if n, _, err := db.Depth(t.Context(), now); n != 3 || err != nil {
-		t.Errorf("depth %d, %v", n, err)
+	if depth, err := db.Depth(t.Context(), now); depth.Open != 3 || err != nil {
+		t.Errorf("depth %d, %v", depth.Open, err)
 	}
 	if err := db.Update(t.Context(), done.Ref, done.ID, func(tx deliver.Tx) error {
 		if j, err := tx.Job(done.ID); err != nil || j == nil || j.Attempt != 1 {
@@ -198,14 +198,14 @@ func TestYoungJobs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer crashed.Close()
-	if n, _, err := crashed.Depth(t.Context(), now); n != 2 || err != nil {
-		t.Errorf("after the crash: depth %d, %v", n, err)
+	if depth, err := crashed.Depth(t.Context(), now); depth.Open != 2 || err != nil {
+		t.Errorf("after the crash: depth %d, %v", depth.Open, err)
 	}
 
 	claimed(db, now, back)
 	claimed(db, now.Add(29*time.Second))
 	claimed(db, now.Add(30*time.Second-time.Millisecond))
-	if got, err := db.Claim(t.Context(), now.Add(30*time.Second), 10, 30*time.Second); err != nil || len(got) != 2 {
+	if got, err := db.Claim(t.Context(), now.Add(30*time.Second), verify.JobKind, 10, 30*time.Second); err != nil || len(got) != 2 {
 		t.Errorf("claimed %v, %v", got, err)
 	}
 }

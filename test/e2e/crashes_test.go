@@ -196,7 +196,8 @@ func (s *siege) settle(t *testing.T, dsn string) {
 	defer db.Close()
 	// A lease is 30 s; two in a row, when the rescuer was killed as well, and a little for the nodes to come back.
 	waitFor(t, 100*time.Second, "every job is done", func() bool {
-		open, _, err := db.Depth(context.Background(), time.Now())
+		depth, err := db.Depth(context.Background(), time.Now())
+		open := depth.Open
 		return err == nil && open == 0
 	})
 	rows := map[string]*verify.Verification{}

@@ -23,7 +23,6 @@ import (
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/keyring"
 	"github.com/dialproof/dialproof/internal/pgtest"
-	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/store"
 	"github.com/dialproof/dialproof/internal/verify"
 )
@@ -383,7 +382,7 @@ func generations(t *testing.T, find func(id.ID) (*verify.Verification, error), t
 		was := *row
 		was.Generation, was.Status, was.Expires = g, verify.Pending, time.Now().Add(time.Hour)
 		s := verify.New(verify.Options{Store: frozen{v: &was}, Ring: ring, Now: time.Now})
-		m, _, _, err := verify.Composer{Service: s, Apps: anyApp{}}.Compose(t.Context(), queue.Job{Ref: v}, row.Deliveries[0])
+		m, _, _, err := verify.Composer{Service: s, Apps: anyApp{}}.Compose(t.Context(), v, row.Deliveries[0])
 		if err != nil {
 			t.Fatal(err)
 		}

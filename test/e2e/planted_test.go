@@ -99,9 +99,15 @@ func (*core) Plan(phone.Number, channel.Kind, bool, string) (route, reason strin
 // Admit implements verify.Dispatcher.
 func (*core) Admit() bool { return true }
 
+// Reserve implements verify.Dispatcher.
+func (*core) Reserve() bool { return true }
+
+// Release implements verify.Dispatcher.
+func (*core) Release() {}
+
 // Dispatch brings the message at once.
-func (c *core) Dispatch(j queue.Job) {
-	m, _, _, err := verify.Composer{Service: c.Service, Apps: anyApp{}}.Compose(context.Background(), j, channel.Delivery{Channel: channel.SMS})
+func (c *core) Dispatch(j queue.Job, _ verify.Made) {
+	m, _, _, err := verify.Composer{Service: c.Service, Apps: anyApp{}}.Compose(context.Background(), j.Ref, channel.Delivery{Channel: channel.SMS})
 	if err != nil {
 		return
 	}

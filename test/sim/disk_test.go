@@ -132,8 +132,10 @@ type deskCore struct {
 
 type noDispatch struct{}
 
-func (noDispatch) Admit() bool        { return true }
-func (noDispatch) Dispatch(queue.Job) {}
+func (noDispatch) Admit() bool                     { return true }
+func (noDispatch) Reserve() bool                   { return true }
+func (noDispatch) Release()                        {}
+func (noDispatch) Dispatch(queue.Job, verify.Made) {}
 
 type oneRoute struct{}
 
@@ -176,7 +178,7 @@ func openDeskOn(t *testing.T, o store.Options) *deskCore {
 
 func (c *deskCore) code(t *testing.T, v *verify.Verification) string {
 	t.Helper()
-	m, _, _, err := verify.Composer{Service: c.Service, Apps: c}.Compose(t.Context(), queue.Job{Ref: v.ID}, v.Deliveries[0])
+	m, _, _, err := verify.Composer{Service: c.Service, Apps: c}.Compose(t.Context(), v.ID, v.Deliveries[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,8 +238,8 @@ func (l *ledger) hold(t *testing.T, c *deskCore, when string) {
 	}
 	jobs := 0
 	err := c.db.Scan(t.Context(), c.caller.App.ID, id.ID{}, countRows(&jobs))
-	if open, _, err2 := c.db.Depth(t.Context(), time.Now()); err != nil || err2 != nil || open != jobs {
-		t.Errorf("%s: %d verifications and %d jobs, %v %v: a start was written in part", when, jobs, open, err, err2)
+	if depth, err2 := c.db.Depth(t.Context(), time.Now()); err != nil || err2 != nil || depth.Open != jobs {
+		t.Errorf("%s: %d verifications and %d jobs, %v %v: a start was written in part", when, jobs, depth.Open, err, err2)
 	}
 }
 

@@ -88,7 +88,7 @@ func copyNumber(n *verify.Number) *verify.Number {
 }
 
 func kept(j queue.Job) queue.Job {
-	j.Carry, j.Payload = nil, slices.Clone(j.Payload)
+	j.Payload = slices.Clone(j.Payload)
 	return j
 }
 
@@ -299,20 +299,23 @@ func (m *memory) waiting() []queue.Job {
 	return out
 }
 
-func (m *memory) Claim(_ context.Context, now time.Time, n int, lease time.Duration) ([]queue.Job, error) {
+func (m *memory) Claim(_ context.Context, now time.Time, kind string, n int, lease time.Duration) ([]queue.Job, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.claim(now, n, lease, plantNone), nil
+	return m.claim(now, kind, n, lease, plantNone), nil
 }
 
-func (m *memory) claim(now time.Time, n int, lease time.Duration, p plant) (out []queue.Job) {
+func (m *memory) claim(now time.Time, kind string, n int, lease time.Duration, p plant) (out []queue.Job) {
 	w := &work{m: m}
 	for _, j := range m.waiting() {
 		if j.Due.After(now) || len(out) == n || p == plantDeaf {
 			break
 		}
+		if j.Kind != kind {
+			continue
+		}
 		j.Attempt++
-		j.Due = now.Add(lease)
+		j.Hold(now.Add(lease))
 		row := j
 		if p == plantShortLease {
 			row.Due = now.Add(time.Second)
@@ -328,7 +331,7 @@ func (m *memory) Return(_ context.Context, now time.Time, jobs []queue.Job) erro
 	return m.do(func(w *work) error {
 		for _, j := range jobs {
 			if k, there := m.jobs[j.ID]; there && k.Attempt == j.Attempt {
-				k.Due = now
+				k.PutOff(now)
 				w.PutJob(k)
 			}
 		}
@@ -336,13 +339,15 @@ func (m *memory) Return(_ context.Context, now time.Time, jobs []queue.Job) erro
 	})
 }
 
-func (m *memory) Depth(_ context.Context, now time.Time) (open int, oldest time.Duration, err error) {
+func (m *memory) Depth(_ context.Context, now time.Time) (queue.Depth, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	d := queue.Depth{Open: len(m.jobs), Oldest: map[string]time.Duration{}}
 	for _, j := range m.jobs {
-		oldest = max(oldest, now.Sub(j.Due))
+		d.Overdue = max(d.Overdue, now.Sub(j.Due))
+		d.Oldest[j.Kind] = max(d.Oldest[j.Kind], now.Sub(j.ID.Time()))
 	}
-	return len(m.jobs), oldest, nil
+	return d, nil
 }
 
 // last answers the newest id, so that new ones come after it.

@@ -153,8 +153,8 @@ func (s *nodeStore) Scan(ctx context.Context, app, before id.ID, yield func(*ver
 	return s.op("scan", func(fault) error { return s.u.store.Scan(ctx, app, before, yield) })
 }
 
-func (s *nodeStore) Claim(_ context.Context, now time.Time, n int, lease time.Duration) (out []queue.Job, err error) {
-	err = s.op("claim", func(fault) error { out = s.u.store.claim(now, n, lease, s.u.plant); return nil })
+func (s *nodeStore) Claim(_ context.Context, now time.Time, kind string, n int, lease time.Duration) (out []queue.Job, err error) {
+	err = s.op("claim", func(fault) error { out = s.u.store.claim(now, kind, n, lease, s.u.plant); return nil })
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func (s *nodeStore) Return(ctx context.Context, now time.Time, jobs []queue.Job)
 	return s.op("return", func(fault) error { return s.u.store.Return(ctx, now, jobs) })
 }
 
-func (s *nodeStore) Depth(ctx context.Context, now time.Time) (open int, oldest time.Duration, err error) {
-	err = s.op("depth", func(fault) (err error) { open, oldest, err = s.u.store.Depth(ctx, now); return err })
-	return open, oldest, err
+func (s *nodeStore) Depth(ctx context.Context, now time.Time) (out queue.Depth, err error) {
+	err = s.op("depth", func(fault) (err error) { out, err = s.u.store.Depth(ctx, now); return err })
+	return out, err
 }

@@ -141,7 +141,7 @@ type node struct {
 
 	core    *verify.Service
 	handler *deliver.Handler
-	runner  *queue.Runner
+	runner  *queue.Runner[deliver.Work]
 }
 
 // now is the node's clock.
@@ -171,21 +171,25 @@ func (n *node) boot() {
 		After:     func(d time.Duration, f func()) { n.later(d, f) },
 		Pause:     func(_ context.Context, d time.Duration) { u.pause(d) },
 	}
-	handlers := map[string]queue.Handler{verify.JobKind: watched{n, n.handler}}
-	n.runner = queue.NewRunner(queue.Options{
-		Store: s, Handlers: handlers, Log: log, Now: n.now, Workers: 3, Lease: lease, MaxOpen: 1000,
+	n.runner = queue.NewRunner(queue.Options[deliver.Work]{
+		Store: s, Log: log, Now: n.now, Lease: lease, MaxOpen: 1000, Writers: 1,
+		Kinds: []queue.Kind[deliver.Work]{
+			{Name: verify.JobKind, Workers: 3, Run: n.watched(n.handler.Run), Yield: n.handler.Yield, Kept: n.handler.Kept},
+			{Name: verify.NextKind, Workers: 2, Run: n.watched(func(ctx context.Context, j queue.Job, _ deliver.Work) (bool, error) {
+				return verify.Fallback{Service: n.core}.Run(ctx, j)
+			})},
+		},
 	})
 	n.core = verify.New(verify.Options{
-		Store: s, Router: routes, Dispatch: n.runner, Ring: u.ring, IDs: ids, Now: n.now, Lease: lease, AllowFiction: true,
+		Store: s, Router: routes, Dispatch: dispatcher{n.runner}, Ring: u.ring, IDs: ids, Now: n.now, Lease: lease, AllowFiction: true,
 		Limits: u.limits, Metrics: uncounted{}, Approved: n.handler.Approved,
 	})
-	handlers[verify.NextKind] = watched{n, verify.Fallback{Service: n.core}}
 	n.handler.Composer = composer{verify.Composer{Service: n.core, Apps: u}}
-	for i := range 3 {
+	for i, kind := range []string{verify.JobKind, verify.JobKind, verify.JobKind, verify.NextKind, verify.NextKind} {
 		n.spawn(fmt.Sprintf("worker%d", i), func() {
 			for {
-				u.until(0, func() bool { return n.runner.Ready() > 0 })
-				n.runner.Step(context.Background())
+				u.until(0, func() bool { return n.runner.Ready(kind) > 0 })
+				n.runner.Step(context.Background(), kind)
 			}
 		})
 	}
@@ -264,8 +268,8 @@ func (n *node) busy() bool {
 // composer hands deliver the messages that verify makes, as app does.
 type composer struct{ verify.Composer }
 
-func (c composer) Compose(ctx context.Context, j queue.Job, d channel.Delivery) (deliver.Composed, error) {
-	m, test, open, err := c.Composer.Compose(ctx, j, d)
+func (c composer) Compose(ctx context.Context, ref id.ID, d channel.Delivery) (deliver.Composed, error) {
+	m, test, open, err := c.Composer.Compose(ctx, ref, d)
 	return deliver.Composed{Message: m, Test: test, Open: open}, err
 }
 
@@ -275,20 +279,29 @@ var _ deliver.Composer = composer{}
 type attempt struct{ queue.Job }
 
 // watched notes which job a worker has in its hands.
-type watched struct {
-	n *node
-	queue.Handler
+func (n *node) watched(run func(context.Context, queue.Job, deliver.Work) (bool, error)) func(context.Context, queue.Job, deliver.Work) (bool, error) {
+	return func(ctx context.Context, j queue.Job, w deliver.Work) (bool, error) {
+		t := n.u.current
+		t.job, t.call = &attempt{j}, nil
+		done, err := run(ctx, j, w)
+		if err != nil {
+			n.u.note("job %s: %v", n.u.judge.name(j.ID), err)
+		}
+		if _, there := n.u.store.jobs[j.ID]; done && there {
+			n.u.judge.fault("job %s is said to be done, and its row is there", n.u.judge.name(j.ID))
+		}
+		t.job, t.call = nil, nil
+		return done, err
+	}
 }
 
-func (w watched) Run(ctx context.Context, j queue.Job) error {
-	t := w.n.u.current
-	t.job, t.call = &attempt{j}, nil
-	err := w.Handler.Run(ctx, j)
-	if err != nil {
-		w.n.u.note("job %s: %v", w.n.u.judge.name(j.ID), err)
-	}
-	t.job, t.call = nil, nil
-	return err
+// dispatcher hands the jobs that verify makes to what runs them, as app does.
+type dispatcher struct{ *queue.Runner[deliver.Work] }
+
+func (d dispatcher) Reserve() bool { return d.Runner.Reserve(verify.JobKind) }
+func (d dispatcher) Release()      { d.Runner.Release(verify.JobKind) }
+func (d dispatcher) Dispatch(j queue.Job, m verify.Made) {
+	d.Runner.Dispatch(j, deliver.Fresh(deliver.Made(m)))
 }
 
 // uncounted is metrics that count nothing.

@@ -65,7 +65,7 @@ func (l *Load) one(t *testing.T, i int) {
 	l.mu.Lock()
 	l.started = append(l.started, v.ID)
 	l.mu.Unlock()
-	m, _, _, err := verify.Composer{Service: b.Service, Apps: b}.Compose(t.Context(), b.job(v), v.Deliveries[0])
+	m, _, _, err := verify.Composer{Service: b.Service, Apps: b}.Compose(t.Context(), v.ID, v.Deliveries[0])
 	if err != nil {
 		return // the store cannot be read now
 	}
@@ -94,9 +94,9 @@ func (l *Load) Outcomes() map[string]int { return l.outcomes.n }
 func (l *Load) Judge(t *testing.T, s Store) {
 	t.Helper()
 	l.JudgeRows(t, s)
-	open, _, err := s.Depth(t.Context(), l.nodes[0].clock.Now().Add(time.Hour))
-	if err != nil || open < len(l.started) {
-		t.Errorf("%d jobs for %d acknowledged starts, %v", open, len(l.started), err)
+	depth, err := s.Depth(t.Context(), l.nodes[0].clock.Now().Add(time.Hour))
+	if err != nil || depth.Open < len(l.started) {
+		t.Errorf("%d jobs for %d acknowledged starts, %v", depth.Open, len(l.started), err)
 	}
 }
 

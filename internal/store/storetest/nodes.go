@@ -149,7 +149,7 @@ func nodesClaim(t *testing.T, open OpenNodes) {
 	var got tally
 	together(6, func(i int) {
 		for {
-			jobs, err := all[i%len(all)].store.Claim(t.Context(), all[0].clock.Now(), 3, time.Minute)
+			jobs, err := all[i%len(all)].store.Claim(t.Context(), all[0].clock.Now(), verify.JobKind, 3, time.Minute)
 			if err != nil {
 				t.Error(err)
 			}
@@ -162,7 +162,7 @@ func nodesClaim(t *testing.T, open OpenNodes) {
 		}
 	})
 	// Rows that a neighbour was claiming were passed over: what is left is claimed now.
-	rest, err := all[0].store.Claim(t.Context(), all[0].clock.Now(), n, time.Minute)
+	rest, err := all[0].store.Claim(t.Context(), all[0].clock.Now(), verify.JobKind, n, time.Minute)
 	if err != nil {
 		t.Error(err)
 	}
@@ -191,7 +191,7 @@ func nodesFence(t *testing.T, open OpenNodes) {
 		together(2, func(i int) {
 			if i == 0 {
 				var err error
-				if claimed, err = all[1].store.Claim(t.Context(), all[1].clock.Now(), 10, time.Minute); err != nil {
+				if claimed, err = all[1].store.Claim(t.Context(), all[1].clock.Now(), verify.JobKind, 10, time.Minute); err != nil {
 					t.Error(err)
 				}
 				return

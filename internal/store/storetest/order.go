@@ -65,7 +65,7 @@ func (b *bench) took(t *testing.T, v *verify.Verification, change func(*channel.
 // due claims what is due and runs it; it answers how many jobs that were.
 func (b *bench) due(t *testing.T) int {
 	t.Helper()
-	jobs, err := b.store.Claim(t.Context(), b.clock.Now(), 10, time.Minute)
+	jobs, err := b.store.Claim(t.Context(), b.clock.Now(), verify.NextKind, 10, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func (b *bench) next(t *testing.T, j queue.Job) {
 	if j.Kind != verify.NextKind {
 		t.Fatalf("a job of kind %q is due", j.Kind)
 	}
-	if err := (verify.Fallback{Service: b.Service}).Run(t.Context(), j); err != nil {
+	if _, err := (verify.Fallback{Service: b.Service}).Run(t.Context(), j); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -97,11 +97,11 @@ func (b *bench) find(t *testing.T, v *verify.Verification) *verify.Verification 
 // open answers how many jobs there are.
 func (b *bench) open(t *testing.T) int {
 	t.Helper()
-	n, _, err := b.store.Depth(t.Context(), b.clock.Now())
+	depth, err := b.store.Depth(t.Context(), b.clock.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n
+	return depth.Open
 }
 
 func orderGoesOn(t *testing.T, open Open) {
@@ -138,12 +138,12 @@ func orderOnce(t *testing.T, open Open) {
 	v := b.start(t, verify.StartRequest{To: drama(100)})
 	b.took(t, v, nil)
 	b.clock.Advance(25 * time.Second)
-	first, err := b.store.Claim(t.Context(), b.clock.Now(), 10, time.Second)
+	first, err := b.store.Claim(t.Context(), b.clock.Now(), verify.NextKind, 10, time.Second)
 	if err != nil || len(first) != 1 {
 		t.Fatalf("%v, %v", first, err)
 	}
 	b.clock.Advance(time.Second) // the first node hangs, and another one claims
-	second, err := b.store.Claim(t.Context(), b.clock.Now(), 10, time.Second)
+	second, err := b.store.Claim(t.Context(), b.clock.Now(), verify.NextKind, 10, time.Second)
 	if err != nil || len(second) != 1 {
 		t.Fatalf("%v, %v", second, err)
 	}

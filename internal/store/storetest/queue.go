@@ -30,17 +30,17 @@ func leaseFromBirth(t *testing.T, open Open) {
 	b := newBench(t, open)
 	b.start(t, verify.StartRequest{To: drama(100)})
 	b.clock.Advance(30*time.Second - time.Millisecond)
-	if jobs, err := b.store.Claim(t.Context(), b.clock.Now(), 10, time.Minute); err != nil || len(jobs) != 0 {
+	if jobs, err := b.store.Claim(t.Context(), b.clock.Now(), verify.JobKind, 10, time.Minute); err != nil || len(jobs) != 0 {
 		t.Errorf("claimed %d while the maker holds the lease, %v", len(jobs), err)
 	}
 	b.clock.Advance(time.Millisecond)
-	jobs, err := b.store.Claim(t.Context(), b.clock.Now(), 10, time.Minute)
+	jobs, err := b.store.Claim(t.Context(), b.clock.Now(), verify.JobKind, 10, time.Minute)
 	if err != nil || len(jobs) != 1 || jobs[0].Attempt != 2 {
 		t.Fatalf("claimed %v, %v", jobs, err)
 	}
-	open1, oldest, err := b.store.Depth(t.Context(), b.clock.Now().Add(61*time.Second))
-	if err != nil || open1 != 1 || oldest != time.Second {
-		t.Errorf("depth %d, oldest %s, %v", open1, oldest, err)
+	depth, err := b.store.Depth(t.Context(), b.clock.Now().Add(61*time.Second))
+	if err != nil || depth.Open != 1 || depth.Overdue != time.Second || depth.Oldest[verify.JobKind] != 91*time.Second {
+		t.Errorf("depth %+v, %v", depth, err)
 	}
 }
 
@@ -54,7 +54,7 @@ func claimedOnce(t *testing.T, open Open) {
 	var got tally
 	together(8, func(int) {
 		for {
-			jobs, err := b.store.Claim(t.Context(), b.clock.Now(), 3, time.Minute)
+			jobs, err := b.store.Claim(t.Context(), b.clock.Now(), verify.JobKind, 3, time.Minute)
 			if err != nil {
 				t.Error(err)
 			}
@@ -80,19 +80,19 @@ func givenBack(t *testing.T, open Open) {
 	b := newBench(t, open)
 	b.start(t, verify.StartRequest{To: drama(100)})
 	b.clock.Advance(time.Minute)
-	jobs, _ := b.store.Claim(t.Context(), b.clock.Now(), 1, time.Minute)
+	jobs, _ := b.store.Claim(t.Context(), b.clock.Now(), verify.JobKind, 1, time.Minute)
 	stale := jobs[0]
 	stale.Attempt--
 	if err := b.store.Return(t.Context(), b.clock.Now(), []queue.Job{stale}); err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := b.store.Claim(t.Context(), b.clock.Now(), 1, time.Minute); len(again) != 0 {
+	if again, _ := b.store.Claim(t.Context(), b.clock.Now(), verify.JobKind, 1, time.Minute); len(again) != 0 {
 		t.Error("an older attempt gave the lease back")
 	}
 	if err := b.store.Return(t.Context(), b.clock.Now(), jobs); err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := b.store.Claim(t.Context(), b.clock.Now(), 1, time.Minute); len(again) != 1 || again[0].Attempt != 3 {
+	if again, _ := b.store.Claim(t.Context(), b.clock.Now(), verify.JobKind, 1, time.Minute); len(again) != 1 || again[0].Attempt != 3 {
 		t.Errorf("after the return: %v", again)
 	}
 }
@@ -202,7 +202,7 @@ func failedWork(t *testing.T, open Open) {
 	if kept.Deliveries[0].Status != channel.Sending {
 		t.Error("work that failed was written")
 	}
-	if n, _, _ := b.store.Depth(t.Context(), b.clock.Now()); n != 1 {
+	if depth, _ := b.store.Depth(t.Context(), b.clock.Now()); depth.Open != 1 {
 		t.Error("work that failed dropped the job")
 	}
 }
