@@ -304,16 +304,19 @@ func (j *judge) after() {
 		}
 	}
 	j.touched = j.touched[:0]
+	for _, n := range j.u.nodes {
+		n.looksForRoom()
+	}
 	if j.u.steps%16 != 0 {
 		return
 	}
-	well, there := j.well()
-	if !there {
-		return
-	}
-	// A job is claimed within a few polls once it is due, as long as there is somebody to claim it and nothing fails.
+	// A job is claimed within a few polls once it is due, as long as there is somebody with room for it and nothing fails.
 	patience := 4*pollEach + 4*j.u.slow + 2*j.u.skew
 	for _, q := range j.u.store.waiting() {
+		well, there := j.well(q.Kind)
+		if !there {
+			continue
+		}
 		since := q.Due
 		if well.After(since) {
 			since = well
@@ -325,11 +328,15 @@ func (j *judge) after() {
 	}
 }
 
-// well answers since when some node has been able to claim jobs; there is false when none can.
-func (j *judge) well() (since time.Time, there bool) {
+// well answers since when some node has been able to claim jobs of a kind; there is false when none can.
+func (j *judge) well(kind string) (since time.Time, there bool) {
 	for _, n := range j.u.nodes {
-		if n.up && (!there || n.frozen.Before(since)) {
-			since, there = n.frozen, true
+		able := n.frozen
+		if full := n.full[kind]; full.After(able) {
+			able = full
+		}
+		if n.up && (!there || able.Before(since)) {
+			since, there = able, true
 		}
 	}
 	for _, t := range []time.Time{j.troubled, j.u.away} {

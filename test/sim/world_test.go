@@ -139,6 +139,7 @@ type node struct {
 	up     bool
 	frozen time.Time // until then it does not run, as under SIGSTOP or a long collection of garbage
 
+	full    map[string]time.Time // when it last had no room for a kind of job
 	core    *verify.Service
 	handler *deliver.Handler
 	runner  *queue.Runner[deliver.Work]
@@ -152,7 +153,7 @@ func (n *node) boot() {
 	u := n.u
 	u.note("%s starts", n.name)
 	u.judge.trouble()
-	n.up = true
+	n.up, n.full = true, map[string]time.Time{}
 	s := &nodeStore{u: u, n: n}
 	ids := id.NewSource(u.store.last())
 	routes := deliver.NewRoutes(nil)
@@ -160,7 +161,7 @@ func (n *node) boot() {
 	var out []*deliver.Route
 	for i, c := range u.carriers {
 		out = append(out, &deliver.Route{
-			Name: c.name, Provider: "sim", Sender: c.sender(n), Priority: i, Timeout: callLimit, Slots: make(chan struct{}, 4), Health: deliver.NewHealth(n.now),
+			Name: c.name, Provider: "sim", Sender: c.sender(n), Priority: i, Timeout: callLimit, Slots: make(chan struct{}, 2), Health: deliver.NewHealth(n.now),
 		})
 	}
 	routes.Replace(out, deliver.Priority)
@@ -169,6 +170,7 @@ func (n *node) boot() {
 		Store: s, Routes: routes, IDs: ids, Now: n.now, Log: log, Metrics: uncounted{}, Lease: lease, Next: verify.NextKind,
 		Callbacks: &deliver.Callbacks{Ring: u.ring, PublicURL: "https://sim.example"},
 		After:     func(d time.Duration, f func()) { n.later(d, f) },
+		Writers:   1,
 		Pause:     func(_ context.Context, d time.Duration) { u.pause(d) },
 	}
 	n.runner = queue.NewRunner(queue.Options[deliver.Work]{
@@ -180,6 +182,7 @@ func (n *node) boot() {
 			})},
 		},
 	})
+	n.handler.Again = n.runner.Again
 	n.core = verify.New(verify.Options{
 		Store: s, Router: routes, Dispatch: dispatcher{n.runner}, Ring: u.ring, IDs: ids, Now: n.now, Lease: lease, AllowFiction: true,
 		Limits: u.limits, Metrics: uncounted{}, Approved: n.handler.Approved,
@@ -206,6 +209,15 @@ func (n *node) boot() {
 	})
 }
 
+// looksForRoom notes for which kinds of jobs the node has no room just now.
+func (n *node) looksForRoom() {
+	for _, kind := range []string{verify.JobKind, verify.NextKind} {
+		if n.up && n.runner.Room(kind) == 0 {
+			n.full[kind] = time.Now()
+		}
+	}
+}
+
 // nextDue answers when polling has an effect.
 func (n *node) nextDue() (out time.Time) {
 	for _, j := range n.u.store.jobs {
@@ -223,7 +235,7 @@ func (n *node) spawn(name string, f func()) *task { return n.u.spawn(n.name+" "+
 
 // later runs f on the node once d is over, if it lives that long.
 func (n *node) later(d time.Duration, f func()) {
-	n.spawn("late receipt", func() { n.u.pause(d); f() })
+	n.spawn("later", func() { n.u.pause(d); f() })
 }
 
 // crash ends the node as kill -9 does.
