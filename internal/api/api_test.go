@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +19,7 @@ import (
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/limit"
 	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/store/memstore"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -45,10 +45,7 @@ func server(t *testing.T, start func(verify.StartRequest) (*verify.Verification,
 // bare answers the API before a core, and a key for it.
 func bare(t testing.TB, start func(verify.StartRequest) (*verify.Verification, error)) (http.Handler, string) {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "db")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := store.New(memstore.New(memstore.NewData(), memstore.Options{}), nil)
 	t.Cleanup(func() { db.Close() })
 	ids := id.NewSource(id.ID{})
 	d, err := application.Open(t.Context(), db, ids, func() time.Time { return now })

@@ -33,6 +33,8 @@ const (
 	// lease is how long a job belongs to the node that runs it. It is longer than the longest call to a provider
 	// and short enough that a person still waits when another node takes over.
 	lease = 30 * time.Second
+	// timers is how many orders of channels go on at once: each is one transaction.
+	timers = 64
 	// drain is how long a stop waits for requests and calls to providers.
 	drain = 15 * time.Second
 	// refresh is how often tenants that other processes changed are looked for.
@@ -50,13 +52,13 @@ type Node struct {
 	core      *verify.Service
 	routes    *deliver.Routes
 	handler   *deliver.Handler
-	runner    *queue.Runner
+	runner    *queue.Runner[deliver.Work]
 	box       *handset.Box
 	ids       *id.Source
 	ring      *keyring.Ring
 	crew      *crew // the senders that run now
 	webhooks  *webhook.Directory
-	events    *queue.Runner
+	events    *webhook.Runner
 	leaving   leaving
 	gate      *api.Gate
 
@@ -134,19 +136,36 @@ func (n *Node) assemble(routes []*deliver.Route, o options) {
 		Store: n.store, Routes: n.routes, IDs: n.ids, Now: n.store.Now, Log: n.log, Metrics: n.metrics, Lease: lease, Next: verify.NextKind,
 		Callbacks: &deliver.Callbacks{Ring: o.ring, PublicURL: n.cfg.PublicURL},
 	}
-	handlers := map[string]queue.Handler{verify.JobKind: n.handler}
-	n.runner = queue.NewRunner(queue.Options{
-		Store: n.store, Handlers: handlers, Log: n.log, Now: n.store.Now,
-		Workers: n.cfg.Queue.Workers, Lease: lease, MaxOpen: n.cfg.Queue.MaxOpen, Observe: n.metrics.Queue,
+	n.runner = queue.NewRunner(queue.Options[deliver.Work]{
+		Store: n.store, Log: n.log, Now: n.store.Now, Lease: lease, MaxOpen: n.cfg.Queue.MaxOpen, Observe: n.metrics.Queue,
+		Kinds: []queue.Kind[deliver.Work]{
+			{Name: verify.JobKind, Workers: n.cfg.Queue.Workers, Run: n.handler.Run, Yield: n.handler.Yield, Kept: n.handler.Kept},
+			{Name: verify.NextKind, Workers: min(n.cfg.Queue.Workers, timers), Run: func(ctx context.Context, j queue.Job, _ deliver.Work) (bool, error) {
+				return verify.Fallback{Service: n.core}.Run(ctx, j)
+			}},
+		},
 	})
-	n.handler.Again = n.runner.Dispatch
+	n.handler.Again = n.runner.Again
 	n.metrics.watchLines(n.handler)
 	n.core = verify.New(verify.Options{
-		Store: n.store, Router: n.routes, Dispatch: n.runner, Ring: o.ring, IDs: n.ids, Now: n.store.Now, Lease: lease,
+		Store: n.store, Router: n.routes, Dispatch: dispatcher{n.runner}, Ring: o.ring, IDs: n.ids, Now: n.store.Now, Lease: lease,
 		Host: publicHost(n.cfg), AllowFiction: o.dev, Limits: limits(n.cfg.Limits), Metrics: n.metrics, Approved: n.handler.Approved,
 	})
-	handlers[verify.NextKind] = verify.Fallback{Service: n.core} // before the runner starts
 	n.handler.Composer = composer{verify.Composer{Service: n.core, Apps: n.directory}}
+}
+
+// dispatcher hands the jobs that verify makes to what runs them.
+type dispatcher struct{ *queue.Runner[deliver.Work] }
+
+// Reserve implements verify.Dispatcher.
+func (d dispatcher) Reserve() bool { return d.Runner.Reserve(verify.JobKind) }
+
+// Release implements verify.Dispatcher.
+func (d dispatcher) Release() { d.Runner.Release(verify.JobKind) }
+
+// Dispatch implements verify.Dispatcher.
+func (d dispatcher) Dispatch(j queue.Job, m verify.Made) {
+	d.Runner.Dispatch(j, deliver.Fresh(deliver.Made(m)))
 }
 
 // composer hands deliver the messages that verify makes.
@@ -237,7 +256,7 @@ func (n *Node) Stop() error {
 }
 
 // Compose implements deliver.Composer.
-func (c composer) Compose(ctx context.Context, j queue.Job, d channel.Delivery) (deliver.Composed, error) {
-	m, test, open, err := c.Composer.Compose(ctx, j, d)
+func (c composer) Compose(ctx context.Context, ref id.ID, d channel.Delivery) (deliver.Composed, error) {
+	m, test, open, err := c.Composer.Compose(ctx, ref, d)
 	return deliver.Composed{Message: m, Test: test, Open: open}, err
 }

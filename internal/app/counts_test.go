@@ -24,6 +24,7 @@ import (
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/config"
 	"github.com/dialproof/dialproof/internal/keyring"
+	"github.com/dialproof/dialproof/internal/verify"
 )
 
 // The costs are counted, not timed: a loaded machine allocates no more than a quiet one. `make counts` looks, and
@@ -137,7 +138,7 @@ func (w *workshop) start() {
 
 func (w *workshop) deliver(ctx context.Context) {
 	w.t.Helper()
-	if !w.n.runner.Step(ctx) {
+	if !w.n.runner.Step(ctx, verify.JobKind) {
 		w.t.Fatal("there is no job")
 	}
 }

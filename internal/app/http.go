@@ -14,6 +14,7 @@ import (
 	"github.com/dialproof/dialproof/internal/docs"
 	"github.com/dialproof/dialproof/internal/link"
 	"github.com/dialproof/dialproof/internal/proof"
+	"github.com/dialproof/dialproof/internal/verify"
 	"github.com/dialproof/dialproof/internal/web"
 )
 
@@ -25,7 +26,7 @@ func (n *Node) api(ctx context.Context, dev http.Handler, key string) (http.Hand
 		PublicURL: n.cfg.PublicURL, Dev: dev, Docs: docs.Handler(docs.Options{DevKey: key}), Prover: proof.Signer{Ring: n.ring, Issuer: n.cfg.PublicURL}, Observe: n.observer(),
 	}
 	n.gate = api.NewGate(api.GateOptions{
-		Log: n.log, IDs: n.ids, Now: n.store.Now, Waiting: n.runner.Ready, Leaving: n.leaving.now.Load, Refused: n.metrics.Refused(),
+		Log: n.log, IDs: n.ids, Now: n.store.Now, Waiting: func() int { return n.runner.Ready(verify.JobKind) }, Leaving: n.leaving.now.Load, Refused: n.metrics.Refused(),
 	})
 	o.Gate = n.gate
 	var err error

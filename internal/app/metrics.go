@@ -12,6 +12,7 @@ import (
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/deliver"
+	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -26,7 +27,8 @@ type metrics struct {
 	accepted   *prometheus.HistogramVec
 	requests   *prometheus.HistogramVec
 	open       prometheus.Gauge
-	oldest     prometheus.Gauge
+	overdue    prometheus.Gauge
+	unaccepted prometheus.Gauge
 	batch      prometheus.Histogram
 	commit     prometheus.Histogram
 	retried    prometheus.Counter
@@ -66,8 +68,9 @@ func newMetrics() *metrics {
 			Namespace: "dialproof", Name: "http_request_seconds", Help: "Time to answer a request.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5},
 		}, []string{"route", "status"}),
-		open:   gauge("queue_open_jobs", "Jobs that are waiting or running."),
-		oldest: gauge("queue_oldest_overdue_seconds", "Age of the oldest job that is overdue."),
+		open:       gauge("queue_open_jobs", "Jobs that are waiting or running."),
+		overdue:    gauge("queue_oldest_overdue_seconds", "How long the job that has been due for longest has been due."),
+		unaccepted: gauge("queue_oldest_unaccepted_seconds", "Age of the oldest message that no provider has accepted."),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "dialproof", Name: "store_commit_batch", Help: "Writes that shared one commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
 		}),
@@ -84,7 +87,7 @@ func newMetrics() *metrics {
 	m.lateEvents = gauge("webhook_oldest_overdue_seconds", "Age of the oldest event that is overdue.")
 	m.registry.MustRegister(
 		m.webhooks, m.events, m.lateEvents,
-		m.started, m.checked, m.limited, m.deliveries, m.failures, m.accepted, m.requests, m.open, m.oldest, m.batch, m.commit, m.retried,
+		m.started, m.checked, m.limited, m.deliveries, m.failures, m.accepted, m.requests, m.open, m.overdue, m.unaccepted, m.batch, m.commit, m.retried,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -153,15 +156,16 @@ func (m *metrics) Retried() { m.retried.Inc() }
 func (m *metrics) Webhook(result string) { m.webhooks.WithLabelValues(result).Inc() }
 
 // Events is told how many events wait, and since when the oldest is overdue.
-func (m *metrics) Events(open int, oldest time.Duration) {
-	m.events.Set(float64(open))
-	m.lateEvents.Set(oldest.Seconds())
+func (m *metrics) Events(d queue.Depth) {
+	m.events.Set(float64(d.Open))
+	m.lateEvents.Set(d.Overdue.Seconds())
 }
 
-// Queue is told the queue's depth and age.
-func (m *metrics) Queue(open int, oldest time.Duration) {
-	m.open.Set(float64(open))
-	m.oldest.Set(oldest.Seconds())
+// Queue is told how full the queue is.
+func (m *metrics) Queue(d queue.Depth) {
+	m.open.Set(float64(d.Open))
+	m.overdue.Set(d.Overdue.Seconds())
+	m.unaccepted.Set(d.Oldest[verify.JobKind].Seconds())
 }
 
 // lines are the messages that wait for room on a route, read when somebody asks.

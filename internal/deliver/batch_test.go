@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/deliver"
 )
 
 // TestABatchOfReceipts: a provider may put the receipts of several messages into one request to the address of one of
@@ -14,7 +15,7 @@ import (
 func TestABatchOfReceipts(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	if err := b.Run(t.Context(), b.job); err != nil {
+	if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 		t.Fatal(err)
 	}
 	first := b.job

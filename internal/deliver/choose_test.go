@@ -187,7 +187,7 @@ func TestPricesAreWritten(t *testing.T) {
 		best := *b.Routes.All()[0]
 		best.Price = map[string]int64{"*": list}
 		b.Routes.Replace([]*deliver.Route{&best}, deliver.Priority)
-		if err := b.Run(t.Context(), b.job); err != nil {
+		if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 			t.Fatal(err)
 		}
 		if d := b.shelf.Parcels[b.job.Ref].Deliveries[0]; d.Price != want || d.Currency != "" {
@@ -233,7 +233,7 @@ func TestProvidersAreTold(t *testing.T) {
 		b.Routes.Replace([]*deliver.Route{{Name: "a", Provider: "fake", Sender: l, Timeout: time.Second, Slots: make(chan struct{}, 1)}}, deliver.Priority)
 		b.Approved(b.job.Ref) // before anything was accepted there is nothing to tell
 		synctest.Wait()
-		if err := b.Run(t.Context(), b.job); err != nil {
+		if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 			t.Fatal(err)
 		}
 		b.Approved(b.job.Ref)
@@ -285,7 +285,7 @@ func TestCircuit(t *testing.T) {
 		send := func() {
 			t.Helper()
 			b.renew(plan())
-			if err := b.Run(t.Context(), b.job); err != nil {
+			if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -330,7 +330,7 @@ func TestPause(t *testing.T) {
 		best.Health = deliver.NewHealth(func() time.Time { return b.now })
 		b.carriers["a"].script = []error{c.err}
 		b.Routes.Replace([]*deliver.Route{&best, routes[1]}, deliver.Priority)
-		if err := b.Run(t.Context(), b.job); err != nil {
+		if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 			t.Fatal(err)
 		}
 		got := ""
@@ -358,7 +358,7 @@ func TestSilence(t *testing.T) {
 			b.renew("a")
 			job := b.job
 			go func() {
-				if err := b.Run(context.Background(), job); err != nil && !errors.Is(err, context.Canceled) {
+				if _, err := b.Run(context.Background(), job, deliver.Work{}); err != nil && !errors.Is(err, context.Canceled) {
 					t.Error(err)
 				}
 			}()
@@ -373,7 +373,7 @@ func TestSilence(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		b.renew("a") // another one is not given to it: it goes elsewhere at once
-		if err := b.Run(t.Context(), b.job); err != nil || !slices.Equal(b.deliveries(), []string{"a failed", "b accepted"}) {
+		if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil || !slices.Equal(b.deliveries(), []string{"a failed", "b accepted"}) {
 			t.Errorf("%v, %v", b.deliveries(), err)
 		}
 		time.Sleep(20 * time.Second) // the calls end

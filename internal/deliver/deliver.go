@@ -83,8 +83,8 @@ type Composed struct {
 
 // Composer makes messages.
 type Composer interface {
-	// Compose answers the message that a delivery of the job's parcel carries.
-	Compose(ctx context.Context, j queue.Job, d channel.Delivery) (Composed, error)
+	// Compose returns the message that a delivery of a parcel carries.
+	Compose(ctx context.Context, ref id.ID, d channel.Delivery) (Composed, error)
 	// Number answers whom a parcel is for; the zero number when that is forgotten.
 	Number(ctx context.Context, ref id.ID) (phone.Number, error)
 }

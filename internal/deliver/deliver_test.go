@@ -74,7 +74,7 @@ type always struct {
 	err    error
 }
 
-func (a always) Compose(_ context.Context, _ queue.Job, d channel.Delivery) (deliver.Composed, error) {
+func (a always) Compose(_ context.Context, _ id.ID, d channel.Delivery) (deliver.Composed, error) {
 	return deliver.Composed{Message: channel.Message{Channel: d.Channel, To: a.to}, Open: !a.closed}, a.err
 }
 
@@ -168,7 +168,7 @@ func TestErrorKindsDecide(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
 			b.carriers["a"].script, b.carriers["b"].script = c.a, c.b
-			if err := b.Run(t.Context(), b.job); err != nil {
+			if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 				t.Fatal(err)
 			}
 			if got := b.deliveries(); !slices.Equal(got, c.want) {
@@ -193,7 +193,7 @@ func TestAllDeadThenHealed(t *testing.T) {
 	end := b.now.Add(time.Minute)
 	job := b.job
 	for rounds := 0; ; rounds++ {
-		if err := b.Run(t.Context(), job); err != nil {
+		if _, err := b.Run(t.Context(), job, deliver.Work{}); err != nil {
 			t.Fatal(err)
 		}
 		kept, waiting := b.shelf.Jobs[b.job.ID]
@@ -231,7 +231,7 @@ func TestAllDeadToTheEnd(t *testing.T) {
 	for _, c := range b.carriers {
 		c.script = slices.Repeat([]error{fault(channel.Unavailable)}, 10)
 	}
-	if err := b.Run(t.Context(), b.job); err != nil {
+	if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 		t.Fatal(err)
 	}
 	b.now = b.now.Add(6 * time.Minute)
@@ -239,7 +239,7 @@ func TestAllDeadToTheEnd(t *testing.T) {
 	kept := b.shelf.Jobs[b.job.ID]
 	kept.Attempt++
 	b.shelf.Jobs[kept.ID] = kept
-	if err := b.Run(t.Context(), kept); err != nil {
+	if _, err := b.Run(t.Context(), kept, deliver.Work{}); err != nil {
 		t.Fatal(err)
 	}
 	d := b.newest()
@@ -252,7 +252,7 @@ func TestNothingIsSentForWhatIsOver(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.Composer = always{closed: true}
-	if err := b.Run(t.Context(), b.job); err != nil {
+	if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.deliveries(); !slices.Equal(got, []string{"a failed"}) || len(b.carriers["a"].calls) != 0 || len(b.shelf.Jobs) != 0 {
@@ -267,7 +267,7 @@ func TestTheFenceHolds(t *testing.T) {
 	newer := b.job
 	newer.Attempt = 2
 	b.shelf.Jobs[newer.ID] = newer
-	if err := b.Run(t.Context(), b.job); err != nil {
+	if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 		t.Fatal(err)
 	}
 	if len(b.carriers["a"].calls) != 0 || b.deliveries()[0] != "a sending" {
@@ -284,14 +284,14 @@ func TestARecordThatFailsIsRunAgain(t *testing.T) {
 	b.carriers["a"].script = []error{nil}
 	stop := &breaking{carrier: b.carriers["a"], shelf: b.shelf}
 	b.Routes.Replace([]*deliver.Route{{Name: "a", Provider: "fake", Sender: stop, Timeout: time.Second, Slots: make(chan struct{}, 1)}}, deliver.Priority)
-	if err := b.Run(t.Context(), b.job); err == nil {
+	if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err == nil {
 		t.Fatal("a record that failed was not told")
 	}
 	b.shelf.Broken = nil
 	again := b.shelf.Jobs[b.job.ID]
 	again.Attempt++
 	b.shelf.Jobs[again.ID] = again
-	if err := b.Run(t.Context(), again); err != nil {
+	if _, err := b.Run(t.Context(), again, deliver.Work{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.deliveries(); !slices.Equal(got, []string{"a accepted"}) || len(b.carriers["a"].calls) != 2 {
@@ -334,7 +334,7 @@ func TestReceipts(t *testing.T) {
 			t.Errorf("an early receipt: %d", code)
 		}
 	}
-	if err := b.Run(t.Context(), b.job); err != nil {
+	if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 		t.Fatal(err)
 	}
 	steps := []struct {
@@ -365,7 +365,7 @@ func TestAReceiptProvesThatItLeft(t *testing.T) {
 	rescued := b.job
 	rescued.Attempt = 2
 	b.shelf.Jobs[rescued.ID] = rescued
-	if err := b.Run(t.Context(), rescued); err != nil {
+	if _, err := b.Run(t.Context(), rescued, deliver.Work{}); err != nil {
 		t.Fatal(err)
 	}
 	if len(b.carriers["a"].calls) != 0 || len(b.shelf.Jobs) != 0 || b.deliveries()[0] != "a sent" {
@@ -376,7 +376,7 @@ func TestAReceiptProvesThatItLeft(t *testing.T) {
 func TestForgedReceipts(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	if err := b.Run(t.Context(), b.job); err != nil {
+	if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -409,7 +409,7 @@ func TestFixedAddress(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.carriers["a"].byID = true
-	if err := b.Run(t.Context(), b.job); err != nil {
+	if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 		t.Fatal(err)
 	}
 	address := b.Callbacks.Fixed("a")
@@ -452,7 +452,7 @@ func TestLateReceipt(t *testing.T) {
 		if err := b.ReceiveByID(t.Context(), "a", channel.Receipt{ProviderID: "P-1", Status: channel.Delivered}); err != nil {
 			t.Fatal(err)
 		}
-		if err := b.Run(t.Context(), b.job); err != nil {
+		if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 			t.Fatal(err)
 		}
 		if b.deliveries()[0] != "a accepted" {

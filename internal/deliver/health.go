@@ -78,9 +78,13 @@ func (h *Health) begin() (c *call, ok bool) {
 }
 
 // end says what became of the call.
-func (c *call) end(err error) {
+func (c *call) end(fault *channel.Error) {
 	if c == nil {
 		return
+	}
+	var err error // not an interface around nil
+	if fault != nil {
+		err = fault
 	}
 	c.health.ended(c, err)
 	c.report(err)

@@ -1,6 +1,8 @@
 package deliver
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -14,27 +16,28 @@ import (
 const maxLine = 1024
 
 // lines are the jobs that wait for room on a route, because it makes as many calls as it may and no other route would have them: by the
-// route's name, so that they outlive a change of the configuration, first come, first served. A job costs nothing while it waits.
-// It keeps its lease; when that ends first, the job comes back from the store, and the one here is passed over.
+// route's name, so that they outlive a change of the configuration, first come, first served. A job costs nothing while it waits, but
+// the renewal of its lease now and then.
 type lines struct {
 	mu sync.Mutex
 	of map[string]*line
 }
 
 type line struct {
-	jobs  []queue.Job
-	armed bool // a time is running after which the next one is called
+	jobs    []queue.Held[Work]
+	armed   bool      // a time is running after which the next one is called
+	renewed time.Time // when leases were last looked at
 }
 
-// called is what a job carries whose turn it is on a route: others have to let it pass. What it carried before may no longer be so. When it
-// does not take its place, it passes the turn on.
-type called struct {
+// turn is what a job has whose turn it is on a route: others have to let it pass. When it does not take its place, it passes the turn on.
+type turn struct {
 	route string
 	taken bool
 }
 
-// join adds a job, at the end unless its turn has come already, and tells whether there was room.
-func (l *lines) join(route string, j queue.Job) bool {
+// join adds a job, at the end unless its turn has come already, and reports whether there was room. What is known of it may no longer be
+// so when its turn comes.
+func (l *lines) join(route string, j queue.Job, work Work) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.of == nil {
@@ -44,20 +47,20 @@ func (l *lines) join(route string, j queue.Job) bool {
 		l.of[route] = &line{}
 	}
 	w := l.of[route]
-	if _, before := j.Carry.(*called); before {
-		w.jobs = slices.Insert(w.jobs, 0, j)
+	h := queue.Held[Work]{Job: j, Carry: Work{written: work.written}}
+	if work.turn != nil {
+		w.jobs = slices.Insert(w.jobs, 0, h)
 		return true
 	}
 	if len(w.jobs) >= maxLine {
 		return false
 	}
-	j.Carry = nil
-	w.jobs = append(w.jobs, j)
+	w.jobs = append(w.jobs, h)
 	return true
 }
 
-// next answers the first up to n jobs. Those whose lease is over are somebody else's by now, and leave the line.
-func (l *lines) next(route string, n int, now time.Time) (out []queue.Job) {
+// next takes the first up to n jobs. Those whose lease is over are somebody else's by now, and leave the line.
+func (l *lines) next(route string, n int, now time.Time) (out []queue.Held[Work]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w := l.of[route]
@@ -66,13 +69,45 @@ func (l *lines) next(route string, n int, now time.Time) (out []queue.Job) {
 	}
 	taken := 0
 	for ; taken < len(w.jobs) && len(out) < n; taken++ {
-		if j := w.jobs[taken]; now.Before(j.Due) {
-			j.Carry = &called{route: route}
-			out = append(out, j)
+		if h := w.jobs[taken]; now.Before(h.Due) {
+			h.Carry.turn = &turn{route: route}
+			out = append(out, h)
 		}
 	}
 	w.jobs = slices.Delete(w.jobs, 0, taken)
 	return out
+}
+
+// ending returns the jobs whose lease ends before the time given, which still wait.
+func (l *lines) ending(route string, now, until time.Time) (out []queue.Job) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.of[route]
+	if w == nil || now.Sub(w.renewed) < lookEvery {
+		return nil
+	}
+	w.renewed = now
+	for _, h := range w.jobs {
+		if h.Due.Before(until) {
+			out = append(out, h.Job)
+		}
+	}
+	return out
+}
+
+// renewed notes a longer lease of a job that still waits, or with the zero time that it is somebody else's.
+func (l *lines) renewed(route string, j queue.Job, until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.of[route]
+	i := slices.IndexFunc(w.jobs, func(h queue.Held[Work]) bool { return h.ID == j.ID && h.Attempt == j.Attempt })
+	switch {
+	case i < 0:
+	case until.IsZero():
+		w.jobs = slices.Delete(w.jobs, i, i+1)
+	default:
+		w.jobs[i].Hold(until)
+	}
 }
 
 // waiting tells whether anybody does.
@@ -118,8 +153,8 @@ func (h *Handler) Waiting() map[string]int {
 	return out
 }
 
-// Kept answers the jobs that wait for room, and forgets them.
-func (h *Handler) Kept() (out []queue.Job) {
+// Kept returns the jobs that wait for room, and forgets them.
+func (h *Handler) Kept() (out []queue.Held[Work]) {
 	h.lines.mu.Lock()
 	defer h.lines.mu.Unlock()
 	for _, w := range h.lines.of {
@@ -134,7 +169,7 @@ func busy(r *Route) *channel.Error {
 }
 
 // enter takes a place on a route. Who has one calls leave.
-func (h *Handler) enter(r *Route) error {
+func (h *Handler) enter(r *Route) *channel.Error {
 	select {
 	case r.Slots <- struct{}{}:
 	default:
@@ -179,25 +214,19 @@ func (h *Handler) pass(route string, n int) {
 // resume lets the next jobs that wait for a route run.
 func (h *Handler) resume(route string, n int) {
 	for _, j := range h.lines.next(route, n, h.Now()) {
-		h.Again(j)
+		h.Again(j.Job, j.Carry)
 	}
 }
 
-// crowded tells whether a job has to wait although its route has room: others came before it.
-func (h *Handler) crowded(r *Route, j queue.Job) bool {
-	_, turn := j.Carry.(*called)
-	return !turn && h.lines.waiting(r.Name)
+// missed reports whether a job has waited in line until it was time for another channel to go on.
+func (t *try) missed() bool {
+	return t.w.turn != nil && t.parcel != nil && t.parcel.Timer == t.j.ID && !t.h.now().Before(t.j.ID.Time().Add(t.parcel.Wait))
 }
 
-// missed tells whether a job has waited in line until it was time for another channel to go on.
-func (h *Handler) missed(j queue.Job, p *Parcel) bool {
-	_, turn := j.Carry.(*called)
-	return turn && p != nil && p.Timer == j.ID && !h.now().Before(j.ID.Time().Add(p.Wait))
-}
-
-// wait keeps a job until its route has room, and tells whether it does: not where another route would have it, nor when too many wait.
-func (h *Handler) wait(r *Route, j queue.Job, c Composed, e *channel.Error) bool {
-	if h.Again == nil || (e.Code != codeBusy && e.Code != codeRate) || h.others(r, j, c) || !h.lines.join(r.Name, j) {
+// wait keeps a job until its route has room, and reports whether it does: not where another route would have it, nor when too many wait.
+func (t *try) wait(e *channel.Error) bool {
+	h, r := t.h, t.route
+	if h.Again == nil || (e.Code != codeBusy && e.Code != codeRate) || t.others() || !h.lines.join(r.Name, t.j, t.w) {
 		return false
 	}
 	h.arm(r)
@@ -205,11 +234,11 @@ func (h *Handler) wait(r *Route, j queue.Job, c Composed, e *channel.Error) bool
 	return true
 }
 
-// others tells whether another route that is well would have the job, and has not been tried in this round.
-func (h *Handler) others(r *Route, j queue.Job, c Composed) bool {
-	before, _ := j.Carry.(tried)
-	return slices.ContainsFunc(h.Routes.candidates(c.Message.To, c.Message.Channel, c.Test), func(o candidate) bool {
-		return o.sick == "" && o.Name != r.Name && !slices.Contains(before, o.Name)
+// others reports whether another route that is well would have the job, and has not been tried in this round.
+func (t *try) others() bool {
+	m := &t.c.Message
+	return slices.ContainsFunc(t.h.Routes.candidates(m.To, m.Channel, t.c.Test), func(o candidate) bool {
+		return o.sick == "" && o.Name != t.route.Name && !slices.Contains(t.w.tried, o.Name)
 	})
 }
 
@@ -231,11 +260,35 @@ func (h *Handler) arm(r *Route) {
 	}
 	h.later(d, func() {
 		h.lines.disarm(r.Name)
+		h.renewLine(r.Name)
 		n := cap(r.Slots) - len(r.Slots)
 		if r.Rate != nil {
 			n = min(n, max(int(r.Rate.TokensAt(h.Now())), 1))
 		}
 		h.resume(r.Name, n)
 		h.arm(r)
+	})
+}
+
+// renewLine renews the leases of those who wait for a route before they end. Where that fails it is tried again until they do; then their
+// rows are due.
+func (h *Handler) renewLine(route string) {
+	now := h.now()
+	jobs := h.lines.ending(route, now, now.Add(h.Lease/2))
+	most := h.Writers
+	if most == 0 {
+		most = 32
+	}
+	queue.Share(most, len(jobs), func(i int) {
+		j := jobs[i]
+		j.Hold(now.Add(h.Lease))
+		switch err := h.Store.Update(context.Background(), j.Ref, j.ID, func(tx Tx) error { return renew(tx, j) }); { //nolint:forbidigo // asked for by no request
+		case err == nil:
+			h.lines.renewed(route, j, j.Due)
+		case errors.Is(err, errSettled):
+			h.lines.renewed(route, j, time.Time{})
+		default:
+			h.Log.Error("the lease of a message that waits cannot be renewed", "route", route, "error", err)
+		}
 	})
 }

@@ -54,13 +54,13 @@ func newCounter(t *testing.T, routes ...*deliver.Route) *counter {
 		r.Provider, r.Timeout = "fake", time.Second
 	}
 	c.Handler.Routes, c.Handler.Now, c.Handler.IDs = deliver.NewRoutes(routes), time.Now, id.NewSource(id.ID{}) // ids tell the time too
-	c.Handler.Again = func(j queue.Job) { c.run(t, j) }
+	c.Handler.Again = func(j queue.Job, w deliver.Work) { c.run(t, j, w) }
 	return c
 }
 
-func (c *counter) run(t *testing.T, j queue.Job) {
+func (c *counter) run(t *testing.T, j queue.Job, w deliver.Work) {
 	c.all.Go(func() {
-		if err := c.Run(t.Context(), j); err != nil {
+		if _, err := c.Run(t.Context(), j, w); err != nil {
 			t.Error(err)
 		}
 	})
@@ -73,7 +73,7 @@ func (c *counter) come(t *testing.T, n int, route string) (out []string) {
 		c.now = time.Now()
 		c.renew(route)
 		out = append(out, c.job.ID.Text("dlv_"))
-		c.run(t, c.job)
+		c.run(t, c.job, deliver.Work{})
 		synctest.Wait()
 	}
 	return out
@@ -197,7 +197,7 @@ func TestLineDoesNotHoldTheOrderUp(t *testing.T) {
 			p.Timer, p.Wait = c.job.ID, 150*time.Millisecond
 			c.shelf.Parcels[c.job.Ref] = p
 			c.shelf.Unlock()
-			c.run(t, c.job)
+			c.run(t, c.job, deliver.Work{})
 			synctest.Wait()
 		}
 		c.all.Wait()
@@ -228,7 +228,7 @@ func TestLineForgetsWhatIsOver(t *testing.T) {
 		c.job.Due = c.now.Add(50 * time.Millisecond)
 		c.shelf.Jobs[c.job.ID] = c.job
 		over := c.job.ID.Text("dlv_")
-		c.run(t, c.job)
+		c.run(t, c.job, deliver.Work{})
 		synctest.Wait()
 		c.come(t, 1, "a")
 		c.all.Wait()
@@ -269,9 +269,9 @@ func TestLineFindsALostTurn(t *testing.T) {
 		s := &slow{}
 		c := newCounter(t, &deliver.Route{Name: "a", Sender: s, Slots: make(chan struct{}, 1)})
 		var lost atomic.Bool
-		c.Handler.Again = func(j queue.Job) {
+		c.Handler.Again = func(j queue.Job, w deliver.Work) {
 			if lost.Swap(true) {
-				c.run(t, j)
+				c.run(t, j, w)
 			}
 		}
 		c.come(t, 3, "a")
@@ -308,7 +308,7 @@ func TestLineIsBounded(t *testing.T) {
 		for range line + slots + more {
 			c.now = time.Now()
 			c.renew("a")
-			c.run(t, c.job)
+			c.run(t, c.job, deliver.Work{})
 		}
 		synctest.Wait()
 		if got := c.statuses(); got[channel.Queued] != more {

@@ -19,39 +19,40 @@ const codeSilent = "no_answer"
 // errSilent is why a call was given up.
 var errSilent = errors.New("deliver: the provider does not answer")
 
-// hold answers how long the call of a job may take before another channel goes on; 0 when none does.
-func hold(j queue.Job, p *Parcel) time.Duration {
-	if p == nil {
-		if c, ok := j.Carry.(interface{ Wait() time.Duration }); ok {
-			return c.Wait()
-		}
-		return 0
+// patience returns how long the call may take before another channel goes on; 0 when none does.
+func (t *try) patience() time.Duration {
+	switch {
+	case t.parcel == nil && t.w.made != nil:
+		return t.w.made.Wait
+	case t.parcel != nil && t.parcel.Timer == t.j.ID:
+		return t.parcel.Wait
 	}
-	if p.Timer != j.ID {
-		return 0
-	}
-	return p.Wait
+	return 0
 }
 
 // settle ends a job whose message has come to an end as far as sending goes: it is dropped, or put off until the order goes on.
-func (h *Handler) settle(tx Tx, j queue.Job, p *Parcel, d *channel.Delivery) {
+// gone reports that it was dropped.
+func (h *Handler) settle(tx Tx, j queue.Job, p *Parcel, d *channel.Delivery) (gone bool) {
 	now := h.now()
 	if p.Timer != j.ID || !p.Open || !now.Before(p.Expires) || arrived(p) {
 		if p.Timer == j.ID {
 			p.Timer = [16]byte{}
 		}
 		tx.DropJob(j.ID)
-		return
+		return true
 	}
-	j.Kind, j.Due, j.Payload, j.Carry = h.Next, j.ID.Time().Add(p.Wait), nil, nil
-	if now.After(j.Due) || over(d) {
-		j.Due = now
+	due := j.ID.Time().Add(p.Wait)
+	if now.After(due) || hopeless(d) {
+		due = now
 	}
+	j.Kind, j.Payload = h.Next, nil
+	j.PutOff(due)
 	tx.PutJob(j)
+	return false
 }
 
-// over tells whether nothing is to be hoped for from a delivery, so that the order goes on at once.
-func over(d *channel.Delivery) bool {
+// hopeless tells whether nothing is to be hoped for from a delivery, so that the order goes on at once.
+func hopeless(d *channel.Delivery) bool {
 	return d.Status == channel.Failed || d.Status == channel.Undelivered || (d.Status == channel.Unknown && (d.Code == codeSilent || d.Kind == channel.Rejected))
 }
 
@@ -83,8 +84,8 @@ func (h *Handler) follow(tx Tx, p *Parcel, i int) error {
 			tx.DropJob(kept.ID)
 		}
 		p.Timer = [16]byte{}
-	case waiting && i == len(p.Deliveries)-1 && over(&p.Deliveries[i]):
-		kept.Due = h.now()
+	case waiting && i == len(p.Deliveries)-1 && hopeless(&p.Deliveries[i]):
+		kept.PutOff(h.now())
 		tx.PutJob(*kept)
 	}
 	return nil

@@ -83,7 +83,7 @@ func TestTheOrderGoesOn(t *testing.T) {
 			if c.all {
 				b.carriers["b"].script, b.carriers["c"].script = c.script, c.script
 			}
-			if err := b.Run(t.Context(), b.job); err != nil {
+			if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 				t.Fatal(err)
 			}
 			b.now = b.now.Add(time.Second)
@@ -120,7 +120,7 @@ func TestTheOrderEnds(t *testing.T) {
 				change(&p)
 				b.shelf.Parcels[b.job.Ref] = p
 			}
-			if err := b.Run(t.Context(), b.job); err != nil {
+			if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 				t.Fatal(err)
 			}
 			if got := b.timer(b.now); got != "dropped" {
@@ -156,7 +156,7 @@ func TestADeadChannelGivesWay(t *testing.T) {
 			b.shelf.Jobs[j.ID] = j
 			b.shelf.Unlock()
 		}
-		if err := b.Run(t.Context(), j); err != nil {
+		if _, err := b.Run(t.Context(), j, deliver.Work{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -172,7 +172,7 @@ func TestAReceiptOfAnOlderMessage(t *testing.T) {
 	b.order()
 	b.carriers["a"].script = []error{fault(channel.Refused)}
 	began := b.now
-	if err := b.Run(t.Context(), b.job); err != nil {
+	if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 		t.Fatal(err)
 	}
 	older := channel.Delivery{ID: id.ID{3}, Route: "a", Channel: channel.SMS, Status: channel.Taken}
@@ -206,11 +206,12 @@ func TestAHangGivesWay(t *testing.T) {
 				b.order()
 			}
 			job := b.job
+			var w deliver.Work
 			if order {
-				job.Carry = waits(25 * time.Second)
+				w = deliver.Fresh(deliver.Made{Delivery: b.newest(), Wait: 25 * time.Second})
 			}
 			go func() {
-				if err := b.Run(context.Background(), job); err != nil {
+				if _, err := b.Run(context.Background(), job, w); err != nil {
 					t.Error(err)
 				}
 				ended <- time.Since(began)
@@ -234,8 +235,3 @@ func TestAHangGivesWay(t *testing.T) {
 		}
 	})
 }
-
-// waits is what a job carries of its order.
-type waits time.Duration
-
-func (w waits) Wait() time.Duration { return time.Duration(w) }

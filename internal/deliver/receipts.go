@@ -13,7 +13,6 @@ import (
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/keyring"
-	"github.com/dialproof/dialproof/internal/queue"
 )
 
 // Callbacks makes the addresses that providers send receipts to, and reads them back. An address names one
@@ -161,7 +160,7 @@ func (h *Handler) again(ctx context.Context, rt *Route, at place) (m channel.Mes
 	if err != nil || d == nil {
 		return m, false, err
 	}
-	c, err := h.Composer.Compose(ctx, queue.Job{ID: d.ID, Ref: at.ref, Attempt: 1}, *d)
+	c, err := h.Composer.Compose(ctx, at.ref, *d)
 	if err != nil || !c.Open {
 		return m, false, err
 	}

@@ -17,14 +17,15 @@ const (
 	recordWait  = 2 * time.Second // between two tries, at most
 )
 
-// record runs change on the current delivery under the fence, and drops the job when change says it is done.
-func (h *Handler) record(ctx context.Context, j queue.Job, change func(Tx, *Parcel, *channel.Delivery) (done bool, err error)) error {
+// record runs change on the current delivery under the fence, and settles the job when change says it is done. gone reports that the
+// job's row is.
+func (h *Handler) record(ctx context.Context, j queue.Job, change func(Tx, *Parcel, *channel.Delivery) (done bool, err error)) (gone bool, err error) {
 	var first *queue.Job
-	err := h.insist(ctx, j, func(tx Tx) error { return h.change(tx, j, &first, change) })
+	err = h.insist(ctx, j, func(tx Tx) error { return h.change(tx, j, &first, &gone, change) })
 	if errors.Is(err, errWritten) {
-		return nil
+		return gone, nil
 	}
-	return err
+	return gone && err == nil, err
 }
 
 // insist updates the parcel of a job. While the lease holds it does not give up: what a provider has taken and nobody has
@@ -45,7 +46,7 @@ func (h *Handler) insist(ctx context.Context, j queue.Job, work func(Tx) error) 
 var errWritten = errors.New("deliver: written before")
 
 // change is one try of record. first is the job as the first try saw it: when it has changed since, that try was written.
-func (h *Handler) change(tx Tx, j queue.Job, first **queue.Job, change func(Tx, *Parcel, *channel.Delivery) (done bool, err error)) error {
+func (h *Handler) change(tx Tx, j queue.Job, first **queue.Job, gone *bool, change func(Tx, *Parcel, *channel.Delivery) (done bool, err error)) error {
 	kept, err := tx.Job(j.ID)
 	switch {
 	case err != nil:
@@ -57,18 +58,18 @@ func (h *Handler) change(tx Tx, j queue.Job, first **queue.Job, change func(Tx, 
 	case *first != nil && (kept.Kind != (*first).Kind || !kept.Due.Equal((*first).Due) || !bytes.Equal(kept.Payload, (*first).Payload)):
 		return errWritten
 	}
-	*first = kept
+	*first, *gone = kept, false
 	p, err := tx.Parcel(j.Ref)
 	if err != nil {
 		return err
 	}
-	if p == nil {
-		tx.DropJob(j.ID)
-		return nil
+	var d *channel.Delivery
+	if p != nil {
+		d = p.delivery(current(j))
 	}
-	d := p.delivery(current(j))
 	if d == nil {
 		tx.DropJob(j.ID)
+		*gone = true
 		return nil
 	}
 	done, err := change(tx, p, d)
@@ -77,32 +78,24 @@ func (h *Handler) change(tx Tx, j queue.Job, first **queue.Job, change func(Tx, 
 	}
 	d.Updated = h.now()
 	if done {
-		h.settle(tx, j, p, d)
+		*gone = h.settle(tx, j, p, d)
 	}
 	tx.PutParcel(p)
 	return nil
 }
 
-// prolong makes the lease longer when it could end during the call: another node would send the same message.
-func (h *Handler) prolong(ctx context.Context, j queue.Job, call time.Duration) (queue.Job, error) {
-	now := h.now()
-	need := now.Add(call + leaseSpare)
-	if !need.After(j.Due) {
-		return j, nil
+// renew writes a longer lease down, under the fence.
+func renew(tx Tx, j queue.Job) error {
+	kept, err := tx.Job(j.ID)
+	if err != nil {
+		return err
 	}
-	j.Due = now.Add(call + max(h.Lease, leaseSpare))
-	err := h.insist(ctx, j, func(tx Tx) error {
-		kept, err := tx.Job(j.ID)
-		if err != nil {
-			return err
-		}
-		if kept == nil || kept.Attempt != j.Attempt {
-			return errSettled
-		}
-		tx.PutJob(j)
-		return nil
-	})
-	return j, err
+	if kept == nil || kept.Attempt != j.Attempt {
+		return errSettled
+	}
+	kept.Hold(j.Due)
+	tx.PutJob(*kept)
+	return nil
 }
 
 // doubt marks a delivery whose call ended unseen: its node died, or could not write the answer down.

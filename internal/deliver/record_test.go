@@ -63,7 +63,7 @@ func TestAnAnswerIsWrittenDownInTheEnd(t *testing.T) {
 			t.Parallel()
 			b := flakyBench(t, c.before, c.after)
 			b.carriers["a"].script = c.script
-			if err := b.Run(t.Context(), b.job); err != nil {
+			if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 				t.Fatal(err)
 			}
 			if got := b.deliveries(); !slices.Equal(got, c.want) {
@@ -81,7 +81,7 @@ func TestAPanicMayHaveSent(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.carriers["a"].during = func() { panic("planted") }
-	if err := b.Run(t.Context(), b.job); err != nil {
+	if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.deliveries(); !slices.Equal(got, []string{"a unknown"}) || len(b.shelf.Jobs) != 0 {
@@ -118,7 +118,7 @@ func TestFailedIsAPromise(t *testing.T) {
 				b.Composer = always{closed: true}
 			}
 			b.claimed() // the node that wrote it down has died, and nobody knows whether it had called
-			if err := b.Run(t.Context(), b.job); err != nil {
+			if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 				t.Fatal(err)
 			}
 			if got := b.deliveries(); !slices.Equal(got, c.want) {
@@ -140,7 +140,7 @@ func TestAReceiptEndsTheSearch(t *testing.T) {
 			t.Errorf("the receipt was answered %d", code)
 		}
 	}
-	if err := b.Run(t.Context(), b.job); err != nil {
+	if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.deliveries(); !slices.Equal(got, []string{"a delivered"}) || len(b.shelf.Jobs) != 0 {
@@ -159,7 +159,7 @@ func TestTheLeaseOutlastsTheCall(t *testing.T) {
 		defer b.shelf.Unlock()
 		held = b.shelf.Jobs[b.job.ID].Due.Sub(b.now) > time.Second // the route's time-out
 	}
-	if err := b.Run(t.Context(), b.job); err != nil || !held {
+	if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil || !held {
 		t.Errorf("the lease ends during the call: %v", err)
 	}
 }

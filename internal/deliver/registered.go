@@ -36,7 +36,7 @@ func (r *Route) registered(kind channel.Kind, country, text string) (found *Regi
 }
 
 // lint refuses a message that carriers would drop, before anybody is called.
-func (r *Route) lint(m *channel.Message) error {
+func (r *Route) lint(m *channel.Message) *channel.Error {
 	if r.Fits(m.Channel, m.To.Country(), m.Text.Body) {
 		return nil
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/phone"
-	"github.com/dialproof/dialproof/internal/queue"
 )
 
 // says composes a text.
@@ -19,7 +18,7 @@ type says struct {
 	text string
 }
 
-func (s says) Compose(_ context.Context, _ queue.Job, d channel.Delivery) (deliver.Composed, error) {
+func (s says) Compose(_ context.Context, _ id.ID, d channel.Delivery) (deliver.Composed, error) {
 	return deliver.Composed{Message: channel.Message{Channel: d.Channel, To: s.to, Text: message.Text{Body: s.text}}, Open: true}, nil
 }
 
@@ -50,7 +49,7 @@ func TestRegisteredTexts(t *testing.T) {
 		route.Regulatory = map[string]string{"dlt_template_id": "entity"}
 		route.Registered = []deliver.Registered{{ID: "1107", Countries: c.countries, Text: approved}}
 		b.Routes.Replace([]*deliver.Route{&route, b.Routes.All()[1]}, deliver.Priority)
-		if err := b.Run(t.Context(), b.job); err != nil {
+		if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 			t.Fatal(err)
 		}
 		calls := b.carriers["a"].calls

@@ -1,9 +1,11 @@
 package queue_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,17 +23,25 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // shelf is a queue.Store in memory.
 type shelf struct {
-	mu   sync.Mutex
-	jobs map[id.ID]queue.Job
+	mu     sync.Mutex
+	jobs   map[id.ID]queue.Job
+	claims int
+	broken error // the answer to claims and returns while it is set
 }
 
-func (s *shelf) Claim(_ context.Context, now time.Time, n int, lease time.Duration) (out []queue.Job, _ error) {
+func (s *shelf) Claim(_ context.Context, now time.Time, kind string, n int, lease time.Duration) (out []queue.Job, _ error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, j := range s.jobs {
-		if !j.Due.After(now) && len(out) < n {
+	s.claims++
+	if s.broken != nil {
+		return nil, s.broken
+	}
+	all := slices.Collect(maps.Values(s.jobs))
+	slices.SortFunc(all, func(a, b queue.Job) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID.Seq(), b.ID.Seq())) })
+	for _, j := range all {
+		if j.Kind == kind && !j.Due.After(now) && len(out) < n {
 			j.Attempt++
-			j.Due = now.Add(lease)
+			j.Hold(now.Add(lease))
 			s.jobs[j.ID] = j
 			out = append(out, j)
 		}
@@ -42,19 +52,22 @@ func (s *shelf) Claim(_ context.Context, now time.Time, n int, lease time.Durati
 func (s *shelf) Return(_ context.Context, now time.Time, jobs []queue.Job) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.broken != nil {
+		return s.broken
+	}
 	for _, j := range jobs {
 		if kept, ok := s.jobs[j.ID]; ok && kept.Attempt == j.Attempt {
-			kept.Due = now
+			kept.PutOff(now)
 			s.jobs[j.ID] = kept
 		}
 	}
 	return nil
 }
 
-func (s *shelf) Depth(context.Context, time.Time) (int, time.Duration, error) {
+func (s *shelf) Depth(context.Context, time.Time) (queue.Depth, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.jobs), 0, nil
+	return queue.Depth{Open: len(s.jobs)}, nil
 }
 
 func (s *shelf) put(j queue.Job) {
@@ -63,34 +76,62 @@ func (s *shelf) put(j queue.Job) {
 	s.jobs[j.ID] = j
 }
 
-// handler runs a function and drops the job when it answers nil.
-type handler struct {
-	s *shelf
-	f func(context.Context, queue.Job) error
+func (s *shelf) breaks(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = err
 }
 
-func (h handler) Run(ctx context.Context, j queue.Job) error {
-	err := h.f(ctx, j)
-	if err == nil {
-		h.s.mu.Lock()
-		delete(h.s.jobs, j.ID)
-		h.s.mu.Unlock()
+// finish drops a job under the fence, as a handler does that records its result.
+func (s *shelf) finish(j queue.Job) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.jobs[j.ID].Attempt != j.Attempt {
+		return false
 	}
-	return err
+	delete(s.jobs, j.ID)
+	return true
 }
 
-func newRunner(f func(context.Context, queue.Job) error, workers, most int) (*queue.Runner, *shelf) {
+func (s *shelf) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.jobs)
+}
+
+type runner = queue.Runner[string]
+
+// doing makes a handler of a function: the job is dropped when it answers nil.
+func doing(s *shelf, f func(context.Context, queue.Job) error) func(context.Context, queue.Job, string) (bool, error) {
+	return func(ctx context.Context, j queue.Job, _ string) (bool, error) {
+		if err := f(ctx, j); err != nil {
+			return false, err
+		}
+		return s.finish(j), nil
+	}
+}
+
+func options(s *shelf, kinds ...queue.Kind[string]) queue.Options[string] {
+	return queue.Options[string]{Store: s, Kinds: kinds, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+}
+
+func newRunner(f func(context.Context, queue.Job) error, workers, most int) (*runner, *shelf) {
 	s := &shelf{jobs: map[id.ID]queue.Job{}}
-	return queue.NewRunner(queue.Options{
-		Store: s, Handlers: map[string]queue.Handler{"k": handler{s, f}}, Log: slog.New(slog.DiscardHandler),
-		Now: time.Now, Workers: workers, MaxOpen: most,
-	}), s
+	o := options(s, queue.Kind[string]{Name: "k", Workers: workers, Run: doing(s, f)})
+	o.MaxOpen = most
+	return queue.NewRunner(o), s
 }
 
-func job(s *shelf, ids *id.Source) queue.Job {
-	j := queue.Job{ID: ids.New(time.Now()), Kind: "k", Due: time.Now().Add(30 * time.Second), Attempt: 1}
+// birth writes a job and dispatches it as a start does, and reports whether there was room for it.
+func birth(r *runner, s *shelf, ids *id.Source) (j queue.Job, held bool) {
+	j = queue.Job{ID: ids.New(time.Now()), Kind: "k", Due: time.Now()}
+	if held = r.Reserve("k"); held {
+		j.Attempt = 1
+		j.Hold(time.Now().Add(30 * time.Second))
+	}
 	s.put(j)
-	return j
+	r.Dispatch(j, "made here")
+	return j, held
 }
 
 func TestDispatchedJobsRunAtOnce(t *testing.T) {
@@ -101,7 +142,7 @@ func TestDispatchedJobsRunAtOnce(t *testing.T) {
 		r.Start()
 		ids := id.NewSource(id.ID{})
 		for range 3 {
-			r.Dispatch(job(s, ids))
+			birth(r, s, ids)
 		}
 		synctest.Wait()
 		if !slices.Equal(ran, []int{1, 1, 1}) {
@@ -134,7 +175,7 @@ func TestLostJobsComeBack(t *testing.T) {
 			return nil
 		}, 2, 0)
 		r.Start()
-		r.Dispatch(job(s, id.NewSource(id.ID{})))
+		birth(r, s, id.NewSource(id.ID{}))
 		time.Sleep(2 * time.Minute) // of the bubble's clock
 		mu.Lock()
 		defer mu.Unlock()
@@ -156,7 +197,7 @@ func TestStopGivesLeasesBack(t *testing.T) {
 		r.Start()
 		ids := id.NewSource(id.ID{})
 		for range 5 {
-			r.Dispatch(job(s, ids))
+			birth(r, s, ids)
 		}
 		synctest.Wait()
 		stopped := make(chan error)
@@ -189,7 +230,7 @@ func TestAdmitIsBounded(t *testing.T) {
 			if !r.Admit() {
 				t.Errorf("no room for job %d", i)
 			}
-			r.Dispatch(job(s, ids))
+			birth(r, s, ids)
 		}
 		if r.Admit() {
 			t.Error("there is room for a fourth job")
@@ -218,14 +259,14 @@ func TestWorkersAreHired(t *testing.T) {
 			return nil
 		}, 3, 0)
 		ids := id.NewSource(id.ID{})
-		r.Dispatch(job(s, ids)) // it waits for the start
+		birth(r, s, ids) // it waits for the start
 		r.Start()
 		synctest.Wait()
 		if running.Load() != 1 {
 			t.Errorf("of the job that waited for the start, %d run", running.Load())
 		}
 		for want := int64(2); want <= 5; want++ {
-			r.Dispatch(job(s, ids))
+			birth(r, s, ids)
 			synctest.Wait()
 			if running.Load() != min(want, 3) {
 				t.Errorf("of %d jobs %d run", want, running.Load())
@@ -241,12 +282,12 @@ func TestWorkersAreHired(t *testing.T) {
 		if err := r.Stop(time.Second); err != nil {
 			t.Error(err)
 		}
-		r.Dispatch(job(s, ids)) // hires nobody: goleak looks
+		birth(r, s, ids) // hires nobody: goleak looks
 	})
 }
 
-// TestManyJobsAtOnce: more jobs than the workers' list takes run as soon as it has room, in their order, and not when their leases end.
-func TestManyJobsAtOnce(t *testing.T) {
+// TestMoreThanThereIsRoomFor: what has no room here is due in the store from birth, and runs as soon as there is room, in the order of birth.
+func TestMoreThanThereIsRoomFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const many = 500
@@ -257,18 +298,21 @@ func TestManyJobsAtOnce(t *testing.T) {
 			return nil
 		}, 1, 0)
 		r.Start()
+		synctest.Wait()
 		ids := id.NewSource(id.ID{})
 		var want []id.ID
+		held := 0
 		for range many {
-			j := job(s, ids)
+			j, here := birth(r, s, ids)
 			want = append(want, j.ID)
-			r.Dispatch(j)
+			if here {
+				held++
+			}
 		}
-		synctest.Wait()
-		if r.Ready() != many-1 {
-			t.Errorf("%d wait for the one worker", r.Ready())
+		if held != 2 {
+			t.Errorf("%d of %d are held by the node, want the one that runs and the one that waits", held, many)
 		}
-		time.Sleep(many*time.Millisecond + time.Microsecond)
+		time.Sleep(many*time.Millisecond + time.Microsecond) // no worker ever waited for a poll
 		synctest.Wait()
 		if !slices.Equal(ran, want) {
 			t.Errorf("%d of %d ran, or in another order", len(ran), many)
@@ -279,33 +323,319 @@ func TestManyJobsAtOnce(t *testing.T) {
 	})
 }
 
-// keeper keeps every job back.
-type keeper struct{ kept []queue.Job }
+// TestABacklogLongerThanALease: ten times what there is room for, with handlers so slow that the backlog outlasts many leases, each of
+// which is shorter than the wait. Each job runs once, in the middle of a failing store too, and none is lost.
+func TestABacklogLongerThanALease(t *testing.T) {
+	t.Parallel()
+	for name, disturb := range map[string]func(*shelf){
+		"nothing fails": func(*shelf) {},
+		"claims and returns fail for a while": func(s *shelf) {
+			for range 6 {
+				time.Sleep(20 * time.Second)
+				s.breaks(errors.New("planted"))
+				time.Sleep(7 * time.Second)
+				s.breaks(nil)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				const workers, many = 4, 10 * 2 * 4
+				var mu sync.Mutex
+				ran := map[id.ID]int{}
+				over := 0
+				r, s := newRunner(func(_ context.Context, j queue.Job) error {
+					mu.Lock()
+					ran[j.ID]++
+					if !time.Now().Before(j.Due) {
+						over++
+					}
+					mu.Unlock()
+					time.Sleep(25 * time.Second) // what waits behind it must give its lease back
+					return nil
+				}, workers, 0)
+				r.Start()
+				ids := id.NewSource(id.ID{})
+				for range many {
+					birth(r, s, ids)
+				}
+				disturb(s)
+				time.Sleep(many/workers*25*time.Second + 5*time.Minute)
+				synctest.Wait()
+				mu.Lock()
+				defer mu.Unlock()
+				for j, n := range ran {
+					if n != 1 {
+						t.Errorf("job %s ran %d times", j.Text(""), n)
+					}
+				}
+				if len(ran) != many || over > 0 || s.count() != 0 || r.Open() != 0 {
+					t.Errorf("%d of %d ran, %d of them after their lease; %d rows are left, %d are open", len(ran), many, over, s.count(), r.Open())
+				}
+				if err := r.Stop(time.Minute); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
 
-func (k *keeper) Run(_ context.Context, j queue.Job) error { k.kept = append(k.kept, j); return nil }
+// TestACrashInABacklog: a node dies in the middle of a backlog, and the next one on the same store runs all that was not finished: what
+// was free at once, what was held when its leases have ended.
+func TestACrashInABacklog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const workers, many = 4, 80
+		s := &shelf{jobs: map[id.ID]queue.Job{}}
+		var mu sync.Mutex
+		finished := map[id.ID]int{}
+		node := func(ctx context.Context) *runner {
+			return queue.NewRunner(options(s, queue.Kind[string]{Name: "k", Workers: workers, Run: func(_ context.Context, j queue.Job, _ string) (bool, error) {
+				time.Sleep(900 * time.Millisecond)
+				if ctx.Err() != nil || !s.finish(j) {
+					return false, nil // the process is dead: nothing is written any more
+				}
+				mu.Lock()
+				finished[j.ID]++
+				mu.Unlock()
+				return true, nil
+			}}))
+		}
+		life, die := context.WithCancel(t.Context())
+		first := node(life)
+		first.Start()
+		ids := id.NewSource(id.ID{})
+		for range many {
+			birth(first, s, ids)
+		}
+		time.Sleep(3 * time.Second)
+		before := many - s.count()
+		kept := maps.Clone(s.jobs)
+		die()
+		go first.Stop(0) //nolint:errcheck // a dead one: what it gives back is undone
+		synctest.Wait()
+		s.mu.Lock()
+		s.jobs = kept
+		s.mu.Unlock()
+		second := node(t.Context())
+		second.Start()
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if left := s.count(); left != 2*workers {
+			t.Errorf("after 20 s %d are left, want the %d that the dead node held", left, 2*workers)
+		}
+		time.Sleep(15 * time.Second)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		for j, n := range finished {
+			if n != 1 {
+				t.Errorf("job %s was finished %d times", j.Text(""), n)
+			}
+		}
+		if len(finished) != many || before == 0 || before > many/2 {
+			t.Errorf("%d of %d were finished, %d before the crash", len(finished), many, before)
+		}
+		if err := second.Stop(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
 
-func (k *keeper) Kept() []queue.Job { return k.kept }
-
-// TestStopGivesBackWhatIsKept: also of jobs that a handler keeps back, the next node has not to wait for the leases.
-func TestStopGivesBackWhatIsKept(t *testing.T) {
+// TestKindsHaveTheirOwnRoom: timers are claimed and run on time while deliveries hang and a backlog of them waits.
+func TestKindsHaveTheirOwnRoom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{jobs: map[id.ID]queue.Job{}}
-		k := &keeper{}
-		r := queue.NewRunner(queue.Options{Store: s, Handlers: map[string]queue.Handler{"k": k}, Log: slog.New(slog.DiscardHandler), Now: time.Now, Workers: 1})
+		var mu sync.Mutex
+		var late []time.Duration
+		release := make(chan struct{})
+		r := queue.NewRunner(options(s,
+			queue.Kind[string]{Name: "k", Workers: 2, Run: doing(s, func(context.Context, queue.Job) error { <-release; return nil })},
+			queue.Kind[string]{Name: "timer", Workers: 2, Run: doing(s, func(_ context.Context, j queue.Job) error {
+				mu.Lock()
+				defer mu.Unlock()
+				late = append(late, time.Since(j.ID.Time().Add(5*time.Second)))
+				return nil
+			})},
+		))
 		r.Start()
 		ids := id.NewSource(id.ID{})
-		for range 40 { // more than the list takes
-			r.Dispatch(job(s, ids))
+		for range 40 {
+			birth(r, s, ids)
 		}
-		synctest.Wait()
+		for range 20 {
+			s.put(queue.Job{ID: ids.New(time.Now()), Kind: "timer", Due: time.Now().Add(5 * time.Second)})
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(6 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if len(late) != 20 || slices.Max(late) > 300*time.Millisecond {
+			t.Errorf("%d of 20 timers ran, the latest %v late", len(late), slices.Max(late))
+		}
+		close(release)
 		if err := r.Stop(time.Second); err != nil {
 			t.Error(err)
 		}
-		for _, j := range s.jobs {
-			if j.Due.After(time.Now()) {
-				t.Errorf("job %s is due only at %v", j.ID.Text(""), j.Due)
-			}
+	})
+}
+
+// TestALeaseThatIsOver: a job whose lease ended while its node stood still is not run by it, and its row is claimed anew.
+func TestALeaseThatIsOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var attempts []int
+		r, s := newRunner(func(_ context.Context, j queue.Job) error { attempts = append(attempts, j.Attempt); return nil }, 1, 0)
+		birth(r, s, id.NewSource(id.ID{}))
+		time.Sleep(30 * time.Second) // it does not run: nobody has started it
+		r.Step(t.Context(), "k")
+		if len(attempts) != 0 || r.Open() != 1 {
+			t.Errorf("attempts %v ran although the lease was over; %d are open", attempts, r.Open())
+		}
+		r.Poll(t.Context(), false)
+		r.Step(t.Context(), "k")
+		if !slices.Equal(attempts, []int{2}) || r.Open() != 0 {
+			t.Errorf("attempts %v ran, %d are open", attempts, r.Open())
 		}
 	})
+}
+
+// TestRoomIsForTheOldest: while jobs wait in the store, none that is born gets in before them.
+func TestRoomIsForTheOldest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, s := newRunner(func(context.Context, queue.Job) error { return nil }, 1, 0)
+		ids := id.NewSource(id.ID{})
+		for range 3 {
+			birth(r, s, ids)
+		}
+		r.Step(t.Context(), "k") // it makes room, which belongs to the third
+		if _, held := birth(r, s, ids); held {
+			t.Error("a new job got in before one that waits in the store")
+		}
+		for range 6 {
+			r.Poll(t.Context(), false)
+			r.Step(t.Context(), "k")
+		}
+		if _, held := birth(r, s, ids); !held || s.count() != 1 {
+			t.Errorf("held %t although nothing waits; %d rows", held, s.count())
+		}
+		if !r.Reserve("k") || r.Reserve("k") {
+			t.Error("there is room for one more")
+		}
+		r.Release("k")
+		if !r.Reserve("k") {
+			t.Error("room that was given up is not there")
+		}
+	})
+}
+
+// TestAnIdleNodeAsksAndWritesNothing: a quiet queue is asked four times a second and kind, and no more.
+func TestAnIdleNodeAsksAndWritesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, s := newRunner(func(context.Context, queue.Job) error { return nil }, 4, 0)
+		r.Start()
+		birth(r, s, id.NewSource(id.ID{}))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if s.claims > 42 {
+			t.Errorf("the store was asked %d times in 10 s", s.claims)
+		}
+		if err := r.Stop(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestTheCountOfOpenJobs: jobs that are put off stay open, those that are done are not, whenever it was last measured.
+func TestTheCountOfOpenJobs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{jobs: map[id.ID]queue.Job{}}
+		r := queue.NewRunner(options(s, queue.Kind[string]{Name: "k", Workers: 2, Run: func(_ context.Context, j queue.Job, _ string) (bool, error) {
+			if j.Attempt < 3 {
+				j.PutOff(time.Now().Add(time.Second))
+				s.put(j)
+				return false, nil
+			}
+			return s.finish(j), nil
+		}}))
+		ids := id.NewSource(id.ID{})
+		want := func(n int64) {
+			t.Helper()
+			if r.Open() != n {
+				t.Errorf("%d are open, want %d", r.Open(), n)
+			}
+		}
+		for range 4 {
+			birth(r, s, ids)
+		}
+		want(4)
+		for range 2 {
+			r.Step(t.Context(), "k")
+			want(4)
+		}
+		r.Poll(t.Context(), true)
+		want(4)
+		for range 10 {
+			time.Sleep(time.Second)
+			r.Poll(t.Context(), false)
+			for r.Step(t.Context(), "k") {
+			}
+		}
+		want(0)
+	})
+}
+
+// TestStopGivesBackWhatIsKept: also of jobs that a handler keeps back, the next node has not to wait for the leases. Kinds that write
+// something with it are asked to.
+func TestStopGivesBackWhatIsKept(t *testing.T) {
+	t.Parallel()
+	for _, yields := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &shelf{jobs: map[id.ID]queue.Job{}}
+			var mu sync.Mutex
+			var kept []queue.Held[string]
+			var carried []string
+			k := queue.Kind[string]{
+				Name: "k", Workers: 20,
+				Run: func(_ context.Context, j queue.Job, carry string) (bool, error) {
+					mu.Lock()
+					defer mu.Unlock()
+					kept = append(kept, queue.Held[string]{Job: j, Carry: carry})
+					return false, nil
+				},
+				Kept: func() []queue.Held[string] { mu.Lock(); defer mu.Unlock(); out := kept; kept = nil; return out },
+			}
+			if yields {
+				k.Yield = func(ctx context.Context, j queue.Job, carry string) error {
+					mu.Lock()
+					defer mu.Unlock()
+					carried = append(carried, carry)
+					return s.Return(ctx, time.Now(), []queue.Job{j})
+				}
+			}
+			r := queue.NewRunner(options(s, k))
+			r.Start()
+			ids := id.NewSource(id.ID{})
+			for range 30 {
+				birth(r, s, ids)
+			}
+			synctest.Wait()
+			if err := r.Stop(time.Second); err != nil {
+				t.Error(err)
+			}
+			for _, j := range s.jobs {
+				if j.Due.After(time.Now()) || j.Leased {
+					t.Errorf("job %s is due only at %v", j.ID.Text(""), j.Due)
+				}
+			}
+			if yields && (len(carried) != 30 || carried[0] != "made here") {
+				t.Errorf("%d jobs were yielded, the first with %q", len(carried), carried[0])
+			}
+		})
+	}
 }

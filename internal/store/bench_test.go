@@ -33,7 +33,9 @@ func (nowhere) Plan(phone.Number, channel.Kind, bool, string) (route, reason str
 	return "any", "priority", true
 }
 func (nowhere) Admit() bool                                            { return true }
-func (nowhere) Dispatch(queue.Job)                                     {}
+func (nowhere) Reserve() bool                                          { return true }
+func (nowhere) Release()                                               {}
+func (nowhere) Dispatch(queue.Job, verify.Made)                        {}
 func (nowhere) Started(*application.Application, channel.Kind, string) {}
 func (nowhere) Checked(*application.Application, verify.Result)        {}
 func (nowhere) Limited(string)                                         {}

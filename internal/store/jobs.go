@@ -41,7 +41,8 @@ func (db *DB) Claim(ctx context.Context, now time.Time, kind string, n int, leas
 				continue
 			}
 			j := *r.Value
-			j.Attempt, j.Due, j.Leased = j.Attempt+1, now.Add(lease), true
+			j.Attempt++
+			j.Hold(now.Add(lease))
 			t.PutJob(j)
 			out = append(out, j)
 		}
@@ -66,7 +67,7 @@ func (db *DB) Return(ctx context.Context, now time.Time, jobs []queue.Job) error
 				return err
 			}
 			if kept != nil && kept.Attempt == jobs[i].Attempt {
-				kept.Due, kept.Leased = now, false
+				kept.PutOff(now)
 				t.PutJob(*kept)
 			}
 		}

@@ -210,7 +210,6 @@ func (t *tx) PutReplay(key, fingerprint [32]byte, sealed []byte, until time.Time
 
 // PutJob implements verify.Tx and deliver.Tx.
 func (t *tx) PutJob(j queue.Job) {
-	j.Carry = nil
 	t.jobs = append(t.jobs, putJob{j.ID, &j})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/limit"
+	"github.com/dialproof/dialproof/internal/queue"
 )
 
 // maxTyped bounds a submitted code, in bytes: the longest code with spaces between its full-width digits.
@@ -208,14 +209,18 @@ func (s *Service) Resend(ctx context.Context, c application.Caller, r ResendRequ
 	if r.Replay != nil {
 		needs.Replay = r.Replay.Key
 	}
-	var carried Carried
-	job, err := s.doResend(ctx, c, r, needs, &carried)
+	var v *Verification
+	err := s.dispatched(func(held bool) (_ *queue.Job, _ Made, err error) {
+		var job queue.Job
+		if v, job, err = s.doResend(ctx, c, r, needs, held); err != nil {
+			return nil, Made{}, err
+		}
+		return &job, v.made(), nil
+	})
 	if err != nil {
 		return nil, s.refused(err)
 	}
-	job.Carry = &carried
-	s.Dispatch.Dispatch(job)
-	return carried.Verification, nil
+	return v, nil
 }
 
 // Cancel ends a pending verification.

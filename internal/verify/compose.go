@@ -9,7 +9,6 @@ import (
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/phone"
-	"github.com/dialproof/dialproof/internal/queue"
 )
 
 // Composer makes the messages that deliveries carry. deliver asks it by job, so that the code exists only
@@ -21,14 +20,10 @@ type Composer struct {
 	}
 }
 
-// Compose answers the message of a job for one of its deliveries, and whether it goes to test routes only.
+// Compose returns the message that a delivery of a verification carries, and whether it goes to test routes only.
 // open is false when there is nothing left to send for: the verification is final or past its deadline.
-func (c Composer) Compose(ctx context.Context, j queue.Job, d channel.Delivery) (m channel.Message, test, open bool, err error) {
-	if carried, ok := j.Carry.(*Carried); ok && !carried.message.To.IsZero() {
-		v := carried.Verification
-		return carried.message, v.Spec.Test, v.At(c.Service.Now()) == Pending, nil
-	}
-	v, p, err := c.load(ctx, j)
+func (c Composer) Compose(ctx context.Context, ref id.ID, d channel.Delivery) (m channel.Message, test, open bool, err error) {
+	v, p, err := c.load(ctx, ref)
 	if err != nil || v == nil || v.At(c.Service.Now()) != Pending {
 		return channel.Message{}, false, false, err
 	}
@@ -46,16 +41,16 @@ func (c Composer) Compose(ctx context.Context, j queue.Job, d channel.Delivery) 
 
 // Number answers whom a verification is for; the zero number when that is forgotten.
 func (c Composer) Number(ctx context.Context, ref id.ID) (phone.Number, error) {
-	_, p, err := c.load(ctx, queue.Job{Ref: ref})
+	_, p, err := c.load(ctx, ref)
 	if err != nil || p == nil {
 		return phone.Number{}, err
 	}
 	return phone.Parse(p.To, "")
 }
 
-// load answers the verification of a job.
-func (c Composer) load(ctx context.Context, j queue.Job) (*Verification, *Private, error) {
-	v, err := c.Service.Store.Find(ctx, j.Ref)
+// load returns a verification with what is sealed of it.
+func (c Composer) load(ctx context.Context, ref id.ID) (*Verification, *Private, error) {
+	v, err := c.Service.Store.Find(ctx, ref)
 	if err != nil || v == nil || len(v.Sealed) == 0 {
 		return nil, nil, err
 	}

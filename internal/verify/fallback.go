@@ -20,20 +20,28 @@ const NextKind = "fallback"
 // Fallback runs the jobs of NextKind.
 type Fallback struct{ Service *Service }
 
-// Run goes on to the next step that can be taken, in one transaction: the fence, the limits, the new delivery and its job.
-func (f Fallback) Run(ctx context.Context, j queue.Job) error {
+// Run goes on to the next step that can be taken. done reports that its job is finished.
+func (f Fallback) Run(ctx context.Context, j queue.Job) (done bool, err error) {
+	err = f.Service.dispatched(func(held bool) (next *queue.Job, made Made, err error) {
+		next, made, done, err = f.next(ctx, j, held)
+		return next, made, err
+	})
+	return done && err == nil, err
+}
+
+// next is one transaction: the fence, the limits, the new delivery and its job; nil when the order has ended.
+func (f Fallback) next(ctx context.Context, j queue.Job, held bool) (next *queue.Job, made Made, done bool, err error) {
 	s := f.Service
-	var next *queue.Job
-	var carried Carried
-	err := s.Store.Do(ctx, Needs{Verification: j.Ref, Job: j.ID}, func(tx Tx) error {
-		next = nil
-		v, n, err := f.look(tx, j)
+	err = s.Store.Do(ctx, Needs{Verification: j.Ref, Job: j.ID}, func(tx Tx) error {
+		next, done = nil, false
+		v, n, gone, err := f.look(tx, j)
+		done = gone
 		if err != nil || v == nil {
 			return err
 		}
 		now := s.Now().UTC().Truncate(time.Millisecond)
 		tx.DropJob(j.ID)
-		v.Timer = id.ID{}
+		done, v.Timer = true, id.ID{}
 		step, err := s.step(v, n, now)
 		if err != nil {
 			return err
@@ -42,47 +50,40 @@ func (f Fallback) Run(ctx context.Context, j queue.Job) error {
 			n.Sends = step.log
 			v.Sends++
 			v.Channel, v.Step = step.kind, step.index
-			job := s.send(v, n, step.kind, step.route, step.reason, now)
+			job := s.send(v, n, *step, now, held)
 			next = &job
 			tx.PutNumber(n)
 			tx.PutJob(job)
-			carried = Carried{Verification: v}
+			made = v.made()
 		}
 		tx.PutVerification(v, false)
 		return nil
 	})
-	if err != nil || next == nil {
-		return err
-	}
-	next.Carry = &carried
-	s.Dispatch.Dispatch(*next)
-	return nil
+	return next, made, done, err
 }
 
 // look answers the verification that the job is about, with its number locked; nil when another attempt or another job has gone
-// on, or there is nothing left to do.
-func (f Fallback) look(tx Tx, j queue.Job) (*Verification, *Number, error) {
-	v, err := tx.Verification(j.Ref)
-	if err != nil || v == nil {
+// on, or there is nothing left to do. gone reports that the job was dropped.
+func (f Fallback) look(tx Tx, j queue.Job) (v *Verification, n *Number, gone bool, err error) {
+	if v, err = tx.Verification(j.Ref); err != nil || v == nil {
 		tx.DropJob(j.ID)
-		return nil, nil, err
+		return nil, nil, true, err
 	}
-	n, err := tx.Number(v.Spec.Number)
-	if err != nil {
-		return nil, nil, err
+	if n, err = tx.Number(v.Spec.Number); err != nil {
+		return nil, nil, false, err
 	}
 	kept, err := tx.Job(j.ID)
 	if err != nil || kept == nil || kept.Attempt != j.Attempt {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	if v, err = tx.Verification(j.Ref); err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	if v == nil || v.Timer != j.ID || v.At(f.Service.Now()) != Pending || len(v.Sealed) == 0 {
 		tx.DropJob(j.ID)
-		return nil, nil, nil
+		return nil, nil, true, nil
 	}
-	return v.clone(), n, nil
+	return v.clone(), n, false, nil
 }
 
 // nextStep is a step that can be taken.
@@ -170,6 +171,3 @@ func halt(tx Tx, v *Verification) {
 	}
 	v.Timer = id.ID{}
 }
-
-// Wait answers how long the message of the job may take before the order goes on; 0 when nothing follows.
-func (c *Carried) Wait() time.Duration { return c.Verification.Wait() }

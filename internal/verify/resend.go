@@ -14,32 +14,32 @@ import (
 const replayFor = 24 * time.Hour
 
 // doResend does the transactional part of Resend.
-func (s *Service) doResend(ctx context.Context, c application.Caller, r ResendRequest, needs Needs, out *Carried) (job queue.Job, err error) {
+func (s *Service) doResend(ctx context.Context, c application.Caller, r ResendRequest, needs Needs, held bool) (v *Verification, job queue.Job, err error) {
 	err = s.Store.Do(ctx, needs, func(tx Tx) error {
 		if err := s.replayed(tx, r.Replay); err != nil {
 			return err
 		}
-		v, n, err := s.load(tx, c, needs.Verification)
-		if err != nil {
+		var n *Number
+		var err error
+		if v, n, err = s.load(tx, c, needs.Verification); err != nil {
 			return err
 		}
 		p, err := s.unseal(v)
 		if err != nil {
 			return err
 		}
-		job, err = s.again(tx, v, n, p, r.Channel)
+		job, err = s.again(tx, v, n, p, r.Channel, held)
 		if err != nil {
 			return err
 		}
-		out.Verification = v
 		s.keepReplay(tx, r.Replay, CheckAnswer{Verification: v})
 		return nil
 	})
-	return job, err
+	return v, job, err
 }
 
 // again takes the limits and adds one more delivery.
-func (s *Service) again(tx Tx, v *Verification, n *Number, p *Private, kind channel.Kind) (queue.Job, error) {
+func (s *Service) again(tx Tx, v *Verification, n *Number, p *Private, kind channel.Kind, held bool) (queue.Job, error) {
 	now := s.Now().UTC().Truncate(time.Millisecond)
 	if st := v.At(now); st != Pending {
 		return queue.Job{}, notPending(st)
@@ -75,7 +75,7 @@ func (s *Service) again(tx Tx, v *Verification, n *Number, p *Private, kind chan
 	if v.Spec.Fresh {
 		v.Generation++
 	}
-	job := s.send(v, n, kind, route, reason, now)
+	job := s.send(v, n, nextStep{kind: kind, route: route, reason: reason}, now, held)
 	tx.PutNumber(n)
 	tx.PutVerification(v, false)
 	tx.PutJob(job)

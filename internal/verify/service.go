@@ -71,12 +71,50 @@ type Router interface {
 	Plan(to phone.Number, kind channel.Kind, test bool, avoid string) (route, reason string, ok bool)
 }
 
-// Dispatcher runs jobs that this node has just written and holds the lease of.
+// Dispatcher runs the jobs that bring codes to people.
 type Dispatcher interface {
-	// Admit answers false when there is no room for more work; nothing has been written then.
+	// Admit reports whether the queue has room for one more job; when it has not, nothing is written.
 	Admit() bool
-	// Dispatch takes the job over. It never blocks: a job that finds no room comes back when its lease ends.
-	Dispatch(queue.Job)
+	// Reserve keeps room on this node for a job that is about to be written, and reports whether there was any. Without, the job is
+	// written as due at once, and whoever has room claims it. Each success is followed by one Dispatch or one Release.
+	Reserve() bool
+	// Release gives a reservation up.
+	Release()
+	// Dispatch is told of a job that has been written: a leased one, for which room was reserved, is run here. It never blocks.
+	Dispatch(queue.Job, Made)
+}
+
+// Made spares the node that wrote a job from reading and unsealing what it just wrote.
+type Made struct {
+	Delivery channel.Delivery
+	// Message is what a start has rendered at the door; the zero message after a resend and a fallback.
+	Message channel.Message
+	// Test messages go to test routes only.
+	Test bool
+	// Wait is how long the message may take before the order goes on; 0 when nothing follows.
+	Wait time.Duration
+}
+
+// made returns what is known of the newest delivery of a verification.
+func (v *Verification) made() Made {
+	return Made{Delivery: v.Deliveries[len(v.Deliveries)-1], Test: v.Spec.Test, Wait: v.Wait()}
+}
+
+// dispatched runs work, which writes a job, with room for it if there is any. What work returns is dispatched once it is durable.
+func (s *Service) dispatched(work func(held bool) (*queue.Job, Made, error)) error {
+	held := s.Dispatch.Reserve()
+	dispatched := false
+	defer func() {
+		if held && !dispatched {
+			s.Dispatch.Release()
+		}
+	}()
+	j, m, err := work(held)
+	if err == nil && j != nil {
+		s.Dispatch.Dispatch(*j, m)
+		dispatched = true
+	}
+	return err
 }
 
 // Options is what a Service needs.

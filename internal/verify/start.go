@@ -33,35 +33,31 @@ func (s *Service) Start(ctx context.Context, c application.Caller, r StartReques
 	if p.replay != nil {
 		needs.Replay = p.replay.Key
 	}
-	if err := s.Store.Do(ctx, needs, func(tx Tx) error { return s.begin(tx, p) }); err != nil {
+	err = s.dispatched(func(held bool) (*queue.Job, Made, error) {
+		if err := s.Store.Do(ctx, needs, func(tx Tx) error { return s.begin(tx, p, held) }); err != nil {
+			return nil, Made{}, err
+		}
+		made := p.Verification.made()
+		made.Message = p.message
+		return &p.job, made, nil
+	})
+	if err != nil {
 		return nil, s.refused(err)
 	}
-	p.job.Carry = &p.Carried
-	s.Dispatch.Dispatch(p.job)
 	s.Metrics.Started(c.App, p.Verification.Channel, p.Verification.Spec.Country)
 	return p.Verification, nil
 }
 
-// Carried spares the node that wrote a job from reading and unsealing what it just wrote.
-type Carried struct {
-	Verification *Verification
-	// message is what a start has rendered at the door; the zero message after a resend and a fallback.
-	message channel.Message
-}
-
-// Delivery answers the delivery that the job was made for.
-func (c *Carried) Delivery() channel.Delivery {
-	return c.Verification.Deliveries[len(c.Verification.Deliveries)-1]
-}
-
 // startPlan is a start that has been thought through and not yet written.
 type startPlan struct {
-	Carried
-	limits []keyedRate
-	route  string
-	reason string
-	replay *Replay
-	job    queue.Job // once it is written
+	Verification *Verification
+
+	message channel.Message
+	limits  []keyedRate
+	route   string
+	reason  string
+	replay  *Replay
+	job     queue.Job // once it is written
 }
 
 type keyedRate struct {
@@ -124,7 +120,7 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 	if v.Sealed, err = s.seal(v, private); err != nil {
 		return nil, err
 	}
-	p := &startPlan{Carried: Carried{Verification: v}, route: route, reason: reason, replay: r.Replay}
+	p := &startPlan{Verification: v, route: route, reason: reason, replay: r.Replay}
 	// Rendered at the door, a text that cannot be made is the caller's error and not a delivery that fails later.
 	if p.message, err = s.message(v, private, to, c.App, kind, now); err != nil {
 		return nil, invalid([]Field{messageField("message", err)})
@@ -179,7 +175,7 @@ func fill[T comparable](v *T, d T) {
 }
 
 // begin does the transactional part of a start. When the store runs it again, all that it sets is set anew.
-func (s *Service) begin(tx Tx, p *startPlan) error {
+func (s *Service) begin(tx Tx, p *startPlan, held bool) error {
 	if err := s.replayed(tx, p.replay); err != nil {
 		return err
 	}
@@ -210,7 +206,7 @@ func (s *Service) begin(tx Tx, p *startPlan) error {
 	v.Spec.Previous = n.Head
 	n.remember(v.Spec.Purpose, v.ID)
 	v.Deliveries = nil
-	p.job = s.send(v, n, v.Channel, p.route, p.reason, now)
+	p.job = s.send(v, n, nextStep{kind: v.Channel, route: p.route, reason: p.reason}, now, held)
 	tx.PutNumber(n)
 	tx.PutVerification(v, true)
 	for _, t := range taken {
@@ -234,11 +230,16 @@ func forgive(tx Tx, n *Number) error {
 	return err
 }
 
-// send adds a delivery to v and answers its job, whose lease this node holds from birth: the attempt is
-// written before the call, in the transaction of the start itself.
-func (s *Service) send(v *Verification, n *Number, kind channel.Kind, route, reason string, now time.Time) queue.Job {
+// send adds a delivery to v and returns its job. A node that has room holds the job from birth: the attempt is
+// written before the call, in the transaction of the start itself. Without room the job is due at once.
+func (s *Service) send(v *Verification, n *Number, to nextStep, now time.Time, held bool) queue.Job {
 	d := channel.Delivery{
-		ID: s.IDs.New(now), Channel: kind, Route: route, Reason: reason, Status: channel.Sending, Attempt: 1, Created: now, Updated: now,
+		ID: s.IDs.New(now), Channel: to.kind, Route: to.route, Reason: to.reason, Status: channel.Queued, Created: now, Updated: now,
+	}
+	job := queue.Job{ID: d.ID, Kind: JobKind, Due: now, Ref: v.ID}
+	if held {
+		d.Status, d.Attempt, job.Attempt = channel.Sending, 1, 1
+		job.Hold(now.Add(s.Lease))
 	}
 	v.Deliveries = append(v.Deliveries, d)
 	next, _ := s.Limits.Sends.Next(n.Sends, now)
@@ -250,7 +251,7 @@ func (s *Service) send(v *Verification, n *Number, kind channel.Kind, route, rea
 	if v.Step+1 < len(v.Spec.Fallback) {
 		v.Timer = d.ID
 	}
-	return queue.Job{ID: d.ID, Kind: JobKind, Due: now.Add(s.Lease), Attempt: 1, Ref: v.ID}
+	return job
 }
 
 // supersede cancels the pending verification of the same purpose, if there is one.

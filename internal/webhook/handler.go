@@ -54,22 +54,30 @@ type Handler struct {
 	Agent string
 }
 
+// Runner runs the jobs of events. What a job is about is known to Lanes.
+type Runner = queue.Runner[struct{}]
+
 // Runner answers the runner that sends: its workers are its own, so that endpoints that hang take none from the codes.
-func (h *Handler) Runner(observe func(open int, oldest time.Duration), poll time.Duration) *queue.Runner {
-	r := queue.NewRunner(queue.Options{
-		Store: h.Lanes, Handlers: map[string]queue.Handler{jobKind: h}, Log: h.Log, Now: h.Lanes.Directory.Now,
-		Workers: h.Lanes.Workers, Lease: Lease, Poll: poll, Observe: observe,
+func (h *Handler) Runner(observe func(queue.Depth), poll time.Duration) *Runner {
+	r := queue.NewRunner(queue.Options[struct{}]{
+		Store: h.Lanes, Log: h.Log, Now: h.Lanes.Directory.Now, Lease: Lease, Poll: poll, Observe: observe,
+		Kinds: []queue.Kind[struct{}]{{Name: jobKind, Workers: h.Lanes.Workers, Run: h.run}},
 	})
 	h.Lanes.wake = r.Wake
 	return r
 }
 
-// Run implements queue.Handler.
-func (h *Handler) Run(ctx context.Context, j queue.Job) error {
-	e, ok := j.Carry.(*Event)
-	if !ok {
-		return errors.New("webhook: a job of another store")
+// run brings one event to its endpoint. Its row outlives the job, so that none is ever done: Lanes counts what is open.
+func (h *Handler) run(ctx context.Context, j queue.Job, _ struct{}) (done bool, err error) {
+	e := h.Lanes.take(j.ID)
+	if e == nil {
+		return false, errors.New("webhook: a job of another store")
 	}
+	return false, h.bring(ctx, e)
+}
+
+// bring makes one attempt and writes down what came of it.
+func (h *Handler) bring(ctx context.Context, e *Event) error {
 	d := h.Lanes.Directory
 	var o outcome
 	defer func() { h.Lanes.ended(e, o, d.Now()) }()

@@ -34,10 +34,10 @@ type Lanes struct {
 
 	mu       sync.Mutex
 	lanes    map[id.ID]*lane
+	claimed  map[id.ID]*Event // by row, until their jobs begin
 	turn     int
 	measured time.Time
-	open     int
-	oldest   time.Duration
+	depth    queue.Depth
 }
 
 // lane is what this node knows of an endpoint's calls.
@@ -99,9 +99,22 @@ func (l *Lanes) Claim(ctx context.Context, now time.Time, _ string, n int, lease
 	for i := range events {
 		e := &events[i]
 		l.at(e.Endpoint).held[e.ID] = e.Due
-		jobs[i] = queue.Job{ID: e.ID, Kind: jobKind, Due: e.Due, Attempt: e.Claims, Ref: e.Endpoint, Carry: e}
+		if l.claimed == nil {
+			l.claimed = map[id.ID]*Event{}
+		}
+		l.claimed[e.ID] = e
+		jobs[i] = queue.Job{ID: e.ID, Kind: jobKind, Due: e.Due, Leased: true, Attempt: e.Claims, Ref: e.Endpoint}
 	}
 	return jobs, nil
+}
+
+// take takes the event of a job that begins, or nil.
+func (l *Lanes) take(row id.ID) *Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.claimed[row]
+	delete(l.claimed, row)
+	return e
 }
 
 // shares divides n claims among the lanes, beginning at another one each time, so that none waits for ever.
@@ -139,32 +152,37 @@ func (d *Directory) sends(endpoint id.ID) bool {
 
 // Return implements queue.Store: the leases of what has not begun end by themselves, soon, because no more is claimed than
 // the workers begin at once.
-func (l *Lanes) Return(context.Context, time.Time, []queue.Job) error { return nil }
+func (l *Lanes) Return(_ context.Context, _ time.Time, jobs []queue.Job) error {
+	for i := range jobs {
+		l.take(jobs[i].ID)
+	}
+	return nil
+}
 
 // Depth implements queue.Store. What waits for endpoints that are disabled does not count.
 func (l *Lanes) Depth(ctx context.Context, now time.Time) (queue.Depth, error) {
 	l.mu.Lock()
-	open, oldest := l.open, l.oldest
+	depth := l.depth
 	fresh := !l.measured.IsZero() && now.Sub(l.measured) < measureEvery
 	l.mu.Unlock()
 	if fresh {
-		return queue.Depth{Open: open, Overdue: oldest}, nil
+		return depth, nil
 	}
 	all, err := l.Directory.Store.Backlogs(ctx)
 	if err != nil {
-		return queue.Depth{Open: open, Overdue: oldest}, err
+		return depth, err
 	}
-	open, oldest = 0, 0
+	depth = queue.Depth{}
 	for _, b := range all {
 		if !b.Endpoint.IsZero() && l.Directory.sends(b.Endpoint) {
-			open += b.Open
-			oldest = max(oldest, now.Sub(b.First))
+			depth.Open += b.Open
+			depth.Overdue = max(depth.Overdue, now.Sub(b.First))
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.measured, l.open, l.oldest = now, open, oldest
-	return queue.Depth{Open: open, Overdue: oldest}, nil
+	l.measured, l.depth = now, depth
+	return depth, nil
 }
 
 // ended takes a row out of its lane, with what its endpoint made of it, and lets the next one in.

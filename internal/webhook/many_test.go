@@ -21,6 +21,7 @@ import (
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/keyring"
 	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/store/sqlite"
 	"github.com/dialproof/dialproof/internal/webhook"
 )
 
@@ -151,10 +152,11 @@ func folder(t *testing.T) string {
 }
 
 func newWorld(t *testing.T) *world {
-	db, err := store.Open(t.Context(), store.Options{Path: filepath.Join(folder(t), "dialproof.db")})
+	e, err := sqlite.Open(t.Context(), filepath.Join(folder(t), "dialproof.db"), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	db := store.New(e, nil)
 	t.Cleanup(func() { db.Close() })
 	ring, err := keyring.New([]keyring.Key{{ID: 1, Secret: []byte("0123456789abcdef0123456789abcdef")}})
 	if err != nil {

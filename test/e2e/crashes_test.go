@@ -19,6 +19,7 @@ import (
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/pgtest"
 	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/store/postgres"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -189,14 +190,16 @@ func (s *siege) check(r *rand.Rand, v, code string) {
 // settle waits until all is at rest and compares the store with what the clients know.
 func (s *siege) settle(t *testing.T, dsn string) {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Options{DSN: dsn})
+	e, err := postgres.Open(t.Context(), postgres.Options{DSN: dsn})
 	if err != nil {
 		t.Fatal(err)
 	}
+	db := store.New(e, nil)
 	defer db.Close()
 	// A lease is 30 s; two in a row, when the rescuer was killed as well, and a little for the nodes to come back.
 	waitFor(t, 100*time.Second, "every job is done", func() bool {
-		open, _, err := db.Depth(context.Background(), time.Now())
+		depth, err := db.Depth(context.Background(), time.Now())
+		open := depth.Open
 		return err == nil && open == 0
 	})
 	rows := map[string]*verify.Verification{}

@@ -23,8 +23,9 @@ import (
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/keyring"
 	"github.com/dialproof/dialproof/internal/pgtest"
-	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/store/postgres"
+	"github.com/dialproof/dialproof/internal/store/sqlite"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -383,7 +384,7 @@ func generations(t *testing.T, find func(id.ID) (*verify.Verification, error), t
 		was := *row
 		was.Generation, was.Status, was.Expires = g, verify.Pending, time.Now().Add(time.Hour)
 		s := verify.New(verify.Options{Store: frozen{v: &was}, Ring: ring, Now: time.Now})
-		m, _, _, err := verify.Composer{Service: s, Apps: anyApp{}}.Compose(t.Context(), queue.Job{Ref: v}, row.Deliveries[0])
+		m, _, _, err := verify.Composer{Service: s, Apps: anyApp{}}.Compose(t.Context(), v, row.Deliveries[0])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -457,11 +458,11 @@ func histories() int {
 func TestLinearizableOnSQLite(t *testing.T) {
 	t.Parallel()
 	c := onSQLite(t)
-	var db *store.DB
+	var db *sqlite.Guest
 	linear(t, c, histories(), func(v id.ID) (*verify.Verification, error) {
 		if db == nil {
 			var err error
-			if db, err = store.Open(t.Context(), store.Options{Path: c.store, Guest: true}); err != nil {
+			if db, err = sqlite.OpenGuest(c.store); err != nil {
 				return nil, err
 			}
 			t.Cleanup(func() { db.Close() })
@@ -474,10 +475,11 @@ func TestLinearizableOnSQLite(t *testing.T) {
 func TestLinearizableOnPostgres(t *testing.T) {
 	t.Parallel()
 	c := onPostgres(t, pgtest.Start(t), 3)
-	db, err := store.Open(t.Context(), store.Options{DSN: c.store})
+	e, err := postgres.Open(t.Context(), postgres.Options{DSN: c.store})
 	if err != nil {
 		t.Fatal(err)
 	}
+	db := store.New(e, nil)
 	defer db.Close()
 	linear(t, c, histories(), func(v id.ID) (*verify.Verification, error) { return db.Find(context.Background(), v) })
 }

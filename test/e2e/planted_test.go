@@ -18,6 +18,7 @@ import (
 	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/store/sqlite"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -99,9 +100,15 @@ func (*core) Plan(phone.Number, channel.Kind, bool, string) (route, reason strin
 // Admit implements verify.Dispatcher.
 func (*core) Admit() bool { return true }
 
+// Reserve implements verify.Dispatcher.
+func (*core) Reserve() bool { return true }
+
+// Release implements verify.Dispatcher.
+func (*core) Release() {}
+
 // Dispatch brings the message at once.
-func (c *core) Dispatch(j queue.Job) {
-	m, _, _, err := verify.Composer{Service: c.Service, Apps: anyApp{}}.Compose(context.Background(), j, channel.Delivery{Channel: channel.SMS})
+func (c *core) Dispatch(j queue.Job, _ verify.Made) {
+	m, _, _, err := verify.Composer{Service: c.Service, Apps: anyApp{}}.Compose(context.Background(), j.Ref, channel.Delivery{Channel: channel.SMS})
 	if err != nil {
 		return
 	}
@@ -151,10 +158,11 @@ func (c *core) ask(_ *rand.Rand, in request) (out got) {
 func TestTheCheckerCatchesAPlantedFault(t *testing.T) {
 	t.Parallel()
 	for _, planted := range []bool{false, true} {
-		db, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "dialproof.db")})
+		e, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "dialproof.db"), sqlite.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
+		db := store.New(e, nil)
 		defer db.Close()
 		var s verify.Store = db
 		if planted {

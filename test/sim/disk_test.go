@@ -19,6 +19,7 @@ import (
 	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/store/sqlite"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -132,8 +133,10 @@ type deskCore struct {
 
 type noDispatch struct{}
 
-func (noDispatch) Admit() bool        { return true }
-func (noDispatch) Dispatch(queue.Job) {}
+func (noDispatch) Admit() bool                     { return true }
+func (noDispatch) Reserve() bool                   { return true }
+func (noDispatch) Release()                        {}
+func (noDispatch) Dispatch(queue.Job, verify.Made) {}
 
 type oneRoute struct{}
 
@@ -145,15 +148,16 @@ func (c *deskCore) Application(id.ID) (application.Application, error) { return 
 
 func openDesk(t *testing.T, path string) *deskCore {
 	t.Helper()
-	return openDeskOn(t, store.Options{Path: path})
-}
-
-func openDeskOn(t *testing.T, o store.Options) *deskCore {
-	t.Helper()
-	db, err := store.Open(t.Context(), o)
+	e, err := sqlite.Open(t.Context(), path, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return openDeskOn(t, e)
+}
+
+func openDeskOn(t *testing.T, e store.Engine) *deskCore {
+	t.Helper()
+	db := store.New(e, nil)
 	ring, err := keyring.New([]keyring.Key{{ID: 1, Secret: []byte("0123456789abcdef0123456789abcdef")}})
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +180,7 @@ func openDeskOn(t *testing.T, o store.Options) *deskCore {
 
 func (c *deskCore) code(t *testing.T, v *verify.Verification) string {
 	t.Helper()
-	m, _, _, err := verify.Composer{Service: c.Service, Apps: c}.Compose(t.Context(), queue.Job{Ref: v.ID}, v.Deliveries[0])
+	m, _, _, err := verify.Composer{Service: c.Service, Apps: c}.Compose(t.Context(), v.ID, v.Deliveries[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,8 +240,8 @@ func (l *ledger) hold(t *testing.T, c *deskCore, when string) {
 	}
 	jobs := 0
 	err := c.db.Scan(t.Context(), c.caller.App.ID, id.ID{}, countRows(&jobs))
-	if open, _, err2 := c.db.Depth(t.Context(), time.Now()); err != nil || err2 != nil || open != jobs {
-		t.Errorf("%s: %d verifications and %d jobs, %v %v: a start was written in part", when, jobs, open, err, err2)
+	if depth, err2 := c.db.Depth(t.Context(), time.Now()); err != nil || err2 != nil || depth.Open != jobs {
+		t.Errorf("%s: %d verifications and %d jobs, %v %v: a start was written in part", when, jobs, depth.Open, err, err2)
 	}
 }
 

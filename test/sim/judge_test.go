@@ -9,6 +9,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/queue"
+	"github.com/dialproof/dialproof/internal/store/memstore"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -93,8 +94,10 @@ func (j *judge) called(t *task, n *node, c *carrier, m channel.Message) *call {
 	}
 	k := &call{job: t.job.ID, ref: t.job.Ref, did: d, node: n, attempt: t.job.Attempt}
 	k.delivery = j.name(d)
-	k.until = j.u.store.jobs[k.job].Due.Add(-n.skew)
-	if v := j.u.store.verifications[k.ref]; v != nil {
+	if row := j.u.data.Job(k.job); row != nil {
+		k.until = row.Due.Add(-n.skew)
+	}
+	if v := j.u.data.Verification(k.ref); v != nil {
 		k.generation = v.Generation
 	}
 	t.call = k
@@ -161,12 +164,12 @@ func rank(s channel.Status) int {
 }
 
 // committed looks at each change as it becomes durable.
-func (j *judge) committed(c change) {
-	if c.job {
+func (j *judge) committed(c memstore.Change) {
+	if c.Job {
 		j.jobChanged(c)
 		return
 	}
-	old, v := c.before, c.after
+	old, v := c.Before, c.After
 	j.touched = append(j.touched, v.ID)
 	if old == nil {
 		old = &verify.Verification{Status: verify.Pending}
@@ -245,7 +248,7 @@ func (j *judge) sent(old, v *verify.Verification) {
 			}
 		}
 	}
-	if head := j.u.store.verifications[v.Spec.Previous]; head != nil && head.Status == verify.Approved || old.Sends == 0 && v.Spec.Previous.IsZero() {
+	if head := j.u.data.Verification(v.Spec.Previous); head != nil && head.Status == verify.Approved || old.Sends == 0 && v.Spec.Previous.IsZero() {
 		return // the owner was there: gaps begin anew
 	}
 	if old.Sends > 0 && v.Step > old.Step {
@@ -270,26 +273,26 @@ func (j *judge) wrongCode(v *verify.Verification) {
 }
 
 // jobChanged holds the fence, and notes that what came of a call is durable.
-func (j *judge) jobChanged(c change) {
+func (j *judge) jobChanged(c memstore.Change) {
 	t := j.u.current
-	row := c.jobBefore
+	row := c.JobBefore
 	if row == nil {
-		row = c.jobAfter
+		row = c.JobAfter
 	}
 	j.touched = append(j.touched, row.Ref)
-	if j.u.loud != nil && c.jobAfter != nil {
-		j.u.note("job %s: attempt %d, due %s", j.name(row.ID), c.jobAfter.Attempt, c.jobAfter.Due.Sub(j.u.begin))
+	if j.u.loud != nil && c.JobAfter != nil {
+		j.u.note("job %s: attempt %d, due %s", j.name(row.ID), c.JobAfter.Attempt, c.JobAfter.Due.Sub(j.u.begin))
 	} else if j.u.loud != nil {
 		j.u.note("job %s is over", j.name(row.ID))
 	}
 	if t == nil || t.job == nil || row.ID != t.job.ID {
 		return
 	}
-	if c.jobBefore == nil {
+	if c.JobBefore == nil {
 		j.fault("job of %s: a job that was finished is written again", j.name(row.Ref))
 	}
-	if c.jobBefore != nil && c.jobBefore.Attempt != t.job.Attempt {
-		j.fault("job of %s: attempt %d records a result while attempt %d holds the lease", j.name(row.Ref), t.job.Attempt, c.jobBefore.Attempt)
+	if c.JobBefore != nil && c.JobBefore.Attempt != t.job.Attempt {
+		j.fault("job of %s: attempt %d records a result while attempt %d holds the lease", j.name(row.Ref), t.job.Attempt, c.JobBefore.Attempt)
 	}
 	if t.call != nil {
 		t.call.recorded = true
@@ -299,37 +302,44 @@ func (j *judge) jobChanged(c change) {
 // after looks at the whole after each step.
 func (j *judge) after() {
 	for _, ref := range j.touched {
-		if v := j.u.store.verifications[ref]; v != nil {
+		if v := j.u.data.Verification(ref); v != nil {
 			j.hasJobs(v)
 		}
 	}
 	j.touched = j.touched[:0]
+	for _, n := range j.u.nodes {
+		n.looksForRoom()
+	}
 	if j.u.steps%16 != 0 {
 		return
 	}
-	well, there := j.well()
-	if !there {
-		return
-	}
-	// A job is claimed within a few polls once it is due, as long as there is somebody to claim it and nothing fails.
+	// A job is claimed within a few polls once it is due, as long as there is somebody with room for it and nothing fails.
 	patience := 4*pollEach + 4*j.u.slow + 2*j.u.skew
-	for _, q := range j.u.store.waiting() {
+	for _, q := range j.u.data.Jobs() {
+		well, there := j.well(q.Kind)
+		if !there {
+			continue
+		}
 		since := q.Due
 		if well.After(since) {
 			since = well
 		}
 		if over := time.Since(since); over > patience || time.Since(q.Due) > 5*time.Minute {
 			j.fault("job of %s is due since %s, and nobody has claimed it for %s", j.name(q.Ref), q.Due.Sub(j.u.begin), over)
-			j.u.store.jobs[q.ID] = queue.Job{ID: q.ID, Ref: q.Ref, Due: time.Now().Add(time.Hour)}
+			j.u.data.SetJob(queue.Job{ID: q.ID, Ref: q.Ref, Due: time.Now().Add(time.Hour)})
 		}
 	}
 }
 
-// well answers since when some node has been able to claim jobs; there is false when none can.
-func (j *judge) well() (since time.Time, there bool) {
+// well answers since when some node has been able to claim jobs of a kind; there is false when none can.
+func (j *judge) well(kind string) (since time.Time, there bool) {
 	for _, n := range j.u.nodes {
-		if n.up && (!there || n.frozen.Before(since)) {
-			since, there = n.frozen, true
+		able := n.frozen
+		if full := n.full[kind]; full.After(able) {
+			able = full
+		}
+		if n.up && (!there || able.Before(since)) {
+			since, there = able, true
 		}
 	}
 	for _, t := range []time.Time{j.troubled, j.u.away} {
@@ -347,7 +357,7 @@ func (j *judge) hasJobs(v *verify.Verification) {
 			continue
 		}
 		found := false
-		for _, q := range j.u.store.jobs {
+		for _, q := range j.u.data.Jobs() {
 			found = found || q.ID == d.ID || (len(q.Payload) == len(d.ID) && id.ID(q.Payload) == d.ID)
 		}
 		if !found {
@@ -358,7 +368,7 @@ func (j *judge) hasJobs(v *verify.Verification) {
 
 // final looks at what is left when everything has come to rest.
 func (j *judge) final() {
-	for _, q := range j.u.store.waiting() {
+	for _, q := range j.u.data.Jobs() {
 		j.fault("job of %s is still there, attempt %d", j.name(q.Ref), q.Attempt)
 	}
 	left := map[id.ID]bool{}
@@ -367,7 +377,7 @@ func (j *judge) final() {
 			left[k.did] = left[k.did] || k.left
 		}
 	}
-	for _, v := range j.u.store.ordered() {
+	for _, v := range j.u.data.Verifications() {
 		for _, d := range v.Deliveries {
 			switch {
 			case rank(d.Status) == 0 || rank(d.Status) == 1:
@@ -381,7 +391,7 @@ func (j *judge) final() {
 		j.answers(v)
 	}
 	for _, a := range j.acked {
-		v := j.u.store.verifications[a[0]]
+		v := j.u.data.Verification(a[0])
 		if v == nil {
 			j.fault("%s was acknowledged and is gone", j.name(a[0]))
 			continue

@@ -9,7 +9,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/pgtest"
-	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/store/postgres"
 )
 
 // snip is the network between a node and PostgreSQL. It breaks at the n-th message: before it is passed on, or just after, so that the
@@ -157,7 +157,7 @@ func oneNetwork(t *testing.T, pg *pgtest.Server, l *ledger, from int, after bool
 	t.Helper()
 	s := newSnip(t, fmt.Sprintf("127.0.0.1:%d", pg.Port))
 	dsn := pg.Fresh()
-	c := openDeskOn(t, store.Options{DSN: fmt.Sprintf("%s&host=127.0.0.1&port=%d", dsn, s.listen.Addr().(*net.TCPAddr).Port), Lanes: 2, Connections: 6})
+	c := openDeskOn(t, onPostgres(t, postgres.Options{DSN: fmt.Sprintf("%s&host=127.0.0.1&port=%d", dsn, s.listen.Addr().(*net.TCPAddr).Port), Lanes: 2, Connections: 6}))
 	l.work(t, c, 1)
 	s.fail(from, after)
 	l.work(t, c, 3)
@@ -169,7 +169,7 @@ func oneNetwork(t *testing.T, pg *pgtest.Server, l *ledger, from int, after bool
 		t.Errorf("message %d: the store does not come back", from)
 	}
 	l.hold(t, c, fmt.Sprintf("message %d", from))
-	again := openDeskOn(t, store.Options{DSN: dsn})
+	again := openDeskOn(t, onPostgres(t, postgres.Options{DSN: dsn}))
 	l.hold(t, again, fmt.Sprintf("message %d, by another node", from))
 	_ = again.db.Scan(t.Context(), again.caller.App.ID, id.ID{}, countRows(&rows))
 	for _, d := range []*deskCore{c, again} {
@@ -178,4 +178,13 @@ func oneNetwork(t *testing.T, pg *pgtest.Server, l *ledger, from int, after bool
 		}
 	}
 	return rows, broke
+}
+
+func onPostgres(t *testing.T, o postgres.Options) *postgres.Engine {
+	t.Helper()
+	e, err := postgres.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }

@@ -79,7 +79,7 @@ func (u *world) live() verdict {
 	u.note("the weather clears")
 	u.stormy, u.away = false, time.Time{}
 	rest := time.Now().Add(15*time.Minute + u.think)
-	for len(u.judge.faults) == 0 && (open > 0 || len(u.store.jobs) > 0) && time.Now().Before(rest) && u.step() {
+	for len(u.judge.faults) == 0 && (open > 0 || u.data.OpenJobs() > 0) && time.Now().Before(rest) && u.step() {
 		u.judge.after()
 	}
 	if len(u.judge.faults) == 0 {

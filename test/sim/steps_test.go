@@ -161,7 +161,7 @@ func (c *teller) types(which string, want verify.Result) func() error {
 
 // nothingCame tells whether it is right that no message came: a carrier has rejected the number, or took the message and lost it.
 func (c *teller) nothingCame() error {
-	v := c.u.store.verifications[c.v]
+	v := c.u.data.Verification(c.v)
 	if v.Status == verify.Canceled {
 		return errNothingCame
 	}
@@ -236,7 +236,7 @@ func (s story) play(u *world) []string {
 	var err error
 	done := false
 	u.spawn("teller", nil, func() { err = s.tell(c); done = true })
-	for end := time.Now().Add(20 * time.Minute); (!done || len(u.store.jobs) > 0) && time.Now().Before(end) && u.step(); {
+	for end := time.Now().Add(20 * time.Minute); (!done || u.data.OpenJobs() > 0) && time.Now().Before(end) && u.step(); {
 		u.judge.after()
 	}
 	u.judge.final()

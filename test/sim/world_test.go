@@ -14,6 +14,7 @@ import (
 	"github.com/dialproof/dialproof/internal/keyring"
 	"github.com/dialproof/dialproof/internal/limit"
 	"github.com/dialproof/dialproof/internal/queue"
+	"github.com/dialproof/dialproof/internal/store/memstore"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -74,7 +75,7 @@ func forecast(r *rand.Rand) weather {
 type world struct {
 	*sched
 	weather
-	store    *memory
+	data     *memstore.Data
 	ring     *keyring.Ring
 	apps     []application.Application
 	nodes    []*node
@@ -92,14 +93,13 @@ func newWorld(seed uint64, w weather) *world {
 	if err != nil {
 		panic(err)
 	}
-	u := &world{sched: newSched(seed), weather: w, store: newMemory(), ring: ring, stormy: true}
+	u := &world{sched: newSched(seed), weather: w, data: memstore.NewData(), ring: ring, stormy: true}
 	u.fault = u.chance
 	if u.limits = verify.DefaultLimits(); w.brisk {
 		u.limits.Sends.Gaps = []time.Duration{3 * time.Second, 5 * time.Second}
 		u.limits.Sends.Windows = []limit.Window{{Name: "number_hour", Max: 60, Span: time.Hour}}
 	}
 	u.judge = newJudge(u)
-	u.store.committed = u.judge.committed
 	ids := id.NewSource(id.ID{})
 	u.apps = []application.Application{
 		{ID: ids.New(time.Now()), Name: "shop", Brand: "Shop"},
@@ -139,9 +139,10 @@ type node struct {
 	up     bool
 	frozen time.Time // until then it does not run, as under SIGSTOP or a long collection of garbage
 
+	full    map[string]time.Time // when it last had no room for a kind of job
 	core    *verify.Service
 	handler *deliver.Handler
-	runner  *queue.Runner
+	runner  *queue.Runner[deliver.Work]
 }
 
 // now is the node's clock.
@@ -152,15 +153,19 @@ func (n *node) boot() {
 	u := n.u
 	u.note("%s starts", n.name)
 	u.judge.trouble()
-	n.up = true
-	s := &nodeStore{u: u, n: n}
-	ids := id.NewSource(u.store.last())
+	n.up, n.full = true, map[string]time.Time{}
+	s := newNodeStore(u, n)
+	last, err := s.db.Last(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	ids := id.NewSource(last)
 	routes := deliver.NewRoutes(nil)
 	routes.Conversions = deliver.NewConversions(n.now, 7)
 	var out []*deliver.Route
 	for i, c := range u.carriers {
 		out = append(out, &deliver.Route{
-			Name: c.name, Provider: "sim", Sender: c.sender(n), Priority: i, Timeout: callLimit, Slots: make(chan struct{}, 4), Health: deliver.NewHealth(n.now),
+			Name: c.name, Provider: "sim", Sender: c.sender(n), Priority: i, Timeout: callLimit, Slots: make(chan struct{}, 2), Health: deliver.NewHealth(n.now),
 		})
 	}
 	routes.Replace(out, deliver.Priority)
@@ -169,23 +174,29 @@ func (n *node) boot() {
 		Store: s, Routes: routes, IDs: ids, Now: n.now, Log: log, Metrics: uncounted{}, Lease: lease, Next: verify.NextKind,
 		Callbacks: &deliver.Callbacks{Ring: u.ring, PublicURL: "https://sim.example"},
 		After:     func(d time.Duration, f func()) { n.later(d, f) },
+		Writers:   1,
 		Pause:     func(_ context.Context, d time.Duration) { u.pause(d) },
 	}
-	handlers := map[string]queue.Handler{verify.JobKind: watched{n, n.handler}}
-	n.runner = queue.NewRunner(queue.Options{
-		Store: s, Handlers: handlers, Log: log, Now: n.now, Workers: 3, Lease: lease, MaxOpen: 1000,
+	n.runner = queue.NewRunner(queue.Options[deliver.Work]{
+		Store: s, Log: log, Now: n.now, Lease: lease, MaxOpen: 1000, Writers: 1,
+		Kinds: []queue.Kind[deliver.Work]{
+			{Name: verify.JobKind, Workers: 3, Run: n.watched(n.handler.Run), Yield: n.handler.Yield, Kept: n.handler.Kept},
+			{Name: verify.NextKind, Workers: 2, Run: n.watched(func(ctx context.Context, j queue.Job, _ deliver.Work) (bool, error) {
+				return verify.Fallback{Service: n.core}.Run(ctx, j)
+			})},
+		},
 	})
+	n.handler.Again = n.runner.Again
 	n.core = verify.New(verify.Options{
-		Store: s, Router: routes, Dispatch: n.runner, Ring: u.ring, IDs: ids, Now: n.now, Lease: lease, AllowFiction: true,
+		Store: s, Router: routes, Dispatch: dispatcher{n.runner}, Ring: u.ring, IDs: ids, Now: n.now, Lease: lease, AllowFiction: true,
 		Limits: u.limits, Metrics: uncounted{}, Approved: n.handler.Approved,
 	})
-	handlers[verify.NextKind] = watched{n, verify.Fallback{Service: n.core}}
 	n.handler.Composer = composer{verify.Composer{Service: n.core, Apps: u}}
-	for i := range 3 {
+	for i, kind := range []string{verify.JobKind, verify.JobKind, verify.JobKind, verify.NextKind, verify.NextKind} {
 		n.spawn(fmt.Sprintf("worker%d", i), func() {
 			for {
-				u.until(0, func() bool { return n.runner.Ready() > 0 })
-				n.runner.Step(context.Background())
+				u.until(0, func() bool { return n.runner.Ready(kind) > 0 })
+				n.runner.Step(context.Background(), kind)
 			}
 		})
 	}
@@ -202,9 +213,18 @@ func (n *node) boot() {
 	})
 }
 
+// looksForRoom notes for which kinds of jobs the node has no room just now.
+func (n *node) looksForRoom() {
+	for _, kind := range []string{verify.JobKind, verify.NextKind} {
+		if n.up && n.runner.Room(kind) == 0 {
+			n.full[kind] = time.Now()
+		}
+	}
+}
+
 // nextDue answers when polling has an effect.
 func (n *node) nextDue() (out time.Time) {
-	for _, j := range n.u.store.jobs {
+	for _, j := range n.u.data.Jobs() {
 		if out.IsZero() || j.Due.Before(out) {
 			out = j.Due
 		}
@@ -219,7 +239,7 @@ func (n *node) spawn(name string, f func()) *task { return n.u.spawn(n.name+" "+
 
 // later runs f on the node once d is over, if it lives that long.
 func (n *node) later(d time.Duration, f func()) {
-	n.spawn("late receipt", func() { n.u.pause(d); f() })
+	n.spawn("later", func() { n.u.pause(d); f() })
 }
 
 // crash ends the node as kill -9 does.
@@ -264,8 +284,8 @@ func (n *node) busy() bool {
 // composer hands deliver the messages that verify makes, as app does.
 type composer struct{ verify.Composer }
 
-func (c composer) Compose(ctx context.Context, j queue.Job, d channel.Delivery) (deliver.Composed, error) {
-	m, test, open, err := c.Composer.Compose(ctx, j, d)
+func (c composer) Compose(ctx context.Context, ref id.ID, d channel.Delivery) (deliver.Composed, error) {
+	m, test, open, err := c.Composer.Compose(ctx, ref, d)
 	return deliver.Composed{Message: m, Test: test, Open: open}, err
 }
 
@@ -275,20 +295,29 @@ var _ deliver.Composer = composer{}
 type attempt struct{ queue.Job }
 
 // watched notes which job a worker has in its hands.
-type watched struct {
-	n *node
-	queue.Handler
+func (n *node) watched(run func(context.Context, queue.Job, deliver.Work) (bool, error)) func(context.Context, queue.Job, deliver.Work) (bool, error) {
+	return func(ctx context.Context, j queue.Job, w deliver.Work) (bool, error) {
+		t := n.u.current
+		t.job, t.call = &attempt{j}, nil
+		done, err := run(ctx, j, w)
+		if err != nil {
+			n.u.note("job %s: %v", n.u.judge.name(j.ID), err)
+		}
+		if there := n.u.data.Job(j.ID) != nil; done && there {
+			n.u.judge.fault("job %s is said to be done, and its row is there", n.u.judge.name(j.ID))
+		}
+		t.job, t.call = nil, nil
+		return done, err
+	}
 }
 
-func (w watched) Run(ctx context.Context, j queue.Job) error {
-	t := w.n.u.current
-	t.job, t.call = &attempt{j}, nil
-	err := w.Handler.Run(ctx, j)
-	if err != nil {
-		w.n.u.note("job %s: %v", w.n.u.judge.name(j.ID), err)
-	}
-	t.job, t.call = nil, nil
-	return err
+// dispatcher hands the jobs that verify makes to what runs them, as app does.
+type dispatcher struct{ *queue.Runner[deliver.Work] }
+
+func (d dispatcher) Reserve() bool { return d.Runner.Reserve(verify.JobKind) }
+func (d dispatcher) Release()      { d.Runner.Release(verify.JobKind) }
+func (d dispatcher) Dispatch(j queue.Job, m verify.Made) {
+	d.Runner.Dispatch(j, deliver.Fresh(deliver.Made(m)))
 }
 
 // uncounted is metrics that count nothing.

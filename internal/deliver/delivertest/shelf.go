@@ -79,7 +79,6 @@ func (t *tx) PutParcel(p *deliver.Parcel) {
 }
 
 func (t *tx) PutJob(j queue.Job) {
-	j.Carry = nil
 	t.writes = append(t.writes, func() { t.s.Jobs[j.ID] = j })
 }
 

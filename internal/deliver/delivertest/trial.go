@@ -69,14 +69,17 @@ func New(s channel.Sender, m channel.Message, timeout time.Duration, alone bool)
 	}
 	t.Ref = ids.New(now)
 	d := channel.Delivery{ID: ids.New(now), Channel: m.Channel, Route: First, Status: channel.Sending, Attempt: 1, Created: now, Updated: now}
-	t.Job = queue.Job{ID: d.ID, Kind: "deliver", Ref: t.Ref, Attempt: 1, Due: now.Add(30 * time.Second)}
+	t.Job = queue.Job{ID: d.ID, Kind: "deliver", Ref: t.Ref, Attempt: 1, Due: now.Add(30 * time.Second), Leased: true}
 	t.Shelf.Parcels[t.Ref] = deliver.Parcel{Ref: t.Ref, Open: true, Expires: m.ExpiresAt, Country: m.To.Country(), Deliveries: []channel.Delivery{d}}
 	t.Shelf.Jobs[t.Job.ID] = t.Job
 	return t, nil
 }
 
 // Send runs the job once, as the node that made it does.
-func (t *Trial) Send(ctx context.Context) error { return t.Run(ctx, t.Job) }
+func (t *Trial) Send(ctx context.Context) error {
+	_, err := t.Run(ctx, t.Job, deliver.Work{})
+	return err
+}
 
 // Receipt takes a provider's request for the first delivery and answers the HTTP status.
 func (t *Trial) Receipt(ctx context.Context, r channel.Callback) int {
@@ -103,7 +106,7 @@ func (t *Trial) Waits() (wait time.Duration, ok bool) {
 type one struct{ m channel.Message }
 
 // Compose implements deliver.Composer.
-func (o one) Compose(context.Context, queue.Job, channel.Delivery) (deliver.Composed, error) {
+func (o one) Compose(context.Context, id.ID, channel.Delivery) (deliver.Composed, error) {
 	return deliver.Composed{Message: o.m, Open: true}, nil
 }
 

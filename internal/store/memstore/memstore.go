@@ -28,6 +28,8 @@ type Fault struct {
 	// Conflicts is how often its work is run and rolled back, because another transaction was in its way, before it goes through. Others may
 	// commit meanwhile.
 	Conflicts int
+	// Discard runs the work, takes it back, and says that it was done. It is a fault of a store, which tests plant.
+	Discard bool
 	// Between is called between the work and its effect, without the lock of the rows: others may commit meanwhile, and are not seen. It is a
 	// fault of a store, which tests plant. Nil: nothing is between them.
 	Between func()
@@ -47,7 +49,7 @@ type Options struct {
 	Now     func() time.Time // time.Now
 	// Fault is asked before each commit ("commit") and read ("read").
 	Fault func(what string) Fault
-	// Committed is told of each change of a verification or a job, in the order of the commits, with the rows locked.
+	// Committed is told of each change of a verification or a job, after its commit.
 	Committed func(Change)
 }
 
@@ -78,6 +80,55 @@ func NewData() *Data {
 		leases: map[string]time.Time{}, marks: map[string]int64{}, version: 1,
 	}
 }
+
+// Verification returns a row, which nobody may change, or nil.
+func (d *Data) Verification(v id.ID) *verify.Verification {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.verifications[v]
+}
+
+// Verifications returns all rows, oldest first.
+func (d *Data) Verifications() []*verify.Verification {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ordered()
+}
+
+// Job returns a row, which nobody may change, or nil.
+func (d *Data) Job(j id.ID) *queue.Job {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.jobs[j]
+}
+
+// Jobs returns all rows, those that are due first in front.
+func (d *Data) Jobs() []queue.Job {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := make([]queue.Job, 0, len(d.jobs))
+	for _, j := range d.jobs {
+		out = append(out, *j)
+	}
+	slices.SortFunc(out, byDue)
+	return out
+}
+
+// OpenJobs returns how many jobs there are.
+func (d *Data) OpenJobs() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.jobs)
+}
+
+// SetJob writes a row without a transaction.
+func (d *Data) SetJob(j queue.Job) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.jobs[j.ID] = &j
+}
+
+func byDue(a, b queue.Job) int { return cmp.Or(a.Due.Compare(b.Due), bytes.Compare(a.ID[:], b.ID[:])) }
 
 // Engine is one node's way to the rows.
 type Engine struct {
@@ -130,6 +181,9 @@ func (e *Engine) Commit(_ context.Context, _ int, b *store.Batch) error {
 			return err
 		}
 	}
+	if f.Discard {
+		return e.try(b, Fault{}, true)
+	}
 	if err := e.try(b, f, false); err != nil {
 		return err
 	}
@@ -141,6 +195,16 @@ func (e *Engine) Commit(_ context.Context, _ int, b *store.Batch) error {
 
 // try runs a batch, and takes it back when it fails or is in somebody's way.
 func (e *Engine) try(b *store.Batch, f Fault, conflict bool) error {
+	changes, err := e.run(b, f, conflict)
+	if e.o.Committed != nil {
+		for _, c := range changes {
+			e.o.Committed(c)
+		}
+	}
+	return err
+}
+
+func (e *Engine) run(b *store.Batch, f Fault, conflict bool) ([]Change, error) {
 	e.d.mu.Lock()
 	defer e.d.mu.Unlock()
 	b.Reset()
@@ -148,22 +212,18 @@ func (e *Engine) try(b *store.Batch, f Fault, conflict bool) error {
 	err := b.Run(t)
 	if err != nil || conflict {
 		t.rollback()
-		return err
+		return nil, err
 	}
 	if f.Between != nil {
 		e.d.mu.Unlock()
 		f.Between()
 		e.d.mu.Lock()
 	}
-	e.d.apply(b, e.o.Committed)
-	return nil
+	return e.d.apply(b), nil
 }
 
 // apply writes what a batch has changed.
-func (d *Data) apply(b *store.Batch, told func(Change)) {
-	if told == nil {
-		told = func(Change) {}
-	}
+func (d *Data) apply(b *store.Batch) (changes []Change) {
 	for _, k := range b.Numbers.Changed {
 		d.numbers[k] = copyNumber(b.Numbers.Get(k).Value)
 	}
@@ -174,7 +234,7 @@ func (d *Data) apply(b *store.Batch, told func(Change)) {
 		}
 		c := Change{Before: d.verifications[k], After: copyVerification(r.Value)}
 		d.verifications[k] = c.After
-		told(c)
+		changes = append(changes, c)
 	}
 	for _, k := range b.Limits.Changed {
 		d.limits[k] = b.Limits.Get(k).Value
@@ -191,7 +251,7 @@ func (d *Data) apply(b *store.Batch, told func(Change)) {
 			delete(d.jobs, k)
 		}
 		if c.JobBefore != nil || c.JobAfter != nil {
-			told(c)
+			changes = append(changes, c)
 		}
 	}
 	for _, k := range b.Sent.Changed {
@@ -200,6 +260,7 @@ func (d *Data) apply(b *store.Batch, told func(Change)) {
 	for i := range b.Events {
 		d.events[b.Events[i].ID] = b.Events[i]
 	}
+	return changes
 }
 
 func copyVerification(v *verify.Verification) *verify.Verification {
@@ -326,9 +387,7 @@ func (d *Data) waiting(kind string, now time.Time) (out []queue.Job) {
 			out = append(out, *copyJob(j))
 		}
 	}
-	slices.SortFunc(out, func(a, b queue.Job) int {
-		return cmp.Or(a.Due.Compare(b.Due), bytes.Compare(a.ID[:], b.ID[:]))
-	})
+	slices.SortFunc(out, byDue)
 	return out
 }
 

@@ -65,7 +65,7 @@ func (l *Load) one(t *testing.T, i int) {
 	l.mu.Lock()
 	l.started = append(l.started, v.ID)
 	l.mu.Unlock()
-	m, _, _, err := verify.Composer{Service: b.Service, Apps: b}.Compose(t.Context(), b.job(v), v.Deliveries[0])
+	m, _, _, err := verify.Composer{Service: b.Service, Apps: b}.Compose(t.Context(), v.ID, v.Deliveries[0])
 	if err != nil {
 		return // the store cannot be read now
 	}

@@ -118,8 +118,14 @@ func (b *bench) Application(app id.ID) (application.Application, error) { return
 // Admit implements verify.Dispatcher.
 func (b *bench) Admit() bool { return !b.denied.Load() }
 
+// Reserve implements verify.Dispatcher.
+func (b *bench) Reserve() bool { return true }
+
+// Release implements verify.Dispatcher.
+func (b *bench) Release() {}
+
 // Dispatch implements verify.Dispatcher.
-func (b *bench) Dispatch(j queue.Job) {
+func (b *bench) Dispatch(j queue.Job, _ verify.Made) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.jobs = append(b.jobs, j)
@@ -140,7 +146,7 @@ func (b *bench) code(t *testing.T, v *verify.Verification) string {
 		t.Fatal(err)
 	}
 	last := now.Deliveries[len(now.Deliveries)-1]
-	m, _, _, err := verify.Composer{Service: b.Service, Apps: b}.Compose(t.Context(), queue.Job{ID: last.ID, Ref: v.ID}, last)
+	m, _, _, err := verify.Composer{Service: b.Service, Apps: b}.Compose(t.Context(), v.ID, last)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,9 +227,4 @@ func (c *tally) want(t *testing.T, want map[string]int) {
 	if fmt.Sprint(c.n) != fmt.Sprint(want) {
 		t.Errorf("outcomes %v, want %v", c.n, want)
 	}
-}
-
-// job answers a job as the composer wants it, for the newest message of a verification.
-func (b *bench) job(v *verify.Verification) queue.Job {
-	return queue.Job{ID: v.Deliveries[len(v.Deliveries)-1].ID, Ref: v.ID}
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
-	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
@@ -35,7 +34,7 @@ func mail(t *testing.T, open Open) {
 		t.Error("the address can be read in what is kept")
 	}
 	last := kept.Deliveries[0]
-	m, _, _, err := verify.Composer{Service: b.Service, Apps: b}.Compose(t.Context(), queue.Job{ID: last.ID, Ref: v.ID}, last)
+	m, _, _, err := verify.Composer{Service: b.Service, Apps: b}.Compose(t.Context(), v.ID, last)
 	if err != nil || m.Email != address || m.Channel != channel.Email || !strings.Contains(m.Text.Body, m.Code.Reveal()) {
 		t.Errorf("the message goes to %q by %q, %v", m.Email, m.Channel, err)
 	}

@@ -80,7 +80,7 @@ func (b *bench) next(t *testing.T, j queue.Job) {
 	if j.Kind != verify.NextKind {
 		t.Fatalf("a job of kind %q is due", j.Kind)
 	}
-	if err := (verify.Fallback{Service: b.Service}).Run(t.Context(), j); err != nil {
+	if _, err := (verify.Fallback{Service: b.Service}).Run(t.Context(), j); err != nil {
 		t.Fatal(err)
 	}
 }

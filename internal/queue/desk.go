@@ -1,0 +1,224 @@
+package queue
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// desk is where the jobs of one kind are run: those that run, those that wait behind them, and room kept for those that are on their
+// way here.
+type desk[T any] struct {
+	Kind[T]
+
+	woken chan struct{}
+
+	mu       sync.Mutex
+	work     *sync.Cond
+	waiting  []Held[T]
+	running  int
+	reserved int
+	hired    int // workers: as many as were ever needed at once, so that a quiet node keeps none
+	idle     int
+	hire     func() // sets a worker going; nil before start
+	closed   bool
+	behind   bool // there may be due jobs in the store for which there was no room
+	troubled bool // the last claim failed
+}
+
+func newDesk[T any](k Kind[T]) *desk[T] {
+	d := &desk[T]{Kind: k, woken: make(chan struct{}, 1)}
+	d.work = sync.NewCond(&d.mu)
+	return d
+}
+
+// start sets workers going for what waits, and from now on for what comes.
+func (d *desk[T]) start(hire func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hire = hire
+	for range d.waiting {
+		d.call()
+	}
+}
+
+// close lets the workers end once they have done what they do, and takes no more.
+func (d *desk[T]) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	d.work.Broadcast()
+}
+
+// call has a worker look for work. The caller must hold d.mu.
+func (d *desk[T]) call() {
+	switch {
+	case d.idle > 0:
+		d.idle-- // here and not there: the next call is for another one
+		d.work.Signal()
+	case d.hire != nil && !d.closed && d.hired < d.Workers:
+		d.hired++
+		d.hire()
+	}
+}
+
+// put adds a job behind those that wait.
+func (d *desk[T]) put(h Held[T]) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waiting = append(d.waiting, h)
+	d.call()
+}
+
+// restore puts jobs back in front.
+func (d *desk[T]) restore(jobs []Held[T]) {
+	if len(jobs) == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waiting = slices.Insert(d.waiting, 0, jobs...)
+	for range jobs {
+		d.call()
+	}
+}
+
+// next takes the first job that waits. With wait it returns false only when the desk is closed.
+func (d *desk[T]) next(wait bool) (h Held[T], ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for wait && len(d.waiting) == 0 && !d.closed {
+		d.idle++
+		d.work.Wait()
+	}
+	if len(d.waiting) == 0 || (wait && d.closed) {
+		return h, false
+	}
+	h = d.waiting[0]
+	d.waiting[0] = Held[T]{}
+	d.waiting = d.waiting[1:]
+	d.running++
+	d.hunger()
+	return h, true
+}
+
+// ended notes that a job has ended.
+func (d *desk[T]) ended() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.running--
+	d.hunger()
+}
+
+// hunger looks for more jobs when there is room and the store has some. The caller must hold d.mu.
+func (d *desk[T]) hunger() {
+	if d.behind && d.wants() > 0 {
+		d.wake()
+	}
+}
+
+// free is how many more jobs may come. The caller must hold d.mu.
+func (d *desk[T]) free() int {
+	return max(2*d.Workers-d.running-d.reserved-len(d.waiting), 0)
+}
+
+// wants is how many jobs are to be claimed: none while half the room for those that wait is taken, so that one claim brings many. The
+// caller must hold d.mu.
+func (d *desk[T]) wants() int {
+	if d.closed || 2*len(d.waiting) > d.Workers {
+		return 0
+	}
+	return d.free()
+}
+
+// room is wants for others.
+func (d *desk[T]) room() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.wants()
+}
+
+// book reserves room for a claim and returns for how many. From now on behind says what the claim cannot know.
+func (d *desk[T]) book() (n int, behind bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if n = d.wants(); n > 0 {
+		d.reserved += n
+		behind, d.behind = d.behind, false
+	}
+	return n, behind
+}
+
+// reserve keeps room for one job, unless others have waited for longer.
+func (d *desk[T]) reserve() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed || d.behind || d.free() == 0 {
+		return false
+	}
+	d.reserved++
+	return true
+}
+
+// release gives reserved room up.
+func (d *desk[T]) release(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reserved -= n
+}
+
+// more notes that there are due jobs in the store.
+func (d *desk[T]) more() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.behind = true
+	d.wake() // also while a claim is under way, which may not see them
+}
+
+// learn notes whether a claim has left jobs in the store.
+func (d *desk[T]) learn(more bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.behind = d.behind || more
+}
+
+// trouble notes whether a claim failed, and reports whether that is news.
+func (d *desk[T]) trouble(yes bool) (news bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	news = d.troubled != yes
+	d.troubled = yes
+	return news
+}
+
+// takeOut takes the jobs out that wait and whose lease ends before the time given; the zero time: all.
+func (d *desk[T]) takeOut(until time.Time) (out []Held[T]) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if until.IsZero() {
+		out, d.waiting = d.waiting, nil
+		return out
+	}
+	d.waiting = slices.DeleteFunc(d.waiting, func(h Held[T]) bool {
+		late := h.Due.Before(until)
+		if late {
+			out = append(out, h)
+		}
+		return late
+	})
+	return out
+}
+
+// wake looks for due jobs now. It never blocks.
+func (d *desk[T]) wake() {
+	select {
+	case d.woken <- struct{}{}:
+	default:
+	}
+}
+
+func (d *desk[T]) ready() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.waiting)
+}
