@@ -34,6 +34,9 @@ type Batch struct {
 // Rows is the rows of one kind that a batch knows.
 type Rows[K comparable, V any] struct {
 	of map[K]*Row[V]
+	// room is memory for rows, of which this batch uses the first.
+	room []Row[V]
+	used int
 	// Changed has the keys of the rows to write, in the order in which they became so.
 	Changed []K
 }
@@ -54,7 +57,12 @@ func (r *Rows[K, V]) Know(k K, v V, kept bool) *Row[V] {
 	if r.of == nil {
 		r.of = map[K]*Row[V]{}
 	}
-	row := &Row[V]{Value: v, There: kept, Kept: kept}
+	if r.used == len(r.room) { // rows that are known stay where they are
+		r.room, r.used = make([]Row[V], max(2*len(r.room), 8)), 0
+	}
+	row := &r.room[r.used]
+	r.used++
+	*row = Row[V]{Value: v, There: kept, Kept: kept}
 	r.of[k] = row
 	return row
 }
@@ -82,6 +90,8 @@ func (r *Rows[K, V]) drop(k K) { r.touch(k).There = false }
 
 func (r *Rows[K, V]) reset() {
 	clear(r.of)
+	clear(r.room[:r.used]) // lets go of what they point to
+	r.used = 0
 	r.Changed = r.Changed[:0]
 }
 

@@ -44,6 +44,7 @@ type Engine struct {
 
 	// The writer's alone, but for what says otherwise.
 	w       *conn
+	tx      writing
 	jobs    *jobs // readers look too
 	segment []byte
 	plan    journal.Plan
@@ -96,6 +97,7 @@ func (e *Engine) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	e.Reader = tables.Reader{Dialect: dialect(), Run: e.readers.run}
+	e.tx = writing{Tables: tables.Tables{Conn: e.w, Dialect: e.Dialect}, e: e}
 	return e.loadJobs(ctx)
 }
 
@@ -161,7 +163,7 @@ func (e *Engine) Describe(context.Context) (store.Facts, error) {
 func (e *Engine) Commit(_ context.Context, _ int, b *store.Batch) error {
 	e.segment, e.plan, e.tabled, e.dropped = journal.Begin(e.segment), journal.Plan{}, e.tabled[:0], e.dropped[:0]
 	err := transact(e.w, func() error {
-		if err := b.Run(&writing{Tables: tables.Tables{Conn: e.w, Dialect: e.Dialect}, e: e}); err != nil {
+		if err := b.Run(&e.tx); err != nil {
 			return err
 		}
 		return e.write(b)

@@ -85,24 +85,25 @@ func (e *Engine) write(b *store.Batch) error {
 
 // appendRows appends what the batch has changed to the segment.
 func (e *Engine) appendRows(b *store.Batch) {
-	s := e.segment
+	s, begin := e.segment, 0
 	for _, k := range b.Verifications.Changed {
-		v := b.Verifications.Get(k).Value
-		s = journal.Append(s, verificationKey(k), func(b []byte) []byte { return row.AppendVerification(b, v) })
+		s, begin = journal.BeginRow(s, verificationKey(k))
+		s = journal.EndRow(row.AppendVerification(s, b.Verifications.Get(k).Value), begin)
 	}
 	for _, k := range b.Numbers.Changed {
-		n := b.Numbers.Get(k).Value
-		s = journal.Append(s, numberKey(k), func(b []byte) []byte { return row.AppendNumberRow(b, n) })
+		s, begin = journal.BeginRow(s, numberKey(k))
+		s = journal.EndRow(row.AppendNumberRow(s, b.Numbers.Get(k).Value), begin)
 	}
 	for _, k := range b.Limits.Changed {
-		tat := b.Limits.Get(k).Value
-		s = journal.Append(s, limitKey(k), func(b []byte) []byte { return row.AppendLimit(b, tat) })
+		s, begin = journal.BeginRow(s, limitKey(k))
+		s = journal.EndRow(row.AppendLimit(s, b.Limits.Get(k).Value), begin)
 	}
 	for _, k := range b.Jobs.Changed {
 		r := b.Jobs.Get(k)
 		switch {
 		case r.There:
-			s = journal.Append(s, jobKey(k), func(b []byte) []byte { return row.AppendJob(b, r.Value) })
+			s, begin = journal.BeginRow(s, jobKey(k))
+			s = journal.EndRow(row.AppendJob(s, r.Value), begin)
 		case e.jobs.get(k) != nil: // one that was made and dropped in this batch was never there
 			s = journal.AppendGone(s, jobKey(k))
 		}

@@ -28,17 +28,22 @@ const (
 	gone        = 1<<32 - 1
 )
 
+var castagnoli = crc32.MakeTable(crc32.Castagnoli) //nolint:gochecknoglobals // a constant table
+
 // Begin begins a segment in the memory of b.
 func Begin(b []byte) []byte { return append(b[:0], format, 0, 0, 0, 0) }
 
 // Empty reports whether a segment has no rows yet.
 func Empty(segment []byte) bool { return len(segment) <= segmentHead }
 
-// Append appends a row whose bytes appendTo appends.
-func Append(segment []byte, k Key, appendTo func([]byte) []byte) []byte {
+// BeginRow begins a row; what is appended until EndRow is its bytes.
+func BeginRow(segment []byte, k Key) (_ []byte, begin int) {
 	segment = appendHead(segment, k, 0)
-	begin := len(segment)
-	segment = appendTo(segment)
+	return segment, len(segment)
+}
+
+// EndRow ends the row that began at begin.
+func EndRow(segment []byte, begin int) []byte {
 	binary.BigEndian.PutUint32(segment[begin-4:], uint32(len(segment)-begin)) //nolint:gosec // a row is far below 4 GB
 	return segment
 }
@@ -54,9 +59,7 @@ func appendHead(segment []byte, k Key, n uint32) []byte {
 // Seal writes the checksum, once all rows are there.
 func Seal(segment []byte) { binary.BigEndian.PutUint32(segment[1:], sum(segment)) }
 
-func sum(segment []byte) uint32 {
-	return crc32.Checksum(segment[segmentHead:], crc32.MakeTable(crc32.Castagnoli))
-}
+func sum(segment []byte) uint32 { return crc32.Checksum(segment[segmentHead:], castagnoli) }
 
 // Verify returns ErrDamaged unless a segment is as Seal left it.
 func Verify(segment []byte) error {
