@@ -12,6 +12,8 @@ type storeCmd struct {
 	Backup  storeBackupCmd  `cmd:"" help:"Write a copy of the SQLite store to a file, while the server runs."`
 	Restore storeRestoreCmd `cmd:"" help:"Put a backup in the place of the SQLite store."`
 	Copy    storeCopyCmd    `cmd:"" help:"Copy the SQLite store to PostgreSQL, while the server runs, and move there."`
+	Check   storeCheckCmd   `cmd:"" help:"Check that the SQLite store is whole, while the server runs."`
+	Repair  storeRepairCmd  `cmd:"" help:"Open a SQLite store again whose newest changes are damaged, without them."`
 }
 
 // Help has the examples.
@@ -142,4 +144,60 @@ func (c storeCopyCmd) Run(ctx context.Context, w world) error {
 		return err
 	}
 	return w.app.copy(ctx, from, to, c.Final, w.Out)
+}
+
+type storeCheckCmd struct {
+	storeFlag
+}
+
+// Help has the examples.
+func (storeCheckCmd) Help() string {
+	return `It reads the whole file and verifies the checksum of each segment of the journal, which holds the newest changes. Nothing is written.
+
+Examples:
+  dialproof store check
+  dialproof store check --data .dialproof`
+}
+
+// Run checks.
+func (c storeCheckCmd) Run(ctx context.Context, w world) error {
+	cfg, err := c.load(w)
+	if err != nil {
+		return err
+	}
+	if err := onSQLite(cfg); err != nil {
+		return err
+	}
+	if err := w.app.check(ctx, cfg); err != nil {
+		return err
+	}
+	fmt.Fprintln(w.Out, "the store is whole")
+	return nil
+}
+
+type storeRepairCmd struct {
+	storeFlag
+}
+
+// Help has the examples.
+func (storeRepairCmd) Help() string {
+	return `A server does not start on a store whose journal is damaged: changes that were acknowledged are missing then, and codes that were used could
+be used again. Restore a backup if you can. Otherwise stop the server and run this command. It moves the damaged segments to the table
+"quarantine", keeps everything else, and prints what was lost.
+
+Examples:
+  dialproof store check
+  dialproof store repair`
+}
+
+// Run repairs.
+func (c storeRepairCmd) Run(ctx context.Context, w world) error {
+	cfg, err := c.load(w)
+	if err != nil {
+		return err
+	}
+	if err := onSQLite(cfg); err != nil {
+		return err
+	}
+	return w.app.repair(ctx, cfg, w.Out)
 }

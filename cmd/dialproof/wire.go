@@ -23,6 +23,8 @@ func wire() wiring {
 		restore:   app.Restore,
 		copy:      app.CopyStore,
 		uncopy:    app.UncopyStore,
+		check:     app.CheckStore,
+		repair:    app.RepairStore,
 		testRoute: func(ctx context.Context, cfg config.Config, t routeTest, out io.Writer) error {
 			return app.TestRoute(ctx, cfg, app.RouteTest(t), out)
 		},

@@ -23,6 +23,8 @@ type wiring struct {
 	restore   func(ctx context.Context, cfg config.Config, file string) (before string, err error)
 	copy      func(ctx context.Context, from, to config.Config, final bool, out io.Writer) error
 	uncopy    func(context.Context, config.Config) error
+	check     func(context.Context, config.Config) error
+	repair    func(context.Context, config.Config, io.Writer) error
 	// webhooks opens the endpoints and tenants of a store; the third answer closes it.
 	webhooks  func(context.Context, config.Config) (*webhook.Directory, *application.Directory, func() error, error)
 	testRoute func(context.Context, config.Config, routeTest, io.Writer) error

@@ -66,3 +66,27 @@ func sameKey(a, b config.Key) bool {
 func UncopyStore(_ context.Context, cfg config.Config) error {
 	return sqlite.Reopen(storePath(cfg))
 }
+
+// CheckStore returns what is damaged of a deployment's SQLite store, while its server may run.
+func CheckStore(ctx context.Context, cfg config.Config) error {
+	return sqlite.Check(ctx, storePath(cfg))
+}
+
+// RepairStore takes the damaged segments out of a deployment's SQLite store and says what was lost.
+func RepairStore(_ context.Context, cfg config.Config, out io.Writer) error {
+	lost, err := sqlite.Repair(storePath(cfg), time.Now())
+	if err != nil {
+		return err
+	}
+	if len(lost) == 0 {
+		fmt.Fprintln(out, "nothing of the journal is damaged: nothing was changed")
+		return nil
+	}
+	changes := 0
+	for _, d := range lost {
+		changes += d.Rows
+		fmt.Fprintf(out, "segment %d: %d bytes, about %d changes are lost: %v\n", d.Segment, d.Bytes, d.Rows, d.Cause)
+	}
+	fmt.Fprintf(out, "%d segments with about %d changes were moved to the table quarantine: the server can start\n", len(lost), changes)
+	return nil
+}

@@ -528,7 +528,7 @@ func TestDamagedSegment(t *testing.T) {
 			if _, err := Open(t.Context(), damaged, Options{}); !errors.As(err, &bad) || len(bad.Damage) != 1 || bad.Damage[0].Segment != 2 || !strings.Contains(err.Error(), "dialproof store repair") {
 				t.Fatalf("opened: %v", err)
 			}
-			if err := Check(damaged); !errors.As(err, &bad) {
+			if err := Check(t.Context(), damaged); !errors.As(err, &bad) {
 				t.Errorf("checked: %v", err)
 			}
 			if out, err := Repair(damaged, j.now); err != nil || len(out) != 1 {

@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/store/sqlite/journal"
@@ -72,13 +74,22 @@ func rowsIn(segment []byte) (n int) {
 	return n
 }
 
-// Check returns what is damaged of a file, which a server may have open: nothing, when the error is nil.
-func Check(path string) error {
+// Check returns what is damaged of a file, which a server may have open. It reads all of it.
+func Check(ctx context.Context, path string) error {
+	if _, err := os.Stat(path); err != nil {
+		return err
+	}
 	g, err := OpenGuest(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(g.whole(), g.Close())
+	g.w.c.SetInterrupt(ctx)
+	said := ""
+	err = g.w.Query("PRAGMA integrity_check(1)", func(r tables.Row) error { said = string(r.Raw(0)); return nil })
+	if err == nil && said != "ok" {
+		err = fmt.Errorf("the file is damaged: %s: restore a backup", said)
+	}
+	return errors.Join(err, g.whole(), g.Close())
 }
 
 // Repair takes the damaged segments of a file out of its journal, so that it can be opened without them. They are kept in the table
