@@ -96,7 +96,7 @@ func open(ctx context.Context, cfg config.Config, log *slog.Logger, o options) (
 		return n, err
 	}
 	so := storeOptions(cfg, n.metrics, log)
-	so.Guest = o.guest
+	so.Guest, so.Migrate = o.guest, !o.guest
 	n.store, err = store.Open(ctx, so)
 	if err != nil {
 		return n, err

@@ -72,7 +72,7 @@ func OpenWebhooks(ctx context.Context, cfg config.Config) (*webhook.Directory, *
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	db, err := openStore(ctx, cfg)
+	db, err := openStore(ctx, cfg, false)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -14,12 +14,16 @@ import (
 	"github.com/dialproof/dialproof/internal/store"
 )
 
+// databaseServer is where a node keeps which server of PostgreSQL it has last written to, in its data folder.
+const databaseServer = "database-server.json"
+
 // storeOptions answers which store the configuration names.
 func storeOptions(cfg config.Config, observe store.Observer, log *slog.Logger) store.Options {
 	if cfg.Store.Driver == config.Postgres {
 		return store.Options{
 			DSN: cfg.Store.DSN.Reveal(), Connections: cfg.Store.Connections, Lanes: cfg.Store.Lanes, Timeout: cfg.Store.Timeout,
 			Pooler: cfg.Store.Pooler, ListenDSN: cfg.Store.ListenDSN.Reveal(), Observe: observe, Log: log,
+			Memory: filepath.Join(cfg.Data, databaseServer),
 		}
 	}
 	path := cfg.Store.Path

@@ -145,7 +145,7 @@ func (n *Node) devKey(ctx context.Context) (string, error) {
 
 // Migrate brings the store's schema up to date.
 func Migrate(ctx context.Context, cfg config.Config) error {
-	db, err := openStore(ctx, cfg)
+	db, err := openStore(ctx, cfg, true)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func Migrate(ctx context.Context, cfg config.Config) error {
 
 // OpenDirectory opens the tenants of a deployment's store; a server that runs on it sees changes within a second.
 func OpenDirectory(ctx context.Context, cfg config.Config) (*application.Directory, func() error, error) {
-	db, err := openStore(ctx, cfg)
+	db, err := openStore(ctx, cfg, false)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -165,15 +165,15 @@ func OpenDirectory(ctx context.Context, cfg config.Config) (*application.Directo
 	return d, db.Close, nil
 }
 
-// openStore opens the store of a deployment for a tool, which needs little of it.
-func openStore(ctx context.Context, cfg config.Config) (*store.DB, error) {
+// openStore opens the store of a deployment for a tool, which needs little of it, and changes the schema only when it is told to.
+func openStore(ctx context.Context, cfg config.Config, migrate bool) (*store.DB, error) {
 	if cfg.Store.Driver == config.SQLite {
 		if err := makeFolder(cfg.Data); err != nil {
 			return nil, err
 		}
 	}
 	o := storeOptions(cfg, nil, nil)
-	o.Lanes, o.Connections, o.Guest = 1, 4, true
+	o.Lanes, o.Connections, o.Guest, o.Migrate = 1, 4, true, migrate
 	return store.Open(ctx, o)
 }
 

@@ -164,7 +164,7 @@ func BenchmarkPhases(b *testing.B) {
 func BenchmarkCyclePostgres(b *testing.B) {
 	server := pgtest.Start(b, "fsync=on", "full_page_writes=on", "shared_buffers=256MB", "max_wal_size=4GB")
 	count := &commits{}
-	s := openShop(b, store.Options{DSN: server.Fresh(), Observe: count})
+	s := openShop(b, store.Options{DSN: server.Fresh(), Migrate: true, Observe: count})
 	before := server.CPU()
 	parallel(b, s.cycle)
 	b.ReportMetric(float64((server.CPU()-before).Microseconds())/float64(b.N), "server-cpu-us/op")

@@ -89,6 +89,7 @@ func Copy(ctx context.Context, path string, to Options, o CopyOptions) error {
 		return fmt.Errorf("store %s: %w", path, err)
 	}
 	defer src.close() //nolint:errcheck // what matters is durable in the target
+	to.create = true
 	dst, err := openPostgres(ctx, to)
 	if err != nil {
 		return fmt.Errorf("the target: %w", err)

@@ -26,7 +26,7 @@ func copying(t *testing.T, server *pgtest.Server) {
 	}
 	load := storetest.NewLoad(t, db)
 	load.Run(t, 600, 8) // more than one step
-	to := store.Options{DSN: server.Fresh(), Lanes: 1, Connections: 4}
+	to := store.Options{DSN: server.Fresh(), Migrate: true, Lanes: 1, Connections: 4}
 	var all sync.WaitGroup
 	all.Go(func() { load.Run(t, 200, 4) })
 	sum := func(final bool) (rows, written, removed int) {

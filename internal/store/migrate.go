@@ -3,10 +3,12 @@ package store
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -50,13 +52,33 @@ const (
 	sqlSetSchema   = `INSERT INTO dialproof_schema (version, name) VALUES ($1, $2)`
 )
 
-// migrate brings the schema up to date. When it is, nothing is locked or written, so that nodes need no right to change it.
+// older is the answer to a schema that only a command may change that was asked to.
+func older(version, known int) error {
+	if version == 0 {
+		return errors.New("the database has no schema yet: run `dialproof migrate`, or start `dialproof serve`")
+	}
+	return fmt.Errorf("the database has schema %d and this Dialproof wants %d: run `dialproof migrate`, or upgrade the servers; nothing was changed", version, known)
+}
+
+// migrate brings the schema up to date, if it may. When it is, nothing is locked or written, so that nodes need no right to
+// change it.
 func (e *postgres) migrate(ctx context.Context) error {
 	all, err := migrations("postgres")
 	if err != nil {
 		return err
 	}
-	return e.migrateTo(ctx, all)
+	version, err := e.schema(ctx, pgConn{ctx, e.pool})
+	switch {
+	case err != nil:
+		return err
+	case version > len(all):
+		return newer(version, len(all))
+	case version == len(all) && !e.o.Migrate:
+		return nil
+	case e.o.Migrate, e.o.create && version == 0:
+		return e.migrateTo(ctx, all)
+	}
+	return older(version, len(all))
 }
 
 func (e *postgres) migrateTo(ctx context.Context, all []migration) error {
@@ -67,10 +89,13 @@ func (e *postgres) migrateTo(ctx context.Context, all []migration) error {
 	case version > len(all):
 		return newer(version, len(all))
 	}
+	e.o.Log.Info("the schema of the database", "version", version, "wanted", len(all))
 	for version < len(all) {
+		begin, from := time.Now(), version
 		if version, err = e.step(ctx, all); err != nil {
 			return fmt.Errorf("migration %s: %w", all[min(version, len(all)-1)].name, err)
 		}
+		e.o.Log.Info("the schema of the database has changed", "from", from, "to", version, "took", time.Since(begin).Round(time.Millisecond).String())
 	}
 	return nil
 }

@@ -234,7 +234,7 @@ WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'i', 'p') ORDER BY lin
 			t.Fatal(err)
 		}
 		c.Release()
-		db, err := Open(t.Context(), Options{DSN: dsn})
+		db, err := Open(t.Context(), Options{DSN: dsn, Migrate: true})
 		if err != nil {
 			t.Fatalf("from schema %d: %v", version, err)
 		}
@@ -253,7 +253,7 @@ WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'i', 'p') ORDER BY lin
 		t.Errorf("a newer schema was opened: %v", err)
 	}
 	broken := append(slices.Clip(all), migration{"9999_broken.sql", "CREATE TABLE half (n integer); SELECT 1/0"})
-	o := Options{DSN: server.Fresh()}.defaults()
+	o := Options{DSN: server.Fresh(), Migrate: true}.defaults()
 	e := at(o.DSN, all)
 	if err := e.migrateTo(t.Context(), broken); err == nil || !strings.Contains(err.Error(), "9999_broken.sql") {
 		t.Errorf("a broken migration: %v", err)
@@ -277,7 +277,7 @@ func copyOfOldRows(t *testing.T, server *pgtest.Server) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	to := Options{DSN: server.Fresh()}
+	to := Options{DSN: server.Fresh(), Migrate: true}
 	for _, want := range []int{3, 0} { // the second copy finds nothing to do
 		written := 0
 		if err := Copy(t.Context(), path, to, CopyOptions{Tell: func(c Copied) { written += c.Written }}); err != nil || written != want {
@@ -302,7 +302,7 @@ func migrationsAtOnce(t *testing.T, server *pgtest.Server) {
 		t.Fatal(err)
 	}
 	for _, version := range []int{0, 2} {
-		o := Options{DSN: server.Fresh(), Lanes: 1, Connections: 4}
+		o := Options{DSN: server.Fresh(), Migrate: true, Lanes: 1, Connections: 4}
 		cfg, err := poolConfig(o.defaults())
 		if err != nil {
 			t.Fatal(err)
@@ -342,7 +342,7 @@ func begunPostgres(t *testing.T, o Options, cfg *pgxpool.Config, steps []migrati
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	e := &postgres{o: o, pool: pool}
+	e := &postgres{o: o.defaults(), pool: pool}
 	if err := e.migrateTo(t.Context(), steps); err != nil {
 		t.Fatal(err)
 	}
@@ -351,7 +351,7 @@ func begunPostgres(t *testing.T, o Options, cfg *pgxpool.Config, steps []migrati
 
 // oneBadApple puts a statement that PostgreSQL refuses among others: only its own caller is told so.
 func oneBadApple(t *testing.T, server *pgtest.Server) {
-	db, err := Open(t.Context(), Options{DSN: server.Fresh(), Lanes: 1})
+	db, err := Open(t.Context(), Options{DSN: server.Fresh(), Migrate: true, Lanes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

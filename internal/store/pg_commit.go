@@ -3,12 +3,13 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dialproof/dialproof/internal/id"
 )
 
 // How long a batch is tried again before its work is refused.
@@ -21,17 +22,32 @@ const (
 
 // commit implements engine.
 func (e *postgres) commit(ctx context.Context, lane int, ops []*op) error {
+	kind, err := e.repeat(ctx, lane, ops)
+	switch {
+	case err == nil:
+		e.outage.worked(e.o.Log, true)
+	case kind == faultDown:
+		e.outage.failed(e.o.Log, true, err)
+	}
+	return err
+}
+
+// repeat runs a batch until it is committed or cannot be.
+func (e *postgres) repeat(ctx context.Context, lane int, ops []*op) (fault, error) {
 	begin := time.Now()
 	for try := 1; ; try++ {
 		kind, err := e.attempt(ctx, e.lane[lane], ops)
-		if err == nil || errors.Is(err, errAmbiguous) || errors.Is(err, errUnreplicated) {
-			return err
+		switch {
+		case err == nil:
+			return kind, nil
+		case errors.Is(err, errAmbiguous), errors.Is(err, errUnreplicated):
+			return kind, e.leave(ctx, e.lane[lane], err)
 		}
 		switch {
 		case kind == faultWork && len(ops) > 1:
-			return e.apart(ctx, lane, ops)
+			return kind, e.apart(ctx, lane, ops)
 		case kind == faultWork, kind == faultRace && try >= raceTries, kind == faultDown && time.Since(begin) > downTime:
-			return err
+			return kind, err
 		}
 		e.o.Observe.Retried()
 		wait := time.Duration(rand.Int64N(int64(2*time.Millisecond) << min(try, 5))) //nolint:gosec // it only spreads the tries
@@ -59,7 +75,11 @@ type pgTx struct {
 	ctx context.Context //nolint:containedctx // it is the transaction's own
 	c   *pgx.Conn
 	l   *pgLane
-	n   int64 // what the lane counts once this is committed; 0: the lane has no row
+
+	server *pgServer // that the connection leads to; nil: it does not say
+	token  id.ID     // of this transaction
+	held   bool      // the lane's row was there, with the token of its last commit
+	lsn    uint64    // where the log was when this began
 }
 
 // attempt runs the batch once. When it fails, nothing of it has happened, unless the error is errAmbiguous or
@@ -73,7 +93,7 @@ func (e *postgres) attempt(ctx context.Context, l *pgLane, ops []*op) (fault, er
 		return faultDown, err
 	}
 	defer held.Release()
-	t := &pgTx{e: e, ctx: ctx, c: held.Conn(), l: l}
+	t := &pgTx{e: e, ctx: ctx, c: held.Conn(), l: l, server: serverOf(held.Conn().PgConn()), token: random()}
 	l.b.reset()
 	l.b.c = pgConn{ctx, t.c}
 	if err := t.run(ops); err != nil {
@@ -115,7 +135,7 @@ func (t *pgTx) finish() (fault, error) {
 		return faultDown, errUnreplicated
 	}
 	if committed {
-		return faultDown, nil
+		return faultDown, t.happened()
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.SeverityUnlocalized == "ERROR" {
 		return t.undo(err) // the server refused a statement, and so never came to COMMIT
@@ -136,40 +156,6 @@ func (t *pgTx) undo(err error) (fault, error) {
 		return faultWork, err // our own: a row that cannot be read, for example
 	}
 	return faultOf(err), err
-}
-
-// settle finds out whether a COMMIT happened whose answer was lost. The lane's row tells: the transaction has held it since
-// its first statement, so whoever gets hold of it knows that the transaction is over, one way or the other.
-func (t *pgTx) settle(lost error) (fault, error) {
-	closing, done := context.WithTimeout(context.WithoutCancel(t.ctx), time.Second)
-	_ = t.c.Close(closing)
-	done()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), t.e.o.Timeout+idleTime)
-	defer cancel()
-	for {
-		n, err := t.counted(ctx)
-		switch {
-		case err == nil && n >= t.n:
-			return faultDown, nil
-		case err == nil:
-			return faultDown, fmt.Errorf("the connection was lost before COMMIT: %w", lost)
-		case errors.Is(err, pgx.ErrNoRows):
-			return faultDown, fmt.Errorf("%w: %w", errAmbiguous, lost)
-		}
-		select {
-		case <-ctx.Done():
-			return faultDown, fmt.Errorf("%w: %w", errAmbiguous, lost)
-		case <-time.After(50 * time.Millisecond):
-			t.e.pool.Reset()
-		}
-	}
-}
-
-func (t *pgTx) counted(ctx context.Context) (n int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, t.e.o.Timeout)
-	defer cancel()
-	err = t.e.pool.QueryRow(ctx, `SELECT n FROM lanes WHERE id = $1 FOR UPDATE`, t.l.id[:]).Scan(&n)
-	return n, err
 }
 
 // pgStep is one statement of a pipeline.

@@ -30,6 +30,7 @@ func TestPostgres(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
 		"suite": suite, "nodes": manyNodes, "pooler": pooled, "unprepared": unprepared, "lost COMMIT": lostCommit, "unknown COMMIT": unknownCommit,
 		"clocks": clocks, "events": events, "news": news, "lost lane": lostLane, "plain role": plainRole, "copy": copying,
+		"lost commits": lostCommits, "counters ahead": countersAhead, "never migrates": neverMigrates,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, server) })
 	}
@@ -38,14 +39,14 @@ func TestPostgres(t *testing.T) {
 func events(t *testing.T, server *pgtest.Server) {
 	storetest.RunEvents(t, func(t *testing.T) storetest.EventStore {
 		t.Helper()
-		return opened(t, store.Options{DSN: server.Fresh(), Connections: 6, Lanes: 2})
+		return opened(t, store.Options{DSN: server.Fresh(), Migrate: true, Connections: 6, Lanes: 2})
 	})
 }
 
 func suite(t *testing.T, server *pgtest.Server) {
 	storetest.Run(t, func(t *testing.T) storetest.Store {
 		t.Helper()
-		return opened(t, store.Options{DSN: server.Fresh(), Connections: 6, Lanes: 2})
+		return opened(t, store.Options{DSN: server.Fresh(), Migrate: true, Connections: 6, Lanes: 2})
 	})
 }
 
@@ -54,7 +55,7 @@ func manyNodes(t *testing.T, server *pgtest.Server) {
 		t.Helper()
 		dsn := server.Fresh()
 		for range n {
-			out = append(out, opened(t, store.Options{DSN: dsn, Connections: 8, Lanes: 3}))
+			out = append(out, opened(t, store.Options{DSN: dsn, Migrate: true, Connections: 8, Lanes: 3}))
 		}
 		return out
 	})
@@ -63,7 +64,7 @@ func manyNodes(t *testing.T, server *pgtest.Server) {
 // unprepared talks to the server without asking it what its statements take.
 func unprepared(t *testing.T, server *pgtest.Server) {
 	for _, mode := range []string{"exec", "simple_protocol"} {
-		db := opened(t, store.Options{DSN: server.Fresh() + "&default_query_exec_mode=" + mode, Lanes: 1, Connections: 4})
+		db := opened(t, store.Options{DSN: server.Fresh() + "&default_query_exec_mode=" + mode, Migrate: true, Lanes: 1, Connections: 4})
 		load := storetest.NewLoad(t, db)
 		load.Run(t, 20, 4)
 		load.JudgeRows(t, db)

@@ -115,6 +115,12 @@ type Options struct {
 	Log *slog.Logger
 
 	Observe Observer
+	// Migrate brings the schema of PostgreSQL up to date, or makes it. Without it, one of another version is refused.
+	Migrate bool
+	create  bool // makes the schema when there is none
+	// Memory is a file that keeps which server of PostgreSQL was last written to, so that an old one is noticed after a restart
+	// too; its folder must exist. Empty: that is known as long as the store is open. A Guest only reads it.
+	Memory string
 	// Guest opens a file that another process may be serving: to look, or to change tenants. Jobs are the owner's.
 	Guest bool
 }
