@@ -92,7 +92,7 @@ func unknownCommit(t *testing.T, server *pgtest.Server) {
 // TestServerFails breaks a server, one way after the other.
 func TestServerFails(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t)
+	server := pgtest.Start(t, pgtest.Durable()...)
 	t.Run("dies", func(t *testing.T) { serverDies(t, server) })
 	t.Run("hangs", func(t *testing.T) { serverHangs(t, server) })
 	t.Run("speaks TLS", func(t *testing.T) { serverSpeaksTLS(t, server) })
@@ -167,7 +167,7 @@ func serverHangs(t *testing.T, server *pgtest.Server) {
 // connection string, and loses nothing. A replica alone is not taken.
 func TestFailover(t *testing.T) {
 	t.Parallel()
-	primary := pgtest.Start(t)
+	primary := pgtest.Start(t, pgtest.Durable()...)
 	replica := primary.Replica()
 	primary.Synchronous(true)
 	if db, err := store.Open(t.Context(), store.Options{DSN: replica.DSN("postgres")}); err == nil {
