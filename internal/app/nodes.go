@@ -12,6 +12,7 @@ import (
 	"github.com/dialproof/dialproof/internal/config"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/verify"
 )
 
 // databaseServer is where a node keeps which server of PostgreSQL it has last written to, in its data folder.
@@ -76,6 +77,9 @@ func (n *Node) ready(ctx context.Context) error {
 		return errLeaving
 	}
 	_, _, err := n.store.Depth(ctx, n.store.Now())
+	if errors.Is(err, store.ErrBehind) { // the log says more
+		return &verify.Error{Code: verify.CodeUnavailable, Detail: store.ErrBehind.Error()}
+	}
 	return err
 }
 

@@ -48,7 +48,7 @@ func TestOldPrimary(t *testing.T) {
 		m.lead(old)
 	}
 	f.nodes[1].signal(syscall.SIGKILL) // its supervisor starts it again
-	refused, unreached := 0, 0
+	refused, unreached, told := 0, 0, 0
 	for deadline := time.Now().Add(4 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		for _, m := range f.nodes {
 			c := f.client(m)
@@ -65,14 +65,17 @@ func TestOldPrimary(t *testing.T) {
 					unreached++
 				case a.status == http.StatusServiceUnavailable:
 					refused++
+					if strings.Contains(string(a.body), "behind what this node has written to") {
+						told++
+					}
 				default:
 					t.Fatalf("with the old primary alone a node answers %d: %s", a.status, a.body)
 				}
 			}
 		}
 	}
-	if refused < 4 {
-		t.Errorf("%d answers were refusals, %d did not come", refused, unreached)
+	if refused < 4 || told == 0 {
+		t.Errorf("%d answers were refusals, %d did not come, and /readyz told the reason %d times", refused, unreached, told)
 	}
 	for _, m := range f.nodes {
 		if log := m.log.String(); !strings.Contains(log, "behind what this node has written to") {
