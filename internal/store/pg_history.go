@@ -72,6 +72,13 @@ func (h *history) judge(s *pgServer) error {
 	return nil
 }
 
+// passed reports whether another server has taken over from this one, or it has lost commits: what it says does not count.
+func (h *history) passed(s *pgServer) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.last.System != s.System || s.Timeline < h.last.Timeline || h.newest.System == s.System && s.Timeline < h.newest.Timeline || h.lost != nil && h.lost.same(s)
+}
+
 // behind words a refusal. It must be called with h.mu held.
 func (h *history) behind(s *pgServer, why string) error {
 	accept := "restart the node"

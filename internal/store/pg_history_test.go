@@ -46,7 +46,15 @@ func TestServersBehind(t *testing.T) {
 	}
 	h := history1(&bytes.Buffer{})
 	lost := serverAt(2, 1000)
+	for server, want := range map[*pgServer]bool{lost: false, serverAt(3, 1): false, serverAt(1, 9999): true, other: true} {
+		if got := h.passed(server); got != want {
+			t.Errorf("timeline %d of %s: passed %t", server.Timeline, server.System, got)
+		}
+	}
 	h.forfeit(lost)
+	if !h.passed(lost) {
+		t.Error("a server that has lost commits still counts")
+	}
 	if err := h.judge(serverAt(2, 5000)); !errors.Is(err, ErrBehind) {
 		t.Errorf("a server that has lost commits: %v", err)
 	}

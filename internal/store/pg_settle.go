@@ -62,7 +62,7 @@ func (t *pgTx) noLane() error {
 
 // happened notes that the transaction was committed. What a server says that was replaced meanwhile does not count.
 func (t *pgTx) happened() error {
-	if t.server != nil && !t.e.history.trusts(t.server) {
+	if t.server != nil && t.e.history.passed(t.server) {
 		return fmt.Errorf("%w: %w", errAmbiguous, errChanged)
 	}
 	t.l.token = t.token
