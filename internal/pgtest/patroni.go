@@ -181,8 +181,9 @@ func (p *Patroni) Leader(but ...int) int {
 // Follows waits until a server is a standby that has every commit, and may take over.
 func (p *Patroni) Follows(i int) {
 	p.t.Helper()
+	agent := http.Client{Timeout: 5 * time.Second}
 	for deadline := time.Now().Add(startTime); ; time.Sleep(100 * time.Millisecond) {
-		resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/sync", p.rest[i])) //nolint:noctx // the agent is on this machine, and the deadline bounds the tries
+		resp, err := agent.Get(fmt.Sprintf("http://127.0.0.1:%d/sync", p.rest[i])) //nolint:noctx // the agent is on this machine, and the deadline bounds the tries
 		if err == nil {
 			resp.Body.Close() //nolint:errcheck,gosec // only its status counts
 			if resp.StatusCode == http.StatusOK {

@@ -166,7 +166,7 @@ func TestClockJumps(t *testing.T) {
 	var off time.Duration
 	c := pgClock{local: func() time.Time { return time.Now().Add(off).Round(0) }, log: slog.New(slog.NewTextHandler(&text, nil))}
 	read := func(db time.Duration) { now := time.Now(); c.measured(now, now, now.Add(db)) }
-	ahead := func() time.Duration { return c.now().Sub(time.Now()).Round(time.Second) }
+	ahead := func() time.Duration { return time.Until(c.now()).Round(time.Second) }
 	read(10 * time.Second)
 	for _, off = range []time.Duration{time.Hour, -time.Hour, 0} {
 		if got := ahead(); got != 10*time.Second {
