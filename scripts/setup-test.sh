@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is not there yet: a C compiler (the race detector wants one), a browser, telephones
-# (SIPp and baresip), a message centre (Net::SMPP), PostgreSQL and PgBouncer, valgrind (it counts instructions), and the npm and Python packages of the tests. It changes nothing when all is there. It fails when it cannot install.
+# (SIPp and baresip), a message centre (Net::SMPP), PostgreSQL, PgBouncer, Patroni with etcd, valgrind (it counts instructions), and the npm and Python packages of the tests. It changes nothing when all is there. It fails when it cannot install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -44,6 +44,7 @@ if ! has baresip; then missing+=(baresip-core); fi
 if ! has perl || ! perl -MNet::SMPP -e 1 2>/dev/null; then missing+=(libnet-smpp-perl); fi
 if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && ! has postgres; then missing+=(postgresql); fi
 if ! has pgbouncer /usr/sbin/pgbouncer; then missing+=(pgbouncer); fi
+if ! has patroni || ! has etcd; then missing+=(patroni etcd-server); fi
 if ! has valgrind; then missing+=(valgrind); fi
 if ! has python3 || ! python3 -c 'import ensurepip' 2>/dev/null; then missing+=(python3 python3-venv); fi
 if [ -n "$locks" ] && ! has npm; then missing+=(nodejs npm); fi

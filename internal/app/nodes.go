@@ -15,13 +15,17 @@ import (
 	"github.com/dialproof/dialproof/internal/store"
 	"github.com/dialproof/dialproof/internal/store/postgres"
 	"github.com/dialproof/dialproof/internal/store/sqlite"
+	"github.com/dialproof/dialproof/internal/verify"
 )
+
+// databaseServer is where a node keeps which server of PostgreSQL it has last written to, in its data folder.
+const databaseServer = "database-server.json"
 
 // postgresOptions returns how the PostgreSQL store of a configuration is opened.
 func postgresOptions(cfg config.Config) postgres.Options {
 	return postgres.Options{
 		DSN: cfg.Store.DSN.Reveal(), Connections: cfg.Store.Connections, Lanes: cfg.Store.Lanes, Timeout: cfg.Store.Timeout,
-		Pooler: cfg.Store.Pooler, ListenDSN: cfg.Store.ListenDSN.Reveal(),
+		Pooler: cfg.Store.Pooler, ListenDSN: cfg.Store.ListenDSN.Reveal(), Memory: filepath.Join(cfg.Data, databaseServer),
 	}
 }
 
@@ -37,7 +41,7 @@ func storePath(cfg config.Config) string {
 func openServing(ctx context.Context, cfg config.Config, m *metrics, log *slog.Logger) (*store.DB, error) {
 	if cfg.Store.Driver == config.Postgres {
 		o := postgresOptions(cfg)
-		o.Log, o.Retried = log, m.Retried
+		o.Log, o.Retried, o.Migrate = log, m.Retried, true
 		e, err := postgres.Open(ctx, o)
 		if err != nil {
 			return nil, err
@@ -55,7 +59,7 @@ func openServing(ctx context.Context, cfg config.Config, m *metrics, log *slog.L
 func openTool(ctx context.Context, cfg config.Config) (*store.DB, error) {
 	if cfg.Store.Driver == config.Postgres {
 		o := postgresOptions(cfg)
-		o.Lanes, o.Connections = 1, 4
+		o.Lanes, o.Connections, o.ReadMemory = 1, 4, true
 		e, err := postgres.Open(ctx, o)
 		if err != nil {
 			return nil, err
@@ -114,7 +118,11 @@ func (n *Node) ready(ctx context.Context) error {
 	if n.leaving.now.Load() {
 		return errLeaving
 	}
-	return n.store.Health(ctx)
+	err := n.store.Health(ctx)
+	if errors.Is(err, postgres.ErrBehind) { // the log says more
+		return &verify.Error{Code: verify.CodeUnavailable, Detail: postgres.ErrBehind.Error()}
+	}
+	return err
 }
 
 // drain says that the node stops and goes on taking requests until whoever looks at its readiness has had time to see it.

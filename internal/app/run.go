@@ -13,6 +13,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/config"
 	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/store/postgres"
 	"github.com/dialproof/dialproof/internal/store/sqlite"
 	"github.com/dialproof/dialproof/internal/web"
 )
@@ -146,7 +147,7 @@ func (n *Node) devKey(ctx context.Context) (string, error) {
 // Migrate brings the store's schema up to date. Where it is, servers may be running.
 func Migrate(ctx context.Context, cfg config.Config) error {
 	db, err := openTool(ctx, cfg)
-	if errors.Is(err, sqlite.ErrSchema) {
+	if errors.Is(err, sqlite.ErrSchema) || errors.Is(err, postgres.ErrSchema) {
 		db, err = openServing(ctx, cfg, newMetrics(), slog.New(slog.DiscardHandler))
 	}
 	if err != nil {

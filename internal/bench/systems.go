@@ -223,6 +223,9 @@ func startOnPostgres(ctx context.Context, o Options, dir, provider string) (*ser
 
 // tenant makes an application and a live key, as an operator would.
 func tenant(ctx context.Context, program, file string) (key string, err error) {
+	if out, err := command(ctx, program, "migrate", "--config", file).Output(); err != nil {
+		return "", fmt.Errorf("migrate: %w: %s", err, out)
+	}
 	if out, err := command(ctx, program, "app", "create", "--config", file, "--name", "bench", "--brand", "Bench").Output(); err != nil {
 		return "", fmt.Errorf("app create: %w: %s", err, out)
 	}

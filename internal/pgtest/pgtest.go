@@ -43,8 +43,13 @@ type Server struct {
 	names   atomic.Int64
 }
 
-// Start starts a fresh server that stops with the test. options are settings of PostgreSQL, as name=value. Files are
-// not synced to disk: the machine must stay up, but the server may be killed.
+// Durable returns the settings with which a server syncs its files as in production: for tests that say what survives.
+func Durable() []string {
+	return []string{"fsync=on", "full_page_writes=on", "synchronous_commit=on"}
+}
+
+// Start starts a fresh server that stops with the test. options are settings of PostgreSQL, as name=value. Unless they are
+// Durable, files are not synced to disk: the machine must stay up, but the server may be killed.
 func Start(t testing.TB, options ...string) *Server {
 	t.Helper()
 	s := newServer(t, options)

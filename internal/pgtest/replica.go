@@ -59,3 +59,19 @@ func (s *Server) until(sql string) {
 		time.Sleep(10 * time.Millisecond)
 	}
 }
+
+// Count returns the integer that a query of the database postgres yields.
+func (s *Server) Count(sql string) (n int) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) //nolint:forbidigo // also in a cleanup
+	defer cancel()
+	c, err := pgx.Connect(ctx, s.DSN("postgres"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer c.Close(ctx) //nolint:errcheck // it only asked
+	if err := c.QueryRow(ctx, sql).Scan(&n); err != nil {
+		s.t.Fatalf("%s: %v", sql, err)
+	}
+	return n
+}

@@ -168,7 +168,7 @@ func BenchmarkPhases(b *testing.B) {
 func BenchmarkCyclePostgres(b *testing.B) {
 	server := pgtest.Start(b, "fsync=on", "full_page_writes=on", "shared_buffers=256MB", "max_wal_size=4GB")
 	count := &commits{}
-	e, err := postgres.Open(b.Context(), postgres.Options{DSN: server.Fresh(), Retried: count.Retried})
+	e, err := postgres.Open(b.Context(), postgres.Options{DSN: server.Fresh(), Migrate: true, Retried: count.Retried})
 	if err != nil {
 		b.Fatal(err)
 	}

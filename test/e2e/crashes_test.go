@@ -81,7 +81,7 @@ type siege struct {
 }
 
 // TestKilledOnPostgres: three nodes under load are killed at random moments, PostgreSQL is killed too, and once it fails over to a replica that
-// takes part in every commit. What was acknowledged is there, and nothing hangs.
+// takes part in every commit, while the old primary comes back beside it. What was acknowledged is there, and nothing hangs.
 func TestKilledOnPostgres(t *testing.T) {
 	t.Parallel()
 	kills, falls := 12, 2
@@ -89,7 +89,7 @@ func TestKilledOnPostgres(t *testing.T) {
 		kills, falls = 200, 20
 	}
 	o := newOffice(t)
-	pg := pgtest.Start(t)
+	pg := pgtest.Start(t, pgtest.Durable()...)
 	s := &siege{
 		fleet: servedBy(t, pg, 3, func(i int) string { return fmt.Sprintf("%s/n%d", o.URL, i) }), office: o,
 		started: map[string]string{}, approved: map[string]int{},
@@ -130,12 +130,37 @@ func (s *siege) failOver(pg *pgtest.Server) string {
 	pg.Kill()
 	replica.Promote()
 	for _, m := range s.nodes {
-		m.wire.aim(fmt.Sprintf("127.0.0.1:%d", replica.Port))
-		m.wire.set(cut)
-		m.wire.set(whole)
+		m.lead(replica)
 	}
+	for _, m := range s.nodes {
+		waitFor(s.t, 30*time.Second, "a node has found the new primary", func() bool { return s.ready(m) })
+	}
+	s.stray(pg, replica)
 	s.blows = append(s.blows, blow{"", from, time.Now()})
 	return replaceHost(s.store, fmt.Sprintf("127.0.0.1:%d", replica.Port))
+}
+
+// stray lets the old primary come back, where it takes writes like the new one, and leads nodes to it and away again.
+func (s *siege) stray(old, replica *pgtest.Server) {
+	old.Run()
+	old.Synchronous(false)
+	before := old.Count("SELECT count(*) FROM " + schemaOf(s.store) + ".verifications")
+	for range 3 {
+		for _, m := range s.nodes {
+			m.lead(old)
+			time.Sleep(300 * time.Millisecond)
+			m.lead(replica)
+		}
+	}
+	if n := old.Count("SELECT count(*) FROM " + schemaOf(s.store) + ".verifications"); n != before {
+		s.t.Errorf("the old primary has taken %d starts", n-before)
+	}
+}
+
+// schemaOf returns the schema of a connection string of pgtest.Server.Fresh.
+func schemaOf(dsn string) string {
+	_, schema, _ := strings.Cut(dsn, "search_path=")
+	return schema
 }
 
 // load starts and checks verifications through any node until stop.

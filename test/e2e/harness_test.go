@@ -317,6 +317,7 @@ const sinkSecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 func deploy(t testing.TB, sinkURL string, extra string) *deployment {
 	t.Helper()
 	d := configure(t, sinkURL, extra)
+	d.run(t, "migrate", "--config", d.config)
 	d.run(t, "app", "create", "--config", d.config, "--name", "shop", "--brand", "Shop")
 	d.key = secretIn(t, d.run(t, "key", "create", "--config", d.config, "--app", "shop", "--name", "tests", "--mode", "test", "--scope", "verify,read"))
 	d.admin = secretIn(t, d.run(t, "key", "create", "--config", d.config, "--name", "operator", "--scope", "admin"))

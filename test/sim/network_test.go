@@ -182,6 +182,7 @@ func oneNetwork(t *testing.T, pg *pgtest.Server, l *ledger, from int, after bool
 
 func onPostgres(t *testing.T, o postgres.Options) *postgres.Engine {
 	t.Helper()
+	o.Migrate = true
 	e, err := postgres.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -3,13 +3,13 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/store"
 	"github.com/dialproof/dialproof/internal/store/tables"
 )
@@ -25,17 +25,32 @@ const (
 // Commit implements store.Engine.
 func (e *Engine) Commit(ctx context.Context, writer int, b *store.Batch) error {
 	b.SharesRows()
+	kind, err := e.repeat(ctx, writer, b)
+	switch {
+	case err == nil:
+		e.outage.worked(e.o.Log, true)
+	case kind == faultDown:
+		e.outage.failed(e.o.Log, true, err)
+	}
+	return err
+}
+
+// repeat runs a batch until it is committed or cannot be.
+func (e *Engine) repeat(ctx context.Context, writer int, b *store.Batch) (fault, error) {
 	begin := time.Now()
 	for try := 1; ; try++ {
 		kind, err := e.attempt(ctx, e.lane[writer], b)
-		if err == nil || errors.Is(err, errAmbiguous) || errors.Is(err, errUnreplicated) {
-			return err
+		switch {
+		case err == nil:
+			return kind, nil
+		case errors.Is(err, errAmbiguous), errors.Is(err, errUnreplicated):
+			return kind, e.leave(ctx, e.lane[writer], err)
 		}
 		switch {
 		case kind == faultWork && b.Len() > 1:
-			return e.apart(ctx, writer, b)
+			return kind, e.apart(ctx, writer, b)
 		case kind == faultWork, kind == faultRace && try >= raceTries, kind == faultDown && time.Since(begin) > downTime:
-			return err
+			return kind, err
 		}
 		e.o.Retried()
 		wait := time.Duration(rand.Int64N(int64(2*time.Millisecond) << min(try, 5))) //nolint:gosec // it only spreads the tries
@@ -66,7 +81,11 @@ type pgTx struct {
 	ctx context.Context //nolint:containedctx // it is the transaction's own
 	c   *pgx.Conn
 	l   *pgLane
-	n   int64 // what the lane counts once this is committed; 0: the lane has no row
+
+	server *pgServer // that the connection leads to; nil: it does not say
+	token  id.ID     // of this transaction
+	held   bool      // the lane's row was there, with the token of its last commit
+	lsn    uint64    // where the log was when this began
 	// wrote is set when statements have changed something that is in no batch.
 	wrote bool
 }
@@ -83,7 +102,7 @@ func (e *Engine) attempt(ctx context.Context, l *pgLane, b *store.Batch) (fault,
 	}
 	defer held.Release()
 	b.Reset()
-	t := &pgTx{e: e, b: b, ctx: ctx, c: held.Conn(), l: l}
+	t := &pgTx{e: e, b: b, ctx: ctx, c: held.Conn(), l: l, server: serverOf(held.Conn().PgConn()), token: random()}
 	t.Tables = tables.Tables{Conn: noting{pgConn{ctx, t.c}, &t.wrote}, Dialect: e.Dialect}
 	if err := t.run(); err != nil {
 		return t.undo(err)
@@ -114,7 +133,7 @@ func (t *pgTx) finish() (fault, error) {
 		return faultDown, errUnreplicated
 	}
 	if committed {
-		return faultDown, nil
+		return faultDown, t.happened()
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.SeverityUnlocalized == "ERROR" {
 		return t.undo(err) // the server refused a statement, and so never came to COMMIT
@@ -135,40 +154,6 @@ func (t *pgTx) undo(err error) (fault, error) {
 		return faultWork, err // our own: a row that cannot be read, for example
 	}
 	return faultOf(err), err
-}
-
-// settle finds out whether a COMMIT happened whose answer was lost. The lane's row tells: the transaction has held it since
-// its first statement, so whoever gets hold of it knows that the transaction is over, one way or the other.
-func (t *pgTx) settle(lost error) (fault, error) {
-	closing, done := context.WithTimeout(context.WithoutCancel(t.ctx), time.Second)
-	_ = t.c.Close(closing)
-	done()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), t.e.o.Timeout+idleTime)
-	defer cancel()
-	for {
-		n, err := t.counted(ctx)
-		switch {
-		case err == nil && n >= t.n:
-			return faultDown, nil
-		case err == nil:
-			return faultDown, fmt.Errorf("the connection was lost before COMMIT: %w", lost)
-		case errors.Is(err, pgx.ErrNoRows):
-			return faultDown, fmt.Errorf("%w: %w", errAmbiguous, lost)
-		}
-		select {
-		case <-ctx.Done():
-			return faultDown, fmt.Errorf("%w: %w", errAmbiguous, lost)
-		case <-time.After(50 * time.Millisecond):
-			t.e.pool.Reset()
-		}
-	}
-}
-
-func (t *pgTx) counted(ctx context.Context) (n int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, t.e.o.Timeout)
-	defer cancel()
-	err = t.e.pool.QueryRow(ctx, `SELECT n FROM lanes WHERE id = $1 FOR UPDATE`, t.l.id[:]).Scan(&n)
-	return n, err
 }
 
 // pgStep is one statement of a pipeline.

@@ -53,6 +53,9 @@ func faultOf(err error) fault {
 // errNewLane: the lane's row was gone and has been made again.
 var errNewLane = errors.New("the lane has a new row")
 
+// errChanged: another server has taken over while one was asked.
+var errChanged = errors.New("the database server has changed meanwhile")
+
 // errAmbiguous: the connection was lost during COMMIT and nobody could tell what became of it.
 var errAmbiguous = errors.New("the connection was lost during COMMIT, and whether it happened could not be found out")
 

@@ -41,7 +41,7 @@ func lostCommit(t *testing.T, server *pgtest.Server) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			proxy, dsn := server.Proxy(), server.Fresh()
-			db := opened(t, postgres.Options{DSN: proxy.DSN(t, dsn), Connections: 8, Lanes: 2})
+			db := opened(t, postgres.Options{DSN: proxy.DSN(t, dsn), Migrate: true, Connections: 8, Lanes: 2})
 			load := storetest.NewLoad(t, db)
 			happened := 0
 			for range 10 {
@@ -67,7 +67,7 @@ func lostCommit(t *testing.T, server *pgtest.Server) {
 // when the way is back.
 func unknownCommit(t *testing.T, server *pgtest.Server) {
 	proxy := server.Proxy()
-	db := opened(t, postgres.Options{DSN: proxy.DSN(t, server.Fresh()), Lanes: 1, Timeout: time.Second})
+	db := opened(t, postgres.Options{DSN: proxy.DSN(t, server.Fresh()), Migrate: true, Lanes: 1, Timeout: time.Second})
 	load := storetest.NewLoad(t, db)
 	proxy.LoseCommits(1)
 	var all sync.WaitGroup
@@ -102,13 +102,13 @@ func TestServerFails(t *testing.T) {
 // serverSpeaksTLS goes over TLS, and does not when the certificate is another's.
 func serverSpeaksTLS(t *testing.T, server *pgtest.Server) {
 	dsn := server.Secure()
-	load := storetest.NewLoad(t, opened(t, postgres.Options{DSN: dsn, Lanes: 1}))
+	load := storetest.NewLoad(t, opened(t, postgres.Options{DSN: dsn, Migrate: true, Lanes: 1}))
 	load.Run(t, 5, 2)
 	if got := load.Outcomes(); got["start ok"] != 5 {
 		t.Errorf("outcomes %v", got)
 	}
 	stranger := strings.Replace(dsn, "127.0.0.1:", "localhost:", 1) // the certificate is for the address
-	if db, err := postgres.Open(t.Context(), postgres.Options{DSN: stranger, Lanes: 1}); err == nil {
+	if db, err := postgres.Open(t.Context(), postgres.Options{DSN: stranger, Migrate: true, Lanes: 1}); err == nil {
 		t.Errorf("a certificate for another name was taken: %v", db.Close())
 	}
 }
@@ -117,7 +117,7 @@ func serverSpeaksTLS(t *testing.T, server *pgtest.Server) {
 // stores go on without being opened anew.
 func serverDies(t *testing.T, server *pgtest.Server) {
 	dsn := server.Fresh()
-	o := postgres.Options{DSN: dsn, Connections: 8, Lanes: 2, Timeout: 2 * time.Second}
+	o := postgres.Options{DSN: dsn, Migrate: true, Connections: 8, Lanes: 2, Timeout: 2 * time.Second}
 	one, two := opened(t, o), opened(t, o)
 	load := storetest.NewLoad(t, one, two)
 	for range 3 {
@@ -140,7 +140,7 @@ func serverDies(t *testing.T, server *pgtest.Server) {
 
 // serverHangs stops the server's processes without closing a connection: callers are answered in bounded time.
 func serverHangs(t *testing.T, server *pgtest.Server) {
-	db := opened(t, postgres.Options{DSN: server.Fresh(), Lanes: 2, Timeout: time.Second})
+	db := opened(t, postgres.Options{DSN: server.Fresh(), Migrate: true, Lanes: 2, Timeout: time.Second})
 	load := storetest.NewLoad(t, db)
 	load.Run(t, 5, 2)
 	server.Pause()
@@ -171,11 +171,11 @@ func TestFailover(t *testing.T) {
 	primary := pgtest.Start(t)
 	replica := primary.Replica()
 	primary.Synchronous(true)
-	if db, err := postgres.Open(t.Context(), postgres.Options{DSN: replica.DSN("postgres")}); err == nil {
+	if db, err := postgres.Open(t.Context(), postgres.Options{DSN: replica.DSN("postgres"), Migrate: true}); err == nil {
 		t.Errorf("a replica was taken for a server that writes: %v", db.Close())
 	}
 	both := strings.Replace(primary.DSN("postgres"), "127.0.0.1:", "127.0.0.1:"+port(replica)+",127.0.0.1:", 1)
-	db := opened(t, postgres.Options{DSN: both, Connections: 8, Lanes: 2, Timeout: 2 * time.Second})
+	db := opened(t, postgres.Options{DSN: both, Migrate: true, Connections: 8, Lanes: 2, Timeout: 2 * time.Second})
 	load := storetest.NewLoad(t, db)
 	load.Run(t, 20, 4)
 	var all sync.WaitGroup
@@ -205,7 +205,7 @@ func pooled(t *testing.T, server *pgtest.Server) {
 	pooler := server.Pooler()
 	storetest.Run(t, func(t *testing.T) storetest.Store {
 		t.Helper()
-		return opened(t, postgres.Options{DSN: strings.Replace(pooler, "/postgres?", "/"+server.Name()+"?", 1), Connections: 6, Lanes: 2, Pooler: true})
+		return opened(t, postgres.Options{DSN: strings.Replace(pooler, "/postgres?", "/"+server.Name()+"?", 1), Migrate: true, Connections: 6, Lanes: 2, Pooler: true})
 	})
 }
 
@@ -214,7 +214,7 @@ func pooled(t *testing.T, server *pgtest.Server) {
 func clocks(t *testing.T, server *pgtest.Server) {
 	dsn := server.Fresh()
 	node := func(off time.Duration) *store.DB {
-		return opened(t, postgres.Options{DSN: dsn, Lanes: 1, Now: func() time.Time { return time.Now().Add(off) }})
+		return opened(t, postgres.Options{DSN: dsn, Migrate: true, Lanes: 1, Now: func() time.Time { return time.Now().Add(off) }})
 	}
 	slow, fast := node(-40*time.Second), node(40*time.Second)
 	if d := fast.Now().Sub(slow.Now()).Abs(); d > time.Second {
@@ -231,7 +231,7 @@ func clocks(t *testing.T, server *pgtest.Server) {
 
 // news tells another node at once that tenants have changed.
 func news(t *testing.T, server *pgtest.Server) {
-	o := postgres.Options{DSN: server.Fresh(), Lanes: 1}
+	o := postgres.Options{DSN: server.Fresh(), Migrate: true, Lanes: 1}
 	here, there := opened(t, o), opened(t, o)
 	heard := func() bool {
 		select {
@@ -255,7 +255,7 @@ func news(t *testing.T, server *pgtest.Server) {
 // lostLane removes a lane's row, as upkeep does with the rows of dead nodes, and as a restored backup may.
 func lostLane(t *testing.T, server *pgtest.Server) {
 	dsn := server.Database("lanes")
-	db := opened(t, postgres.Options{DSN: dsn, Lanes: 1})
+	db := opened(t, postgres.Options{DSN: dsn, Migrate: true, Lanes: 1})
 	if err := db.Upkeep(context.Background(), db.Now().Add(365*24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
@@ -270,14 +270,14 @@ func lostLane(t *testing.T, server *pgtest.Server) {
 // plainRole opens a store whose schema another role has made, with the rights to read and write rows and no others.
 func plainRole(t *testing.T, server *pgtest.Server) {
 	dsn := server.Fresh()
-	if err := opened(t, postgres.Options{DSN: dsn, Lanes: 1}).Close(); err != nil {
+	if err := opened(t, postgres.Options{DSN: dsn, Migrate: true, Lanes: 1}).Close(); err != nil {
 		t.Fatal(err)
 	}
 	_, schema, _ := strings.Cut(dsn, "search_path=")
 	server.Exec("CREATE ROLE plain LOGIN")
 	server.Exec("GRANT USAGE ON SCHEMA " + schema + " TO plain")
 	server.Exec("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA " + schema + " TO plain")
-	db := opened(t, postgres.Options{DSN: strings.Replace(dsn, "postgres@", "plain@", 1), Lanes: 1})
+	db := opened(t, postgres.Options{DSN: strings.Replace(dsn, "postgres@", "plain@", 1), Migrate: true, Lanes: 1})
 	load := storetest.NewLoad(t, db)
 	load.Run(t, 5, 2)
 	if got := load.Outcomes(); got["start ok"] != 5 || got["check ok"] != 15 {

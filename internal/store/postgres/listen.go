@@ -31,6 +31,7 @@ func (e *Engine) listen() {
 		return
 	}
 	direct(cfg)
+	e.guard(cfg)
 	for e.ctx.Err() == nil {
 		err := e.hear(cfg)
 		e.o.Log.Debug("listening to the database was interrupted", "error", err)

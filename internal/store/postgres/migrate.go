@@ -3,10 +3,13 @@ package postgres
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -39,7 +42,7 @@ func migrations() ([]migration, error) {
 
 // newer is the answer to a schema that a later version has made.
 func newer(version, known int) error {
-	return fmt.Errorf("the database was changed by a newer Dialproof (schema %d, this one knows %d): run that one", version, known)
+	return fmt.Errorf("%w: it was changed by a newer Dialproof (schema %d, this one knows %d): run that one", ErrSchema, version, known)
 }
 
 // migrationLock is the key of the advisory lock under which one node migrates and the others wait.
@@ -52,13 +55,36 @@ const (
 	sqlSetSchema   = `INSERT INTO dialproof_schema (version, name) VALUES ($1, $2)`
 )
 
-// migrate brings the schema up to date. When it is, nothing is locked or written, so that nodes need no right to change it.
+// ErrSchema is returned for a database of another version.
+var ErrSchema = errors.New("the database has the schema of another version")
+
+// older is returned for a schema that only a command may change that was asked to.
+func older(version, known int) error {
+	if version == 0 {
+		return fmt.Errorf("%w: it has none yet: run `dialproof migrate`, or start `dialproof serve`", ErrSchema)
+	}
+	return fmt.Errorf("%w: it has schema %d and this Dialproof wants %d: run `dialproof migrate`, or upgrade the servers; nothing was changed", ErrSchema, version, known)
+}
+
+// migrate brings the schema up to date, if it may. When it is, nothing is locked or written, so that nodes need no right to
+// change it.
 func (e *Engine) migrate(ctx context.Context) error {
 	all, err := migrations()
 	if err != nil {
 		return err
 	}
-	return e.migrateTo(ctx, all)
+	version, err := e.schema(ctx, pgConn{ctx, e.pool})
+	switch {
+	case err != nil:
+		return err
+	case version > len(all):
+		return newer(version, len(all))
+	case version == len(all) && !e.o.Migrate:
+		return nil
+	case e.o.Migrate, e.o.Create && version == 0:
+		return e.migrateTo(ctx, all)
+	}
+	return older(version, len(all))
 }
 
 func (e *Engine) migrateTo(ctx context.Context, all []migration) error {
@@ -69,10 +95,14 @@ func (e *Engine) migrateTo(ctx context.Context, all []migration) error {
 	case version > len(all):
 		return newer(version, len(all))
 	}
+	begin, from := time.Now(), version
 	for version < len(all) {
 		if version, err = e.step(ctx, all); err != nil {
 			return fmt.Errorf("migration %s: %w", all[min(version, len(all)-1)].name, err)
 		}
+	}
+	if version > from {
+		e.o.Log.Info("store schema migrated", "from", from, "to", version, "took", time.Since(begin).Round(time.Millisecond).String())
 	}
 	return nil
 }
@@ -88,12 +118,66 @@ func (e *Engine) schema(_ context.Context, c tables.Conn) (version int, err erro
 	return version, err
 }
 
-// step takes the next step that is due, under the lock, and answers where the schema is then.
+// concurrently begins a migration whose statements run one by one, outside of a transaction, while nodes work. Such a step can be run again after
+// it was killed at any statement.
+const concurrently = "-- concurrently\n"
+
+// lockWait is how long a node waits between two looks at the lock of another one that migrates. It holds no transaction meanwhile, for
+// which an index that is built concurrently would wait.
+const lockWait = 200 * time.Millisecond
+
+// step takes the next step that is due, under the lock, and returns where the schema is then.
 func (e *Engine) step(ctx context.Context, all []migration) (version int, err error) {
-	err = pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error {
+	held, err := e.pool.Acquire(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer held.Release()
+	c := pgConn{ctx, held.Conn()}
+	if e.o.Pooler { // a lock of a session may be another's behind a pooler
+		return e.stepIn(ctx, held.Conn(), all, fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, migrationLock))
+	}
+	if err := lockSession(ctx, c); err != nil {
+		return 0, err
+	}
+	defer func() {
+		_, failed := c.Exec(fmt.Sprintf(`SELECT pg_advisory_unlock(%d)`, migrationLock))
+		err = errors.Join(err, failed)
+	}()
+	if version, err = e.schema(ctx, c); err != nil || version >= len(all) || !strings.HasPrefix(all[version].text, concurrently) {
+		if err == nil && version < len(all) {
+			version, err = e.stepIn(ctx, held.Conn(), all, "")
+		}
+		return version, err
+	}
+	return e.stepBeside(ctx, held.Conn(), all, version)
+}
+
+// lockSession waits for the lock of migrations.
+func lockSession(ctx context.Context, c pgConn) error {
+	for {
+		mine := int64(0)
+		err := c.Query(fmt.Sprintf(`SELECT CASE WHEN pg_try_advisory_lock(%d) THEN 1 ELSE 0 END`, migrationLock), func(r tables.Row) error { mine = r.Int(0); return nil })
+		if err != nil || mine == 1 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lockWait):
+		}
+	}
+}
+
+// stepIn takes a step in one transaction.
+func (e *Engine) stepIn(ctx context.Context, conn *pgx.Conn, all []migration, lock string) (version int, err error) {
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		c := pgConn{ctx, tx}
-		// A migration of large tables, or the wait for another node's, takes its time.
-		for _, sql := range []string{`SET LOCAL statement_timeout = 0`, `SET LOCAL lock_timeout = 0`, fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, migrationLock), sqlMakeVersion} {
+		// A migration of large tables takes its time.
+		for _, sql := range []string{`SET LOCAL statement_timeout = 0`, `SET LOCAL lock_timeout = 0`, lock, sqlMakeVersion} {
+			if sql == "" {
+				continue
+			}
 			if _, err := c.Exec(sql); err != nil {
 				return err
 			}
@@ -102,7 +186,7 @@ func (e *Engine) step(ctx context.Context, all []migration) (version int, err er
 			return err
 		}
 		// The simple protocol takes many statements at once.
-		if _, err := tx.Conn().PgConn().Exec(ctx, all[version].text).ReadAll(); err != nil {
+		if _, err := tx.Conn().PgConn().Exec(ctx, strings.ReplaceAll(all[version].text, "CONCURRENTLY", "")).ReadAll(); err != nil {
 			return err
 		}
 		if _, err := c.Exec(sqlSetSchema, int64(version+1), all[version].name); err != nil {
@@ -111,5 +195,27 @@ func (e *Engine) step(ctx context.Context, all []migration) (version int, err er
 		version++
 		return nil
 	})
+	return version, err
+}
+
+// stepBeside takes a step statement by statement, while nodes work.
+func (e *Engine) stepBeside(ctx context.Context, conn *pgx.Conn, all []migration, version int) (int, error) {
+	c := pgConn{ctx, conn}
+	statements := []string{`SET statement_timeout = 0`, `SET lock_timeout = 0`}
+	for _, sql := range strings.Split(all[version].text, ";") {
+		if sql = strings.TrimSpace(sql); sql != "" {
+			statements = append(statements, sql)
+		}
+	}
+	statements = append(statements, `RESET statement_timeout`, `RESET lock_timeout`)
+	for _, sql := range statements {
+		if _, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+			return version, err
+		}
+	}
+	_, err := c.Exec(sqlSetSchema, int64(version+1), all[version].name)
+	if err == nil {
+		version++
+	}
 	return version, err
 }

@@ -95,7 +95,7 @@ WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'i', 'p') ORDER BY lin
 			t.Fatal(err)
 		}
 		c.Release()
-		opened, err := Open(t.Context(), Options{DSN: dsn})
+		opened, err := Open(t.Context(), Options{DSN: dsn, Migrate: true})
 		if err != nil {
 			t.Fatalf("from schema %d: %v", version, err)
 		}
@@ -116,7 +116,7 @@ WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'i', 'p') ORDER BY lin
 		t.Errorf("a newer schema was opened: %v", err)
 	}
 	broken := append(slices.Clip(all), migration{"9999_broken.sql", "CREATE TABLE half (n integer); SELECT 1/0"})
-	o := Options{DSN: server.Fresh()}.defaults()
+	o := Options{DSN: server.Fresh(), Migrate: true}.defaults()
 	e := at(o.DSN, all)
 	if err := e.migrateTo(t.Context(), broken); err == nil || !strings.Contains(err.Error(), "9999_broken.sql") {
 		t.Errorf("a broken migration: %v", err)
@@ -133,7 +133,7 @@ func migrationsAtOnce(t *testing.T, server *pgtest.Server) {
 		t.Fatal(err)
 	}
 	for _, version := range []int{0, 2} {
-		o := Options{DSN: server.Fresh(), Lanes: 1, Connections: 4}
+		o := Options{DSN: server.Fresh(), Migrate: true, Lanes: 1, Connections: 4}
 		cfg, err := poolConfig(o.defaults())
 		if err != nil {
 			t.Fatal(err)
@@ -180,7 +180,7 @@ func begunPostgres(t *testing.T, o Options, cfg *pgxpool.Config, steps []migrati
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	e := &Engine{o: o, pool: pool}
+	e := &Engine{o: o.defaults(), pool: pool}
 	if err := e.migrateTo(t.Context(), steps); err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func begunPostgres(t *testing.T, o Options, cfg *pgxpool.Config, steps []migrati
 
 // oneBadApple puts a statement that PostgreSQL refuses among others: only its own caller is told so.
 func oneBadApple(t *testing.T, server *pgtest.Server) {
-	e, err := Open(t.Context(), Options{DSN: server.Fresh(), Lanes: 1})
+	e, err := Open(t.Context(), Options{DSN: server.Fresh(), Migrate: true, Lanes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,6 +47,14 @@ type Options struct {
 	// Now is this machine's clock; the engine measures how far it is from the database's. Nil: time.Now.
 	Now func() time.Time
 	Log *slog.Logger
+	// Migrate brings the schema up to date, or makes it. Without it, one of another version is refused.
+	Migrate bool
+	// Create makes the schema where there is none, but changes none.
+	Create bool
+	// Memory is a file that keeps which server was last written to, so that an old one is noticed after a restart too; its folder must exist.
+	// Empty: that is known as long as the store is open. With ReadMemory it is only read.
+	Memory     string
+	ReadMemory bool
 	// Retried is called when a batch is run again: another node was in its way, or the connection was lost. It must not block.
 	Retried func()
 }
@@ -69,6 +78,15 @@ type Engine struct {
 	lane    []*pgLane
 	clock   pgClock
 	changed chan struct{}
+	outage  outage
+
+	// history is what is known of the server; greets is set once the schema is there, so that servers can be marked.
+	history  history
+	greets   atomic.Bool
+	gate     chan struct{} // held by the connection that is being admitted
+	lookouts []*lookout
+	looking  sync.Mutex // held while hosts are looked at
+	looked   time.Time  // when they last were
 
 	ctx    context.Context //nolint:containedctx // of the goroutines that watch, until close
 	cancel context.CancelFunc
@@ -77,7 +95,11 @@ type Engine struct {
 
 // pgLane is one writer: its row in lanes, and the batch that it works on.
 type pgLane struct {
-	id   id.ID
+	id id.ID
+	// token is of the lane's last commit, and timeline where that was: a server whose row has another token has lost it.
+	token    id.ID
+	timeline int64
+
 	want store.Wanted // what the batch reads
 	rows written      // what it writes
 }
@@ -112,20 +134,25 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), cfg)
-	if err != nil {
+	e := &Engine{o: o, changed: make(chan struct{}, 1), gate: make(chan struct{}, 1), lookouts: lookouts(cfg.ConnConfig)}
+	if err := e.history.begin(o); err != nil {
 		return nil, err
 	}
-	e := &Engine{o: o, pool: pool, changed: make(chan struct{}, 1)}
+	e.guard(cfg.ConnConfig)
+	cfg.PrepareConn = e.usable
+	if e.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), cfg); err != nil {
+		return nil, err
+	}
 	e.Reader = tables.Reader{Dialect: tables.NewDialect("id", " FOR UPDATE", sqlNotify, func(i id.ID) any { return i[:] }), Run: e.read}
-	e.clock.local = o.Now
+	e.clock.local, e.clock.log = o.Now, o.Log
 	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := e.begin(ctx); err != nil {
 		e.cancel()
-		pool.Close()
+		e.pool.Close()
 		return nil, err
 	}
 	e.watch.Go(e.watchClock)
+	e.watch.Go(e.watchServers)
 	e.watch.Go(e.listen)
 	return e, nil
 }
@@ -135,9 +162,9 @@ func (e *Engine) begin(ctx context.Context) error {
 	if err := e.migrate(ctx); err != nil {
 		return err
 	}
+	e.greets.Store(true)
 	for range e.o.Lanes {
 		l := &pgLane{}
-		rand.Read(l.id[:]) //nolint:errcheck // crypto/rand.Read never fails (it ends the process)
 		e.lane = append(e.lane, l)
 		if err := e.newLane(ctx, l); err != nil {
 			return err
@@ -146,11 +173,22 @@ func (e *Engine) begin(ctx context.Context) error {
 	return e.readClock(ctx)
 }
 
-const sqlNewLane = `INSERT INTO lanes (id, n, seen) VALUES ($1, 0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint) ON CONFLICT (id) DO NOTHING`
+const sqlNewLane = `INSERT INTO lanes (id, n, seen, token) VALUES ($1, 0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, $2)`
 
+// newLane gives a lane a row with a name and a token that nobody has had: what a transaction of the old row may still do is
+// not seen in it. Only then does the lane take it.
 func (e *Engine) newLane(ctx context.Context, l *pgLane) error {
-	_, err := e.pool.Exec(ctx, sqlNewLane, l.id[:])
+	lane, token := random(), random()
+	_, err := e.pool.Exec(ctx, sqlNewLane, lane[:], token[:])
+	if err == nil {
+		l.id, l.token, l.timeline = lane, token, e.history.remembered().Timeline
+	}
 	return err
+}
+
+func random() (out id.ID) {
+	rand.Read(out[:]) //nolint:errcheck // crypto/rand.Read never fails (it ends the process)
+	return out
 }
 
 // poolConfig answers how to connect. What the connection string says wins.
@@ -237,6 +275,10 @@ func (e *Engine) Close() error {
 		// Best effort: upkeep removes what is left.
 		_, _ = e.pool.Exec(ctx, `DELETE FROM lanes WHERE id = $1`, l.id[:])
 	}
+	for _, l := range e.lookouts {
+		l.close(ctx)
+	}
+	e.history.keep()
 	e.pool.Close()
 	return nil
 }
@@ -245,17 +287,26 @@ func (e *Engine) Close() error {
 const readTries = 3
 
 // read runs reads that need no lock.
-func (e *Engine) read(ctx context.Context, f func(tables.Conn) error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, e.o.Timeout)
+func (e *Engine) read(asked context.Context, f func(tables.Conn) error) (err error) {
+	ctx, cancel := context.WithTimeout(asked, e.o.Timeout)
 	defer cancel()
 	for range readTries {
-		if err = f(pgConn{ctx, e.pool}); err == nil || ctx.Err() != nil {
-			return err
+		before := e.history.current.Load()
+		err = f(pgConn{ctx, e.pool})
+		if err == nil && e.history.stayed(before) {
+			e.outage.worked(e.o.Log, false)
+			return nil
 		}
-		if faultOf(err) != faultDown {
-			return err
+		if err == nil {
+			err = errChanged
+		}
+		if ctx.Err() != nil || faultOf(err) != faultDown {
+			break
 		}
 		e.pool.Reset() // those that lie in it are likely broken as well
+	}
+	if faultOf(err) == faultDown && asked.Err() == nil {
+		e.outage.failed(e.o.Log, false, err)
 	}
 	return err
 }
@@ -269,7 +320,10 @@ func (e *Engine) watchClock() {
 		case <-e.ctx.Done():
 			return
 		case <-tick.C:
-			_ = e.readClock(e.ctx) // the next reading comes soon
+			// The next reading comes soon.
+			if err := e.readClock(e.ctx); err == nil {
+				e.outage.worked(e.o.Log, false)
+			}
 		}
 	}
 }
@@ -279,10 +333,13 @@ func (e *Engine) readClock(ctx context.Context) error {
 	defer cancel()
 	return e.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
 		var ms int64
-		before := e.o.Now()
+		before := time.Now()
 		err := c.QueryRow(ctx, `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`).Scan(&ms)
 		if err == nil {
-			e.clock.measured(before, e.o.Now(), time.UnixMicro(ms))
+			e.clock.measured(before, time.Now(), time.UnixMicro(ms))
+		}
+		if err == nil && e.o.Pooler { // behind which the server may have become another one
+			err = e.stillThere(ctx, c.Conn().PgConn())
 		}
 		return err
 	})

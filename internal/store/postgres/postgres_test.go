@@ -32,6 +32,7 @@ func TestPostgres(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
 		"suite": suite, "nodes": manyNodes, "pooler": pooled, "unprepared": unprepared, "lost COMMIT": lostCommit, "unknown COMMIT": unknownCommit,
 		"clocks": clocks, "events": events, "news": news, "lost lane": lostLane, "plain role": plainRole,
+		"lost commits": lostCommits, "counters ahead": countersAhead, "never migrates": neverMigrates,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, server) })
 	}
@@ -40,14 +41,14 @@ func TestPostgres(t *testing.T) {
 func events(t *testing.T, server *pgtest.Server) {
 	storetest.RunEvents(t, func(t *testing.T) storetest.EventStore {
 		t.Helper()
-		return opened(t, postgres.Options{DSN: server.Fresh(), Connections: 6, Lanes: 2})
+		return opened(t, postgres.Options{DSN: server.Fresh(), Migrate: true, Connections: 6, Lanes: 2})
 	})
 }
 
 func suite(t *testing.T, server *pgtest.Server) {
 	storetest.Run(t, func(t *testing.T) storetest.Store {
 		t.Helper()
-		return opened(t, postgres.Options{DSN: server.Fresh(), Connections: 6, Lanes: 2})
+		return opened(t, postgres.Options{DSN: server.Fresh(), Migrate: true, Connections: 6, Lanes: 2})
 	})
 }
 
@@ -56,7 +57,7 @@ func manyNodes(t *testing.T, server *pgtest.Server) {
 		t.Helper()
 		dsn := server.Fresh()
 		for range n {
-			out = append(out, opened(t, postgres.Options{DSN: dsn, Connections: 8, Lanes: 3}))
+			out = append(out, opened(t, postgres.Options{DSN: dsn, Migrate: true, Connections: 8, Lanes: 3}))
 		}
 		return out
 	})
@@ -65,7 +66,7 @@ func manyNodes(t *testing.T, server *pgtest.Server) {
 // unprepared talks to the server without asking it what its statements take.
 func unprepared(t *testing.T, server *pgtest.Server) {
 	for _, mode := range []string{"exec", "simple_protocol"} {
-		db := opened(t, postgres.Options{DSN: server.Fresh() + "&default_query_exec_mode=" + mode, Lanes: 1, Connections: 4})
+		db := opened(t, postgres.Options{DSN: server.Fresh() + "&default_query_exec_mode=" + mode, Migrate: true, Lanes: 1, Connections: 4})
 		load := storetest.NewLoad(t, db)
 		load.Run(t, 20, 4)
 		load.JudgeRows(t, db)

@@ -17,7 +17,8 @@ import (
 // the locks of the numbers see everything that happened to these numbers.
 const (
 	sqlBegin        = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`
-	sqlCountLane    = `UPDATE lanes SET n = n + 1, seen = (extract(epoch FROM clock_timestamp()) * 1000)::bigint WHERE id = $1 RETURNING n`
+	sqlCountLane    = `UPDATE lanes SET n = n + 1, seen = (extract(epoch FROM clock_timestamp()) * 1000)::bigint, token = $2 WHERE id = $1 AND token = $3 RETURNING `
+	sqlPosition     = `pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint`
 	sqlLockNumbers  = `SELECT key, data FROM numbers WHERE key IN (SELECT unnest($1::bytea[]) UNION SELECT number FROM verifications WHERE id = ANY($2::bytea[])) ORDER BY key FOR UPDATE OF numbers`
 	sqlSomeVerifs   = `SELECT ` + tables.VerificationColumns + ` FROM verifications WHERE id = ANY($1::bytea[])`
 	sqlLockLimits   = `SELECT key, tat FROM limits WHERE key = ANY($1::bytea[]) ORDER BY key FOR UPDATE`
@@ -52,8 +53,7 @@ func (t *pgTx) prefetch() error {
 	if t.e.o.Pooler {
 		steps = append(steps, settingsStep(t.e.o))
 	}
-	t.n = 0
-	steps = append(steps, pgStep{sql: sqlCountLane, args: []any{t.l.id[:]}, each: func(r tables.Row) error { t.n = r.Int(0); return nil }})
+	steps = append(steps, t.takeLane()...)
 	if len(w.Numbers)+len(w.Verifications) > 0 {
 		steps = append(steps, pgStep{sql: sqlLockNumbers, args: []any{keys(w.Numbers), keys(w.Verifications)}, each: func(r tables.Row) error {
 			n, err := tables.ScanNumber(r)
@@ -68,11 +68,8 @@ func (t *pgTx) prefetch() error {
 	if err := t.pipeline(steps); err != nil {
 		return err
 	}
-	if t.n == 0 {
-		if err := t.e.newLane(t.ctx, t.l); err != nil {
-			return err
-		}
-		return errNewLane
+	if !t.held {
+		return t.noLane()
 	}
 	t.missing(w)
 	return t.recent(w)

@@ -43,6 +43,7 @@ func Copy(ctx context.Context, path string, to postgres.Options, o Options) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
+	to.Create = true
 	dst, err := postgres.Open(ctx, to)
 	if err != nil {
 		return fmt.Errorf("the target: %w", err)
