@@ -14,10 +14,11 @@ const checkpointAt = 20_000
 // on a connection of its own. What the writer has added meanwhile is little, and copied by the writer itself: a log can only begin
 // anew when all of it has been copied.
 //
-// A checkpoint that fails loses nothing: the log keeps what it has, and the next one tries again.
+// A checkpoint that fails loses nothing: the log keeps what it has, and the next one tries again, unless it was a sync that failed.
 type checkpointer struct {
 	path string
-	at   int // checkpointAt
+	at   int   // checkpointAt
+	halt *halt // is told of syncs that failed
 
 	pages int // of the log, after the newest commit; the writer's
 	next  int // how many there must be for the next checkpoint; the writer's
@@ -39,9 +40,10 @@ func (p *checkpointer) watch(w *liteConn) {
 // committed is called by the writer after each commit.
 func (p *checkpointer) committed(w *liteConn) {
 	switch {
+	case p.halt.failed() != nil:
 	case p.running.Load():
 	case p.copied.Swap(false):
-		_ = checkpoint(w)
+		_ = p.halt.see(checkpoint(w))
 	case p.pages >= p.next:
 		p.next = p.pages + p.at // unless the log begins anew
 		p.running.Store(true)
@@ -60,7 +62,7 @@ func (p *checkpointer) run() {
 		}
 		p.c = c
 	}
-	_ = checkpoint(p.c)
+	_ = p.halt.see(checkpoint(p.c))
 	p.copied.Store(true)
 }
 
@@ -74,5 +76,5 @@ func (p *checkpointer) close() error {
 	if p.c == nil {
 		return nil
 	}
-	return p.c.close()
+	return p.c.closeAs(p.halt.failed() != nil)
 }

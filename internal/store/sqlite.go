@@ -43,6 +43,7 @@ type sqlite struct {
 	fold    fold     // likewise: what it folds of the journal
 
 	log   checkpointer  // likewise
+	halt  halt          // set when a sync has failed
 	owner *sqlite3.Conn // the lock of the process that runs the jobs; nil for a guest
 
 	readers chan *liteConn // free ones; nil entries are not opened yet
@@ -76,12 +77,20 @@ func openSQLite(path string, guest bool) (_ *sqlite, err error) {
 	if guest {
 		e.b.numbers.recent, e.b.verifications.recent = e.number, e.verification
 	}
-	e.log.path, e.log.at = path, checkpointAt
+	e.log.path, e.log.at, e.log.halt = path, checkpointAt, &e.halt
 	e.log.watch(w)
 	for range maxReaders {
 		e.readers <- nil
 	}
-	err = e.migrate()
+	if !guest {
+		err = settleLog(w)
+	}
+	if err == nil {
+		err = e.migrate()
+	}
+	if err == nil && !guest {
+		err = syncFolder(path)
+	}
 	if err == nil && !guest {
 		e.b.young = newYouth()
 		if err = e.transact(func() error { return foldFile(e.w) }); err == nil {
@@ -237,6 +246,9 @@ func (e *sqlite) distrust() error {
 
 // transact runs f in one write transaction.
 func (e *sqlite) transact(f func() error) error {
+	if err := e.halt.failed(); err != nil {
+		return err
+	}
 	if err := e.w.run("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
@@ -247,7 +259,7 @@ func (e *sqlite) transact(f func() error) error {
 	if err != nil && !e.w.c.GetAutocommit() {
 		err = errors.Join(err, e.w.c.Exec("ROLLBACK"))
 	}
-	return err
+	return e.halt.see(err)
 }
 
 // recent answers the bytes of a row whose table is behind, or may be; nil for none. It may be asked beside the writer. What the
@@ -309,14 +321,15 @@ func (e *sqlite) close() error {
 	}
 	e.closed = true
 	errs := []error{e.transact(e.tables)}
+	stopped := e.failed() != nil
 	for range maxReaders {
 		if c := <-e.readers; c != nil {
-			errs = append(errs, c.close())
+			errs = append(errs, c.closeAs(stopped))
 		}
 	}
 	close(e.readers)
 	errs = append(errs, e.log.close())
-	errs = append(errs, e.w.close())
+	errs = append(errs, e.w.closeAs(stopped))
 	if e.owner != nil {
 		errs = append(errs, e.owner.Close())
 	}
@@ -372,10 +385,15 @@ type liteConn struct {
 	stmts map[string]*sqlite3.Stmt
 }
 
-// fileURI answers the path as SQLite takes it with parameters (sqlite.org/uri.html). One that is a URI chooses for itself.
-func fileURI(path, query string) string {
+// fileURI answers the path as SQLite takes it with parameters (sqlite.org/uri.html).
+func fileURI(path, files string) string {
 	if strings.HasPrefix(path, "file:") {
-		return path
+		name, query, _ := strings.Cut(path, "?")
+		if q, err := url.ParseQuery(query); err == nil {
+			q.Set("vfs", files)
+			return name + "?" + strings.ReplaceAll(q.Encode(), "+", "%20")
+		}
+		return path // SQLite says what is wrong with it
 	}
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
@@ -383,16 +401,30 @@ func fileURI(path, query string) string {
 	if path = filepath.ToSlash(path); !strings.HasPrefix(path, "/") {
 		path = "/" + path // a drive of Windows
 	}
-	return (&url.URL{Scheme: "file", Path: path, RawQuery: query}).String()
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: "vfs=" + files}).String()
 }
 
+// openConn opens a connection through our own file layer, above the file system that a URI names.
 func openConn(path string) (*liteConn, error) {
-	registerVFS()
-	return openWith(path, vfsName)
+	files, err := registerVFS(baseVFS(path))
+	if err != nil {
+		return nil, err
+	}
+	return openWith(path, files)
+}
+
+// baseVFS returns the name of the file system that a path asks for when it is a URI; empty for none.
+func baseVFS(path string) string {
+	if _, query, ok := strings.Cut(path, "?"); ok && strings.HasPrefix(path, "file:") {
+		if q, err := url.ParseQuery(query); err == nil {
+			return q.Get("vfs")
+		}
+	}
+	return ""
 }
 
 func openWith(path, files string) (*liteConn, error) {
-	c, err := sqlite3.Open(fileURI(path, "vfs="+files))
+	c, err := sqlite3.Open(fileURI(path, files))
 	if err != nil {
 		return nil, err
 	}

@@ -131,6 +131,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	e, err := openSQLite(o.Path, o.Guest)
 	if err == nil {
+		e.halt.log.Store(o.Log)
 		err = e.usable()
 	}
 	if err != nil {
@@ -371,7 +372,7 @@ func (db *DB) commit(lane int, batch []*op) {
 	begin := time.Now()
 	err := db.engine.commit(context.Background(), lane, batch) //nolint:forbidigo // what was taken is done, whoever goes away
 	if err != nil {
-		err = &storeError{unavailable("the store cannot be written"), err}
+		err = &storeError{unavailable(detail(err)), err}
 	} else {
 		db.observe.Committed(len(batch), time.Since(begin))
 	}
@@ -385,6 +386,22 @@ func (db *DB) commit(lane int, batch []*op) {
 		}
 		o.done <- o.err
 	}
+}
+
+// detail returns what a caller may know of why a commit failed.
+func detail(err error) string {
+	if errors.Is(err, ErrSyncFailed) {
+		return "the store takes no more writes until the server has been started again, because a sync of its file has failed"
+	}
+	return "the store cannot be written"
+}
+
+// Failed returns why the store takes no more writes until it is opened again; nil when nothing has stopped it.
+func (db *DB) Failed() error {
+	if e, ok := db.engine.(interface{ failed() error }); ok {
+		return e.failed()
+	}
+	return nil
 }
 
 // storeError is what the caller may see, and what happened.

@@ -1,0 +1,94 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/vfs"
+)
+
+// halt stops an engine for good when a sync of its files has failed. Linux reports a failed sync once, counts the pages as written, and
+// answers the next sync with success; whoever goes on writing then builds on something that may not be on the disk, while every read from
+// memory shows it. SQLite itself would go on: the commit that failed is undone, and the next one is tried as if nothing had
+// happened. A full disk is another matter: that write did not happen, SQLite knows it, and the next one may succeed.
+//
+// The zero halt is ready, and safe for many goroutines.
+type halt struct {
+	cause atomic.Pointer[error]
+	log   atomic.Pointer[slog.Logger]
+}
+
+// ErrSyncFailed is why a store takes no more writes until the program is started again.
+var ErrSyncFailed = errors.New("a sync of the store's file has failed, and what is on the disk is not known: check the disk, and start the server again")
+
+// see notes an error that means that a sync has failed, and returns it with that meaning. Others it returns as they are.
+func (h *halt) see(err error) error {
+	if err == nil || h == nil || !syncFailed(err) {
+		return err
+	}
+	err = fmt.Errorf("%w (%w)", ErrSyncFailed, err)
+	if h.cause.CompareAndSwap(nil, &err) {
+		if log := h.log.Load(); log != nil {
+			log.LogAttrs(context.Background(), slog.LevelError, "the store takes no more writes", slog.Any("error", err)) //nolint:forbidigo // it is of no request
+		}
+	}
+	return err
+}
+
+// failed returns why nothing may be written any more; nil when all is well.
+func (h *halt) failed() error {
+	if h == nil {
+		return nil
+	}
+	if cause := h.cause.Load(); cause != nil {
+		return *cause
+	}
+	return nil
+}
+
+// failed implements DB.Failed.
+func (e *sqlite) failed() error { return e.halt.failed() }
+
+// closeAs closes a connection. When the engine has stopped, it does not copy the log into the file, as the last connection does
+// otherwise: the log is the one place whose syncs have succeeded up to the failure.
+func (c *liteConn) closeAs(stopped bool) error {
+	var err error
+	if stopped {
+		_, err = c.c.Config(sqlite3.DBCONFIG_NO_CKPT_ON_CLOSE, true)
+	}
+	return errors.Join(err, c.close())
+}
+
+// settleLog copies the log that another process has left into the file, durably, and empties it, before anything is built on it. After a
+// failed sync, that process may have left commits that memory has and the disk does not: what is written behind them would be lost with
+// them when the power goes. A guest that reads at this moment keeps the log from being emptied; then it is copied all the same.
+func settleLog(w *liteConn) error {
+	return w.query("PRAGMA wal_checkpoint(TRUNCATE)", func(row) error { return nil })
+}
+
+func syncFailed(err error) bool {
+	return errors.Is(err, sqlite3.IOERR_FSYNC) || errors.Is(err, sqlite3.IOERR_DIR_FSYNC)
+}
+
+// syncError gives what a sync answered the code of a failed sync, wherever it came up: SQLite takes an error without a code for
+// one of the call that it came from, and a checkpoint also syncs between its writes.
+func syncError(err error) error { return vfs.SystemError(err, sqlite3.IOERR_FSYNC) }
+
+// writeError gives the error of a write its code, for the same reason: the log is written when SQLite syncs it, and a full disk is no
+// failed sync. One that has a code keeps it.
+func writeError(err error) error {
+	var system *fs.PathError
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+		return vfs.SystemError(err, sqlite3.FULL)
+	case errors.As(err, &system):
+		return vfs.SystemError(err, sqlite3.IOERR_WRITE)
+	}
+	return err
+}
