@@ -7,8 +7,8 @@
 package powertest
 
 import (
+	"bytes"
 	"errors"
-	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -52,8 +52,8 @@ type Faults struct {
 	LoseSync int
 	// LoseLogSyncs leaves out each sync of a write-ahead log.
 	LoseLogSyncs bool
-	// FullEach makes so many writes in a row fail as on a full disk, and then gives as many peace, beginning with peace; 0: none fail.
-	FullEach int
+	// Full makes so many writes in a row fail as on a full disk, after four times as many that do not, again and again; 0: none fail.
+	Full int
 	// FailSync is the sync that fails, counted from 1; 0: none.
 	FailSync int
 	// PassOver answers writes and syncs that failed as if they had not.
@@ -65,6 +65,7 @@ type Faults struct {
 type Disk struct {
 	vfs.VFSFilename
 
+	quiet         bool // it records nothing
 	mu            sync.Mutex
 	faults        Faults
 	record        []event
@@ -79,13 +80,27 @@ func NewDisk(f Faults) *Disk {
 	return &Disk{VFSFilename: below, faults: f, files: map[string]int{}}
 }
 
+// NewUnsynced returns a file system that syncs nothing and records nothing, for files that nobody needs when the test is over.
+func NewUnsynced() *Disk {
+	d := NewDisk(Faults{})
+	d.quiet = true
+	return d
+}
+
 // Ack notes that a client has been answered. Whoever calls it has the answer in hand.
 func (d *Disk) Ack(a Ack) { d.note(event{kind: ack, said: a}) }
 
 func (d *Disk) note(e event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.record = append(d.record, e)
+	d.add(e)
+}
+
+// add records an event. The caller must hold d.mu.
+func (d *Disk) add(e event) {
+	if !d.quiet {
+		d.record = append(d.record, e)
+	}
 }
 
 // Failed reports whether the sync that was to fail has failed.
@@ -108,10 +123,10 @@ func (d *Disk) Delete(name string, syncDir bool) error {
 	if err := d.VFSFilename.Delete(name, false); err != nil {
 		return err
 	}
-	d.record = append(d.record, event{kind: remove, name: name, file: d.files[name]})
+	d.add(event{kind: remove, name: name, file: d.files[name]})
 	delete(d.files, name)
 	if syncDir {
-		d.record = append(d.record, event{kind: folderSynced})
+		d.add(event{kind: folderSynced})
 	}
 	return nil
 }
@@ -129,7 +144,7 @@ func (d *Disk) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, v
 	if !there {
 		d.last++
 		n, d.files[path] = d.last, d.last
-		d.record = append(d.record, event{kind: create, name: path, file: n})
+		d.add(event{kind: create, name: path, file: n})
 	}
 	const journals = vfs.OPEN_MAIN_JOURNAL | vfs.OPEN_SUPER_JOURNAL | vfs.OPEN_WAL
 	return &file{
@@ -154,14 +169,14 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	f.d.writes++
-	if each := f.d.faults.FullEach; each > 0 && f.d.writes/each%2 == 1 {
+	if full := f.d.faults.Full; full > 0 && f.d.writes/full%5 == 4 {
 		if f.d.faults.PassOver {
 			return len(p), nil
 		}
 		return 0, vfs.SystemError(errFull, sqlite3.FULL)
 	}
 	n, err := f.File.WriteAt(p, off)
-	f.d.record = append(f.d.record, event{kind: write, file: f.n, off: off, data: append([]byte(nil), p[:n]...), main: f.main})
+	f.d.add(event{kind: write, file: f.n, off: off, data: bytes.Clone(p[:n]), main: f.main})
 	return n, err
 }
 
@@ -171,7 +186,7 @@ func (f *file) Truncate(size int64) error {
 	defer f.d.mu.Unlock()
 	err := f.File.Truncate(size)
 	if err == nil {
-		f.d.record = append(f.d.record, event{kind: truncate, file: f.n, off: size, main: f.main})
+		f.d.add(event{kind: truncate, file: f.n, off: size, main: f.main})
 	}
 	return err
 }
@@ -192,7 +207,7 @@ func (f *file) Sync(vfs.SyncFlag) error {
 	d.syncs++
 	switch {
 	case d.syncs == d.faults.FailSync:
-		d.record = append(d.record, event{kind: syncFailed, file: f.n, main: f.main})
+		d.add(event{kind: syncFailed, file: f.n, main: f.main})
 		if !d.faults.PassOver {
 			return errors.New("input/output error")
 		}
@@ -200,10 +215,10 @@ func (f *file) Sync(vfs.SyncFlag) error {
 	case d.faults.LoseSync > 0 && d.syncs%d.faults.LoseSync == 0, f.log && d.faults.LoseLogSyncs:
 		return nil
 	}
-	d.record = append(d.record, event{kind: synced, file: f.n, main: f.main})
+	d.add(event{kind: synced, file: f.n, main: f.main})
 	if f.folder {
 		f.folder = false
-		d.record = append(d.record, event{kind: folderSynced})
+		d.add(event{kind: folderSynced})
 	}
 	return nil
 }
@@ -236,7 +251,7 @@ type Image map[string][]byte
 
 // Write puts the files into an empty folder.
 func (m Image) Write(folder string) error {
-	for name, data := range maps.All(m) {
+	for name, data := range m {
 		if err := os.WriteFile(filepath.Join(folder, filepath.Base(name)), data, 0o600); err != nil {
 			return err
 		}

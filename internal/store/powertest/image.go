@@ -1,6 +1,7 @@
 package powertest
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 )
@@ -145,8 +146,8 @@ func (p *platter) image() Image {
 		}
 	}
 	out := Image{}
-	for name, n := range p.names {
-		c := p.file(n)
+	for _, name := range slices.Sorted(maps.Keys(p.names)) { // so that a seed gives the same image
+		c := p.file(p.names[name])
 		p.settle(c)
 		out[name] = c.durable
 	}
@@ -181,7 +182,7 @@ func (p *platter) tear(c *content, size int64) {
 	for b := range left {
 		blocks = append(blocks, b)
 	}
-	slices.Sort(blocks) // so that a seed gives the same image
+	slices.Sort(blocks) // likewise
 	for _, b := range blocks {
 		left[b] = p.r.IntN(left[b] + 1)
 	}
