@@ -54,7 +54,7 @@ type Faults struct {
 	LoseLogSyncs bool
 	// Full makes so many writes in a row fail as on a full disk, after four times as many that do not, again and again; 0: none fail.
 	Full int
-	// FailSync is the sync that fails, counted from 1; 0: none.
+	// FailSync makes each sync of so many fail; 0: none.
 	FailSync int
 	// PassOver answers writes and syncs that failed as if they had not.
 	PassOver bool
@@ -103,11 +103,11 @@ func (d *Disk) add(e event) {
 	}
 }
 
-// Failed reports whether the sync that was to fail has failed.
-func (d *Disk) Failed() bool {
+// SetFaults makes it a better or a worse disk. Counts begin anew.
+func (d *Disk) SetFaults(f Faults) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.faults.FailSync > 0 && d.syncs >= d.faults.FailSync
+	d.faults, d.writes, d.syncs = f, 0, 0
 }
 
 // SyncFolder makes the names of files durable.
@@ -206,7 +206,7 @@ func (f *file) Sync(vfs.SyncFlag) error {
 	d := f.d
 	d.syncs++
 	switch {
-	case d.syncs == d.faults.FailSync:
+	case d.faults.FailSync > 0 && d.syncs%d.faults.FailSync == 0:
 		d.add(event{kind: syncFailed, file: f.n, main: f.main})
 		if !d.faults.PassOver {
 			return errors.New("input/output error")

@@ -33,39 +33,41 @@ const (
 // Treatments is all of them.
 func Treatments() []Treatment { return []Treatment{Dropped, Kept, Torn4K, Torn512} }
 
-// places returns the moments of a kind: how many events come before each.
-func (d *Disk) places(c Cut) (out []int) {
+// places returns the moments of a kind: how many events come before each. Those at which something is not synced are asked for alone when
+// unsynced is set, as far as there are any: nothing can be lost at the others.
+func (d *Disk) places(c Cut, unsynced bool) []int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	checkpoint := false
+	var all, dirty []int
+	checkpoint, pending := false, map[int]bool{}
 	for i, e := range d.record {
 		switch e.kind {
 		case checkpointBegins:
 			checkpoint = true
 		case checkpointEnds:
 			checkpoint = false
-		case ack, write, truncate, synced, syncFailed, create, remove, folderSynced:
+		case write, truncate:
+			pending[e.file] = true
+		case synced, remove:
+			delete(pending, e.file)
+		case ack, syncFailed, create, folderSynced:
 		}
-		switch c {
-		case AtAck:
-			if e.kind == ack {
-				out = append(out, i+1)
+		if c == Anywhere || c == AtAck && e.kind == ack || c == InCheckpoint && checkpoint && e.main && e.kind == write {
+			if all = append(all, i+1); len(pending) > 0 {
+				dirty = append(dirty, i+1)
 			}
-		case InCheckpoint:
-			if checkpoint && e.main && e.kind == write {
-				out = append(out, i+1)
-			}
-		case Anywhere:
-			out = append(out, i+1)
 		}
 	}
-	return out
+	if unsynced && len(dirty) > 0 {
+		return dirty
+	}
+	return all
 }
 
 // Cut returns the files after a power cut, and what had been acknowledged before it. Chance chooses the moment and what is torn. It
 // reports false when the record has no such moment.
 func (d *Disk) Cut(c Cut, t Treatment, r *rand.Rand) (m Image, acked []Ack, ok bool) {
-	all := d.places(c)
+	all := d.places(c, r.IntN(3) > 0)
 	if len(all) == 0 {
 		return nil, nil, false
 	}

@@ -204,13 +204,13 @@ func (l *Load) Judge(t testing.TB, s Store, acked []Ack) (faults []string) {
 		v, err := s.Find(t.Context(), a.Verification)
 		switch {
 		case err != nil:
-			fault("%s cannot be read: %v", a.Verification, err)
+			fault("%x cannot be read: %v", a.Verification, err)
 		case v == nil:
-			fault("%s was acknowledged and is gone", a.Verification)
+			fault("%x was acknowledged and is gone", a.Verification)
 		case a.Status != "" && v.Status != a.Status:
-			fault("%s was %s and is %s", a.Verification, a.Status, v.Status)
+			fault("%x was %s and is %s", a.Verification, a.Status, v.Status)
 		case v.Attempts < a.Attempts:
-			fault("%s: %d wrong codes were counted, now %d", a.Verification, a.Attempts, v.Attempts)
+			fault("%x: %d wrong codes were counted, now %d", a.Verification, a.Attempts, v.Attempts)
 		}
 	}
 	l.judgeJobs(t, s, fault)
@@ -245,7 +245,7 @@ func (l *Load) judgeJobs(t testing.TB, s Store, fault func(string, ...any)) {
 	for _, v := range unsettled {
 		for _, d := range v.Deliveries {
 			if (d.Status == channel.Sending || d.Status == channel.Queued) && !held[d.ID] {
-				fault("message %s of %s is %s and has no job", d.ID, v.ID, d.Status)
+				fault("message %x of %x is %s and has no job", d.ID, v.ID, d.Status)
 			}
 		}
 	}
@@ -259,7 +259,7 @@ func (l *Load) judgeService(t testing.TB, s Store, acked []Ack, fault func(strin
 		if a := acked[i]; a.Status == verify.Approved {
 			asked++
 			if again, err := srv.Check(t.Context(), l.caller, verify.CheckRequest{ID: a.Verification, Code: a.Code}); err != nil || again.Result == verify.ResultApproved {
-				fault("%s was approved, and is %s again: %v", a.Verification, again.Result, err)
+				fault("%x was approved, and is %s again: %v", a.Verification, again.Result, err)
 			}
 		}
 	}
