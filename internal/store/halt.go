@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"sync/atomic"
@@ -65,12 +66,50 @@ func (c *liteConn) closeAs(stopped bool) error {
 	return errors.Join(err, c.close())
 }
 
-// settleLog copies the log that another process has left into the file, durably, and empties it, before anything is built on it. After a
-// failed sync, that process may have left commits that memory has and the disk does not: what is written behind them would be lost with
-// them when the power goes. A guest that reads at this moment keeps the log from being emptied; then it is copied all the same.
+// settleLog makes durable what another process has left in the log, before anything is built on it: writes the log again, syncs it,
+// copies it into the file and empties it. After a failed sync, memory may show commits that the disk does not have. A commit behind them
+// would be lost with them when the power goes, and a file into which they were half copied could not be mended from the log. A guest that
+// reads at this moment keeps the log from being emptied; then it is copied all the same.
 func settleLog(w *liteConn) error {
+	if err := w.run("BEGIN IMMEDIATE"); err != nil { // nobody else writes now
+		return err
+	}
+	err := rewriteLog(w)
+	if err = errors.Join(err, w.run("ROLLBACK")); err != nil {
+		return err
+	}
 	return w.query("PRAGMA wal_checkpoint(TRUNCATE)", func(row) error { return nil })
 }
+
+// rewriteLog writes each byte of the log again and syncs it. The caller must hold the write lock.
+func rewriteLog(w *liteConn) error {
+	got, err := w.c.FileControl("main", sqlite3.FCNTL_JOURNAL_POINTER)
+	if err != nil {
+		return err
+	}
+	log, ok := got.(*walFile)
+	if !ok {
+		return nil // there is none
+	}
+	size, err := log.Size()
+	if err != nil || size == 0 {
+		return err
+	}
+	part := make([]byte, min(size, rewritePart))
+	for off := int64(0); off < size; off += int64(len(part)) {
+		part = part[:min(size-off, int64(len(part)))]
+		if _, err := log.ReadAt(part, off); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if _, err := log.WriteAt(part, off); err != nil {
+			return err
+		}
+	}
+	return log.Sync(vfs.SYNC_NORMAL)
+}
+
+// rewritePart is how much of a log is written again at once, in bytes.
+const rewritePart = 1 << 20
 
 func syncFailed(err error) bool {
 	return errors.Is(err, sqlite3.IOERR_FSYNC) || errors.Is(err, sqlite3.IOERR_DIR_FSYNC)

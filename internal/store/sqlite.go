@@ -98,7 +98,7 @@ func openSQLite(path string, guest bool) (_ *sqlite, err error) {
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, w.close())
+		return nil, errors.Join(err, w.closeAs(syncFailed(err)))
 	}
 	return e, nil
 }

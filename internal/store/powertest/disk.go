@@ -43,6 +43,7 @@ type event struct {
 	off  int64  // of write; the size of truncate
 	data []byte // of write
 	main bool   // the file is that of the tables
+	log  bool   // the file is the write-ahead log
 	said Ack    // of ack
 }
 
@@ -176,7 +177,7 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 		return 0, vfs.SystemError(errFull, sqlite3.FULL)
 	}
 	n, err := f.File.WriteAt(p, off)
-	f.d.add(event{kind: write, file: f.n, off: off, data: bytes.Clone(p[:n]), main: f.main})
+	f.d.add(event{kind: write, file: f.n, off: off, data: bytes.Clone(p[:n]), main: f.main, log: f.log})
 	return n, err
 }
 
@@ -186,7 +187,7 @@ func (f *file) Truncate(size int64) error {
 	defer f.d.mu.Unlock()
 	err := f.File.Truncate(size)
 	if err == nil {
-		f.d.add(event{kind: truncate, file: f.n, off: size, main: f.main})
+		f.d.add(event{kind: truncate, file: f.n, off: size, main: f.main, log: f.log})
 	}
 	return err
 }
@@ -207,7 +208,7 @@ func (f *file) Sync(vfs.SyncFlag) error {
 	d.syncs++
 	switch {
 	case d.faults.FailSync > 0 && d.syncs%d.faults.FailSync == 0:
-		d.add(event{kind: syncFailed, file: f.n, main: f.main})
+		d.add(event{kind: syncFailed, file: f.n, main: f.main, log: f.log})
 		if !d.faults.PassOver {
 			return errors.New("input/output error")
 		}
@@ -215,7 +216,7 @@ func (f *file) Sync(vfs.SyncFlag) error {
 	case d.faults.LoseSync > 0 && d.syncs%d.faults.LoseSync == 0, f.log && d.faults.LoseLogSyncs:
 		return nil
 	}
-	d.add(event{kind: synced, file: f.n, main: f.main})
+	d.add(event{kind: synced, file: f.n, main: f.main, log: f.log})
 	if f.folder {
 		f.folder = false
 		d.add(event{kind: folderSynced})

@@ -33,7 +33,7 @@ const (
 // Treatments is all of them.
 func Treatments() []Treatment { return []Treatment{Dropped, Kept, Torn4K, Torn512} }
 
-// places returns the moments of a kind: how many events come before each. Those at which something is not synced are asked for alone when
+// places returns the moments of a kind: how many events come before each. Those at which something of the tables or the log is not synced are asked for alone when
 // unsynced is set, as far as there are any: nothing can be lost at the others.
 func (d *Disk) places(c Cut, unsynced bool) []int {
 	d.mu.Lock()
@@ -47,7 +47,9 @@ func (d *Disk) places(c Cut, unsynced bool) []int {
 		case checkpointEnds:
 			checkpoint = false
 		case write, truncate:
-			pending[e.file] = true
+			if e.main || e.log {
+				pending[e.file] = true
+			}
 		case synced, remove:
 			delete(pending, e.file)
 		case ack, syncFailed, create, folderSynced:

@@ -106,11 +106,13 @@ func (l *Load) serve(t testing.TB, s Store) *server {
 	return out
 }
 
-// Run does n verifications, so many at once.
-func (l *Load) Run(t testing.TB, s Store, n, atOnce int) {
+// Run does n verifications, so many at once. Without a carrier, no message goes out.
+func (l *Load) Run(t testing.TB, s Store, n, atOnce int, carrier bool) {
 	t.Helper()
 	srv := l.serve(t, s)
-	srv.runner.Start()
+	if carrier {
+		srv.runner.Start()
+	}
 	var all sync.WaitGroup
 	for c := range atOnce {
 		all.Go(func() {
@@ -120,7 +122,7 @@ func (l *Load) Run(t testing.TB, s Store, n, atOnce int) {
 		})
 	}
 	all.Wait()
-	if err := srv.runner.Stop(time.Second); err != nil && !unavailable(err) {
+	if err := srv.runner.Stop(100 * time.Millisecond); err != nil && !unavailable(err) {
 		t.Errorf("the queue: %v", err)
 	}
 }
