@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -100,6 +102,9 @@ func TestFailedSync(t *testing.T) {
 			if err := db.Close(); err == nil {
 				t.Error("it was closed as if it had settled everything")
 			}
+			if _, err := os.Stat(strings.TrimSuffix(strings.TrimPrefix(uri, "file:"), "?vfs="+baseVFS(uri)) + "-wal"); err != nil {
+				t.Errorf("the log was given up: %v", err)
+			}
 			if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"level":"ERROR"`) {
 				t.Errorf("the log: %s", got)
 			}
@@ -115,6 +120,72 @@ func TestFailedSync(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLogIsSettled: a log that memory has and the disk does not, after a sync that failed, is made durable before it is copied into the
+// file. The power is cut while that happens; then the file is as it was before the commit that failed, or as after it.
+func TestLogIsSettled(t *testing.T) {
+	t.Parallel()
+	d, uri := onDisk(t)
+	c, err := openConn(uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.c.Exec("CREATE TABLE a (k BLOB PRIMARY KEY, v BLOB) WITHOUT ROWID; " + rows500 + "; PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		t.Fatal(err)
+	}
+	d.SetFaults(powertest.Faults{FailSync: 2}) // the first one is that of the log's head
+	if err := c.c.Exec(rows500); !syncFailed(err) {
+		t.Fatal(err)
+	}
+	d.SetFaults(powertest.Faults{})
+	if err := c.closeAs(true); err != nil {
+		t.Fatal(err)
+	}
+	again, err := openConn(uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(settleLog(again), again.close()); err != nil {
+		t.Fatal(err)
+	}
+	vfs.Register(unsyncedName, powertest.NewUnsynced())
+	seed := rand.Uint64()
+	chance := rand.New(rand.NewPCG(seed, 0))
+	for i := range 40 {
+		m, _, ok := d.Cut(powertest.InCheckpoint, powertest.Treatments()[i%4], chance)
+		if !ok {
+			t.Fatal("nothing was copied into the file")
+		}
+		if said := condition(t, m); said != "ok 500" && said != "ok 1000" {
+			t.Errorf("seed %d, image %d: %s", seed, i, said)
+		}
+	}
+}
+
+// rows500 adds 500 rows all over a table.
+const rows500 = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500) INSERT INTO a SELECT randomblob(16), randomblob(200) FROM n`
+
+// condition returns what SQLite finds wrong with an image, and how many rows it has.
+func condition(t *testing.T, m powertest.Image) (said string) {
+	t.Helper()
+	folder := t.TempDir()
+	if err := m.Write(folder); err != nil {
+		t.Fatal(err)
+	}
+	c, err := openWith("file:"+filepath.Join(folder, "dialproof.db"), unsyncedName)
+	if err != nil {
+		return err.Error()
+	}
+	defer c.close() //nolint:errcheck // it was only read
+	err = c.query("SELECT (SELECT group_concat(integrity_check) FROM pragma_integrity_check) || ' ' || count(*) FROM a", func(r row) error {
+		said = string(r.Raw(0))
+		return nil
+	})
+	if err != nil {
+		return err.Error()
+	}
+	return said
 }
 
 // TestFullIsNotFailed: a full disk refuses writes while it lasts, wherever SQLite meets it, and stops nothing.
