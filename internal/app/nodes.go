@@ -71,6 +71,9 @@ func (n *Node) ready(ctx context.Context) error {
 	if n.leaving.now.Load() {
 		return errLeaving
 	}
+	if err := n.store.Failed(); err != nil {
+		return err
+	}
 	_, _, err := n.store.Depth(ctx, n.store.Now())
 	return err
 }

@@ -396,10 +396,13 @@ func detail(err error) string {
 	return "the store cannot be written"
 }
 
-// Failed returns why the store takes no more writes until it is opened again; nil when nothing has stopped it.
+// Failed returns why the store takes no more writes until it is opened again; nil when nothing has stopped it. It is a *verify.Error
+// with CodeUnavailable, and costs nothing to ask.
 func (db *DB) Failed() error {
 	if e, ok := db.engine.(interface{ failed() error }); ok {
-		return e.failed()
+		if err := e.failed(); err != nil {
+			return &storeError{unavailable(detail(err)), err}
+		}
 	}
 	return nil
 }
