@@ -16,9 +16,9 @@ type folderSyncer interface{ SyncFolder(name string) error }
 
 // syncFolder makes the names of the store's files durable, those that SQLite has just made among them.
 func syncFolder(path string) error {
-	name := path
-	if strings.HasPrefix(path, "file:") {
-		name, _, _ = strings.Cut(strings.TrimPrefix(path, "file:"), "?")
+	name, uri := strings.CutPrefix(path, "file:")
+	if uri {
+		name, _, _ = strings.Cut(name, "?")
 	}
 	if f, ok := vfs.Find(baseVFS(path)).(folderSyncer); ok {
 		return f.SyncFolder(name)

@@ -161,7 +161,7 @@ func TestPower(t *testing.T) {
 // keep writes an image where it outlives the test, if such a place was asked for.
 func keep(t *testing.T, m powertest.Image) string {
 	t.Helper()
-	folder, err := os.MkdirTemp(t.ArtifactDir(), "image")
+	folder, err := os.MkdirTemp(t.ArtifactDir(), "image") //nolint:usetesting // it outlives the test when the artifacts do
 	if err == nil {
 		err = m.Write(folder)
 	}

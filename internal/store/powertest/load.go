@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -87,7 +86,7 @@ func (l *Load) serve(t testing.TB, s Store) *server {
 	routes := deliver.NewRoutes(nil)
 	routes.Conversions = deliver.NewConversions(time.Now, 7)
 	routes.Replace([]*deliver.Route{{
-		Name: "carrier", Provider: "test", Sender: carrier{}, Timeout: time.Second, Slots: make(chan struct{}, 4), Health: deliver.NewHealth(time.Now),
+		Name: "carrier", Provider: "test", Sender: &carrier{}, Timeout: time.Second, Slots: make(chan struct{}, 4), Health: deliver.NewHealth(time.Now),
 	}}, deliver.Priority)
 	h := &deliver.Handler{
 		Store: s, Routes: routes, IDs: ids, Now: time.Now, Log: log, Metrics: uncounted{}, Lease: 30 * time.Second, Next: verify.NextKind,
@@ -275,17 +274,18 @@ func (l *Load) judgeService(t testing.TB, s Store, acked []Ack, fault func(strin
 	}
 }
 
-// carrier takes messages.
-type carrier struct{}
+// carrier takes messages. It takes its time, so that some are on their way at each moment.
+type carrier struct{ calls atomic.Int64 }
 
-func (carrier) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
+func (*carrier) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
-func (carrier) Send(context.Context, channel.Message) (channel.Accepted, error) {
-	time.Sleep(time.Duration(rand.IntN(4)) * time.Millisecond) // a carrier takes its time
-	switch rand.IntN(10) {
-	case 0:
+func (c *carrier) Send(context.Context, channel.Message) (channel.Accepted, error) {
+	n := c.calls.Add(1)
+	time.Sleep(time.Duration(n%4) * time.Millisecond)
+	switch n % 10 {
+	case 3:
 		return channel.Accepted{}, &channel.Error{Kind: channel.Unavailable, Provider: "test", Code: "away"}
-	case 1:
+	case 6:
 		return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: "test", Code: "lost"}
 	}
 	return channel.Accepted{ID: "taken"}, nil
