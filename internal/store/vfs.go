@@ -116,7 +116,9 @@ func (f *walFile) ReadAt(p []byte, off int64) (int, error) {
 
 // Sync implements vfs.File.
 func (f *walFile) Sync(flags vfs.SyncFlag) error {
-	_ = f.flush()
+	if err := f.flush(); err != nil {
+		return err
+	}
 	return syncError(f.File.Sync(flags))
 }
 
