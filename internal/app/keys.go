@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/dialproof/dialproof/internal/config"
@@ -47,13 +48,25 @@ func devRing(data string) (*keyring.Ring, error) {
 	return r, nil
 }
 
-// writeFile writes a small secret file, whole or not at all.
+// writeFile writes a small secret file, whole or not at all. It is durable before anything is sealed with what is in it.
 func writeFile(path string, text []byte) error {
 	tmp := path + ".new"
-	if err := os.WriteFile(tmp, text, 0o600); err != nil {
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // the folder is the caller's choice
+	if err != nil {
 		return err
 	}
-	return os.Rename(tmp, path)
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil || runtime.GOOS == "windows" { // which cannot sync a folder
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // readKey reads a key file.

@@ -30,10 +30,8 @@ func (h *health) ended(err error) {
 // Health returns nil when the store takes writes, or why it does not. What the commits of the last seconds have shown counts; when there
 // were none, or they failed, one small write finds out, for all who ask meanwhile. It returns within a few seconds.
 func (db *DB) Health(ctx context.Context) error {
-	if e, ok := db.engine.(Healther); ok {
-		if err := e.Health(ctx); err != nil {
-			return Unavailable("the store cannot be written", err)
-		}
+	if err := db.Failed(ctx); err != nil {
+		return err
 	}
 	h := &db.health
 	h.mu.Lock()
@@ -59,6 +57,19 @@ func (db *DB) Health(ctx context.Context) error {
 	case <-ctx.Done():
 		return unavailable("a write has not been answered by the store while the question waited")
 	}
+}
+
+// Failed returns why the store takes no more writes until it is opened again; nil when nothing has stopped it. It is a *verify.Error
+// with CodeUnavailable, and costs nothing to ask.
+func (db *DB) Failed(ctx context.Context) error {
+	e, ok := db.engine.(Healther)
+	if !ok {
+		return nil
+	}
+	if err := e.Health(ctx); err != nil {
+		return Unavailable("the store takes no more writes until the server has been started again", err)
+	}
+	return nil
 }
 
 // probe writes a row of no meaning. Its commit tells.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -75,6 +74,10 @@ func Restore(ctx context.Context, from, path string, now time.Time) (before stri
 			if err := os.Remove(path + beside); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return before, err
 			}
+		}
+		// Nor may they come back beside it when the power goes.
+		if err := syncFolderOf(path); err != nil {
+			return before, err
 		}
 	}
 	return before, settleFile(fresh, path)
@@ -149,19 +152,11 @@ func settleFile(from, to string) error {
 	for _, step := range []func() error{
 		func() error { return syncPath(from) },
 		func() error { return os.Rename(from, to) },
-		func() error { return syncPath(filepath.Dir(to)) },
+		func() error { return syncFolderOf(to) },
 	} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func syncPath(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

@@ -16,10 +16,11 @@ const checkpointPages = 20_000
 // on a connection of its own. What the writer has added meanwhile is little, and copied by the writer itself: a log can only begin
 // anew when all of it has been copied.
 //
-// A checkpoint that fails loses nothing: the log keeps what it has, and the next one tries again.
+// A checkpoint that fails loses nothing: the log keeps what it has, and the next one tries again, unless it was a sync that failed.
 type checkpointer struct {
 	path string
-	at   int // checkpointPages
+	at   int   // checkpointPages
+	halt *halt // is told of syncs that failed
 
 	pages int // of the log, after the newest commit; the writer's
 	next  int // how many there must be for the next checkpoint; the writer's
@@ -30,8 +31,8 @@ type checkpointer struct {
 }
 
 // begin makes the writer's connection tell of its log. SQLite checkpoints no more by itself then.
-func (p *checkpointer) begin(path string, w *conn, at int) {
-	p.path, p.at, p.next = path, at, at
+func (p *checkpointer) begin(path string, w *conn, at int, h *halt) {
+	p.path, p.at, p.next, p.halt = path, at, at, h
 	w.c.WALHook(func(_ *sqlite3.Conn, _ string, pages int) error {
 		p.pages = pages
 		return nil
@@ -41,9 +42,10 @@ func (p *checkpointer) begin(path string, w *conn, at int) {
 // committed is called by the writer after each commit.
 func (p *checkpointer) committed(w *conn) {
 	switch {
+	case p.halt.failed() != nil:
 	case p.running.Load():
 	case p.copied.Swap(false):
-		_ = checkpoint(w)
+		_ = p.halt.see(checkpoint(w))
 	case p.pages >= p.next:
 		p.next = p.pages + p.at // unless the log begins anew
 		p.running.Store(true)
@@ -62,7 +64,7 @@ func (p *checkpointer) run() {
 		}
 		p.c = c
 	}
-	_ = checkpoint(p.c)
+	_ = p.halt.see(checkpoint(p.c))
 	p.copied.Store(true)
 }
 
@@ -75,7 +77,7 @@ func checkpoint(c *conn) error {
 func (p *checkpointer) makeRoom(w *conn) {
 	p.all.Wait()
 	p.copied.Store(false)
-	_ = checkpoint(w) // where there is no room for that either, the next commit tries again
+	_ = p.halt.see(checkpoint(w)) // where there is no room for that either, the next commit tries again
 }
 
 func (p *checkpointer) close() error {
@@ -83,5 +85,5 @@ func (p *checkpointer) close() error {
 	if p.c == nil {
 		return nil
 	}
-	return p.c.close()
+	return p.c.closeAs(p.halt.failed() != nil)
 }

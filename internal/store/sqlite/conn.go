@@ -29,10 +29,15 @@ type conn struct {
 	stmts map[string]*sqlite3.Stmt
 }
 
-// fileURI returns the path as SQLite takes it with parameters (sqlite.org/uri.html). One that is a URI chooses for itself.
-func fileURI(path, query string) string {
+// fileURI returns the path as SQLite takes it with parameters (sqlite.org/uri.html).
+func fileURI(path, files string) string {
 	if strings.HasPrefix(path, "file:") {
-		return path
+		name, query, _ := strings.Cut(path, "?")
+		if q, err := url.ParseQuery(query); err == nil {
+			q.Set("vfs", files)
+			return name + "?" + strings.ReplaceAll(q.Encode(), "+", "%20")
+		}
+		return path // SQLite says what is wrong with it
 	}
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
@@ -40,17 +45,30 @@ func fileURI(path, query string) string {
 	if path = filepath.ToSlash(path); !strings.HasPrefix(path, "/") {
 		path = "/" + path // a drive of Windows
 	}
-	return (&url.URL{Scheme: "file", Path: path, RawQuery: query}).String()
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: "vfs=" + files}).String()
 }
 
-// openConn opens a connection that reads and writes.
+// openConn opens a connection that reads and writes, through our own file layer above the file system that a URI names.
 func openConn(path string) (*conn, error) {
-	registerVFS()
-	return openWith(path, vfsName)
+	files, err := registerVFS(baseVFS(path))
+	if err != nil {
+		return nil, err
+	}
+	return openWith(path, files)
+}
+
+// baseVFS returns the name of the file system that a path asks for when it is a URI; empty for none.
+func baseVFS(path string) string {
+	if _, query, ok := strings.Cut(path, "?"); ok && strings.HasPrefix(path, "file:") {
+		if q, err := url.ParseQuery(query); err == nil {
+			return q.Get("vfs")
+		}
+	}
+	return ""
 }
 
 func openWith(path, files string) (*conn, error) {
-	c, err := sqlite3.Open(fileURI(path, "vfs="+files))
+	c, err := sqlite3.Open(fileURI(path, files))
 	if err != nil {
 		return nil, err
 	}

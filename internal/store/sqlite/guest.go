@@ -63,7 +63,7 @@ func (g *Guest) Writers() int { return 1 }
 func (g *Guest) Now() time.Time { return time.Now() }
 
 // Close implements store.Engine.
-func (g *Guest) Close() error { return errors.Join(g.readers.close(), g.w.close()) }
+func (g *Guest) Close() error { return errors.Join(g.readers.close(false), g.w.close()) }
 
 // Commit implements store.Engine.
 func (g *Guest) Commit(_ context.Context, _ int, b *store.Batch) error {

@@ -36,7 +36,7 @@ func OpenSource(ctx context.Context, path string, final bool) (_ *Source, err er
 		if err != nil {
 			return nil, err
 		}
-		if err := g.readers.close(); err != nil {
+		if err := g.readers.close(false); err != nil {
 			return nil, errors.Join(err, g.w.close())
 		}
 		s.c, s.j = g.w, journal.New(journal.Options{})

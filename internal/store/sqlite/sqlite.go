@@ -52,6 +52,7 @@ type Engine struct {
 	dropped []id.ID // those that it deletes there
 
 	log     checkpointer
+	halt    halt          // set when a sync has failed
 	owner   *sqlite3.Conn // the lock of the process that owns the file
 	readers readers
 	close   sync.Once
@@ -62,6 +63,7 @@ var (
 	_ store.Engine    = (*Engine)(nil)
 	_ store.Compacter = (*Engine)(nil)
 	_ store.Describer = (*Engine)(nil)
+	_ store.Healther  = (*Engine)(nil)
 )
 
 // Open opens a file as its owner; its folder must exist. Another process that owns it is waited for a few seconds.
@@ -84,8 +86,17 @@ func (e *Engine) open(ctx context.Context, o Options) (err error) {
 	if o.CheckpointPages == 0 {
 		o.CheckpointPages = checkpointPages
 	}
-	e.log.begin(e.path, e.w, o.CheckpointPages)
+	e.log.begin(e.path, e.w, o.CheckpointPages, &e.halt)
+	if o.Log != nil {
+		e.halt.log.Store(o.Log)
+	}
+	if err := settleLog(e.w); err != nil {
+		return e.halt.see(err)
+	}
 	if err := migrate(e.w, o.Migrate, o.Log); err != nil {
+		return e.halt.see(err)
+	}
+	if err := syncFolder(e.path); err != nil {
 		return err
 	}
 	if err := usable(e.w); err != nil {
@@ -162,7 +173,7 @@ func (e *Engine) Describe(context.Context) (store.Facts, error) {
 // Commit implements store.Engine. The memory changes once the commit has succeeded, and not before.
 func (e *Engine) Commit(_ context.Context, _ int, b *store.Batch) error {
 	e.segment, e.plan, e.tabled, e.dropped = journal.Begin(e.segment), journal.Plan{}, e.tabled[:0], e.dropped[:0]
-	err := transact(e.w, func() error {
+	err := e.transact(func() error {
 		if err := b.Run(&e.tx); err != nil {
 			return err
 		}
@@ -197,6 +208,14 @@ func (e *Engine) settle(b *store.Batch) {
 	for _, k := range e.dropped {
 		delete(e.jobs.tabled, k)
 	}
+}
+
+// transact runs f in one write transaction, unless the engine has stopped.
+func (e *Engine) transact(f func() error) error {
+	if err := e.halt.failed(); err != nil {
+		return err
+	}
+	return e.halt.see(transact(e.w, f))
 }
 
 // transact runs f in one write transaction.
@@ -256,7 +275,7 @@ func (e *Engine) Last(ctx context.Context) (id.ID, error) { return last(ctx, e.R
 // Close compacts everything and closes the file.
 func (e *Engine) Close() error {
 	e.close.Do(func() {
-		err := transact(e.w, func() error {
+		err := e.transact(func() error {
 			_, err := e.compact(e.j.All(), journal.Begin(nil))
 			return err
 		})
@@ -267,9 +286,10 @@ func (e *Engine) Close() error {
 
 // abandon closes what is open.
 func (e *Engine) abandon() error {
-	errs := []error{e.readers.close(), e.log.close()}
+	stopped := e.halt.failed() != nil
+	errs := []error{e.readers.close(stopped), e.log.close()}
 	if e.w != nil {
-		errs = append(errs, e.w.close())
+		errs = append(errs, e.w.closeAs(stopped))
 	}
 	return errors.Join(append(errs, e.owner.Close())...)
 }
@@ -307,11 +327,11 @@ func (r readers) run(_ context.Context, f func(tables.Conn) error) error {
 	return f(c)
 }
 
-func (r readers) close() error {
+func (r readers) close(stopped bool) error {
 	var errs []error
 	for range maxReaders {
 		if c := <-r.free; c != nil {
-			errs = append(errs, c.close())
+			errs = append(errs, c.closeAs(stopped))
 		}
 	}
 	close(r.free)

@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"fmt"
+
 	"github.com/ncruces/go-sqlite3/util/vfsutil"
 	"github.com/ncruces/go-sqlite3/vfs"
 )
@@ -12,11 +14,19 @@ type systemVFS struct{ vfs.VFSFilename }
 // vfsName is how connections ask for it.
 const vfsName = "dialproof"
 
-// registerVFS makes it known to SQLite; more than once does no harm.
-func registerVFS() {
-	if system, ok := vfs.Find("os").(vfs.VFSFilename); ok {
-		vfs.Register(vfsName, systemVFS{system})
+// registerVFS puts it above the file system with this name, and returns the name of both. Empty is the operating system; tests
+// have others. To register one more than once does no harm.
+func registerVFS(base string) (name string, err error) {
+	name = vfsName
+	if base != "" && base != "os" {
+		name += "-" + base
 	}
+	below, ok := vfs.Find(base).(vfs.VFSFilename)
+	if !ok {
+		return "", fmt.Errorf("there is no file system %q", base)
+	}
+	vfs.Register(name, systemVFS{below})
+	return name, nil
 }
 
 // OpenFilename implements vfs.VFSFilename.
@@ -76,7 +86,7 @@ func (f *walFile) flush() error {
 	f.makeRoom(f.at + int64(len(f.buf)))
 	_, err := f.File.WriteAt(f.buf, f.at)
 	f.buf = f.buf[:0]
-	return err
+	return writeError(err)
 }
 
 // makeRoom makes room behind the end of the next write when that is the end of the file. Where there is none to make, the write will
@@ -109,7 +119,7 @@ func (f *walFile) Sync(flags vfs.SyncFlag) error {
 	if err := f.flush(); err != nil {
 		return err
 	}
-	return f.File.Sync(flags)
+	return syncError(f.File.Sync(flags))
 }
 
 // Size implements vfs.File.
@@ -162,15 +172,21 @@ var (
 )
 
 // CheckpointStart implements vfs.FileCheckpoint.
-func (f *tableFile) CheckpointStart() { f.checkpoint, f.unsynced = true, 0 }
+func (f *tableFile) CheckpointStart() {
+	f.checkpoint, f.unsynced = true, 0
+	vfsutil.WrapCheckpointStart(f.File)
+}
 
 // CheckpointDone implements vfs.FileCheckpoint.
-func (f *tableFile) CheckpointDone() { f.checkpoint = false }
+func (f *tableFile) CheckpointDone() {
+	f.checkpoint = false
+	vfsutil.WrapCheckpointDone(f.File)
+}
 
 // WriteAt implements vfs.File.
 func (f *tableFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := f.File.WriteAt(p, off)
-	if !f.checkpoint {
+	if err = writeError(err); !f.checkpoint {
 		return n, err
 	}
 	if f.unsynced += n; err == nil && f.unsynced >= syncEach {
@@ -179,6 +195,9 @@ func (f *tableFile) WriteAt(p []byte, off int64) (int, error) {
 	}
 	return n, err
 }
+
+// Sync implements vfs.File.
+func (f *tableFile) Sync(flags vfs.SyncFlag) error { return syncError(f.File.Sync(flags)) }
 
 // The rest is the file's own.
 

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -129,4 +130,59 @@ func (v *countingVFS) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.
 		v.file = t
 	}
 	return f, out, err
+}
+
+// brokenFile is a file in memory whose writes fail.
+type brokenFile struct{ diskFile }
+
+var errBroken = errors.New("broken")
+
+func (f *brokenFile) WriteAt([]byte, int64) (int, error) { return 0, errBroken }
+
+// TestFailedWriteIsTold: a write that was gathered and fails later is told to whoever makes it go out, and is not made again as if
+// nothing had been: SQLite has undone what it was about.
+func TestFailedWriteIsTold(t *testing.T) {
+	t.Parallel()
+	for name, goOut := range map[string]func(f *walFile) error{
+		"sync":          func(f *walFile) error { return f.Sync(vfs.SYNC_NORMAL) },
+		"write behind":  func(f *walFile) error { _, err := f.WriteAt(make([]byte, maxGathered), 100); return err },
+		"write between": func(f *walFile) error { _, err := f.WriteAt(make([]byte, 10), 5000); return err },
+		"read":          func(f *walFile) error { _, err := f.ReadAt(make([]byte, 10), 0); return err },
+		"size":          func(f *walFile) error { _, err := f.Size(); return err },
+		"truncate":      func(f *walFile) error { return f.Truncate(0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			disk := &brokenFile{}
+			f := &walFile{File: disk}
+			if _, err := f.WriteAt(make([]byte, 100), 0); err != nil {
+				t.Fatal(err)
+			}
+			if err := goOut(f); !errors.Is(err, errBroken) {
+				t.Errorf("told %v", err)
+			}
+			if disk.syncs > 0 {
+				t.Error("what was not written was synced")
+			}
+			f.File = &diskFile{}
+			if err := f.Sync(vfs.SYNC_NORMAL); err != nil || f.File.(*diskFile).writes > 0 { //nolint:errcheck,forcetypeassert // it was set above
+				t.Errorf("the next sync: %v", err)
+			}
+		})
+	}
+}
+
+// TestSyncReachesTheDisk: a sync of the log and of the tables syncs the file, after what was gathered.
+func TestSyncReachesTheDisk(t *testing.T) {
+	t.Parallel()
+	disk := &diskFile{}
+	for _, f := range []vfs.File{&walFile{File: disk}, &tableFile{File: disk}} {
+		before := *disk
+		if _, err := f.WriteAt(make([]byte, 100), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Sync(vfs.SYNC_NORMAL); err != nil || disk.writes == before.writes || disk.syncs != before.syncs+1 {
+			t.Errorf("%T: %v, %+v after %+v", f, err, disk, before)
+		}
+	}
 }
