@@ -71,23 +71,37 @@ func migrateTo(c *conn, all []migration, may bool, log *slog.Logger) error {
 	case begin > 0 && begin < len(all) && !may:
 		return fmt.Errorf("%w: it is of an older Dialproof (schema %d, this one needs %d): start the server, or run `dialproof migrate`", ErrSchema, begin, len(all))
 	}
-	for i, m := range all {
-		err := transact(c, func() error {
-			at, err := version(c) // another process may have been first
-			if err != nil || at > i {
-				return err
-			}
-			if err := c.c.Exec(m.text + fmt.Sprintf(";\nPRAGMA user_version = %d", i+1)); err != nil || m.then == nil {
-				return err
-			}
-			return m.then(c)
-		})
-		if err != nil {
-			return fmt.Errorf("migration %s: %w", m.name, err)
+	if begin == 0 { // a new file has all of its schema or none
+		err = transact(c, func() error { return steps(c, all, 0) })
+	} else {
+		for i := begin; i < len(all) && err == nil; i++ {
+			err = transact(c, func() error { return steps(c, all[:i+1], i) })
 		}
+	}
+	if err != nil {
+		return err
 	}
 	if log != nil && begin < len(all) {
 		log.Info("store schema migrated", "from", begin, "to", len(all))
+	}
+	return nil
+}
+
+// steps takes the steps from one on, in the transaction that runs, unless another process has taken them meanwhile.
+func steps(c *conn, all []migration, from int) error {
+	at, err := version(c)
+	if err != nil {
+		return err
+	}
+	for i := max(at, from); i < len(all); i++ {
+		m := all[i]
+		err := c.c.Exec(m.text + fmt.Sprintf(";\nPRAGMA user_version = %d", i+1))
+		if err == nil && m.then != nil {
+			err = m.then(c)
+		}
+		if err != nil {
+			return fmt.Errorf("migration %s: %w", m.name, err)
+		}
 	}
 	return nil
 }

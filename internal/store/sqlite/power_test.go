@@ -19,7 +19,7 @@ import (
 // openSmall opens a store whose journal and log are so small that it folds and checkpoints all the time.
 func openSmall(t testing.TB, uri string) (*store.DB, error) {
 	t.Helper()
-	e, err := Open(t.Context(), uri, Options{Journal: journal.Options{Limit: 16 << 10, Step: 4 << 10}, CheckpointPages: 60})
+	e, err := Open(t.Context(), uri, Options{Migrate: true, Journal: journal.Options{Limit: 16 << 10, Step: 4 << 10}, CheckpointPages: 60})
 	if err != nil {
 		return nil, err
 	}
