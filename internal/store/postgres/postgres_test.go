@@ -31,7 +31,7 @@ func TestPostgres(t *testing.T) {
 	server := pgtest.Start(t)
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
 		"suite": suite, "nodes": manyNodes, "pooler": pooled, "unprepared": unprepared, "lost COMMIT": lostCommit, "unknown COMMIT": unknownCommit,
-		"clocks": clocks, "events": events, "news": news, "lost lane": lostLane, "plain role": plainRole,
+		"clocks": clocks, "events": events, "news": news, "lost lane": lostLane, "plain role": plainRole, "failed commits": failedCommits,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, server) })
 	}
