@@ -2,18 +2,21 @@ package postgres
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/store"
 	"github.com/dialproof/dialproof/internal/store/row"
 )
 
-// The rows of a table that have ended, found by an index, and dropped unless somebody else holds them.
+// The rows of a table that have ended, found by an index, and dropped unless somebody else holds them. The array makes the outer statement find them by
+// their keys, whatever the planner thinks of how many there are. Rows that the batch knows are spared where it writes
+// them by UPDATE: at its end that would find no row.
 const (
-	sqlPurgeNumbers = `DELETE FROM numbers WHERE key IN (SELECT key FROM numbers WHERE touched <= $1 ORDER BY touched LIMIT $2 FOR UPDATE SKIP LOCKED)`
-	sqlPurgeLimits  = `DELETE FROM limits WHERE key IN (SELECT key FROM limits WHERE hour < $1 AND tat < $2 ORDER BY hour LIMIT $3 FOR UPDATE SKIP LOCKED)`
-	sqlPurgeReplays = `DELETE FROM replays WHERE key IN (SELECT key FROM replays WHERE until < $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)`
-	sqlPurgeSent    = `DELETE FROM sent WHERE key IN (SELECT key FROM sent WHERE until < $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)`
+	sqlPurgeNumbers = `DELETE FROM numbers WHERE key = ANY(ARRAY(SELECT key FROM numbers WHERE touched <= $1 AND key <> ALL($3::bytea[]) ORDER BY touched LIMIT $2 FOR UPDATE SKIP LOCKED))`
+	sqlPurgeLimits  = `DELETE FROM limits WHERE key = ANY(ARRAY(SELECT key FROM limits WHERE hour < $1 AND tat < $2 AND key <> ALL($4::bytea[]) ORDER BY hour LIMIT $3 FOR UPDATE SKIP LOCKED))`
+	sqlPurgeReplays = `DELETE FROM replays WHERE key = ANY(ARRAY(SELECT key FROM replays WHERE until < $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED))`
+	sqlPurgeSent    = `DELETE FROM sent WHERE key = ANY(ARRAY(SELECT key FROM sent WHERE until < $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED))`
 	sqlOldLanes     = `DELETE FROM lanes WHERE seen < $1`
 )
 
@@ -24,9 +27,9 @@ func (t *pgTx) Purge(kind store.Purged, before time.Time) (int, error) {
 	args := []any{end, int64(store.PurgeStep)}
 	switch kind {
 	case store.PurgeNumbers:
-		sql, args[0] = sqlPurgeNumbers, end-row.Day // all of the day is before
+		sql, args = sqlPurgeNumbers, []any{end - row.Day, int64(store.PurgeStep), known(&t.b.Numbers)} // all of the day is before
 	case store.PurgeLimits:
-		sql, args = sqlPurgeLimits, []any{end / limitHour, end, int64(store.PurgeStep)}
+		sql, args = sqlPurgeLimits, []any{end / limitHour, end, int64(store.PurgeStep), known(&t.b.Limits)}
 	case store.PurgeReplays:
 		sql = sqlPurgeReplays
 	case store.PurgeSent:
@@ -36,6 +39,11 @@ func (t *pgTx) Purge(kind store.Purged, before time.Time) (int, error) {
 	}
 	n, err := t.Conn.Exec(sql, args...)
 	return int(n), err
+}
+
+// known returns the keys of the rows that a batch knows.
+func known[K ~[16]byte, V any](rows *store.Rows[K, V]) *blobArray {
+	return keys(slices.Collect(rows.Keys()))
 }
 
 // laneDays is how long the row of a lane is kept that nobody counts in any more.

@@ -1,0 +1,246 @@
+package postgres
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/pgtest"
+	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/store/row"
+	"github.com/dialproof/dialproof/internal/verify"
+)
+
+// steps are how long the commits of a store took, and how many pieces of work were in them.
+type steps struct {
+	mu     sync.Mutex
+	took   []time.Duration
+	pieces int             // the most in one commit
+	each   func(count int) // told of the count; nil: nobody is
+}
+
+func (s *steps) Committed(pieces int, took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pieces = max(s.pieces, pieces)
+	if s.took = append(s.took, took); s.each != nil {
+		s.each(len(s.took))
+	}
+}
+func (*steps) Retried() {}
+
+// since returns the steps that were not returned before.
+func (s *steps) since() (n int, sum, longest time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.took {
+		sum += d
+	}
+	if n = len(s.took); n > 0 {
+		longest = slices.Max(s.took)
+	}
+	s.took = nil
+	return n, sum, longest
+}
+
+// endAt lets each be called at a count; -1: never.
+func (s *steps) endAt(count int, end func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.each = func(n int) {
+		if n == count {
+			end()
+		}
+	}
+}
+
+// today is the day of the tests of retention, in Unix milliseconds.
+const today = 20_000 * row.Day
+
+// filled returns a store, and a connection to its tables, with n numbers, of which every one in so many was verified 100 days ago and the others within
+// 80 days, all over the table.
+func filled(t *testing.T, server *pgtest.Server, s *steps, n, oneIn int) (*store.DB, *pgx.Conn) {
+	t.Helper()
+	dsn := server.Fresh()
+	e, err := Open(t.Context(), Options{DSN: dsn, Lanes: 1, Connections: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := store.New(e, s)
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	c, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(context.Background()) }) //nolint:errcheck // its statements have been judged
+	data := row.AppendNumber(nil, &verify.Number{Streak: 1})
+	if _, err := c.Exec(t.Context(), `INSERT INTO numbers (key, data, touched)
+		SELECT decode(lpad(to_hex(i::bigint << 39), 16, '0') || lpad(to_hex(i), 16, '0'), 'hex'), $1, $2 - (CASE WHEN i % $3 = 0 THEN 100 ELSE i::bigint * 7919 % 80 END) * $4
+		FROM generate_series(0, $5::int - 1) AS i`, data, int64(today), int64(oneIn), int64(row.Day), n); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Exec(t.Context(), `VACUUM ANALYZE numbers`); err != nil {
+		t.Fatal(err)
+	}
+	s.since()
+	return db, c
+}
+
+func numbersIn(t *testing.T, c *pgx.Conn) (n int) {
+	t.Helper()
+	if err := c.QueryRow(t.Context(), `SELECT count(*) FROM numbers`).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// manyNumbers purges 1,000 of very many numbers, and then all of them, in steps.
+func manyNumbers(t *testing.T, server *pgtest.Server) {
+	n, soak := 200_000, os.Getenv("DIALPROOF_SOAK") != ""
+	if soak {
+		n = 10_000_000
+	}
+	s := &steps{}
+	db, c := filled(t, server, s, n, n/1_000)
+	plans(t, c)
+	purged, err := db.Purge(t.Context(), store.PurgeNumbers, time.UnixMilli(today-90*row.Day))
+	count, sum, longest := s.since()
+	if err != nil || purged != 1_000 || count != 1_000/store.PurgeStep+1 {
+		t.Errorf("purged %d of 1,000 numbers in %d steps, %v", purged, count, err)
+	}
+	t.Logf("1,000 of %d numbers are due: %d steps, %s of database time, the longest %s", n, count, sum, longest)
+	if soak && sum > 100*time.Millisecond {
+		t.Errorf("1,000 numbers took %s", sum)
+	}
+	// All are due. It is broken off and goes on where it was.
+	all := time.UnixMilli(today + 30*row.Day)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.endAt(10, cancel)
+	purged, err = db.Purge(ctx, store.PurgeNumbers, all)
+	if err == nil || purged != 10*store.PurgeStep || numbersIn(t, c) != n-1_000-purged {
+		t.Errorf("purged %d numbers until it was broken off, %v", purged, err)
+	}
+	s.since()
+	most := 40
+	if soak {
+		most = -1
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	s.endAt(most, cancel)
+	purged, err = db.Purge(ctx, store.PurgeNumbers, all)
+	count, sum, longest = s.since()
+	t.Logf("all %d are due: %d purged in %d steps, %s of database time, the longest %s, %v", n, purged, count, sum, longest, err)
+	if soak && (err != nil || longest > 200*time.Millisecond || numbersIn(t, c) > 0) {
+		t.Errorf("the longest step took %s, %v", longest, err)
+	}
+	if !soak && purged != most*store.PurgeStep {
+		t.Errorf("purged %d in %d steps", purged, most)
+	}
+}
+
+// plans holds that what has ended is found by an index, and dropped by its key, also when the server plans for arguments that it does not know.
+func plans(t *testing.T, c *pgx.Conn) {
+	t.Helper()
+	for _, sql := range []string{
+		`INSERT INTO limits (key, tat, hour) SELECT decode(lpad(to_hex(i), 32, '0'), 'hex'), i::bigint * 60000, i / 60 FROM generate_series(1, 20000) AS i`,
+		`INSERT INTO replays (key, fingerprint, sealed, until) SELECT decode(lpad(to_hex(i), 64, '0'), 'hex'), '', '', i FROM generate_series(1, 20000) AS i`,
+		`INSERT INTO sent (key, ref, delivery, until) SELECT decode(lpad(to_hex(i), 32, '0'), 'hex'), '', '', i FROM generate_series(1, 20000) AS i`,
+		`ANALYZE`, `SET plan_cache_mode = force_generic_plan`,
+	} {
+		if _, err := c.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range []struct{ sql, args, index, table string }{
+		{sqlPurgeNumbers, "0, 200, '{}'", "numbers_by_touched", "numbers"},
+		{sqlPurgeLimits, "5, 300000, 200, '{}'", "limits_by_hour", "limits"},
+		{sqlPurgeReplays, "100, 200", "replays_by_end", "replays"},
+		{sqlPurgeSent, "100, 200", "sent_by_end", "sent"},
+	} {
+		if _, err := c.Exec(t.Context(), "PREPARE purge AS "+p.sql); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := c.Query(t.Context(), "EXPLAIN EXECUTE purge ("+p.args+")", pgx.QueryExecModeSimpleProtocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := strings.Join(lines, "\n"); !strings.Contains(text, p.index) || !strings.Contains(text, p.table+"_pkey") || strings.Contains(text, "Seq Scan") {
+			t.Errorf("%s\nis planned as\n%s", p.sql, text)
+		}
+		if _, err := c.Exec(t.Context(), "DEALLOCATE purge"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// purgeBeside purges numbers in the commit that changes one of them: what the commit has changed stays.
+func purgeBeside(t *testing.T, server *pgtest.Server) {
+	const tries = 50
+	s := &steps{}
+	db, c := filled(t, server, s, 300, 1)
+	for try := range tries {
+		var k verify.NumberKey
+		var raw []byte
+		if err := c.QueryRow(t.Context(), `SELECT key FROM numbers ORDER BY touched, key LIMIT 1`).Scan(&raw); err != nil {
+			t.Fatal(err)
+		}
+		copy(k[:], raw)
+		begun, release := make(chan struct{}), make(chan struct{})
+		var all sync.WaitGroup
+		do := func(n verify.Needs, work func(verify.Tx) error) {
+			all.Go(func() {
+				if err := db.Do(t.Context(), n, work); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		do(verify.Needs{}, func(verify.Tx) error { close(begun); <-release; return nil })
+		<-begun // the writer is busy: the others share the next commit
+		do(verify.Needs{Number: k}, func(tx verify.Tx) error {
+			n, err := tx.Number(k)
+			if err != nil {
+				return err
+			}
+			n.Head, n.Streak = id.At(time.UnixMilli(today)), 7
+			tx.PutNumber(n)
+			return nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		all.Go(func() {
+			_, _ = db.Purge(ctx, store.PurgeNumbers, time.UnixMilli(today-99*row.Day)) // it is broken off below
+		})
+		time.Sleep(5 * time.Millisecond) // most of the time they are in line by then
+		cancel()                         // one step
+		close(release)
+		all.Wait()
+		if n, err := db.NumberRow(t.Context(), k); err != nil || n == nil || n.Streak != 7 {
+			t.Fatalf("try %d: a number that was changed in the commit of a purge is %+v, %v", try, n, err)
+		}
+		s.mu.Lock()
+		together := s.pieces > 1
+		s.mu.Unlock()
+		if together {
+			return
+		}
+		if numbersIn(t, c) < 100 {
+			db, c = filled(t, server, s, 300, 1)
+		}
+	}
+	t.Errorf("they were in one commit in none of %d tries", tries)
+}
