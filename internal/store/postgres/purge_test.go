@@ -164,10 +164,10 @@ func plans(t *testing.T, c *pgx.Conn) {
 		}
 	}
 	for _, p := range []struct{ sql, args, index, table string }{
-		{sqlPurgeNumbers, "0, 200, '{}'", "numbers_by_touched", "numbers"},
-		{sqlPurgeLimits, "5, 300000, 200, '{}'", "limits_by_hour", "limits"},
-		{sqlPurgeReplays, "100, 200", "replays_by_end", "replays"},
-		{sqlPurgeSent, "100, 200", "sent_by_end", "sent"},
+		{sqlPurgeNumbers, "0, 0, 200, '{}'", "numbers_by_touched", "numbers"},
+		{sqlPurgeLimits, "0, 5, 200, '{}', 300000", "limits_by_hour", "limits"},
+		{sqlPurgeReplays, "0, 100, 200", "replays_by_end", "replays"},
+		{sqlPurgeSent, "0, 100, 200", "sent_by_end", "sent"},
 	} {
 		if _, err := c.Exec(t.Context(), "PREPARE purge AS "+p.sql); err != nil {
 			t.Fatal(err)

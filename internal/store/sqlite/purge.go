@@ -32,20 +32,19 @@ func purgedOf(kind store.Purged) (p purged, ok bool) {
 }
 
 // Purge implements store.Tables.
-func (t *writing) Purge(kind store.Purged, before time.Time) (int, error) {
+func (t *writing) Purge(kind store.Purged, _ int64, before time.Time) (n int, next int64, err error) {
 	p, ok := purgedOf(kind)
 	if !ok {
-		return 0, fmt.Errorf("store: nothing is purged of %q", kind)
+		return 0, 0, fmt.Errorf("store: nothing is purged of %q", kind)
 	}
 	end := before.UnixMilli()
 	if kind == store.PurgeNumbers {
 		end -= row.Day - 1 // all of the day is before
 	}
-	n, err := t.purgeTable(p, end)
-	if err != nil || p.kind == 0 {
-		return n, err
+	if n, err = t.purgeTable(p, end); err != nil || p.kind == 0 {
+		return n, 0, err
 	}
-	return n + t.purgeJournal(p.kind, end, store.PurgeStep-n), nil
+	return n + t.purgeJournal(p.kind, end, store.PurgeStep-n), 0, nil
 }
 
 // errEnough ends a look for rows that have ended.
