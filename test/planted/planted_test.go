@@ -1,5 +1,5 @@
 // Package planted holds faults that a room's own tests must notice. Each is a patch in this folder, whose first lines say what it is and in which
-// room. It is not the place for the tests that notice them.
+// package, and which test of that package has to notice it. It is not the place for the tests that notice them.
 package planted
 
 import (
@@ -13,11 +13,11 @@ import (
 )
 
 var (
-	roomLine = regexp.MustCompile(`(?m)^Room: (\./\S+)$`)
+	roomLine = regexp.MustCompile(`(?m)^Room: (\./\S+)\nTest: (\S+)$`)
 	fileLine = regexp.MustCompile(`(?m)^\+\+\+ b/(\S+)$`)
 )
 
-// TestPlanted runs the tests of a room with each fault in turn. It fails for a fault that nobody notices.
+// TestPlanted runs the test of a room that has to notice it, with each fault in turn. It fails for a fault that nobody notices.
 func TestPlanted(t *testing.T) {
 	if os.Getenv("DIALPROOF_SOAK") == "" {
 		t.Skip("part of the long proofs: DIALPROOF_SOAK=1")
@@ -35,7 +35,7 @@ func TestPlanted(t *testing.T) {
 	}
 }
 
-// plant runs the tests of a room with the files of a patch in place of those of the tree, which stays as it is.
+// plant runs the test of a room with the files of a patch in place of those of the tree, which stays as it is.
 func plant(t *testing.T, root, patch string) {
 	text, err := os.ReadFile(patch)
 	if err != nil {
@@ -43,7 +43,7 @@ func plant(t *testing.T, root, patch string) {
 	}
 	room, files := roomLine.FindSubmatch(text), fileLine.FindAllSubmatch(text, -1)
 	if room == nil || len(files) == 0 {
-		t.Fatal("it names no room or no file")
+		t.Fatal("it names no room, no test or no file")
 	}
 	dir, replaced := t.TempDir(), map[string]string{}
 	for _, f := range files {
@@ -77,7 +77,7 @@ func plant(t *testing.T, root, patch string) {
 	if err := os.WriteFile(list, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-overlay", list, string(room[1]))
+	run := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-overlay", list, "-run", string(room[2]), string(room[1]))
 	run.Dir = root
 	run.Env = append(os.Environ(), "DIALPROOF_SOAK=") // the short form notices it
 	out, err := run.CombinedOutput()
