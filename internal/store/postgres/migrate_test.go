@@ -61,7 +61,7 @@ func TestPostgresInside(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){"migrations": migrationsOfPostgres, "migrations at once": migrationsAtOnce, "one bad apple": oneBadApple,
-		"many numbers": manyNumbers, "purge beside a change": purgeBeside,
+		"many numbers": manyNumbers,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, server) })
 	}

@@ -11,25 +11,22 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/pgtest"
 	"github.com/dialproof/dialproof/internal/store"
 	"github.com/dialproof/dialproof/internal/store/row"
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// steps are how long the commits of a store took, and how many pieces of work were in them.
+// steps are how long the commits of a store took.
 type steps struct {
-	mu     sync.Mutex
-	took   []time.Duration
-	pieces int             // the most in one commit
-	each   func(count int) // told of the count; nil: nobody is
+	mu   sync.Mutex
+	took []time.Duration
+	each func(count int) // told of the count; nil: nobody is
 }
 
-func (s *steps) Committed(pieces int, took time.Duration) {
+func (s *steps) Committed(_ int, took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pieces = max(s.pieces, pieces)
 	if s.took = append(s.took, took); s.each != nil {
 		s.each(len(s.took))
 	}
@@ -198,60 +195,4 @@ func plans(t *testing.T, c *pgx.Conn) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// purgeBeside purges numbers in the commit that changes one of them: what the commit has changed stays.
-func purgeBeside(t *testing.T, server *pgtest.Server) {
-	const tries = 50
-	s := &steps{}
-	db, c := filled(t, server, s, 300, 1)
-	for try := range tries {
-		var k verify.NumberKey
-		var raw []byte
-		if err := c.QueryRow(t.Context(), `SELECT key FROM numbers ORDER BY touched, key LIMIT 1`).Scan(&raw); err != nil {
-			t.Fatal(err)
-		}
-		copy(k[:], raw)
-		begun, release := make(chan struct{}), make(chan struct{})
-		var all sync.WaitGroup
-		do := func(n verify.Needs, work func(verify.Tx) error) {
-			all.Go(func() {
-				if err := db.Do(t.Context(), n, work); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		do(verify.Needs{}, func(verify.Tx) error { close(begun); <-release; return nil })
-		<-begun // the writer is busy: the others share the next commit
-		do(verify.Needs{Number: k}, func(tx verify.Tx) error {
-			n, err := tx.Number(k)
-			if err != nil {
-				return err
-			}
-			n.Head, n.Streak = id.At(time.UnixMilli(today)), 7
-			tx.PutNumber(n)
-			return nil
-		})
-		ctx, cancel := context.WithCancel(t.Context())
-		all.Go(func() {
-			_, _ = db.Purge(ctx, store.PurgeNumbers, time.UnixMilli(today-99*row.Day)) // it is broken off below
-		})
-		time.Sleep(5 * time.Millisecond) // most of the time they are in line by then
-		cancel()                         // one step
-		close(release)
-		all.Wait()
-		if n, err := db.NumberRow(t.Context(), k); err != nil || n == nil || n.Streak != 7 {
-			t.Fatalf("try %d: a number that was changed in the commit of a purge is %+v, %v", try, n, err)
-		}
-		s.mu.Lock()
-		together := s.pieces > 1
-		s.mu.Unlock()
-		if together {
-			return
-		}
-		if numbersIn(t, c) < 100 {
-			db, c = filled(t, server, s, 300, 1)
-		}
-	}
-	t.Errorf("they were in one commit in none of %d tries", tries)
 }
