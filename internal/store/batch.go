@@ -2,6 +2,8 @@ package store
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"runtime/debug"
 	"slices"
 
@@ -51,6 +53,9 @@ type Row[V any] struct {
 
 // Get returns a row that the batch knows, or nil.
 func (r *Rows[K, V]) Get(k K) *Row[V] { return r.of[k] }
+
+// Keys returns the keys of the rows that the batch knows, in no order.
+func (r *Rows[K, V]) Keys() iter.Seq[K] { return maps.Keys(r.of) }
 
 // Know takes a row as it was read; kept is false for one that does not exist.
 func (r *Rows[K, V]) Know(k K, v V, kept bool) *Row[V] {

@@ -61,9 +61,9 @@ type Tables interface {
 	// Turn reports whether the caller is the first within a period to ask for recurring work.
 	Turn(name string, node id.ID, now time.Time, period time.Duration) (bool, error)
 	SetMark(name string, n int64) error
-	// Purge removes up to PurgeStep rows of a kind that ended before a time, oldest end first, and returns how many were looked at; fewer
-	// than PurgeStep at the end.
-	Purge(kind Purged, before time.Time) (int, error)
+	// Purge removes up to PurgeStep rows of a kind that ended before a time, oldest end first, and returns how many; 0 at the end. from is 0 at
+	// first, and then what the step before has returned as next: an engine whose removed rows stay in its way may begin there.
+	Purge(kind Purged, from int64, before time.Time) (n int, next int64, err error)
 	// Upkeep removes what dead nodes have left.
 	Upkeep(now time.Time) error
 }

@@ -79,7 +79,9 @@ func (db *DB) PurgeEvents(ctx context.Context, delivered, rest time.Time) (int, 
 func (db *DB) steps(ctx context.Context, step func(Tables) (int, error)) (total int, err error) {
 	for n := 1; n > 0 && err == nil; total += n {
 		n = 0
-		err = db.tables(ctx, func(t Tables) (err error) { n, err = step(t); return err })
+		if err = db.tables(ctx, func(t Tables) (err error) { n, err = step(t); return err }); err != nil {
+			n = 0 // the step was undone
+		}
 	}
 	return total, err
 }

@@ -84,6 +84,8 @@ func (db *DB) ClaimEvents(ctx context.Context, now time.Time, shares []webhook.S
 		}
 		return out, err
 	}
-	err = db.tables(ctx, func(t Tables) (err error) { out, err = t.ClaimEvents(now, shares, lease); return err })
-	return out, err
+	if err = db.tables(ctx, func(t Tables) (err error) { out, err = t.ClaimEvents(now, shares, lease); return err }); err != nil {
+		return nil, err // those that were claimed were not, after all
+	}
+	return out, nil
 }

@@ -67,6 +67,16 @@ func (db *DB) forget(ctx context.Context, all []*verify.Verification) error {
 
 // Purge removes rows of one kind that ended before a time, in steps: each is a commit of its own, so that it can be ended at any time
 // and goes on at the next call. For numbers the time is when they were last verified; they stay up to a day longer. It returns how many it removed.
-func (db *DB) Purge(ctx context.Context, kind Purged, before time.Time) (int, error) {
-	return db.steps(ctx, func(t Tables) (int, error) { return t.Purge(kind, before) })
+func (db *DB) Purge(ctx context.Context, kind Purged, before time.Time) (total int, err error) {
+	for from := int64(0); ; {
+		var n int
+		var next int64
+		if err := db.tables(ctx, func(t Tables) (err error) { n, next, err = t.Purge(kind, from, before); return err }); err != nil {
+			return total, err
+		}
+		if n == 0 {
+			return total, nil
+		}
+		total, from = total+n, next
+	}
 }

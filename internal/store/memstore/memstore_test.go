@@ -67,3 +67,16 @@ func TestFaults(t *testing.T) {
 	}
 	load.Judge(t, db)
 }
+
+// TestFailedCommits fails commits of every kind of work.
+func TestFailedCommits(t *testing.T) {
+	t.Parallel()
+	storetest.RunFailedCommits(t, func(t *testing.T) (storetest.FailingStore, func(bool)) {
+		t.Helper()
+		var fails atomic.Bool
+		db := opened(t, memstore.NewData(), memstore.Options{Fault: func(what string) memstore.Fault {
+			return memstore.Fault{Before: what == "commit" && fails.Load()}
+		}})
+		return db, fails.Store
+	})
+}

@@ -226,19 +226,19 @@ func (t *transaction) SetMark(name string, n int64) error {
 }
 
 // Purge implements store.Tables.
-func (t *transaction) Purge(kind store.Purged, before time.Time) (int, error) {
+func (t *transaction) Purge(kind store.Purged, _ int64, before time.Time) (n int, next int64, err error) {
 	end := before.UnixMilli()
 	switch kind {
 	case store.PurgeNumbers:
-		return removeSome(t, t.numbers, store.PurgeStep, func(n *verify.Number) bool { return row.LastVerified(n)+row.Day <= end }), nil
+		return removeSome(t, t.numbers, store.PurgeStep, func(n *verify.Number) bool { return row.LastVerified(n)+row.Day <= end }), 0, nil
 	case store.PurgeLimits:
-		return removeSome(t, t.limits, store.PurgeStep, func(tat int64) bool { return tat < end }), nil
+		return removeSome(t, t.limits, store.PurgeStep, func(tat int64) bool { return tat < end }), 0, nil
 	case store.PurgeReplays:
-		return removeSome(t, t.replays, store.PurgeStep, func(r store.Replay) bool { return r.Until < end }), nil
+		return removeSome(t, t.replays, store.PurgeStep, func(r store.Replay) bool { return r.Until < end }), 0, nil
 	case store.PurgeSent:
-		return removeSome(t, t.sent, store.PurgeStep, func(s deliver.Sent) bool { return s.Until.UnixMilli() < end }), nil
+		return removeSome(t, t.sent, store.PurgeStep, func(s deliver.Sent) bool { return s.Until.UnixMilli() < end }), 0, nil
 	}
-	return 0, fmt.Errorf("store: nothing is purged of %q", kind)
+	return 0, 0, fmt.Errorf("store: nothing is purged of %q", kind)
 }
 
 // Upkeep implements store.Tables.

@@ -60,7 +60,9 @@ func noJSON(t *testing.T, c tables.Conn) {
 func TestPostgresInside(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
-	for name, test := range map[string]func(*testing.T, *pgtest.Server){"migrations": migrationsOfPostgres, "migrations at once": migrationsAtOnce, "one bad apple": oneBadApple} {
+	for name, test := range map[string]func(*testing.T, *pgtest.Server){"migrations": migrationsOfPostgres, "migrations at once": migrationsAtOnce, "one bad apple": oneBadApple,
+		"many numbers": manyNumbers,
+	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, server) })
 	}
 }

@@ -32,7 +32,7 @@ func TestPostgres(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
 		"suite": suite, "nodes": manyNodes, "pooler": pooled, "unprepared": unprepared, "lost COMMIT": lostCommit, "unknown COMMIT": unknownCommit,
 		"clocks": clocks, "events": events, "news": news, "lost lane": lostLane, "plain role": plainRole,
-		"lost commits": lostCommits, "counters ahead": countersAhead, "never migrates": neverMigrates,
+		"failed commits": failedCommits, "lost commits": lostCommits, "counters ahead": countersAhead, "never migrates": neverMigrates,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, server) })
 	}

@@ -49,7 +49,7 @@ var pgWrites = [pgKinds]struct{ columns, sql string }{ //nolint:gochecknoglobals
 	pgPutJobs:             {"btiibbi", `INSERT INTO jobs (id, kind, due, attempt, ref, payload, leased) SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bigint[]) ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, due = excluded.due, attempt = excluded.attempt, payload = excluded.payload, leased = excluded.leased`},
 	pgDropJobs:            {"b", `DELETE FROM jobs WHERE id = ANY($1::bytea[])`},
 	pgNewReplays:          {"bbbi", `INSERT INTO replays (key, fingerprint, sealed, until) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[])`},
-	pgSetReplays:          {"bbbi", `UPDATE replays AS t SET fingerprint = u.fingerprint, sealed = u.sealed, until = u.until FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[]) AS u (key, fingerprint, sealed, until) WHERE t.key = u.key`},
+	pgSetReplays:          {"bbbi", `INSERT INTO replays (key, fingerprint, sealed, until) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[]) ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, sealed = excluded.sealed, until = excluded.until`},
 	pgPutSent:             {"bbbi", `INSERT INTO sent (key, ref, delivery, until) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[]) ON CONFLICT (key) DO UPDATE SET ref = excluded.ref, delivery = excluded.delivery, until = excluded.until`},
 	pgNewEvents:           {"bbbbtbi", pgAddEvents},
 }

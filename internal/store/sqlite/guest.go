@@ -92,7 +92,7 @@ func (visiting) Limit([16]byte) (int64, bool, error) { return 0, false, errOwner
 func (visiting) Replay([32]byte) (store.Replay, bool, error) { return store.Replay{}, false, errOwners }
 
 // Purge implements store.Tables.
-func (visiting) Purge(store.Purged, time.Time) (int, error) { return 0, errOwners }
+func (visiting) Purge(store.Purged, int64, time.Time) (int, int64, error) { return 0, 0, errOwners }
 
 // Find implements verify.Store.
 func (g *Guest) Find(ctx context.Context, v id.ID) (*verify.Verification, error) {

@@ -72,10 +72,10 @@ func migrateTo(c *conn, all []migration, may bool, log *slog.Logger) error {
 		return fmt.Errorf("%w: it is of an older Dialproof (schema %d, this one needs %d): start the server, or run `dialproof migrate`", ErrSchema, begin, len(all))
 	}
 	if begin == 0 { // a new file has all of its schema or none
-		err = transact(c, func() error { return steps(c, all, 0) })
+		err = transact(c, func() error { return takeSteps(c, all, 0) })
 	} else {
 		for i := begin; i < len(all) && err == nil; i++ {
-			err = transact(c, func() error { return steps(c, all[:i+1], i) })
+			err = transact(c, func() error { return takeSteps(c, all[:i+1], i) })
 		}
 	}
 	if err != nil {
@@ -88,7 +88,7 @@ func migrateTo(c *conn, all []migration, may bool, log *slog.Logger) error {
 }
 
 // steps takes the steps from one on, in the transaction that runs, unless another process has taken them meanwhile.
-func steps(c *conn, all []migration, from int) error {
+func takeSteps(c *conn, all []migration, from int) error {
 	at, err := version(c)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -24,52 +25,65 @@ func purgedOf(kind store.Purged) (p purged, ok bool) {
 		return p, false
 	}
 	return purged{
-		due:  fmt.Sprintf("SELECT %s FROM %s WHERE %s < $1 ORDER BY %[3]s LIMIT $2", key, kind, ends),
+		due:  fmt.Sprintf("SELECT %s FROM %s WHERE %s < $1 ORDER BY %[3]s", key, kind, ends),
 		drop: fmt.Sprintf("DELETE FROM %s WHERE %s = $1", kind, key),
 		kind: map[store.Purged]journal.Kind{store.PurgeNumbers: numberKind, store.PurgeLimits: limitKind}[kind],
 	}, true
 }
 
 // Purge implements store.Tables.
-func (t *writing) Purge(kind store.Purged, before time.Time) (int, error) {
+func (t *writing) Purge(kind store.Purged, _ int64, before time.Time) (n int, next int64, err error) {
 	p, ok := purgedOf(kind)
 	if !ok {
-		return 0, fmt.Errorf("store: nothing is purged of %q", kind)
+		return 0, 0, fmt.Errorf("store: nothing is purged of %q", kind)
 	}
 	end := before.UnixMilli()
 	if kind == store.PurgeNumbers {
 		end -= row.Day - 1 // all of the day is before
 	}
-	n, err := t.purgeTable(p, end)
-	if err != nil || p.kind == 0 {
-		return n, err
+	if n, err = t.purgeTable(p, end); err != nil || p.kind == 0 {
+		return n, 0, err
 	}
-	return n + t.purgeJournal(p.kind, end, store.PurgeStep-n), nil
+	return n + t.purgeJournal(p.kind, end, store.PurgeStep-n), 0, nil
 }
 
-// purgeTable drops the rows that have ended by what their table knows, but for those whose newest change is in the journal.
+// errEnough ends a look for rows that have ended.
+var errEnough = errors.New("as many as one step drops")
+
+// purgeTable drops rows that have ended by what their table knows, but for those whose newest change is in the journal: they may not have, and are
+// never more than the journal holds.
 func (t *writing) purgeTable(p purged, end int64) (n int, err error) {
-	var keys [][]byte
-	err = t.Conn.Query(p.due, func(r tables.Row) error { keys = append(keys, tables.Blob(r, 0)); return nil }, end, int64(store.PurgeStep))
-	for _, key := range keys {
-		if err != nil {
-			break
+	var over [][]byte
+	err = t.Conn.Query(p.due, func(r tables.Row) error {
+		key := tables.Blob(r, 0)
+		if p.kind != 0 && t.e.j.Waits(journal.Key{Kind: p.kind, ID: [16]byte(key)}) {
+			return nil
 		}
+		if over = append(over, key); len(over) == store.PurgeStep {
+			return errEnough
+		}
+		return nil
+	}, end)
+	if err != nil && !errors.Is(err, errEnough) {
+		return 0, err
+	}
+	for _, key := range over {
 		if p.kind != 0 {
-			k := journal.Key{Kind: p.kind, ID: [16]byte(key)}
-			if t.e.j.Waits(k) {
-				continue
-			}
-			t.e.j.Uncache(k)
+			t.e.j.Uncache(journal.Key{Kind: p.kind, ID: [16]byte(key)})
 		}
-		err = t.e.w.run(p.drop, raw(key))
+		if err := t.e.w.run(p.drop, raw(key)); err != nil {
+			return n, err
+		}
 		n++
 	}
-	return n, err
+	return n, nil
 }
 
 // purgeJournal drops up to most rows of the journal that have ended.
 func (t *writing) purgeJournal(kind journal.Kind, end int64, most int) (n int) {
+	if most == 0 {
+		return 0
+	}
 	var over []journal.Key
 	t.e.j.Each(kind, func(k journal.Key, b []byte, dropped bool) {
 		if !dropped && len(over) < most && endOf(kind, b) < end {

@@ -123,8 +123,9 @@ func forgotten(t *testing.T, open Open) {
 	for i := range 450 { // more than one step
 		old = append(old, b.start(t, verify.StartRequest{To: drama(100 + i), Metadata: map[string]string{"user": "7"}}))
 	}
-	b.clock.Advance(31 * 24 * time.Hour)
+	b.clock.Advance(time.Second)
 	young := b.start(t, verify.StartRequest{To: drama(99), Metadata: map[string]string{"user": "8"}})
+	b.clock.Advance(30 * 24 * time.Hour) // at its very end
 	last, n, err := b.store.Forget(t.Context(), id.ID{}, b.clock.Now().Add(-30*24*time.Hour))
 	if err != nil || n != len(old) || last != old[len(old)-1].ID {
 		t.Fatalf("forgot %d up to %s, %v, want %d", n, last.Text(id.Verification), err, len(old))
@@ -141,9 +142,6 @@ func forgotten(t *testing.T, open Open) {
 	}
 	if kept, err := b.store.Find(t.Context(), young.ID); err != nil || len(kept.Sealed) == 0 || kept.Spec.Metadata["user"] != "8" {
 		t.Errorf("the young one: %+v, %v", kept, err)
-	}
-	if got := b.check(t, young, b.code(t, young)); got != verify.ResultApproved {
-		t.Errorf("the young one is %s", got)
 	}
 }
 

@@ -1,0 +1,198 @@
+package postgres
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dialproof/dialproof/internal/pgtest"
+	"github.com/dialproof/dialproof/internal/store"
+	"github.com/dialproof/dialproof/internal/store/row"
+	"github.com/dialproof/dialproof/internal/verify"
+)
+
+// steps are how long the commits of a store took.
+type steps struct {
+	mu   sync.Mutex
+	took []time.Duration
+	each func(count int) // told of the count; nil: nobody is
+}
+
+func (s *steps) Committed(_ int, took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.took = append(s.took, took); s.each != nil {
+		s.each(len(s.took))
+	}
+}
+func (*steps) Retried() {}
+
+// since returns the steps that were not returned before. longest leaves one in a thousand out, which other work on the machine may have held up.
+func (s *steps) since() (n int, sum, longest time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.took {
+		sum += d
+	}
+	if n = len(s.took); n > 0 {
+		slices.Sort(s.took)
+		longest = s.took[n-1-n/1_000]
+	}
+	s.took = nil
+	return n, sum, longest
+}
+
+// endAt lets each be called at a count; -1: never.
+func (s *steps) endAt(count int, end func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.each = func(n int) {
+		if n == count {
+			end()
+		}
+	}
+}
+
+// today is the day of the tests of retention, in Unix milliseconds.
+const today = 20_000 * row.Day
+
+// filled returns a store, and a connection to its tables, with n numbers, of which every one in so many was verified 100 days ago and the others within
+// 80 days, all over the table.
+func filled(t *testing.T, server *pgtest.Server, s *steps, n, oneIn int) (*store.DB, *pgx.Conn) {
+	t.Helper()
+	dsn := server.Fresh()
+	e, err := Open(t.Context(), Options{DSN: dsn, Lanes: 1, Connections: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := store.New(e, s)
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	c, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(context.Background()) }) //nolint:errcheck // its statements have been judged
+	data := row.AppendNumber(nil, &verify.Number{Streak: 1})
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := c.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(`ALTER TABLE numbers SET (autovacuum_enabled = off)`) // the worst case: what is removed stays in the way
+	exec(`DROP INDEX numbers_by_touched`)
+	if _, err := c.Exec(t.Context(), `INSERT INTO numbers (key, data, touched)
+		SELECT decode(lpad(to_hex(i::bigint << 39), 16, '0') || lpad(to_hex(i), 16, '0'), 'hex'), $1, $2 - (CASE WHEN i % $3 = 0 THEN 100 ELSE i::bigint * 7919 % 80 END) * $4
+		FROM generate_series(0, $5::int - 1) AS i`, data, int64(today), int64(oneIn), int64(row.Day), n); err != nil {
+		t.Fatal(err)
+	}
+	exec(`CREATE INDEX numbers_by_touched ON numbers (touched)`)
+	exec(`VACUUM ANALYZE numbers`)
+	exec(`CHECKPOINT`)
+	s.since()
+	return db, c
+}
+
+func numbersIn(t *testing.T, c *pgx.Conn) (n int) {
+	t.Helper()
+	if err := c.QueryRow(t.Context(), `SELECT count(*) FROM numbers`).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// manyNumbers purges 1,000 of very many numbers, and then all of them, in steps.
+func manyNumbers(t *testing.T, server *pgtest.Server) {
+	n, soak := 200_000, os.Getenv("DIALPROOF_SOAK") != ""
+	if soak {
+		n = 10_000_000
+	}
+	s := &steps{}
+	db, c := filled(t, server, s, n, n/1_000)
+	plans(t, c)
+	used := server.CPU()
+	purged, err := db.Purge(t.Context(), store.PurgeNumbers, time.UnixMilli(today-90*row.Day))
+	used = server.CPU() - used
+	count, sum, longest := s.since()
+	if err != nil || purged != 1_000 || count != 1_000/store.PurgeStep+1 {
+		t.Errorf("purged %d of 1,000 numbers in %d steps, %v", purged, count, err)
+	}
+	t.Logf("1,000 of %d numbers are due: %d steps, %s of database time, %s of the server's CPU, the longest %s", n, count, sum, used, longest)
+	if soak && min(sum, used) > 100*time.Millisecond { // on a busy machine the time is that of others
+		t.Errorf("1,000 numbers took %s", sum)
+	}
+	// All are due. It is broken off and goes on where it was.
+	all := time.UnixMilli(today + 30*row.Day)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.endAt(10, cancel)
+	purged, err = db.Purge(ctx, store.PurgeNumbers, all)
+	if err == nil || purged != 10*store.PurgeStep || numbersIn(t, c) != n-1_000-purged {
+		t.Errorf("purged %d numbers until it was broken off, %v", purged, err)
+	}
+	s.since()
+	most := 40
+	if soak {
+		most = -1
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	s.endAt(most, cancel)
+	purged, err = db.Purge(ctx, store.PurgeNumbers, all)
+	count, sum, longest = s.since()
+	t.Logf("all %d are due: %d purged in %d steps, %s of database time, the longest %s, %v", n, purged, count, sum, longest, err)
+	if soak && (err != nil || longest > 200*time.Millisecond || numbersIn(t, c) > 0) {
+		t.Errorf("the longest step took %s, %v", longest, err)
+	}
+	if !soak && purged != most*store.PurgeStep {
+		t.Errorf("purged %d in %d steps", purged, most)
+	}
+}
+
+// plans holds that what has ended is found by an index, and dropped by its key, also when the server plans for arguments that it does not know.
+func plans(t *testing.T, c *pgx.Conn) {
+	t.Helper()
+	for _, sql := range []string{
+		`INSERT INTO limits (key, tat, hour) SELECT decode(lpad(to_hex(i), 32, '0'), 'hex'), i::bigint * 60000, i / 60 FROM generate_series(1, 20000) AS i`,
+		`INSERT INTO replays (key, fingerprint, sealed, until) SELECT decode(lpad(to_hex(i), 64, '0'), 'hex'), '', '', i FROM generate_series(1, 20000) AS i`,
+		`INSERT INTO sent (key, ref, delivery, until) SELECT decode(lpad(to_hex(i), 32, '0'), 'hex'), '', '', i FROM generate_series(1, 20000) AS i`,
+		`ANALYZE`, `SET plan_cache_mode = force_generic_plan`,
+	} {
+		if _, err := c.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range []struct{ sql, args, index, table string }{
+		{sqlPurgeNumbers, "0, 0, 200, '{}'", "numbers_by_touched", "numbers"},
+		{sqlPurgeLimits, "0, 5, 200, '{}', 300000", "limits_by_hour", "limits"},
+		{sqlPurgeReplays, "0, 100, 200", "replays_by_end", "replays"},
+		{sqlPurgeSent, "0, 100, 200", "sent_by_end", "sent"},
+	} {
+		if _, err := c.Exec(t.Context(), "PREPARE purge AS "+p.sql); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := c.Query(t.Context(), "EXPLAIN EXECUTE purge ("+p.args+")", pgx.QueryExecModeSimpleProtocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := strings.Join(lines, "\n"); !strings.Contains(text, p.index) || !strings.Contains(text, p.table+"_pkey") || strings.Contains(text, "Seq Scan") {
+			t.Errorf("%s\nis planned as\n%s", p.sql, text)
+		}
+		if _, err := c.Exec(t.Context(), "DEALLOCATE purge"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
