@@ -10,9 +10,11 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 
 	"github.com/dialproof/dialproof/internal/config"
+	"github.com/dialproof/dialproof/internal/logging"
 )
 
 // configFlag finds the configuration file.
@@ -79,6 +81,9 @@ func (c serveCmd) Run(ctx context.Context, w world) error {
 		return err
 	}
 	log := logger(cfg.Log, w.Err)
+	w.speak(log)
+	logging.Redirect(log)
+	log.Info("starting", "version", currentVersion(), "go", runtime.Version(), "platform", runtime.GOOS+"/"+runtime.GOARCH)
 	return w.app.serve(ctx, cfg, log, c.reloads(ctx, w, log))
 }
 
@@ -130,10 +135,9 @@ Examples:
 
 // Run serves until a signal.
 func (c devCmd) Run(ctx context.Context, w world) error {
-	return w.app.dev(ctx, devOptions{
-		Listen: c.Listen, Data: c.Data, Out: w.Out,
-		Log: logger(config.Log{Format: "human", Level: c.LogLevel}, w.Err),
-	})
+	log := logger(config.Log{Format: "human", Level: c.LogLevel}, w.Err)
+	logging.Redirect(log)
+	return w.app.dev(ctx, devOptions{Listen: c.Listen, Data: c.Data, Out: w.Out, Log: log})
 }
 
 type migrateCmd struct {

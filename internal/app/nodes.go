@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dialproof/dialproof/internal/api"
 	"github.com/dialproof/dialproof/internal/config"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/store"
@@ -34,7 +35,7 @@ func storePath(cfg config.Config) string {
 }
 
 // openServing opens the store of a deployment for a server, and brings its schema up to date.
-func openServing(ctx context.Context, cfg config.Config, m *metrics, log *slog.Logger) (*store.DB, error) {
+func openServing(ctx context.Context, cfg config.Config, m commits, log *slog.Logger) (*store.DB, error) {
 	if cfg.Store.Driver == config.Postgres {
 		o := postgresOptions(cfg)
 		o.Log, o.Retried = log, m.Retried
@@ -105,14 +106,11 @@ type leaving struct {
 // watched is how long ago somebody may have asked for readiness and still count as looking.
 const watched = 30 * time.Second
 
-// errLeaving is why a node that stops is not ready.
-var errLeaving = errors.New("the node is stopping")
-
-// ready tells whether requests can be answered.
+// ready returns why requests cannot be answered, or nil.
 func (n *Node) ready(ctx context.Context) error {
 	n.leaving.asked.Store(time.Now().UnixNano())
 	if n.leaving.now.Load() {
-		return errLeaving
+		return api.ErrStopping
 	}
 	return n.store.Health(ctx)
 }

@@ -32,7 +32,7 @@ func (h *health) ended(err error) {
 func (db *DB) Health(ctx context.Context) error {
 	if e, ok := db.engine.(Healther); ok {
 		if err := e.Health(ctx); err != nil {
-			return Unavailable("the store cannot be written", err)
+			return db.unwritable(err)
 		}
 	}
 	h := &db.health
@@ -59,6 +59,17 @@ func (db *DB) Health(ctx context.Context) error {
 	case <-ctx.Done():
 		return unavailable("a write has not been answered by the store while the question waited")
 	}
+}
+
+// unwritable returns the error for a caller whose work was not committed. It says why, where the engine knows.
+func (db *DB) unwritable(cause error) error {
+	const detail = "the store cannot be written"
+	if e, ok := db.engine.(Explainer); ok {
+		if why := e.Explain(cause); why != "" {
+			return Unavailable(detail+": "+why, cause)
+		}
+	}
+	return Unavailable(detail, cause)
 }
 
 // probe writes a row of no meaning. Its commit tells.
