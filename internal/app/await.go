@@ -49,7 +49,7 @@ func await(ctx context.Context, cfg config.Config, log *slog.Logger, l net.Liste
 		n, err := open(ctx, cfg, log, o)
 		switch {
 		case err == nil && try > 1:
-			log.Info("the store can be used", "waited", time.Since(begin), "tries", try)
+			log.Info("the store can be used", "waited", time.Since(begin).Round(time.Millisecond).String(), "tries", try)
 			fallthrough
 		case err == nil:
 			n.listener = l

@@ -114,7 +114,7 @@ func TestOutage(t *testing.T) {
 		health = nil
 		look()
 		got := read(t, &b)
-		if len(got) != 1 || got[0]["failed_writes"] != float64(450) || got[0]["lasted"] != float64(155*time.Second) {
+		if len(got) != 1 || got[0]["failed_writes"] != float64(450) || got[0]["lasted"] != "2m35s" {
 			t.Fatalf("at its end: %v", got)
 		}
 		if f, _ := got[0]["failures"].(map[string]any); f["a request failed"] != float64(1050) || f["due jobs cannot be claimed"] != float64(150) {

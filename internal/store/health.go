@@ -27,6 +27,15 @@ func (h *health) ended(err error) {
 	h.at, h.err = time.Now(), err
 }
 
+// doubt makes the next Health look for itself: something else than a commit has failed.
+func (h *health) doubt() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.err == nil {
+		h.at = time.Time{}
+	}
+}
+
 // Health returns nil when the store takes writes, or why it does not. What the commits of the last seconds have shown counts; when there
 // were none, or they failed, one small write finds out, for all who ask meanwhile. It returns within a few seconds.
 func (db *DB) Health(ctx context.Context) error {

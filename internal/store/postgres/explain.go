@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -47,7 +48,7 @@ func Explain(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "the database server did not answer in time"
 	}
-	if _, ok := errors.AsType[net.Error](err); ok {
+	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return "the connection to the database server is broken"
 	}
 	return ""

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"syscall"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -31,6 +32,11 @@ func Explain(err error) string {
 // full reports whether there was no room on the disk, or the process or its user may take no more of it.
 func full(err error) bool {
 	return errors.Is(err, sqlite3.FULL) || noRoom(err)
+}
+
+// noRoom reports whether the operating system said so.
+func noRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
 // Temporary reports whether opening the file may succeed later without anything but the disk having changed.

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/util/vfsutil"
 	"github.com/ncruces/go-sqlite3/vfs"
 )
@@ -76,6 +77,15 @@ func (f *walFile) flush() error {
 	f.makeRoom(f.at + int64(len(f.buf)))
 	_, err := f.File.WriteAt(f.buf, f.at)
 	f.buf = f.buf[:0]
+	return writeError(err)
+}
+
+// writeError gives the error of a write for which there was no room its code: the log is written when SQLite syncs it, and would else be
+// taken for a sync that failed.
+func writeError(err error) error {
+	if noRoom(err) {
+		return vfs.SystemError(err, sqlite3.FULL)
+	}
 	return err
 }
 
