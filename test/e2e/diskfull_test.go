@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -68,6 +69,12 @@ func TestDiskFull(t *testing.T) {
 				t.Errorf("without space: %d", status)
 			}
 		}
+		for _, path := range []string{"/readyz", "/readyz"} {
+			a := c.call(t, http.StatusServiceUnavailable, http.MethodGet, path, nil)
+			if field(a, "code") != "store_unavailable" || !strings.Contains(field(a, "detail"), "the disk is full") {
+				t.Errorf("round %d: readiness without space: %s", round, a.body)
+			}
+		}
 		if refused < 30 {
 			t.Errorf("round %d: only %d of 40 starts were refused", round, refused)
 		}
@@ -93,6 +100,9 @@ func TestDiskFull(t *testing.T) {
 		}
 	}
 	checkAll(c)
+	if n := len(saying(entries(t, p), "the store does not work")); n < 1 || n > 3 {
+		t.Errorf("three outages are told %d times\n%s", n, p.log)
+	}
 	p.kill()
 	p = d.serve(t)
 	c = newClient(t, p, d.key)
