@@ -14,7 +14,6 @@ import (
 	"syscall"
 
 	"github.com/dialproof/dialproof/internal/config"
-	"github.com/dialproof/dialproof/internal/logging"
 )
 
 // configFlag finds the configuration file.
@@ -82,7 +81,6 @@ func (c serveCmd) Run(ctx context.Context, w world) error {
 	}
 	log := logger(cfg.Log, w.Err)
 	w.speak(log)
-	logging.Redirect(log)
 	log.Info("starting", "version", currentVersion(), "go", runtime.Version(), "platform", runtime.GOOS+"/"+runtime.GOARCH)
 	return w.app.serve(ctx, cfg, log, c.reloads(ctx, w, log))
 }
@@ -136,7 +134,6 @@ Examples:
 // Run serves until a signal.
 func (c devCmd) Run(ctx context.Context, w world) error {
 	log := logger(config.Log{Format: "human", Level: c.LogLevel}, w.Err)
-	logging.Redirect(log)
 	return w.app.dev(ctx, devOptions{Listen: c.Listen, Data: c.Data, Out: w.Out, Log: log})
 }
 

@@ -21,6 +21,7 @@ import (
 // Serve runs a deployment until ctx ends, and then stops it in good order. A configuration that comes from reloads puts its
 // routes in place of the old ones.
 func Serve(ctx context.Context, cfg config.Config, log *slog.Logger, reloads <-chan config.Config) (err error) {
+	logging.Redirect(log)
 	r, err := ring(cfg.Keys)
 	if err != nil {
 		return err
@@ -76,6 +77,7 @@ const devKeyFile = "dev.key"
 
 // Dev runs a development server: everything in one folder, a ready key, and a phone in the browser.
 func Dev(ctx context.Context, o DevOptions) (err error) {
+	logging.Redirect(o.Log)
 	listener, err := listen(ctx, o.Listen) // first: links and proofs name the port, which may be any free one
 	if err != nil {
 		return err

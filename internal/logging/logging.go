@@ -24,7 +24,7 @@ func Foreign(l *slog.Logger, from string) *log.Logger {
 }
 
 // Redirect makes the standard library's own logger, which net/http's client and others use, write to l as Foreign does. It changes the
-// whole process: only a command calls it.
+// whole process: only what runs a server calls it.
 func Redirect(l *slog.Logger) {
 	log.SetFlags(0)
 	log.SetPrefix("")
