@@ -31,7 +31,7 @@ import (
 // broken are errors that stores return, and what they are called.
 func broken() map[string]error {
 	return map[string]error{
-		"the disk is full":                              sqlite3.FULL,
+		"the disk is full": sqlite3.FULL,
 		"the file or its file system can only be read":  sqlite3.READONLY,
 		"the disk reports an error":                     sqlite3.IOERR_FSYNC,
 		"the disk of the database server is full":       &pgconn.PgError{Code: "53100"},
