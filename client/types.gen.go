@@ -58,6 +58,7 @@ const (
 	CodePageUnavailable       Code = "page_unavailable"
 	CodeRateLimited           Code = "rate_limited"
 	CodeResendsUsedUp         Code = "resends_used_up"
+	CodeStopping              Code = "stopping"
 	CodeStoreUnavailable      Code = "store_unavailable"
 	CodeTooManyWebhooks       Code = "too_many_webhooks"
 	CodeUnauthenticated       Code = "unauthenticated"

@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -64,16 +66,22 @@ func main() {
 	tuneProcessors(os.LookupEnv)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	w := world{Env: os.LookupEnv, Out: os.Stdout, Err: os.Stderr, app: wire(), log: &atomic.Pointer[slog.Logger]{}}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
-		fmt.Fprintln(os.Stderr, "dialproof: stopping; what is under way is finished first. Once more ends it at once.")
+		if w.log.Load() == nil { // what logs says so there
+			fmt.Fprintln(w.Err, "dialproof: stopping; what is under way is finished first. Once more ends it at once.")
+		}
 		cancel()
 		<-signals
+		if log := w.log.Load(); log != nil {
+			log.Warn("ended at once by a second signal")
+		}
 		os.Exit(exitInterrupted)
 	}()
-	os.Exit(run(ctx, os.Args[1:], world{Env: os.LookupEnv, Out: os.Stdout, Err: os.Stderr, app: wire()}))
+	os.Exit(run(ctx, os.Args[1:], w))
 }
 
 // world is what the commands see of their surroundings.
@@ -81,6 +89,15 @@ type world struct {
 	Env      func(string) (string, bool)
 	Out, Err io.Writer
 	app      wiring
+	// log is set by a command that logs instead of talking to a person: its end is a line of the log too. May be nil.
+	log *atomic.Pointer[slog.Logger]
+}
+
+// speak makes the log what is written to from now on.
+func (w world) speak(log *slog.Logger) {
+	if w.log != nil {
+		w.log.Store(log)
+	}
 }
 
 // exitError ends the program with a code and no further words.
@@ -150,8 +167,12 @@ func report(w world, err error) int {
 	if e, ok := errors.AsType[exitError](err); ok {
 		return int(e)
 	}
-	// Errors of the SDK begin with the same word.
-	fmt.Fprintln(w.Err, "dialproof:", strings.TrimPrefix(err.Error(), "dialproof: "))
+	if w.log != nil && w.log.Load() != nil {
+		w.log.Load().Error("ended by an error", "error", err)
+	} else {
+		// Errors of the SDK begin with the same word.
+		fmt.Fprintln(w.Err, "dialproof:", strings.TrimPrefix(err.Error(), "dialproof: "))
+	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 
 	"github.com/dialproof/dialproof/internal/config"
@@ -79,6 +80,8 @@ func (c serveCmd) Run(ctx context.Context, w world) error {
 		return err
 	}
 	log := logger(cfg.Log, w.Err)
+	w.speak(log)
+	log.Info("starting", "version", currentVersion(), "go", runtime.Version(), "platform", runtime.GOOS+"/"+runtime.GOARCH)
 	return w.app.serve(ctx, cfg, log, c.reloads(ctx, w, log))
 }
 
@@ -130,10 +133,8 @@ Examples:
 
 // Run serves until a signal.
 func (c devCmd) Run(ctx context.Context, w world) error {
-	return w.app.dev(ctx, devOptions{
-		Listen: c.Listen, Data: c.Data, Out: w.Out,
-		Log: logger(config.Log{Format: "human", Level: c.LogLevel}, w.Err),
-	})
+	log := logger(config.Log{Format: "human", Level: c.LogLevel}, w.Err)
+	return w.app.dev(ctx, devOptions{Listen: c.Listen, Data: c.Data, Out: w.Out, Log: log})
 }
 
 type migrateCmd struct {

@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -184,8 +185,8 @@ func New(o Options) http.Handler {
 // elsewhere is the pattern of what no route serves.
 const elsewhere = "/"
 
-// Server answers a server with bounds that hold off slow and greedy callers.
-func Server(addr string, h http.Handler) *http.Server {
+// Server returns a server with bounds that hold off slow and greedy callers. What net/http itself has to say goes to errors.
+func Server(addr string, h http.Handler, errors *log.Logger) *http.Server {
 	return &http.Server{
 		Addr: addr, Handler: h,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -193,7 +194,7 @@ func Server(addr string, h http.Handler) *http.Server {
 		WriteTimeout:      60 * time.Second,
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+		ErrorLog:          errors,
 	}
 }
 
@@ -328,12 +329,30 @@ func (a *api) guarded(scopes []application.Scope, h handler) http.Handler {
 		if err == nil {
 			return
 		}
-		p := asProblem(err, a.Now())
-		if p.Status >= http.StatusInternalServerError && p != err { //nolint:errorlint // the gate's own refusals are many, and it tells of them itself
-			a.Log.Error("a request failed", "request", c.id, "route", r.Pattern, "code", p.Code, "error", err)
-		}
-		p.write(w, c.id)
+		a.refuse(r, c, err)
 	})
+}
+
+// clientGone is the status of a request whose caller did not wait for the answer. Nobody reads it: it keeps such requests apart from our
+// own failures in metrics, log and traces.
+const clientGone = 499
+
+// refuse answers a request with an error. What is a fault of ours is logged.
+func (a *api) refuse(r *http.Request, c *call, err error) {
+	p := asProblem(err, a.Now())
+	gone := r.Context().Err() != nil
+	if gone && p.Code == "internal" {
+		c.WriteHeader(clientGone)
+		return
+	}
+	level := slog.LevelError
+	if gone || p.Code == "stopping" {
+		level = slog.LevelDebug
+	}
+	if p.Status >= http.StatusInternalServerError && p != err { //nolint:errorlint // the gate's own refusals are many, and it tells of them itself
+		a.Log.Log(r.Context(), level, "a request failed", "request", c.id, "route", r.Pattern, "code", p.Code, "error", err)
+	}
+	p.write(c, c.id)
 }
 
 // admit answers why the request may not go on.

@@ -33,7 +33,7 @@ func guard(t *testing.T) *guarded {
 	server := Server("", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.reached.Add(1)
 		_, _ = io.Copy(w, r.Body)
-	}))
+	}), nil)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

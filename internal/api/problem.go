@@ -79,7 +79,8 @@ var kinds = map[string]kind{ //nolint:gochecknoglobals // a constant table
 	"number_locked":           {http.StatusTooManyRequests, "Too many wrong codes"},
 	"internal":                {http.StatusInternalServerError, "A fault of ours"},
 	"busy":                    {http.StatusServiceUnavailable, "Too much is waiting"},
-	"store_unavailable":       {http.StatusServiceUnavailable, "The store cannot be reached"},
+	"store_unavailable":       {http.StatusServiceUnavailable, "The store cannot be used"},
+	"stopping":                {http.StatusServiceUnavailable, "The server is stopping"},
 }
 
 // newProblem answers a problem of a code.
@@ -87,6 +88,9 @@ func newProblem(code, detail string, faults ...fieldFault) *problem {
 	k := kinds[code]
 	return &problem{Type: docs + code, Title: k.title, Status: k.status, Detail: detail, Code: code, Errors: faults, header: http.Header{}}
 }
+
+// ErrStopping is returned by Options.Ready when the server is about to stop.
+var ErrStopping = errors.New("the server is stopping")
 
 // asProblem is the one place where an error becomes an answer. What it does not know is internal, and its text
 // stays in the log.
@@ -104,6 +108,8 @@ func asProblem(err error, now time.Time) *problem {
 		return newProblem("invalid_request", "the request has one invalid field", fieldFault{field.Field, field.Code, field.Detail})
 	case errors.As(err, &hook):
 		return newProblem("invalid_request", "the request has one invalid field", fieldFault{hook.Field, hook.Code, hook.Detail})
+	case errors.Is(err, ErrStopping):
+		return coreProblem(&verify.Error{Code: "stopping", Detail: "the server is stopping: ask another node, or try again"}, now)
 	case errors.Is(err, webhook.ErrNotFound):
 		return newProblem("not_found", "there is no such webhook or event")
 	case errors.Is(err, webhook.ErrDisabled):

@@ -22,6 +22,7 @@ import (
 	"github.com/dialproof/dialproof/internal/deliver"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/keyring"
+	"github.com/dialproof/dialproof/internal/logging"
 	"github.com/dialproof/dialproof/internal/queue"
 	"github.com/dialproof/dialproof/internal/store"
 	"github.com/dialproof/dialproof/internal/verify"
@@ -61,6 +62,7 @@ type Node struct {
 	events    *webhook.Runner
 	leaving   leaving
 	gate      *api.Gate
+	outage    *logging.Outage
 
 	server   *http.Server
 	listener net.Listener
@@ -88,7 +90,8 @@ type options struct {
 // open opens everything that the configuration names and starts nothing. When it fails, what was opened is
 // closed again.
 func open(ctx context.Context, cfg config.Config, log *slog.Logger, o options) (n *Node, err error) {
-	n = &Node{cfg: cfg, log: log, metrics: newMetrics(), ring: o.ring}
+	outage := logging.NewOutage(log.Handler(), unusable)
+	n = &Node{cfg: cfg, log: outage.Logger(), outage: outage, metrics: newMetrics(), ring: o.ring}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Stop())
@@ -100,7 +103,7 @@ func open(ctx context.Context, cfg config.Config, log *slog.Logger, o options) (
 	if o.guest {
 		n.store, err = openTool(ctx, cfg)
 	} else {
-		n.store, err = openServing(ctx, cfg, n.metrics, log)
+		n.store, err = openServing(ctx, cfg, commits{n.metrics, outage}, n.log)
 	}
 	if err != nil {
 		return n, err
@@ -189,10 +192,11 @@ func (n *Node) start(ctx context.Context, h http.Handler) error {
 	n.onStop("events", func() error { return n.events.Stop(drainEvents) })
 	n.every("tenants", refresh, n.refresh)
 	n.hear()
+	n.every("outages", time.Second, func(ctx context.Context) error { n.outage.Look(ctx, n.store.Health); return nil })
 	n.every("key uses", time.Minute, n.directory.Flush)
 	n.onStop("key uses", func() error { return n.directory.Flush(context.Background()) }) //nolint:forbidigo // the node is stopping: nobody else asks
 	n.every("upkeep", time.Minute, n.upkeep)
-	n.server = api.Server(n.cfg.Listen, h)
+	n.server = api.Server(n.cfg.Listen, h, logging.Foreign(n.log, "http server"))
 	guarded := n.gate.Guard(n.server, listener)
 	failed := make(chan error, 1)
 	go func() { failed <- n.server.Serve(guarded) }()

@@ -13,6 +13,7 @@ import (
 	"github.com/dialproof/dialproof/internal/config"
 	"github.com/dialproof/dialproof/internal/docs"
 	"github.com/dialproof/dialproof/internal/link"
+	"github.com/dialproof/dialproof/internal/logging"
 	"github.com/dialproof/dialproof/internal/proof"
 	"github.com/dialproof/dialproof/internal/verify"
 	"github.com/dialproof/dialproof/internal/web"
@@ -20,7 +21,7 @@ import (
 
 // api answers everything that the node serves; dev, if any, are the development pages, and key is the development key.
 func (n *Node) api(ctx context.Context, dev http.Handler, key string) (http.Handler, error) {
-	metrics := promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{})
+	metrics := promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{ErrorLog: logging.Foreign(n.log, "metrics")})
 	o := api.Options{
 		Core: n.core, Directory: n.directory, Webhooks: n.webhooks, Callbacks: n.handler, Ready: n.ready, Log: n.log, Now: n.store.Now, IDs: n.ids,
 		PublicURL: n.cfg.PublicURL, Dev: dev, Docs: docs.Handler(docs.Options{DevKey: key}), Prover: proof.Signer{Ring: n.ring, Issuer: n.cfg.PublicURL}, Observe: n.observer(),
@@ -84,7 +85,7 @@ func (n *Node) serveMetrics(ctx context.Context, h http.Handler) error {
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	server := api.Server(n.cfg.Metrics.Listen, mux)
+	server := api.Server(n.cfg.Metrics.Listen, mux, logging.Foreign(n.log, "metrics server"))
 	listener, err := listen(ctx, n.cfg.Metrics.Listen)
 	if err != nil {
 		return err

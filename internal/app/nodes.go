@@ -10,12 +10,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dialproof/dialproof/internal/api"
 	"github.com/dialproof/dialproof/internal/config"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/store"
 	"github.com/dialproof/dialproof/internal/store/postgres"
 	"github.com/dialproof/dialproof/internal/store/sqlite"
-	"github.com/dialproof/dialproof/internal/verify"
 )
 
 // databaseServer is where a node keeps which server of PostgreSQL it has last written to, in its data folder.
@@ -38,7 +38,7 @@ func storePath(cfg config.Config) string {
 }
 
 // openServing opens the store of a deployment for a server, and brings its schema up to date.
-func openServing(ctx context.Context, cfg config.Config, m *metrics, log *slog.Logger) (*store.DB, error) {
+func openServing(ctx context.Context, cfg config.Config, m commits, log *slog.Logger) (*store.DB, error) {
 	if cfg.Store.Driver == config.Postgres {
 		o := postgresOptions(cfg)
 		o.Log, o.Retried, o.Migrate = log, m.Retried, true
@@ -109,20 +109,13 @@ type leaving struct {
 // watched is how long ago somebody may have asked for readiness and still count as looking.
 const watched = 30 * time.Second
 
-// errLeaving is why a node that stops is not ready.
-var errLeaving = errors.New("the node is stopping")
-
-// ready tells whether requests can be answered.
+// ready returns why requests cannot be answered, or nil.
 func (n *Node) ready(ctx context.Context) error {
 	n.leaving.asked.Store(time.Now().UnixNano())
 	if n.leaving.now.Load() {
-		return errLeaving
+		return api.ErrStopping
 	}
-	err := n.store.Health(ctx)
-	if errors.Is(err, postgres.ErrBehind) { // the log says more
-		return &verify.Error{Code: verify.CodeUnavailable, Detail: postgres.ErrBehind.Error()}
-	}
-	return err
+	return n.store.Health(ctx)
 }
 
 // drain says that the node stops and goes on taking requests until whoever looks at its readiness has had time to see it.

@@ -13,6 +13,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/config"
 	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/logging"
 	"github.com/dialproof/dialproof/internal/store/postgres"
 	"github.com/dialproof/dialproof/internal/store/sqlite"
 	"github.com/dialproof/dialproof/internal/web"
@@ -21,15 +22,25 @@ import (
 // Serve runs a deployment until ctx ends, and then stops it in good order. A configuration that comes from reloads puts its
 // routes in place of the old ones.
 func Serve(ctx context.Context, cfg config.Config, log *slog.Logger, reloads <-chan config.Config) (err error) {
+	logging.Redirect(log)
 	r, err := ring(cfg.Keys)
 	if err != nil {
 		return err
 	}
-	n, err := open(ctx, cfg, log, options{ring: r})
+	listener, err := listen(ctx, cfg.Listen) // first: whoever asks is told why there is no answer yet
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, n.Stop()) }()
+	defer listener.Close() //nolint:errcheck // the server has closed it when all went well
+	n, err := await(ctx, cfg, log, listener, options{ring: r})
+	if n == nil {
+		return err
+	}
+	defer func() {
+		if err = errors.Join(err, n.Stop()); err == nil {
+			log.Info("stopped")
+		}
+	}()
 	h, err := n.api(ctx, nil, "")
 	if err != nil {
 		return err
@@ -37,6 +48,7 @@ func Serve(ctx context.Context, cfg config.Config, log *slog.Logger, reloads <-c
 	if err := n.start(ctx, h); err != nil {
 		return err
 	}
+	log = n.log
 	if len(n.directory.Applications()) == 0 {
 		log.Warn("there is no application yet: make one with `dialproof app create`")
 	}
@@ -45,7 +57,7 @@ func Serve(ctx context.Context, cfg config.Config, log *slog.Logger, reloads <-c
 	for {
 		select {
 		case <-ctx.Done():
-			log.Info("stopping")
+			log.Info("stopping: what is under way is finished first")
 			return nil
 		case next := <-reloads:
 			n.reload(next)
@@ -66,6 +78,7 @@ const devKeyFile = "dev.key"
 
 // Dev runs a development server: everything in one folder, a ready key, and a phone in the browser.
 func Dev(ctx context.Context, o DevOptions) (err error) {
+	logging.Redirect(o.Log)
 	listener, err := listen(ctx, o.Listen) // first: links and proofs name the port, which may be any free one
 	if err != nil {
 		return err
@@ -148,7 +161,7 @@ func (n *Node) devKey(ctx context.Context) (string, error) {
 func Migrate(ctx context.Context, cfg config.Config) error {
 	db, err := openTool(ctx, cfg)
 	if errors.Is(err, sqlite.ErrSchema) || errors.Is(err, postgres.ErrSchema) {
-		db, err = openServing(ctx, cfg, newMetrics(), slog.New(slog.DiscardHandler))
+		db, err = openServing(ctx, cfg, commits{newMetrics(), logging.NewOutage(slog.DiscardHandler, unusable)}, slog.New(slog.DiscardHandler))
 	}
 	if err != nil {
 		return err

@@ -23,7 +23,6 @@ type desk[T any] struct {
 	hire     func() // sets a worker going; nil before start
 	closed   bool
 	behind   bool // there may be due jobs in the store for which there was no room
-	troubled bool // the last claim failed
 }
 
 func newDesk[T any](k Kind[T]) *desk[T] {
@@ -180,15 +179,6 @@ func (d *desk[T]) learn(more bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.behind = d.behind || more
-}
-
-// trouble notes whether a claim failed, and reports whether that is news.
-func (d *desk[T]) trouble(yes bool) (news bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	news = d.troubled != yes
-	d.troubled = yes
-	return news
 }
 
 // takeOut takes the jobs out that wait and whose lease ends before the time given; the zero time: all.

@@ -38,8 +38,9 @@ type Held[T any] struct {
 type Options[T any] struct {
 	Store Store
 	Kinds []Kind[T]
-	Log   *slog.Logger
-	Now   func() time.Time
+	// Log is told of each failure, so also several times a second of a store that does not work: its handler may count those.
+	Log *slog.Logger
+	Now func() time.Time
 	// Lease is how long a claimed job belongs to its claimer; 30 s.
 	Lease time.Duration
 	// Poll is how often the store is asked for due jobs; 250 ms.
@@ -375,13 +376,10 @@ func (r *Runner[T]) claim(ctx context.Context, d *desk[T]) bool {
 	if err != nil {
 		d.release(n)
 		d.learn(behind)
-		if d.trouble(true) {
+		if ctx.Err() == nil {
 			r.o.Log.Error("due jobs cannot be claimed", "kind", d.Name, "error", err)
 		}
 		return false
-	}
-	if d.trouble(false) {
-		r.o.Log.Info("due jobs are claimed again", "kind", d.Name)
 	}
 	for _, j := range jobs {
 		d.put(Held[T]{Job: j})
@@ -396,7 +394,9 @@ func (r *Runner[T]) measure(ctx context.Context) {
 	made, done := r.open.made.Load(), r.open.done.Load()
 	depth, err := r.o.Store.Depth(ctx, r.o.Now())
 	if err != nil {
-		r.o.Log.Error("the queue cannot be measured", "error", err)
+		if ctx.Err() == nil {
+			r.o.Log.Error("the queue cannot be measured", "error", err)
+		}
 		return
 	}
 	r.open.measured.Store(int64(depth.Open) - made + done) // what came and went since is counted still

@@ -183,6 +183,7 @@ func BenchmarkCyclePostgres(b *testing.B) {
 type commits struct{ batches, work atomic.Int64 }
 
 func (c *commits) Committed(n int, _ time.Duration) { c.batches.Add(1); c.work.Add(int64(n)) }
+func (c *commits) Uncommitted(int, error)           {}
 func (c *commits) Retried()                         {}
 
 // parallel runs work 64 times at once and reports what it costs in CPU, which a loaded machine changes less than the time.

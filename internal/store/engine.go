@@ -124,6 +124,12 @@ type Healther interface {
 	Health(ctx context.Context) error
 }
 
+// Explainer is an engine that can say in words why it does not work.
+type Explainer interface {
+	// Explain returns what a caller may read of an error of this engine, such as "the disk is full"; empty when it does not know.
+	Explain(err error) string
+}
+
 // Replay is a kept answer to a request with an Idempotency-Key.
 type Replay struct {
 	Fingerprint [32]byte
@@ -135,6 +141,9 @@ type Replay struct {
 type Facts struct {
 	// Summary names it in a line.
 	Summary string
+	// Engine is its name and version, and Schema which step its schema has reached.
+	Engine string
+	Schema int
 	// Wrong is what endangers what was acknowledged, Notes what is only worth knowing, a sentence each.
 	Wrong, Notes []string
 }

@@ -27,6 +27,15 @@ func (h *health) ended(err error) {
 	h.at, h.err = time.Now(), err
 }
 
+// doubt makes the next Health look for itself: something else than a commit has failed.
+func (h *health) doubt() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.err == nil {
+		h.at = time.Time{}
+	}
+}
+
 // Health returns nil when the store takes writes, or why it does not. What the commits of the last seconds have shown counts; when there
 // were none, or they failed, one small write finds out, for all who ask meanwhile. It returns within a few seconds.
 func (db *DB) Health(ctx context.Context) error {
@@ -67,9 +76,20 @@ func (db *DB) Failed(ctx context.Context) error {
 		return nil
 	}
 	if err := e.Health(ctx); err != nil {
-		return Unavailable("the store takes no more writes until the server has been started again", err)
+		return db.unwritable(err)
 	}
 	return nil
+}
+
+// unwritable returns the error for a caller whose work was not committed. It says why, where the engine knows.
+func (db *DB) unwritable(cause error) error {
+	const detail = "the store cannot be written"
+	if e, ok := db.engine.(Explainer); ok {
+		if why := e.Explain(cause); why != "" {
+			return Unavailable(detail+": "+why, cause)
+		}
+	}
+	return Unavailable(detail, cause)
 }
 
 // probe writes a row of no meaning. Its commit tells.

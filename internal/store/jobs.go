@@ -17,7 +17,8 @@ func (db *DB) Claim(ctx context.Context, now time.Time, kind string, n int, leas
 	if c, ok := db.engine.(Claimer); ok {
 		out, err = c.Claim(ctx, now, kind, n, lease)
 		if err != nil && ctx.Err() == nil {
-			err = Unavailable("the store cannot be written", err)
+			db.health.doubt()
+			err = db.unwritable(err)
 		}
 		return out, err
 	}
@@ -80,7 +81,8 @@ func (db *DB) ClaimEvents(ctx context.Context, now time.Time, shares []webhook.S
 	if c, ok := db.engine.(Claimer); ok {
 		out, err = c.ClaimEvents(ctx, now, shares, lease)
 		if err != nil && ctx.Err() == nil {
-			err = Unavailable("the store cannot be written", err)
+			db.health.doubt()
+			err = db.unwritable(err)
 		}
 		return out, err
 	}

@@ -26,7 +26,8 @@ func (b *batches) Committed(n int, _ time.Duration) {
 	defer b.mu.Unlock()
 	b.seen = append(b.seen, n)
 }
-func (b *batches) Retried() {}
+func (b *batches) Uncommitted(int, error) {}
+func (b *batches) Retried()               {}
 
 // TestWorkThatNobodyWaitsForLingers: what becomes of a delivery shares the commit of the next request, and is written without
 // one soon.

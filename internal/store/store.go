@@ -27,6 +27,8 @@ const maxWaiting = 4096
 type Observer interface {
 	// Committed tells how many pieces of work shared a commit and how long it took.
 	Committed(batch int, took time.Duration)
+	// Uncommitted tells that a commit failed, which was to make so many pieces of work durable.
+	Uncommitted(batch int, err error)
 	// Retried tells that a batch is run again: another node was in its way, or the connection was lost.
 	Retried()
 }
@@ -95,6 +97,7 @@ func Direct(e Engine) *DB {
 type unobserved struct{}
 
 func (unobserved) Committed(int, time.Duration) {}
+func (unobserved) Uncommitted(int, error)       {}
 func (unobserved) Retried()                     {}
 
 // Close finishes the work that was taken and closes the store.
@@ -310,8 +313,9 @@ func (db *DB) commit(w int, b *Batch) {
 	b.Reset()
 	err := db.engine.Commit(context.Background(), w, b) //nolint:forbidigo // what was taken is done, whoever goes away
 	if err != nil {
-		err = Unavailable("the store cannot be written", err)
+		err = db.unwritable(err)
 		db.health.ended(err)
+		db.observe.Uncommitted(len(b.ops), err)
 	} else {
 		db.health.ended(nil)
 		db.observe.Committed(len(b.ops), time.Since(begin))

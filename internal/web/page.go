@@ -158,7 +158,9 @@ func (p *pages) trouble(w http.ResponseWriter, r *http.Request, x *visit, err er
 		p.render(w, x, http.StatusNotFound, p.over(x))
 		return
 	}
-	p.Log.Error("the hosted page failed", "link", x.link.ID.Text(id.Link), "route", r.Pattern, "error", err)
+	if r.Context().Err() == nil { // else the person has gone, which is no fault
+		p.Log.Error("the hosted page failed", "link", x.link.ID.Text(id.Link), "route", r.Pattern, "error", err)
+	}
 	w.Header().Set("Retry-After", "5")
 	d := p.base(x, "title_number")
 	d.Error, d.Fatal = x.words.text("trouble"), true

@@ -25,32 +25,20 @@ const (
 // Commit implements store.Engine.
 func (e *Engine) Commit(ctx context.Context, writer int, b *store.Batch) error {
 	b.SharesRows()
-	kind, err := e.repeat(ctx, writer, b)
-	switch {
-	case err == nil:
-		e.outage.worked(e.o.Log, true)
-	case kind == faultDown:
-		e.outage.failed(e.o.Log, true, err)
-	}
-	return err
-}
-
-// repeat runs a batch until it is committed or cannot be.
-func (e *Engine) repeat(ctx context.Context, writer int, b *store.Batch) (fault, error) {
 	begin := time.Now()
 	for try := 1; ; try++ {
 		kind, err := e.attempt(ctx, e.lane[writer], b)
 		switch {
 		case err == nil:
-			return kind, nil
+			return nil
 		case errors.Is(err, errAmbiguous), errors.Is(err, errUnreplicated):
-			return kind, e.leave(ctx, e.lane[writer], err)
+			return e.leave(ctx, e.lane[writer], err)
 		}
 		switch {
 		case kind == faultWork && b.Len() > 1:
-			return kind, e.apart(ctx, writer, b)
+			return e.apart(ctx, writer, b)
 		case kind == faultWork, kind == faultRace && try >= raceTries, kind == faultDown && time.Since(begin) > downTime:
-			return kind, err
+			return err
 		}
 		e.o.Retried()
 		wait := time.Duration(rand.Int64N(int64(2*time.Millisecond) << min(try, 5))) //nolint:gosec // it only spreads the tries

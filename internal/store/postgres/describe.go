@@ -32,8 +32,12 @@ func (e *Engine) Describe(ctx context.Context) (store.Facts, error) {
 	if err != nil {
 		return store.Facts{}, err
 	}
+	version, err := e.schema(ctx, pgConn{ctx, e.pool})
+	if err != nil {
+		return store.Facts{}, err
+	}
 	off := time.Duration(e.clock.offset.Load()).Round(time.Millisecond)
-	f := store.Facts{Summary: fmt.Sprintf("PostgreSQL %s, a round trip takes %s, this machine's clock is %s behind the database's", set["server_version"], took.Round(10*time.Microsecond), off)}
+	f := store.Facts{Engine: "PostgreSQL " + set["server_version"], Schema: version, Summary: fmt.Sprintf("PostgreSQL %s, a round trip takes %s, this machine's clock is %s behind the database's", set["server_version"], took.Round(10*time.Microsecond), off)}
 	for _, name := range []string{"synchronous_commit", "fsync", "full_page_writes"} {
 		if set[name] == "off" {
 			f.Wrong = append(f.Wrong, name+" is off: what was acknowledged can be lost when the server or its machine dies")

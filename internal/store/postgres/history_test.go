@@ -137,27 +137,6 @@ func TestRefusalsAreTwoLines(t *testing.T) {
 	}
 }
 
-// TestOutageIsTwoLines counts what the log says of many failures.
-func TestOutageIsTwoLines(t *testing.T) {
-	t.Parallel()
-	var text bytes.Buffer
-	log := slog.New(slog.NewTextHandler(&text, nil))
-	var o outage
-	o.worked(log, true)
-	for range 30 {
-		o.failed(log, true, errors.New("broken pipe"))
-		o.worked(log, true) // one among many that fail is not the end
-	}
-	o.newest = o.newest.Add(-2 * outageOver)
-	o.worked(log, false) // reads went on
-	o.worked(log, true)
-	o.worked(log, true)
-	lines := strings.Split(strings.TrimSpace(text.String()), "\n")
-	if len(lines) != 2 || !strings.Contains(lines[0], "broken pipe") || !strings.Contains(lines[1], "failures=30") {
-		t.Errorf("the log says\n%s", text.String())
-	}
-}
-
 // TestClockJumps sets this machine's clock, and then the database's, by an hour. The first changes nothing; the second is
 // followed, as all nodes follow it, and told.
 func TestClockJumps(t *testing.T) {

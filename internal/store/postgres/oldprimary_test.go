@@ -140,9 +140,6 @@ func TestUnfencedPrimary(t *testing.T) {
 	if got := u.log.count("a database server is refused", fmt.Sprintf(":%d", u.before.Port)); got == 0 || got > 5 { // once for each store
 		t.Errorf("the log tells the refusal %d times:\n%s", got, u.log.text.String())
 	}
-	if a, b := u.log.count("cannot be used"), u.log.count("can be used again"); a == 0 || a > 4 || a != b {
-		t.Errorf("the log tells %d outages and %d ends:\n%s", a, b, u.log.text.String())
-	}
 }
 
 // waitWell waits until work is done again.
@@ -151,7 +148,7 @@ func waitWell(t *testing.T, u *unfenced) {
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		before := u.load.Outcomes()["start ok"]
 		u.load.Run(t, 1, 1)
-		if u.load.Outcomes()["start ok"] > before && u.log.count("cannot be used") == u.log.count("can be used again") {
+		if u.load.Outcomes()["start ok"] > before {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -78,7 +78,6 @@ type Engine struct {
 	lane    []*pgLane
 	clock   pgClock
 	changed chan struct{}
-	outage  outage
 
 	// history is what is known of the server; greets is set once the schema is there, so that servers can be marked.
 	history  history
@@ -287,14 +286,13 @@ func (e *Engine) Close() error {
 const readTries = 3
 
 // read runs reads that need no lock.
-func (e *Engine) read(asked context.Context, f func(tables.Conn) error) (err error) {
-	ctx, cancel := context.WithTimeout(asked, e.o.Timeout)
+func (e *Engine) read(ctx context.Context, f func(tables.Conn) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, e.o.Timeout)
 	defer cancel()
 	for range readTries {
 		before := e.history.current.Load()
 		err = f(pgConn{ctx, e.pool})
 		if err == nil && e.history.stayed(before) {
-			e.outage.worked(e.o.Log, false)
 			return nil
 		}
 		if err == nil {
@@ -304,9 +302,6 @@ func (e *Engine) read(asked context.Context, f func(tables.Conn) error) (err err
 			break
 		}
 		e.pool.Reset() // those that lie in it are likely broken as well
-	}
-	if faultOf(err) == faultDown && asked.Err() == nil {
-		e.outage.failed(e.o.Log, false, err)
 	}
 	return err
 }
@@ -320,10 +315,7 @@ func (e *Engine) watchClock() {
 		case <-e.ctx.Done():
 			return
 		case <-tick.C:
-			// The next reading comes soon.
-			if err := e.readClock(e.ctx); err == nil {
-				e.outage.worked(e.o.Log, false)
-			}
+			_ = e.readClock(e.ctx) // the next reading comes soon
 		}
 	}
 }

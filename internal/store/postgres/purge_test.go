@@ -33,6 +33,9 @@ func (s *steps) Committed(_ int, took time.Duration) {
 }
 func (*steps) Retried() {}
 
+// Uncommitted implements store.Observer.
+func (*steps) Uncommitted(int, error) {}
+
 // since returns the steps that were not returned before. longest leaves one in a thousand out, which other work on the machine may have held up.
 func (s *steps) since() (n int, sum, longest time.Duration) {
 	s.mu.Lock()

@@ -87,7 +87,7 @@ func migrateTo(c *conn, all []migration, may bool, log *slog.Logger) error {
 	return nil
 }
 
-// steps takes the steps from one on, in the transaction that runs, unless another process has taken them meanwhile.
+// takeSteps takes the steps from one on, in the transaction that runs, unless another process has taken them meanwhile.
 func takeSteps(c *conn, all []migration, from int) error {
 	at, err := version(c)
 	if err != nil {

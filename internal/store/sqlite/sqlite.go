@@ -166,8 +166,15 @@ func (e *Engine) Now() time.Time { return time.Now() }
 func (e *Engine) Behind() bool { return e.j.Behind() }
 
 // Describe implements store.Describer.
-func (e *Engine) Describe(context.Context) (store.Facts, error) {
-	return store.Facts{Summary: "SQLite"}, nil
+func (e *Engine) Describe(ctx context.Context) (store.Facts, error) {
+	f := store.Facts{Summary: "SQLite", Engine: "SQLite"}
+	err := e.Read(ctx, func(c tables.Conn) error {
+		if err := c.Query("SELECT sqlite_version()", func(r tables.Row) error { f.Engine = "SQLite " + string(r.Raw(0)); return nil }); err != nil {
+			return err
+		}
+		return c.Query("PRAGMA user_version", func(r tables.Row) error { f.Schema = int(r.Int(0)); return nil })
+	})
+	return f, err
 }
 
 // Commit implements store.Engine. The memory changes once the commit has succeeded, and not before.

@@ -263,7 +263,7 @@ export interface components {
          * @description Stable. docs/errors.md says what to do about each.
          * @enum {string}
          */
-        ErrorCode: "bad_request" | "malformed_json" | "unauthenticated" | "key_expired" | "forbidden" | "number_blocked" | "not_found" | "method_not_allowed" | "not_pending" | "page_unavailable" | "resends_used_up" | "idempotency_in_flight" | "name_taken" | "webhook_disabled" | "too_many_webhooks" | "body_too_large" | "unsupported_media_type" | "invalid_request" | "invalid_idempotency_key" | "idempotency_key_reused" | "email_required" | "number_reserved" | "no_route" | "rate_limited" | "number_locked" | "internal" | "busy" | "store_unavailable";
+        ErrorCode: "bad_request" | "malformed_json" | "unauthenticated" | "key_expired" | "forbidden" | "number_blocked" | "not_found" | "method_not_allowed" | "not_pending" | "page_unavailable" | "resends_used_up" | "idempotency_in_flight" | "name_taken" | "webhook_disabled" | "too_many_webhooks" | "body_too_large" | "unsupported_media_type" | "invalid_request" | "invalid_idempotency_key" | "idempotency_key_reused" | "email_required" | "number_reserved" | "no_route" | "rate_limited" | "number_locked" | "internal" | "busy" | "store_unavailable" | "stopping";
         FieldError: {
             /** @description Where in the body, like `transaction.amount`. */
             field: string;
