@@ -71,7 +71,7 @@ func Known(code string) bool { return metadata()[code] != nil }
 
 // lists keeps the list of each language: about fifty, each made once.
 type lists struct {
-	mu    sync.Mutex
+	mu sync.Mutex
 	by map[string][]Country
 }
 

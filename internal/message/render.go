@@ -90,6 +90,14 @@ func hyphen(brand string) string {
 // sum returns the amount of a payment.
 func (t *Transaction) sum() money.Amount { return money.Amount{Number: t.Amount, Currency: t.Currency} }
 
+// Money returns the amount of the payment as the text of a request has it, with no-break spaces; "" without a payment.
+func (r *Request) Money() string {
+	if r.Transaction == nil {
+		return ""
+	}
+	return r.Transaction.sum().Write(r.place(Match(r.Locale, r.Country)))
+}
+
 // place returns where the amounts of a text in a locale are read.
 func (r *Request) place(locale string) money.Place {
 	return money.Place{Locale: Match(locale, ""), Region: region(r.Locale, r.Country, locale)}
