@@ -181,6 +181,9 @@ func (h *Handler) call(ctx context.Context, r *Route, ref, d id.ID, m channel.Me
 	if err := r.lint(&m); err != nil {
 		return channel.Accepted{}, err
 	}
+	if err := h.Routes.understood(r, &m); err != nil {
+		return channel.Accepted{}, err
+	}
 	made, ok := r.Health.begin()
 	if !ok {
 		return channel.Accepted{}, &channel.Error{Kind: channel.Unavailable, Provider: r.Provider, Code: codeOpen, Detail: "the route has failed several times in a row and rests"}

@@ -220,7 +220,7 @@ async function waiting() {
   const waits = (name) => page.locator(`[value=${name}]`).evaluate((b) => b.getAttribute("aria-disabled") === "true" && b.getAttribute("aria-describedby") === "wait");
   see("until then the buttons say that they wait, and for how long", await waits("resend") && await waits("call"));
   const at = page.url();
-  await page.locator("[value=resend]").click();
+  await page.locator("[value=resend]").click({ force: true });
   see("whoever presses one hears the seconds once", /You can request another code in \d+ s\./.test(await page.locator("#say").innerText()) && page.url() === at);
   await page.waitForTimeout(1200);
   await page.reload();
@@ -450,7 +450,7 @@ async function wrappers() {
     await react.locator("#to").fill(number);
     await react.locator("[value=start]").click();
     await react.locator("#fault:not(:empty)").waitFor(); // ten people before this one came from the same address
-    see("the limit of an address is told in words", /Too many tries. Try again in \d min/.test(await react.locator("#fault").innerText()));
+    see("the limit of an address is told in words", /Too many attempts. Try again in \d min/.test(await react.locator("#fault").innerText()));
     // By key: when the first frame shrinks, the button under a pointer moves away.
     await react.getByRole("button", { name: "Cancel" }).press("Enter");
     await vue.getByRole("button", { name: "Cancel" }).press("Enter");
