@@ -7,6 +7,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/deliver"
+	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/queue"
@@ -23,6 +24,8 @@ func (c calls) Compose(context.Context, queue.Job, channel.Delivery) (deliver.Co
 	m := channel.Message{Channel: channel.Voice, To: c.to, Purpose: c.purpose, Spoken: message.Spoken{Locale: c.locale}}
 	return deliver.Composed{Message: m, Open: true}, nil
 }
+
+func (c calls) Number(context.Context, id.ID) (phone.Number, error) { return c.to, nil }
 
 // linguist is a sender that speaks some languages, and payments in none.
 type linguist struct {

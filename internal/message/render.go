@@ -35,7 +35,7 @@ func Render(r Request) (Text, error) {
 		if err := r.checkOwn(&c, &v); err != nil {
 			return Text{}, err
 		}
-		return finish(&c, &v, tail, locale), nil
+		return r.keepTogether(finish(&c, &v, tail, locale), &v), nil
 	}
 	l := editions()[Match(r.Locale, r.Country)]
 	r.fill(&v, l.tag)
@@ -45,7 +45,17 @@ func Render(r Request) (Text, error) {
 			return finish(&codeOnly, &v, tail, l.tag), nil
 		}
 	}
-	return finish(c, &v, tail, l.tag), nil
+	return r.keepTogether(finish(c, &v, tail, l.tag), &v), nil
+}
+
+// keepTogether has no line break in an amount where that costs nothing: in UCS-2, which has a no-break space.
+func (r *Request) keepTogether(t Text, v *values) Text {
+	if r.Transaction != nil && t.Encoding == UCS2 && r.Trailer.AppHash == "" {
+		for _, s := range [...]slot{slotMoney, slotAmount} {
+			t.Body = strings.ReplaceAll(t.Body, v.text[s], strings.ReplaceAll(v.text[s], " ", "\u00a0"))
+		}
+	}
+	return t
 }
 
 // candidates answers the texts for a request, the best first.

@@ -108,7 +108,7 @@ func lintShipped(r Request, text Text) string {
 
 // hasMoney reports whether a text has the digits of longMoney, however they are grouped.
 func hasMoney(text string) bool {
-	return strings.Contains(strings.NewReplacer(" ", "", ",", "", ".", "", "'", "").Replace(text), "123456789")
+	return strings.Contains(strings.NewReplacer(" ", "", "\u00a0", "", ",", "", ".", "", "'", "").Replace(text), "123456789")
 }
 
 func lintCode(r Request, body string) string {
@@ -220,7 +220,7 @@ func TestRenderMoney(t *testing.T) {
 		{"", "IN", "1234567", "INR", "Payment of INR 12,34,567.00 to Kiosk.", "Payment of 1234567 Indian rupees to Kiosk."},
 		{"es", "MX", "1234.5", "MXN", "Pago de MXN 1,234.50 a Kiosk.", "Pago de 1234.50 pesos mexicanos a Kiosk."},
 		{"", "AR", "1234.5", "ARS", "Pago de ARS 1.234,50 a Kiosk.", "Pago de 1234,50 pesos argentinos a Kiosk."},
-		{"ja", "", "1500", "JPY", "KioskへのJPY 1,500のお支払い。", "Kioskへの1500円のお支払い。"},
+		{"ja", "", "1500", "JPY", "KioskへのJPY\u00a01,500のお支払い。", "Kioskへの1500円のお支払い。"},
 		{"en", "", "twelve", "EUR", "Payment of EUR twelve to Kiosk.", "Payment of twelve EUR to Kiosk."},
 	} {
 		r := Request{Locale: c.locale, Country: c.country, Brand: "Acme", Code: NewCode("492817"), Purpose: Payment, Transaction: &Transaction{c.amount, c.currency, "Kiosk"}}
