@@ -105,7 +105,7 @@ func TestConsent(t *testing.T) {
 	t.Parallel()
 	for want, b := range map[string]application.Branding{
 		`By requesting a code, you accept: <a href="https://a.example/terms" target="_blank" rel="noopener noreferrer">Terms of service</a> · <a href="https://a.example/p" target="_blank" rel="noopener noreferrer">Privacy policy</a>`: {TermsURL: "https://a.example/terms", PrivacyURL: "https://a.example/p"},
-		`you accept: <a href="https://a.example/p" target="_blank" rel="noopener noreferrer">Privacy policy</a></p>`:                                                                                                                     {PrivacyURL: "https://a.example/p"},
+		`you accept: <a href="https://a.example/p" target="_blank" rel="noopener noreferrer">Privacy policy</a></p>`:                                                                                                                      {PrivacyURL: "https://a.example/p"},
 	} {
 		if body := host(t, &core{}, b).ask(http.MethodGet, "", link.Link{}).Body.String(); !strings.Contains(body, want) {
 			t.Errorf("%+v: %s", b, body)

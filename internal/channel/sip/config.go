@@ -49,7 +49,7 @@ type Config struct {
 	AnsweredTimeout time.Duration `yaml:"answered_timeout" doc:"How long an answered call lasts, at most 60s."`
 	PressOne        bool          `yaml:"press_one" doc:"Speak the code only after the key 1. Without it a mailbox may record the code."`
 	MaxCalls        int           `yaml:"max_calls" doc:"Calls at once; the trunk's number of lines."`
-	Prompts         string        `yaml:"prompts" doc:"A folder with recordings of your own: <language>/<name>.wav, 8 kHz, mono, 16-bit or μ-law."`
+	Prompts         string        `yaml:"prompts" doc:"A folder with recordings of your own: <language>/<name>.wav, 8 kHz, mono, 16-bit, μ-law or IMA ADPCM."`
 	Speech          string        `yaml:"speech" doc:"What speaks the brand and payments, which no recording can: auto is espeak-ng if it is installed, off is nothing, and a path is that of another program with its options."`
 	Probe           bool          `yaml:"probe" doc:"Ask the trunk by OPTIONS before a call when nothing was heard of it for 30s, so that a dead one is noticed in 2s. Turn it off for a trunk that never answers OPTIONS."`
 	CAFile          string        `yaml:"ca_file" doc:"With tls: a file of certificates to trust instead of the system's."`

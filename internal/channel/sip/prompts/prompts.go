@@ -47,8 +47,6 @@ var files embed.FS
 //nolint:gochecknoglobals // compiled once, never changed
 var languageForm = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$`)
 
-//go:generate go run ./make .
-
 // builtIn is the book of the program's own recordings, read at first use and never changed.
 //
 //nolint:gochecknoglobals // made once, never changed

@@ -248,7 +248,7 @@ func TestTexts(t *testing.T) {
 		}
 	}
 	if len(there) != len(lines) {
-		t.Errorf("there are %d recordings and %d texts: run go generate", len(there), len(lines))
+		t.Errorf("there are %d recordings and %d texts: run go run ./make .", len(there), len(lines))
 	}
 }
 

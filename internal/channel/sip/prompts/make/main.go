@@ -1,5 +1,5 @@
 // The program make makes the recordings of prompts from texts.tsv anew: espeak-ng speaks, speech makes telephone sound of it, and it is
-// written as WAV files of 4 bits a sample. Run it by `go generate ./internal/channel/sip/prompts`. The same version of espeak-ng gives the
+// written as WAV files of 4 bits a sample. Run it by `go run ./make .` in the folder of prompts. The same version of espeak-ng gives the
 // same bytes; README.md names the one that was used.
 package main
 
@@ -28,11 +28,11 @@ func run(ctx context.Context, folder string) error {
 	if speaker == nil {
 		return fmt.Errorf("please install espeak-ng")
 	}
-	texts, err := os.ReadFile(filepath.Join(folder, "texts.tsv"))
+	texts, err := os.ReadFile(filepath.Join(folder, "texts.tsv")) //nolint:gosec // who runs this names the folder
 	if err != nil {
 		return err
 	}
-	if err := os.RemoveAll(filepath.Join(folder, "data")); err != nil {
+	if err := os.RemoveAll(filepath.Join(folder, "data")); err != nil { //nolint:gosec // the same
 		return err
 	}
 	for line := range strings.Lines(string(texts)) {
