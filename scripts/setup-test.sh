@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is not there yet: a C compiler (the race detector wants one), a browser, telephones
-# (SIPp and baresip), a message centre (Net::SMPP), PostgreSQL, PgBouncer, Patroni with etcd, valgrind (it counts instructions), and the npm and Python packages of the tests. It changes nothing when all is there. It fails when it cannot install.
+# (SIPp and baresip) and what speaks in their calls (espeak-ng), a message centre (Net::SMPP), PostgreSQL, PgBouncer, Patroni with etcd, valgrind (it counts instructions), and the npm and Python packages of the tests. It changes nothing when all is there. It fails when it cannot install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -41,6 +41,7 @@ if ! has cc gcc clang; then missing+=(gcc libc6-dev); fi
 if ! has chromium chromium-browser google-chrome; then missing+=(chromium); fi
 if ! has sipp; then missing+=(sip-tester); fi
 if ! has baresip; then missing+=(baresip-core); fi
+if ! has espeak-ng; then missing+=(espeak-ng); fi
 if ! has perl || ! perl -MNet::SMPP -e 1 2>/dev/null; then missing+=(libnet-smpp-perl); fi
 if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && ! has postgres; then missing+=(postgresql); fi
 if ! has pgbouncer /usr/sbin/pgbouncer; then missing+=(pgbouncer); fi

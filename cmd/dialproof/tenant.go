@@ -58,6 +58,8 @@ type pageFlags struct {
 	ReturnURL  []string `placeholder:"ORIGIN,..." help:"Where the hosted page may send people back to, and which pages may show it in a frame: origins like https://shop.example."`
 	Accent     *string  `placeholder:"COLOUR" help:"The colour of the hosted page's buttons, like #0b6e4f."`
 	Background *string  `placeholder:"COLOUR" help:"The colour of the hosted page's background, like #f3f5f4."`
+	TermsURL   *string  `placeholder:"URL" help:"Your terms of service, which the hosted page links: requesting a code means accepting them. Empty: no link."`
+	PrivacyURL *string  `placeholder:"URL" help:"Your privacy policy, linked beside the terms."`
 	Logo       string   `type:"existingfile" placeholder:"FILE" help:"The logo on the hosted page: a PNG, JPEG, WebP or SVG of at most 12 kB."`
 }
 
@@ -71,6 +73,12 @@ func (f pageFlags) applyPage(p *application.Policy) error {
 	}
 	if f.Background != nil {
 		p.Branding.Background = *f.Background
+	}
+	if f.TermsURL != nil {
+		p.Branding.TermsURL = *f.TermsURL
+	}
+	if f.PrivacyURL != nil {
+		p.Branding.PrivacyURL = *f.PrivacyURL
 	}
 	if f.Logo == "" {
 		return nil

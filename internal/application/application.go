@@ -66,6 +66,9 @@ type Branding struct {
 	// Accent and Background are colours as #rrggbb: of buttons, and of the page in light surroundings.
 	Accent     string `json:"accent,omitzero"`
 	Background string `json:"background,omitzero"`
+	// TermsURL and PrivacyURL are the pages that a person accepts by requesting a code: https addresses of at most MaxPageURL bytes.
+	TermsURL   string `json:"terms_url,omitzero"`
+	PrivacyURL string `json:"privacy_url,omitzero"`
 }
 
 // Step is one step of an order of channels. A second step of the same channel takes another route.
@@ -92,6 +95,7 @@ const (
 	MaxWait            = 300
 	MaxReturnURLs      = 32
 	MaxLogo            = 16 << 10
+	MaxPageURL         = 1024
 )
 
 // Alphabets of codes.

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 var colourForm = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
@@ -34,6 +35,14 @@ func (p Policy) validatePage() error {
 	for _, c := range []struct{ field, v string }{{"policy.branding.accent", p.Branding.Accent}, {"policy.branding.background", p.Branding.Background}} {
 		if c.v != "" && !colourForm.MatchString(c.v) {
 			return bad(c.field, "invalid_value", "must be a colour like #0b6e4f")
+		}
+	}
+	for _, c := range []struct{ field, v string }{{"policy.branding.terms_url", p.Branding.TermsURL}, {"policy.branding.privacy_url", p.Branding.PrivacyURL}} {
+		if c.v == "" {
+			continue
+		}
+		if _, ok := Origin(c.v); !ok || len(c.v) > MaxPageURL || !utf8.ValidString(c.v) {
+			return bad(c.field, "invalid_value", "must be an address like https://shop.example/terms, at most %d bytes; http is for localhost alone", MaxPageURL)
 		}
 	}
 	return validateLogo(p.Branding.Logo)

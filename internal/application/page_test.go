@@ -80,6 +80,11 @@ func TestPagePolicy(t *testing.T) {
 		"logo elsewhere":   {application.Policy{Branding: application.Branding{Logo: "https://a.example/logo.png"}}, "policy.branding.logo"},
 		"page as logo":     {application.Policy{Branding: application.Branding{Logo: uri("text/html", "<svg")}}, "policy.branding.logo"},
 		"png that is not":  {application.Policy{Branding: application.Branding{Logo: uri("image/png", "<svg")}}, "policy.branding.logo"},
+		"pages":            {application.Policy{Branding: application.Branding{TermsURL: "https://a.example/terms?v=2#top", PrivacyURL: "http://localhost:3000/p"}}, ""},
+		"terms by script":  {application.Policy{Branding: application.Branding{TermsURL: "javascript:alert(1)"}}, "policy.branding.terms_url"},
+		"terms in clear":   {application.Policy{Branding: application.Branding{TermsURL: "http://a.example/terms"}}, "policy.branding.terms_url"},
+		"terms by a user":  {application.Policy{Branding: application.Branding{TermsURL: "https://a@b.example/"}}, "policy.branding.terms_url"},
+		"long privacy":     {application.Policy{Branding: application.Branding{PrivacyURL: "https://a.example/" + strings.Repeat("a", application.MaxPageURL)}}, "policy.branding.privacy_url"},
 		"large logo":       {application.Policy{Branding: application.Branding{Logo: png + strings.Repeat("A", application.MaxLogo)}}, "policy.branding.logo"},
 	} {
 		err, _ := errors.AsType[*application.FieldError](c.p.Validate())

@@ -141,6 +141,12 @@ type Correlator interface {
 	ReceiptsByID() bool
 }
 
+// Linguist is a Sender of calls that does not speak every language. A sender of calls that is none speaks them all.
+type Linguist interface {
+	// Speaks reports whether a call can be spoken in a shipped locale; with payment, amount and payee too.
+	Speaks(locale string, payment bool) bool
+}
+
 // Runner is a Sender with a life of its own (a bound SMPP session, a SIP registration).
 // Run returns when ctx ends and everything is released; receipts that arrive go to sink.
 type Runner interface {

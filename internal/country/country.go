@@ -1,11 +1,13 @@
 // Package country knows how each country writes its phone numbers: its calling code, its name in the languages of our
 // pages, and the rules by which a number is spaced while somebody types it.
 //
-// The rules are those of libphonenumber's metadata, handed on as they are. It judges no number: phone does.
+// The rules are those of libphonenumber's metadata, handed on as they are, and the names are the Unicode CLDR's (names.txt, made
+// by scripts/cldr.sh). It judges no number: phone does.
 package country
 
 import (
 	"cmp"
+	_ "embed"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,7 +17,6 @@ import (
 	"github.com/nyaruka/phonenumbers"
 	"golang.org/x/text/collate"
 	"golang.org/x/text/language"
-	"golang.org/x/text/language/display"
 )
 
 // Country is a place with numbers of its own.
@@ -68,49 +69,60 @@ var metadata = sync.OnceValue(func() map[string]*phonenumbers.PhoneMetadata {
 // Known tells whether code is a country with numbers of its own.
 func Known(code string) bool { return metadata()[code] != nil }
 
-// names keeps the list of each language: about fifty, each made once.
-type names struct {
-	mu    sync.Mutex
-	lists map[string][]Country
+// lists keeps the list of each language: about fifty, each made once.
+type lists struct {
+	mu sync.Mutex
+	by map[string][]Country
 }
 
-var listed = &names{lists: map[string][]Country{}} //nolint:gochecknoglobals // a cache of what never changes
+var listed = &lists{by: map[string][]Country{}} //nolint:gochecknoglobals // a cache of what never changes
 
 // List answers all countries with their names in a language, sorted as its readers expect. The list is shared: it must
 // not be changed.
 func List(locale string) []Country {
 	listed.mu.Lock()
 	defer listed.mu.Unlock()
-	if list, ok := listed.lists[locale]; ok {
+	if list, ok := listed.by[locale]; ok {
 		return list
 	}
-	tag := language.Make(locale)
-	if len(listed.lists) > 64 { // more than we have languages: somebody passes what people write
-		return list(tag)
+	if len(listed.by) > 64 { // more than we have languages: somebody passes what people write
+		return list(locale)
 	}
-	listed.lists[locale] = list(tag)
-	return listed.lists[locale]
+	listed.by[locale] = list(locale)
+	return listed.by[locale]
 }
 
-func list(tag language.Tag) []Country {
-	namer := display.Regions(tag)
-	if namer == nil {
-		namer = display.Regions(language.English)
-	}
-	english := display.Regions(language.English)
+func list(locale string) []Country {
+	own, english := namesIn(locale), namesIn("en")
 	out := make([]Country, 0, len(metadata()))
 	for code, m := range metadata() {
 		c := Country{Code: code, Calling: strconv.Itoa(int(m.GetCountryCode()))}
-		if region, err := language.ParseRegion(code); err == nil {
-			c.Name = cmp.Or(namer.Name(region), english.Name(region))
-		}
-		c.Name = cmp.Or(c.Name, code)
+		c.Name = cmp.Or(own[code], english[code], code)
 		out = append(out, c)
 	}
-	order := collate.New(tag)
+	order := collate.New(language.Make(locale))
 	slices.SortFunc(out, func(a, b Country) int {
 		return cmp.Or(order.CompareString(a.Name, b.Name), strings.Compare(a.Code, b.Code))
 	})
+	return out
+}
+
+//go:embed names.txt
+var names string
+
+// namesIn returns the names of countries by code in a shipped locale; for another one it returns nil.
+func namesIn(locale string) map[string]string {
+	_, section, ok := strings.Cut(names, "\n="+locale+"\n")
+	if !ok {
+		return nil
+	}
+	section, _, _ = strings.Cut(section, "\n=")
+	out := map[string]string{}
+	for line := range strings.SplitSeq(section, "\n") {
+		if code, name, ok := strings.Cut(line, "\t"); ok {
+			out[code] = name
+		}
+	}
 	return out
 }
 

@@ -66,6 +66,20 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
+// TestNames: the names are those that the CLDR has today, in the language and in its letters.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	for locale, want := range map[string]string{
+		"en": "Türkiye", "de": "Türkei", "es-419": "Turquía", "sr": "Турска", "ja": "トルコ", "ar": "تركيا", "zh-Hant": "土耳其", "nn": "Türkiye",
+	} {
+		list := country.List(locale)
+		i := slices.IndexFunc(list, func(c country.Country) bool { return c.Code == "TR" })
+		if i < 0 || list[i].Name != want {
+			t.Errorf("%s: %+v, want %s", locale, list[i], want)
+		}
+	}
+}
+
 // TestListIsShared: asking twice makes one list.
 func TestListIsShared(t *testing.T) {
 	t.Parallel()

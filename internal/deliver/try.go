@@ -213,6 +213,9 @@ func (t *try) call(ctx context.Context) (accepted channel.Accepted, fault *chann
 	if err := r.lint(&t.c.Message); err != nil {
 		return channel.Accepted{}, err
 	}
+	if err := h.Routes.understood(r, &t.c.Message); err != nil {
+		return channel.Accepted{}, err
+	}
 	made, ok := r.Health.begin()
 	if !ok {
 		return channel.Accepted{}, &channel.Error{Kind: channel.Unavailable, Provider: r.Provider, Code: codeOpen, Detail: "the route has failed several times in a row and rests"}

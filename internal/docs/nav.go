@@ -22,7 +22,7 @@ func front() []group {
 			"guides/registration.md", "guides/login.md", "guides/password-reset.md", "guides/transaction.md", "guides/profile-change.md",
 			"hosted-page.md", "widget.md", "webhooks.md",
 		}},
-		{"Reference", []string{reference, "errors.md", "configuration.md", "glossary.md"}},
+		{"Reference", []string{reference, "errors.md", "configuration.md", "languages.md", "glossary.md"}},
 		{"Running it", []string{"operations.md", "delivery.md", "store.md", "fraud.md", "security.md", "benchmarks.md"}},
 		{"Migration", []string{"migration/twilio-verify.md", "migration/vonage-verify.md", "migration/firebase.md"}},
 		{"Providers", []string{"providers"}},

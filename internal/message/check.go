@@ -105,6 +105,7 @@ func (v *values) shortenBrand(c *candidate, tail string, retriever bool) {
 		}
 		brand = dropLast(brand)
 		v.set(slotBrand, brand)
+		v.set(slotHyphen, hyphen(brand))
 	}
 }
 

@@ -56,6 +56,9 @@ func matchPlain(locale string) string {
 	if a, b := locale[i+1], locale[i+2]; a < 'A' || a > 'Z' || b < 'A' || b > 'Z' { // pt-br is pt-BR and not pt
 		return ""
 	}
+	if locale[:i] == "es" {
+		return spanish(locale[i+1:])
+	}
 	if _, ok := all[locale[:i]]; ok {
 		return locale[:i]
 	}
@@ -63,6 +66,15 @@ func matchPlain(locale string) string {
 		return chinese(locale[i+1:])
 	}
 	return ""
+}
+
+// spanish returns the locale of a region: that of the Americas, for those of which CLDR says so, else that of Spain.
+func spanish(region string) string {
+	switch region {
+	case "419", "AR", "BO", "BR", "BZ", "CL", "CO", "CR", "CU", "DO", "EC", "GT", "HN", "MX", "NI", "PA", "PE", "PR", "PY", "SV", "US", "UY", "VE":
+		return "es-419"
+	}
+	return "es"
 }
 
 // chinese answers the locale of the regions where Chinese is official, "" for others (CLDR likely subtags).
@@ -130,6 +142,25 @@ var countries = sync.OnceValue(func() map[string]string {
 	maps.Copy(out, official)
 	return out
 })
+
+// region returns the country by whose custom amounts are written in a text of a locale: that of the tag that was asked for, or else the
+// number's, if the language is spoken there. "" means that the language's own custom holds.
+func region(wish, country, locale string) string {
+	if t, err := language.All.Parse(wish); err == nil {
+		if r, confidence := t.Region(); confidence == language.Exact && r.IsCountry() {
+			return r.String()
+		}
+	}
+	if len(country) != 2 {
+		return ""
+	}
+	country = strings.ToUpper(country)
+	spoken, _, _ := strings.Cut(countries()[country], "-")
+	if base, _, _ := strings.Cut(locale, "-"); base == spoken && spoken != "zh" {
+		return country
+	}
+	return ""
+}
 
 // wellFormed tells whether a locale has the form of a BCP 47 tag; it need not be known. "" is fine.
 func wellFormed(locale string) bool {

@@ -41,7 +41,8 @@ type Request struct {
 
 // Transaction is the payment that a code approves. All three are always in the text.
 type Transaction struct {
-	// Amount is a decimal number as the application wrote it, at most 32 characters.
+	// Amount is a decimal number, at most 32 characters. A plain one ("1234.5") is shown as the language writes it
+	// ("1.234,50"); anything else as it is.
 	Amount string `json:"amount"`
 	// Currency is an ISO 4217 code.
 	Currency string `json:"currency"`

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dialproof/dialproof/internal/money"
 )
 
 // maxMinutes is the longest life that a text mentions. Beyond an hour minutes say nothing to a person.
@@ -26,23 +28,34 @@ func Render(r Request) (Text, error) {
 		return Text{}, err
 	}
 	var v values
-	r.fill(&v)
 	tail := r.tail()
 	if own, locale, ok := r.own(); ok {
+		r.fill(&v, locale)
 		c := compile(own)
 		if err := r.checkOwn(&c, &v); err != nil {
 			return Text{}, err
 		}
-		return finish(&c, &v, tail, locale), nil
+		return r.keepTogether(finish(&c, &v, tail, locale), &v), nil
 	}
 	l := editions()[Match(r.Locale, r.Country)]
+	r.fill(&v, l.tag)
 	c, fits := r.choose(l.candidates(&r), &v, tail)
 	if !fits && r.Transaction == nil {
 		if v.shortenBrand(c, tail, r.Trailer.AppHash != ""); v.text[slotBrand] == "" {
 			return finish(&codeOnly, &v, tail, l.tag), nil
 		}
 	}
-	return finish(c, &v, tail, l.tag), nil
+	return r.keepTogether(finish(c, &v, tail, l.tag), &v), nil
+}
+
+// keepTogether has no line break in an amount where that costs nothing: in UCS-2, which has a no-break space.
+func (r *Request) keepTogether(t Text, v *values) Text {
+	if r.Transaction != nil && t.Encoding == UCS2 && r.Trailer.AppHash == "" {
+		for _, s := range [...]slot{slotMoney, slotAmount} {
+			t.Body = strings.ReplaceAll(t.Body, v.text[s], strings.ReplaceAll(v.text[s], " ", "\u00a0"))
+		}
+	}
+	return t
 }
 
 // candidates answers the texts for a request, the best first.
@@ -56,18 +69,48 @@ func (l *edition) candidates(r *Request) []candidate {
 	return l.other
 }
 
-// fill sets what the placeholders stand for.
-func (r *Request) fill(v *values) {
+// noBreaks are the spaces in amounts that GSM-7 lacks.
+var noBreaks = strings.NewReplacer("\u00a0", " ", "\u202f", " ")
+
+// fill sets what the placeholders stand for in a text of a locale.
+func (r *Request) fill(v *values, locale string) {
 	v.set(slotCode, r.Code.Reveal())
 	v.set(slotBrand, r.Brand)
+	v.set(slotHyphen, hyphen(r.Brand))
 	if t := r.Transaction; t != nil {
-		v.set(slotAmount, t.Amount)
+		sum, at := t.sum(), r.place(locale)
+		v.set(slotAmount, noBreaks.Replace(sum.WriteNumber(at)))
+		v.set(slotMoney, noBreaks.Replace(sum.Write(at)))
 		v.set(slotCurrency, t.Currency)
 		v.set(slotPayee, t.Payee)
 	}
 	if m := int(r.ExpiresIn / time.Minute); m >= 1 && m <= maxMinutes {
 		v.set(slotMinutes, strconv.Itoa(m))
 	}
+}
+
+// hyphen returns what joins a brand to a noun: Finnish writes "Acme-koodi" and "Acme Bank -koodi".
+func hyphen(brand string) string {
+	if strings.ContainsAny(brand, " \u00a0") {
+		return " -"
+	}
+	return "-"
+}
+
+// sum returns the amount of a payment.
+func (t *Transaction) sum() money.Amount { return money.Amount{Number: t.Amount, Currency: t.Currency} }
+
+// Money returns the amount of the payment as the text of a request has it, with no-break spaces; "" without a payment.
+func (r *Request) Money() string {
+	if r.Transaction == nil {
+		return ""
+	}
+	return r.Transaction.sum().Write(r.place(Match(r.Locale, r.Country)))
+}
+
+// place returns where the amounts of a text in a locale are read.
+func (r *Request) place(locale string) money.Place {
+	return money.Place{Locale: Match(locale, ""), Region: region(r.Locale, r.Country, locale)}
 }
 
 // tail answers the trailer as it stands at the end of the text. The empty line before an origin is how the WICG

@@ -100,10 +100,15 @@ func lintShipped(r Request, text Text) string {
 	if problem := lintCode(r, body); problem != "" {
 		return problem
 	}
-	if p := r.Transaction; p != nil && !(strings.Contains(body, p.Amount+" "+p.Currency) && strings.Contains(body, p.Payee)) {
+	if p := r.Transaction; p != nil && !(hasMoney(body) && strings.Contains(body, p.Currency) && strings.Contains(body, p.Payee)) {
 		return "does not name the payment"
 	}
 	return ""
+}
+
+// hasMoney reports whether a text has the digits of longMoney, however they are grouped.
+func hasMoney(text string) bool {
+	return strings.Contains(strings.NewReplacer(" ", "", "\u00a0", "", ",", "", ".", "", "'", "").Replace(text), "123456789")
 }
 
 func lintCode(r Request, body string) string {
@@ -112,7 +117,7 @@ func lintCode(r Request, body string) string {
 	switch {
 	case strings.Count(front, longCode) != 1:
 		return "does not have the code once"
-	case len([]rune(front[:strings.Index(front, longCode)])) > 8:
+	case len([]rune(front[:strings.Index(front, longCode)])) > 8 && !strings.HasPrefix(front, "["+r.Brand+"] "): // Koreans expect the brand first
 		return "has the code late"
 	case r.Trailer == Trailer{} && (last != "" || bound):
 		return "has a second line"
@@ -178,7 +183,13 @@ func goldenPurpose(t *testing.T, b *bytes.Buffer, locale, purpose string) {
 func TestRenderDegrades(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ name, locale, brand, host, want string }{
-		{"all fits", "en", "Acme", "", "7081936254 is your Acme code to sign in. Do not share it. We will never call you for this code. Valid for 10 min."},
+		{"all fits", "en", "Acme", "", "7081936254 is your Acme code to sign in. Never share it. We will never ask you for it. Valid for 10 min."},
+		{"a compound", "fi", "Acme", "", "7081936254 on Acme-koodisi kirjautumiseen. Älä kerro sitä kenellekään. Emme koskaan kysy sitä. Voimassa 10 min."},
+		{"a compound of several words", "fi", "Dev Shop", "", "7081936254 on Dev Shop -koodisi kirjautumiseen. Älä kerro sitä kenellekään. Emme koskaan kysy sitä. Voimassa 10 min."},
+		{"no compound", "de", "Dev Shop", "", "7081936254 ist Ihr Code von Dev Shop zur Anmeldung. Geben Sie ihn niemandem weiter. Wir fragen nie danach. 10 Min. gültig."},
+		{"a clause", "lv", "Acme", longHost, "7081936254 ir jusu Acme kods, lai pieteiktos. Neizpaudiet to. Mes nekad to neprasisim. Derigs 10 min.\n\n@" + longHost + " #7081936254"},
+		{"the brand first", "ko", "Acme", "", "[Acme] 로그인 인증번호 7081936254. 타인에게 알려주지 마세요. 10분간 유효합니다."},
+		{"other Spanish", "es-MX", "Acme", "", "7081936254 es tu codigo de Acme para iniciar sesion. No lo compartas. Nunca te lo pediremos. Valido por 10 min."},
 		{"no purpose", "ru", "Почта", longHost, "7081936254 — код Почта.\n\n@" + longHost + " #7081936254"},
 		{"a Latin brand is GSM-7", "ru", latin20, longHost, "7081936254 " + latin20 + "\n\n@" + longHost + " #7081936254"},
 		{"the brand is cut", "ru", "Двадцатибуквенный Бр", longHost, "7081936254 Двадцатибуквен\n\n@" + longHost + " #7081936254"},
@@ -192,6 +203,35 @@ func TestRenderDegrades(t *testing.T) {
 				t.Errorf("got %q in %d parts (%v)\nwant %q", text.Body, text.Parts, err, tc.want)
 			}
 		})
+	}
+}
+
+// TestRenderMoney: amounts are written as people there write them, in what GSM-7 has, and said as they are said.
+func TestRenderMoney(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ locale, country, amount, currency, written, said string }{
+		{"de", "", "1234.5", "EUR", "Zahlung: 1.234,50 EUR an Kiosk.", "Zahlung: 1234,50 Euro an Kiosk."},
+		{"de-CH", "", "1234.5", "CHF", "Zahlung: CHF 1'234.50 an Kiosk.", "Zahlung: 1234.50 Schweizer Franken an Kiosk."},
+		{"", "CH", "1234.5", "CHF", "Zahlung: CHF 1'234.50 an Kiosk.", "Zahlung: 1234.50 Schweizer Franken an Kiosk."},
+		{"de", "US", "1234.5", "EUR", "Zahlung: 1.234,50 EUR an Kiosk.", "Zahlung: 1234,50 Euro an Kiosk."},
+		{"fr", "", "5", "TND", "Paiement de 5,000 TND à Kiosk.", "Paiement de 5 dinars tunisiens à Kiosk."},
+		{"fr", "", "12345", "EUR", "Paiement de 12 345,00 EUR à Kiosk.", "Paiement de 12345 euros à Kiosk."},
+		{"en", "DE", "1234.5", "EUR", "Payment of EUR 1,234.50 to Kiosk.", "Payment of 1234.50 euros to Kiosk."},
+		{"", "IN", "1234567", "INR", "Payment of INR 12,34,567.00 to Kiosk.", "Payment of 1234567 Indian rupees to Kiosk."},
+		{"es", "MX", "1234.5", "MXN", "Pago de MXN 1,234.50 a Kiosk.", "Pago de 1234.50 pesos mexicanos a Kiosk."},
+		{"", "AR", "1234.5", "ARS", "Pago de ARS 1.234,50 a Kiosk.", "Pago de 1234,50 pesos argentinos a Kiosk."},
+		{"ja", "", "1500", "JPY", "KioskへのJPY\u00a01,500のお支払い。", "Kioskへの1500円のお支払い。"},
+		{"en", "", "twelve", "EUR", "Payment of EUR twelve to Kiosk.", "Payment of twelve EUR to Kiosk."},
+	} {
+		r := Request{Locale: c.locale, Country: c.country, Brand: "Acme", Code: NewCode("492817"), Purpose: Payment, Transaction: &Transaction{c.amount, c.currency, "Kiosk"}}
+		text, err := Render(r)
+		if err != nil || !strings.Contains(text.Body, c.written) {
+			t.Errorf("%+v: %q, %v", c, text.Body, err)
+		}
+		call, err := Speak(r)
+		if err != nil || !strings.Contains(call.Intro, c.said) {
+			t.Errorf("%+v: %q, %v", c, call.Intro, err)
+		}
 	}
 }
 

@@ -15,11 +15,13 @@ const (
 	slotCurrency
 	slotPayee
 	slotMinutes
+	slotMoney  // amount and currency, in the order of the language
+	slotHyphen // between brand and noun where a compound is written: "-", and " -" after a brand of several words
 	slots
 )
 
 // slotNames are the placeholders as they are written, by slot.
-var slotNames = [slots]string{"", "{code}", "{brand}", "{amount}", "{currency}", "{payee}", "{minutes}"}
+var slotNames = [slots]string{"", "{code}", "{brand}", "{amount}", "{currency}", "{payee}", "{minutes}", "{money}", "{-}"}
 
 // segment is literal text and then a placeholder, or none at the end.
 type segment struct {

@@ -31,7 +31,10 @@ func Speak(r Request) (Spoken, error) {
 		intro += " " + w.pay
 	}
 	var v values
-	r.fill(&v)
+	r.fill(&v, l.tag)
+	if t := r.Transaction; t != nil {
+		v.set(slotMoney, t.sum().Say(r.place(l.tag)))
+	}
 	return Spoken{
 		Locale: l.tag, Prompt: say(w.prompt, &v), Intro: say(intro, &v), Lead: w.lead, Again: w.again,
 		Digits: spell(r.Code), Repeat: spokenTwice,

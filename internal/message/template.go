@@ -13,15 +13,16 @@ const maxTemplateParts = 3
 var sample = func() (v values) {
 	v.set(slotCode, strings.Repeat("0", 10))
 	v.set(slotBrand, strings.Repeat("B", MaxBrand))
-	v.set(slotAmount, "1234567.89")
+	v.set(slotAmount, "1,234,567.89")
 	v.set(slotCurrency, "EUR")
 	v.set(slotPayee, strings.Repeat("P", 20))
 	v.set(slotMinutes, "10")
+	v.set(slotMoney, "1,234,567.89 EUR")
 	return v
 }()
 
 // LintTemplate checks an application's own text: one line of plain text with {code} exactly once and otherwise
-// only {brand}, {amount}, {currency}, {payee} and {minutes}; no other braces; no web address, since only the
+// only {brand}, {money}, {amount}, {currency}, {payee} and {minutes}; no other braces; no web address, since only the
 // trailer may name a host; at most 3 SMS parts with a 10-character code and a 32-character brand.
 //
 // The error is an *Error with InvalidTemplate.
@@ -34,8 +35,8 @@ func LintTemplate(text string) error {
 		return refuse(InvalidTemplate, "must be one line without control or other hidden characters")
 	case c.uses[slotCode] != 1:
 		return refuse(InvalidTemplate, "must have {code} exactly once")
-	case strayBrace(&c):
-		return refuse(InvalidTemplate, "knows only {code} {brand} {amount} {currency} {payee} {minutes}")
+	case strayBrace(&c) || c.uses[slotHyphen] > 0:
+		return refuse(InvalidTemplate, "knows only {code} {brand} {money} {amount} {currency} {payee} {minutes}")
 	}
 	filled := finish(&c, &sample, "", "") // "{brand}.com" is an address only when it is filled
 	switch {
@@ -81,9 +82,10 @@ func (r *Request) checkOwn(c *candidate, v *values) error {
 	if c.uses[slotCode] != 1 {
 		return refuse(InvalidTemplate, "must have {code} exactly once")
 	}
-	pays := [...]slot{slotAmount, slotCurrency, slotPayee}
+	pays := [...]slot{slotAmount, slotCurrency, slotPayee, slotMoney}
 	for _, s := range pays {
-		if r.Transaction != nil && c.uses[s] == 0 { // Regulation (EU) 2018/389 Art. 5(1)(a)
+		named := c.uses[s] > 0 || s == slotMoney || s != slotPayee && c.uses[slotMoney] > 0 // {money} is amount and currency
+		if r.Transaction != nil && !named {                                                 // Regulation (EU) 2018/389 Art. 5(1)(a)
 			return refuse(InvalidTemplate, "a payment's text must have "+slotNames[s])
 		}
 		if r.Transaction == nil && c.uses[s] > 0 {

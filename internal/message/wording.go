@@ -11,8 +11,8 @@ import (
 )
 
 // wording is one language: sentences in its full orthography, as they are spoken too. Placeholders are those of
-// LintTemplate and {for}, which stands for what the code is for and goes away, with a space before it, when
-// there is nothing to say.
+// LintTemplate, {-} (see slotHyphen) and {for}, which stands for what the code is for and goes away, with a space
+// before it, when there is nothing to say.
 type wording struct {
 	fold folding // what the written texts lose
 	join joint   // between sentences
@@ -61,7 +61,7 @@ const bare = "{code} {brand}"
 var codeOnly = compile("{code}")
 
 // barePayment is bare for a payment: amount, currency and payee are never left out.
-const barePayment = "{code}: {amount} {currency}, {payee}"
+const barePayment = "{code}: {money}, {payee}"
 
 // editions are all shipped languages by tag, made ready at first use and never changed.
 var editions = sync.OnceValue(func() map[string]*edition {
@@ -89,6 +89,9 @@ func prepare(tag string, w wording) *edition {
 	l.other = w.candidates(w.any, false)
 	plain := w.sentence(w.any)
 	opening, _, _ := strings.Cut(w.text, "{code}") // right to left, a word before the code; see wide
+	if strings.Contains(opening, "{") {
+		opening = ""
+	}
 	l.payment = []candidate{
 		w.written(plain, w.pay, w.minutes),
 		w.written(plain, w.pay),
@@ -110,10 +113,10 @@ func (w wording) candidates(purpose string, warned bool) []candidate {
 
 func (w wording) sentence(purpose string) string { return fillFor(w.text, purpose) }
 
-// fillFor puts what the code is for into a sentence.
+// fillFor puts what the code is for into a sentence. A clause of its own begins with a comma, which follows the word before.
 func fillFor(sentence, purpose string) string {
-	if purpose == "" {
-		sentence = strings.ReplaceAll(sentence, " {for}", "")
+	if purpose == "" || strings.HasPrefix(purpose, ",") {
+		sentence = strings.ReplaceAll(sentence, " {for}", purpose)
 	}
 	return strings.ReplaceAll(sentence, "{for}", purpose)
 }

@@ -43,6 +43,16 @@ func (s *Service) spent(tx Tx, link id.ID, now time.Time) (bool, error) {
 	return tat > now.Add(linkStarts().Period).UnixMilli(), err
 }
 
+// LinkUsed reports whether a link has been approved, so that nothing more can be done with it.
+func (s *Service) LinkUsed(ctx context.Context, link id.ID) (bool, error) {
+	used := false
+	err := s.Store.Do(ctx, Needs{Limits: [][16]byte{s.linkKey(link)}}, func(tx Tx) (err error) {
+		used, err = s.spent(tx, link, s.Now())
+		return err
+	})
+	return used, err
+}
+
 // outrun ends a verification whose link was approved by another one.
 func (s *Service) outrun(tx Tx, v *Verification, now time.Time) Result {
 	v.end(Canceled, now)

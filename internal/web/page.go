@@ -32,6 +32,8 @@ type Core interface {
 	Cancel(ctx context.Context, c application.Caller, v id.ID, r *verify.Replay) (*verify.Verification, error)
 	Get(ctx context.Context, c application.Caller, v id.ID) (*verify.Verification, error)
 	Proven(ctx context.Context, c application.Caller, v id.ID) (*verify.Verification, *verify.Proven, error)
+	// LinkUsed reports whether a link has led to an approval, after which it leads nowhere.
+	LinkUsed(ctx context.Context, link id.ID) (bool, error)
 }
 
 // Callers answers who acts with the key that made a link.
@@ -124,6 +126,15 @@ func (p *pages) open(w http.ResponseWriter, r *http.Request) (*visit, bool) {
 	if x.link.Verification.IsZero() {
 		if x.now.After(x.link.Expires) {
 			p.render(w, x, http.StatusNotFound, p.over(x))
+			return nil, false
+		}
+		used, err := p.Core.LinkUsed(r.Context(), x.link.ID)
+		if err != nil {
+			p.trouble(w, r, x, err)
+			return nil, false
+		}
+		if used {
+			p.render(w, x, http.StatusNotFound, p.used(x))
 			return nil, false
 		}
 		return x, true

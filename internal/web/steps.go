@@ -21,6 +21,7 @@ import (
 const (
 	sayIncorrect = "incorrect"
 	sayLimited   = "limited"
+	sayEarly     = "early"
 	sayUsedUp    = "used_up"
 	sayTrouble   = "trouble"
 	sayCanceled  = "canceled"
@@ -170,11 +171,16 @@ func (p *pages) check(w http.ResponseWriter, r *http.Request, x *visit) {
 
 // resend sends the code once more, or calls.
 func (p *pages) resend(w http.ResponseWriter, r *http.Request, x *visit, kind channel.Kind) {
-	if _, err := p.Core.Resend(r.Context(), x.caller, verify.ResendRequest{ID: x.v.ID, Channel: kind}); err != nil {
+	_, err := p.Core.Resend(r.Context(), x.caller, verify.ResendRequest{ID: x.v.ID, Channel: kind})
+	e, ok := errors.AsType[*verify.Error](err)
+	switch {
+	case ok && e.Code == verify.CodeLimited && x.wait() > 0:
+		p.redirect(w, x, x.token, "say", sayEarly) // the page says how many seconds are left
+	case err != nil:
 		p.say(w, r, x, err)
-		return
+	default:
+		p.redirect(w, x, x.token)
 	}
-	p.redirect(w, x, x.token)
 }
 
 // say goes back to the code with a word about what went wrong.

@@ -14,6 +14,7 @@ import (
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/country"
+	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/verify"
 )
@@ -34,6 +35,9 @@ type data struct {
 	Error   string
 	Fatal   bool // there is nothing to fill in
 
+	// What requesting a code means to accept: addresses, empty for none.
+	Terms, Privacy string
+
 	// Of the number.
 	Countries []country.Country
 	Region    string
@@ -44,6 +48,7 @@ type data struct {
 	// Of the code.
 	Sent      template.HTML
 	Live      string
+	Help      string // what to do next, when nothing has arrived
 	Valid     string
 	Wait      int    // seconds until a resend is taken
 	WaitText  string // with {seconds} left open
@@ -62,6 +67,7 @@ func (p *pages) base(x *visit, title string) *data {
 	app := *x.caller.App
 	d := &data{
 		Lang: x.locale, Dir: direction(x.locale), Title: x.words.text(title), Brand: app.Brand, W: x.words, Embed: x.link.Embed, State: x.link.State,
+		Terms: app.Policy.Branding.TermsURL, Privacy: app.Policy.Branding.PrivacyURL,
 		Style: stylesheet(app.Policy.Branding), Logo: template.URL(app.Policy.Branding.Logo), //nolint:gosec // validated: a picture as a data URI
 	}
 	if x.accent != "" {
@@ -69,7 +75,11 @@ func (p *pages) base(x *visit, title string) *data {
 		d.Style = stylesheet(app.Policy.Branding)
 	}
 	if t := x.link.Transaction; t != nil {
-		d.Payment = x.words.html("payment", "amount", t.Amount, "currency", t.Currency, "payee", t.Payee)
+		read := message.Request{Locale: x.locale, Country: x.link.Region, Transaction: t}
+		if message.Match(x.link.Locale, "") == x.locale {
+			read.Locale = x.link.Locale // its region writes amounts its own way
+		}
+		d.Payment = x.words.html("payment", "money", read.Money(), "payee", t.Payee)
 	}
 	return d
 }
@@ -79,6 +89,13 @@ func (p *pages) over(x *visit) *data {
 	d := p.base(x, "bad_link")
 	d.Step, d.Intro, d.End, d.Payment = "end", x.words.html("bad_link_hint"), "expired", ""
 	d.Back = back(x, "error", "expired")
+	return d
+}
+
+// used returns the page of a link that has been approved: it says so before it asks for anything.
+func (p *pages) used(x *visit) *data {
+	d := p.over(x)
+	d.Title = x.words.text("used_link")
 	return d
 }
 
@@ -95,7 +112,7 @@ func (p *pages) number(x *visit, r *http.Request, fault string) *data {
 	}
 	d.Countries = country.List(x.locale)
 	d.Typed = r.PostForm.Get("to")
-	d.Region = chooseCountry(r.PostForm.Get("region"), x.link.Region, r.Header.Get("Accept-Language"), x.locale)
+	d.Region = chooseCountry(r.PostForm.Get("region"), x.link.Region, x.link.Locale, r.Header.Get("Accept-Language"), x.locale)
 	return d
 }
 
@@ -143,7 +160,7 @@ func (p *pages) code(x *visit, r *http.Request) *data {
 		sent = "calling"
 	}
 	d.Sent = x.words.html(sent, "number", v.Spec.Masked)
-	d.Live, d.Valid = x.live(), x.valid()
+	d.Live, d.Valid, d.Help = x.live(), x.valid(), x.help()
 	d.Wait, d.WaitText = x.wait(), x.words.text("wait")
 	d.CanResend = v.ResendsLeft() > 0
 	d.CanCall = d.CanResend && p.mayCall(x)
@@ -156,7 +173,11 @@ func (p *pages) code(x *visit, r *http.Request) *data {
 func (x *visit) said(q url.Values) string {
 	switch q.Get("say") {
 	case sayIncorrect:
-		return x.words.fill("incorrect", "count", strconv.Itoa(x.v.AttemptsLeft()))
+		return x.words.left(x.v.AttemptsLeft())
+	case sayEarly:
+		if wait := x.wait(); wait > 0 {
+			return x.words.Waiting(wait)
+		}
 	case sayLimited:
 		if m, err := strconv.Atoi(q.Get("m")); err == nil && m > 0 && m <= 24*60 {
 			return x.words.fill("limited", "minutes", strconv.Itoa(m))
@@ -177,18 +198,45 @@ func (x *visit) live() string {
 	if len(all) == 0 {
 		return ""
 	}
-	switch all[len(all)-1].Status {
+	newest := all[len(all)-1]
+	voice := newest.Channel == channel.Voice
+	say := func(text, call string) string {
+		if voice {
+			text = call
+		}
+		return x.words.text(text)
+	}
+	switch newest.Status {
 	case channel.Sent:
-		return x.words.text("carrier")
+		if newest.Channel == channel.SMS { // other channels have no mobile network in between
+			return x.words.text("carrier")
+		}
 	case channel.Delivered:
-		return x.words.text("delivered")
+		return say("delivered", "call_delivered")
 	case channel.Undelivered, channel.Failed:
 		if _, _, more := x.v.Next(); !more {
-			return x.words.text("undelivered")
+			return say("undelivered", "call_undelivered")
 		}
 	case channel.Queued, channel.Sending, channel.Taken, channel.Unknown:
 	}
-	return x.words.text("sending")
+	return say("sending", "call_sending")
+}
+
+// patience is how long a message may be on its way before the page says what else can be done. Most arrive within 10 s.
+const patience = 20 * time.Second
+
+// help returns what to do next when nothing has arrived, "" while that need not be said.
+func (x *visit) help() string {
+	all := x.v.Deliveries
+	if len(all) == 0 || x.v.ResendsLeft() == 0 {
+		return ""
+	}
+	switch newest := all[len(all)-1]; {
+	case newest.Status == channel.Delivered:
+	case newest.Status == channel.Undelivered, newest.Status == channel.Failed, !x.now.Before(newest.Created.Add(patience)):
+		return x.words.text("help")
+	}
+	return ""
 }
 
 func (x *visit) valid() string {
@@ -209,12 +257,13 @@ func (p *pages) status(w http.ResponseWriter, r *http.Request) {
 	out := struct {
 		Status verify.Status `json:"status"`
 		Live   string        `json:"live"`
+		Help   string        `json:"help"`
 		Valid  string        `json:"valid"`
 		Wait   int           `json:"wait"`
 	}{}
 	if x.v != nil {
 		if out.Status = x.v.At(x.now); out.Status == verify.Pending {
-			out.Live, out.Valid, out.Wait = x.live(), x.valid(), x.wait()
+			out.Live, out.Help, out.Valid, out.Wait = x.live(), x.help(), x.valid(), x.wait()
 		}
 	}
 	secure(w.Header(), x.link)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -118,19 +119,38 @@ func acceptable(header string) []language.Tag {
 	return out
 }
 
-// chooseCountry answers the country that the number is most likely of.
-func chooseCountry(typed, wished, accepted, locale string) string {
+// chooseCountry returns the country that the number is most likely of: the one that was chosen before, the link's region, the region of
+// the link's locale, and only then that of the browser's languages. A locale without a region is that of the browser's language, if it is the
+// same one.
+func chooseCountry(typed, wished, locale, accepted, page string) string {
 	for _, one := range []string{typed, wished} {
 		if country.Known(one) {
 			return one
 		}
 	}
-	for _, tag := range append(acceptable(accepted), language.Make(locale)) {
+	tags := acceptable(accepted)
+	if linked, err := language.Parse(locale); err == nil && linked != language.Und {
+		base, _ := linked.Base()
+		tags = slices.DeleteFunc(tags, func(t language.Tag) bool { b, _ := t.Base(); return b != base })
+		if region, confidence := linked.Region(); confidence == language.Exact && region.IsCountry() {
+			tags = nil
+		}
+		tags = append(tags, linked)
+	}
+	for _, tag := range append(tags, language.Make(page)) {
 		if region, confidence := tag.Region(); confidence >= language.Low && country.Known(region.String()) {
 			return region.String()
 		}
 	}
 	return "US"
+}
+
+// left returns the words of a wrong code. Languages in which one attempt is said otherwise than several have a text of its own for it.
+func (w words) left(attempts int) string {
+	if one := w["incorrect_one"]; one != "" && attempts == 1 {
+		return one
+	}
+	return w.fill("incorrect", "count", strconv.Itoa(attempts))
 }
 
 // Waiting answers the words of a countdown.

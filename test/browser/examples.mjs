@@ -93,7 +93,7 @@ async function payment(p, { url, number }) {
   await p.reads("39.90 EUR to Acme & Söhne");
   const code = await phone.code(number);
   const [{ text }] = await phone.messages(number);
-  if (!text.includes("39.90 EUR") || !text.includes("Acme")) throw new Error(`the message does not name the payment: ${text}`);
+  if (!text.includes("EUR 39.90") || !text.includes("Acme")) throw new Error(`the message does not name the payment: ${text}`);
   await p.fill("Code", another(code));
   await p.press("Confirm");
   await p.reads("not the code for this payment");

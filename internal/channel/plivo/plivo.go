@@ -91,6 +91,7 @@ var (
 	_ channel.Receiver = (*sender)(nil)
 	_ channel.Answerer = (*sender)(nil)
 	_ channel.Checker  = (*sender)(nil)
+	_ channel.Linguist = (*sender)(nil)
 )
 
 // Channels implements channel.Sender.

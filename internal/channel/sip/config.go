@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/sip/prompts"
+	"github.com/dialproof/dialproof/internal/channel/sip/speech"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -47,15 +49,22 @@ type Config struct {
 	AnsweredTimeout time.Duration `yaml:"answered_timeout" doc:"How long an answered call lasts, at most 60s."`
 	PressOne        bool          `yaml:"press_one" doc:"Speak the code only after the key 1. Without it a mailbox may record the code."`
 	MaxCalls        int           `yaml:"max_calls" doc:"Calls at once; the trunk's number of lines."`
-	Prompts         string        `yaml:"prompts" doc:"A folder with recordings of your own: <language>/<name>.wav, 8 kHz, mono, 16-bit or μ-law."`
+	Prompts         string        `yaml:"prompts" doc:"A folder with recordings of your own: <language>/<name>.wav, 8 kHz, mono, 16-bit, μ-law or IMA ADPCM."`
+	Speech          string        `yaml:"speech" doc:"What speaks the brand and payments, which no recording can: auto is espeak-ng if it is installed, off is nothing, and a path is that of another program with its options."`
 	Probe           bool          `yaml:"probe" doc:"Ask the trunk by OPTIONS before a call when nothing was heard of it for 30s, so that a dead one is noticed in 2s. Turn it off for a trunk that never answers OPTIONS."`
 	CAFile          string        `yaml:"ca_file" doc:"With tls: a file of certificates to trust instead of the system's."`
 }
 
+// The values of Config.Speech that are no path.
+const (
+	speechAuto = "auto"
+	speechOff  = "off"
+)
+
 func defaults() *Config {
 	return &Config{
 		Transport: "udp", CallerHeader: "from", Listen: "0.0.0.0:0", Codecs: []string{"pcmu", "pcma"}, DialFormat: "e164",
-		RingTimeout: 30 * time.Second, AnsweredTimeout: maxAnswered, PressOne: true, MaxCalls: 10, Probe: true,
+		RingTimeout: 30 * time.Second, AnsweredTimeout: maxAnswered, PressOne: true, MaxCalls: 10, Speech: speechAuto, Probe: true,
 	}
 }
 
@@ -120,6 +129,8 @@ func (c *Config) validateCalls() error {
 		return fmt.Errorf("ring_timeout: must be 1s to %s", maxRing)
 	case c.AnsweredTimeout < time.Second || c.AnsweredTimeout > maxAnswered:
 		return fmt.Errorf("answered_timeout: must be 1s to %s", maxAnswered)
+	case c.Speech != speechAuto && c.Speech != speechOff && !filepath.IsAbs(c.Speech):
+		return errors.New("speech: must be auto, off, or the path of a program from the root")
 	case c.MaxCalls < 1 || c.MaxCalls > maxCalls:
 		return fmt.Errorf("max_calls: must be 1 to %d", maxCalls)
 	case c.CAFile != "" && c.Transport != "tls":
@@ -137,6 +148,13 @@ func (c *Config) Open(env channel.Env) (channel.Sender, error) {
 	var err error
 	if s.book, err = c.recordings(); err != nil {
 		return nil, fmt.Errorf("prompts: %w", err)
+	}
+	switch c.Speech {
+	case speechAuto:
+		s.speaker = speech.Find()
+	case speechOff:
+	default:
+		s.speaker = speech.New(c.Speech)
 	}
 	if s.tls, err = c.trust(); err != nil {
 		return nil, fmt.Errorf("ca_file: %w", err)

@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/sip/prompts"
+	"github.com/dialproof/dialproof/internal/channel/sip/speech"
 	"github.com/dialproof/dialproof/internal/message"
 )
 
@@ -41,26 +43,24 @@ type plan struct {
 	to, from string
 	// The recordings.
 	greeting, ask, lead, again, goodbye []byte
-	code                                [][]byte
-	repeat                              int
-	press                               bool
-	expires                             time.Time
+	// asks means that the greeting asks for the key itself.
+	asks bool
+	// intro says whose code it is and what for, a payment included; nil: that is not said.
+	intro   []byte
+	code    [][]byte
+	repeat  int
+	press   bool
+	expires time.Time
 }
 
 // plan answers what the call of a message shall do.
-func (s *sender) plan(m channel.Message) (*plan, error) {
-	if m.Purpose == message.Payment {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: "transaction", Detail: "recordings cannot say amount and payee of a payment: use a route whose provider speaks texts"}
-	}
+func (s *sender) plan(ctx context.Context, m channel.Message) (*plan, error) {
 	from, err := s.caller(m.From)
 	if err != nil {
 		return nil, err
 	}
 	p := &plan{to: s.dialled(m.To.E164()), from: from, repeat: max(m.Spoken.Repeat, 2), press: s.cfg.PressOne, expires: m.ExpiresAt}
-	locale := m.Spoken.Locale
-	if locale == "" {
-		locale = m.Locale
-	}
+	locale := spokenIn(m)
 	for _, r := range []struct {
 		to   *[]byte
 		name string
@@ -77,7 +77,64 @@ func (s *sender) plan(m channel.Message) (*plan, error) {
 	if len(p.code) == 0 {
 		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: "no_code", Detail: "the message has no code to speak"}
 	}
-	return p, nil
+	return p, s.name(ctx, p, m, locale)
+}
+
+// spokenIn returns the locale of a call.
+func spokenIn(m channel.Message) string { return cmp.Or(m.Spoken.Locale, m.Locale) }
+
+// speakWait is how long the sentences of a call may take to be spoken; it takes some 50 ms.
+const speakWait = 3 * time.Second
+
+// name puts what recordings cannot say into a plan: the brand, and amount and payee of a payment. A call goes without the brand when it
+// cannot be spoken; a payment without its amount is refused (Regulation (EU) 2018/389 Art. 5).
+func (s *sender) name(ctx context.Context, p *plan, m channel.Message, locale string) error {
+	payment := m.Purpose == message.Payment
+	if !s.Speaks(locale, payment) {
+		if payment {
+			return &channel.Error{Kind: channel.Refused, Provider: name, Code: "transaction", Detail: "recordings cannot say amount and payee of a payment: install espeak-ng, or use a route whose provider speaks texts"}
+		}
+		return nil
+	}
+	if s.speaker == nil || speech.Voice(locale) == "" || m.Spoken.Intro == "" || (s.cfg.Prompts != "" && !payment) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, speakWait)
+	defer cancel()
+	intro, err := s.say(ctx, locale, m.Spoken.Intro)
+	var prompt []byte
+	if err == nil && s.cfg.Prompts == "" && s.cfg.PressOne {
+		prompt, err = s.say(ctx, locale, m.Spoken.Prompt)
+	}
+	switch {
+	case err != nil && payment:
+		return (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "speech", Detail: "the payment could not be spoken"}).Because(err)
+	case err != nil:
+		s.log.Warn("brand not spoken", "locale", locale, "error", err)
+		return nil
+	case prompt != nil:
+		p.greeting, p.asks = prompt, true
+	}
+	p.intro = intro
+	return nil
+}
+
+// say returns a text as sound.
+func (s *sender) say(ctx context.Context, locale, text string) ([]byte, error) {
+	sound, err := s.speaker.Say(ctx, locale, text)
+	out := make([]byte, len(sound))
+	for i, v := range sound {
+		out[i] = prompts.MuLaw(v)
+	}
+	return out, err
+}
+
+// Speaks implements channel.Linguist.
+func (s *sender) Speaks(locale string, payment bool) bool {
+	if !s.book.Speaks(locale) {
+		return false
+	}
+	return !payment || s.speaker != nil && speech.Voice(locale) != ""
 }
 
 // characters answers the code one by one: of "B, Bravo" the B, as the recording has the spelling word in it.
@@ -116,6 +173,11 @@ func (c *call) speak(ctx context.Context, spoken func()) error {
 	if !c.plan.expires.IsZero() && !c.t.s.now().Before(c.plan.expires) {
 		return errExpired
 	}
+	if c.plan.intro != nil {
+		if err := c.media.say(ctx, slices.Concat(c.plan.intro, silence(afterSentence)), nil); err != nil {
+			return err
+		}
+	}
 	for i := range c.plan.repeat {
 		lead := c.plan.lead
 		if i > 0 {
@@ -146,8 +208,12 @@ func (c *call) greet(ctx context.Context) error {
 	if !c.plan.press {
 		return c.media.say(ctx, greeting, nil)
 	}
-	for range questions {
-		if err := c.media.say(ctx, slices.Concat(greeting, c.plan.ask, silence(pressWait)), c.pressed); err != nil {
+	for i := range questions {
+		ask := c.plan.ask
+		if i == 0 && c.plan.asks {
+			ask = nil
+		}
+		if err := c.media.say(ctx, slices.Concat(greeting, ask, silence(pressWait)), c.pressed); err != nil {
 			return err
 		}
 		select {

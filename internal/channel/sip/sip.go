@@ -1,7 +1,7 @@
 // Package sip is the provider that calls people over the operator's own SIP trunk and speaks the code.
 //
-// It makes outbound calls only, with recorded prompts: it is not a telephone, takes no calls, and makes no speech out
-// of text. A mailbox hears no code, because somebody has to press 1 first.
+// It makes outbound calls only: it is not a telephone and takes no calls. The code and the sentences around it are recordings; the brand and
+// payments are spoken by espeak-ng where that is installed. A mailbox hears no code, because somebody has to press 1 first.
 package sip
 
 import (
@@ -13,6 +13,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/sip/prompts"
+	"github.com/dialproof/dialproof/internal/channel/sip/speech"
 )
 
 const name = "sip"
@@ -33,12 +34,14 @@ func Provider() channel.Provider {
 
 // sender is a route over a trunk. It calls only while Run runs.
 type sender struct {
-	cfg   Config
-	log   *slog.Logger
-	now   func() time.Time
-	book  *prompts.Book
-	tls   *tls.Config
-	lines chan struct{} // one place for each call
+	cfg  Config
+	log  *slog.Logger
+	now  func() time.Time
+	book *prompts.Book
+	// speaker says what no recording can; nil: there is none.
+	speaker *speech.Speaker
+	tls     *tls.Config
+	lines   chan struct{} // one place for each call
 	// frame is the time between two packets of sound: 20 ms, less in tests.
 	frame time.Duration
 
@@ -52,6 +55,7 @@ var (
 	_ channel.Runner     = (*sender)(nil)
 	_ channel.Checker    = (*sender)(nil)
 	_ channel.Correlator = (*sender)(nil)
+	_ channel.Linguist   = (*sender)(nil)
 )
 
 // Channels implements channel.Sender.
@@ -64,7 +68,7 @@ func (*sender) ReceiptsByID() bool { return true }
 // take over. A phone that is busy or switched off is an accepted call too, whose receipt says so at once: another
 // route would reach the same phone. The rest of the call goes on under Run.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
-	p, err := s.plan(m)
+	p, err := s.plan(ctx, m)
 	if err != nil {
 		return channel.Accepted{}, err
 	}

@@ -113,6 +113,7 @@ var (
 	_ channel.Receiver = (*sender)(nil)
 	_ channel.Answerer = (*sender)(nil)
 	_ channel.Checker  = (*sender)(nil)
+	_ channel.Linguist = (*sender)(nil)
 	_ channel.Feedback = (*sender)(nil)
 )
 

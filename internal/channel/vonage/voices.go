@@ -14,7 +14,7 @@ func voices() map[string]voice {
 	return map[string]voice{
 		"af": {"af-ZA", 0, true}, "ar": {"ar", 0, true}, "bg": {"bg-BG", 0, true}, "bn": {"bn-IN", 0, true},
 		"ca": {"ca-ES", 2, true}, "cs": {"cs-CZ", 0, true}, "da": {"da-DK", 0, true}, "de": {"de-DE", 0, true},
-		"el": {"el-GR", 0, true}, "en": {"en-US", 0, true}, "es": {"es-ES", 0, true}, "fi": {"fi-FI", 0, true},
+		"el": {"el-GR", 0, true}, "en": {"en-US", 0, true}, "es": {"es-ES", 0, true}, "es-419": {"es-MX", 0, true}, "fi": {"fi-FI", 0, true},
 		"fil": {"fil-PH", 0, true}, "fr": {"fr-FR", 0, true}, "he": {"he-IL", 0, false}, "hi": {"hi-IN", 0, true},
 		"hu": {"hu-HU", 0, true}, "id": {"id-ID", 0, true}, "it": {"it-IT", 0, true}, "ja": {"ja-JP", 0, true},
 		"ko": {"ko-KR", 0, true}, "lv": {"lv-LV", 0, true}, "ms": {"ms-MY", 0, true}, "nb": {"nb-NO", 0, true},
@@ -30,8 +30,14 @@ func voices() map[string]voice {
 func accents() map[string]string {
 	return map[string]string{
 		"en-GB": "en-GB", "en-IE": "en-GB", "en-AU": "en-AU", "en-NZ": "en-AU", "en-IN": "en-IN",
-		"es-MX": "es-MX", "es-US": "es-US", "fr-CA": "fr-CA",
+		"es-MX": "es-MX", "es-US": "es-US", "es-419-US": "es-US", "es-419-PR": "es-US", "fr-CA": "fr-CA",
 	}
+}
+
+// Speaks implements channel.Linguist. Its voices read texts, payments among them.
+func (*sender) Speaks(locale string, _ bool) bool {
+	_, ok := voices()[locale]
+	return ok
 }
 
 // voiceFor answers the voice for a locale in a country.

@@ -49,6 +49,7 @@ function begun(v) {
   current = v;
   by("masked").textContent = v.to;
   by("done-masked").textContent = v.to;
+  watch(v);
   by("code-help").textContent = `${v.code_length} characters, valid until ${time(v.expires_at)}.`;
   tick();
 }
@@ -158,11 +159,25 @@ came();
 // The phone.
 
 const seen = new Set();
+let silent = 0;
+
+// watch says what to do next when nothing arrives within five seconds.
+function watch(v) {
+  clearTimeout(silent);
+  by("nothing").textContent = "";
+  silent = setTimeout(async () => {
+    const answer = await fetch(`/v1/verifications/${v.id}`, { headers: { Authorization: `Bearer ${key}` } });
+    const last = (await answer.json()).deliveries?.at(-1);
+    by("nothing").textContent = `Nothing has arrived yet. ${last ? `The delivery by ${last.channel} is ${last.status}${last.code ? ` (${last.code})` : ""}. ` : ""}The server's log says more, and so does GET /v1/verifications/${v.id}.`;
+  }, 5000);
+}
 
 function arrive(message) {
   const mark = `${message.at} ${message.to} ${message.text}`;
   if (seen.has(mark)) return;
   seen.add(mark);
+  clearTimeout(silent);
+  by("nothing").textContent = "";
   const item = by("message").content.cloneNode(true);
   item.querySelector(".from").textContent = message.from || "Dialproof";
   item.querySelector("time").textContent = time(message.at);

@@ -147,11 +147,19 @@ if (step === "code") {
   const count = () => {
     const left = Math.max(Math.ceil((until - performance.now()) / 1000), 0);
     wait.textContent = left ? wait.dataset.text.replace("{seconds}", left) : "";
-    for (const b of form.querySelectorAll(".quiet")) b.disabled = left > 0;
+    // The buttons stay where a keyboard finds them, and say why nothing happens yet. The seconds are not announced one by one.
+    for (const b of form.querySelectorAll(".quiet")) b.setAttribute("aria-disabled", left > 0);
     if (left) setTimeout(count, 250);
   };
   const begin = (seconds) => { until = performance.now() + seconds * 1000; count(); };
   if (wait) begin(Number(wait.dataset.seconds));
+  for (const b of form.querySelectorAll(".quiet")) {
+    b.addEventListener("click", (event) => {
+      if (b.getAttribute("aria-disabled") !== "true") return;
+      event.preventDefault();
+      by("say").textContent = wait.textContent;
+    });
+  }
 
   // How it stands: asked often at first, then seldom, and not while nobody looks.
   let pause = 1000;
@@ -162,7 +170,7 @@ if (step === "code") {
         if (answer.status === 404) return location.reload();
         const now = await answer.json();
         if (now.status !== "pending") return location.reload();
-        if (by("live").textContent !== now.live) by("live").textContent = now.live;
+        for (const id of ["live", "help"]) if (by(id) && by(id).textContent !== now[id]) by(id).textContent = now[id];
         by("valid").textContent = now.valid;
         if (wait && Math.abs(now.wait * 1000 - (until - performance.now())) > 2000 && now.wait) begin(now.wait);
       } catch { /* the next one may get through */ }

@@ -73,7 +73,7 @@ export class DialproofVerify extends (globalThis.HTMLElement ?? Object) {
     frame.title = this.#title();
     frame.allow = "otp-credentials"; // so that the code may fill itself in
     frame.referrerPolicy = "no-referrer";
-    frame.setAttribute("sandbox", "allow-scripts allow-forms allow-same-origin"); // it may not lead your page away
+    frame.setAttribute("sandbox", "allow-scripts allow-forms allow-same-origin allow-popups allow-popups-to-escape-sandbox"); // terms open in a tab of their own; it may not lead your page away
     frame.src = url.href;
     this.shadowRoot.append(frame);
     this.#frame = frame;

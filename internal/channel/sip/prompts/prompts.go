@@ -4,6 +4,7 @@
 package prompts
 
 import (
+	"bytes"
 	"embed"
 	"errors"
 	"fmt"
@@ -38,7 +39,7 @@ const (
 	maxLength = 20 * Rate
 )
 
-//go:embed data
+//go:embed data spelling
 var files embed.FS
 
 // languageForm is that of a folder's name: a language tag.
@@ -55,8 +56,30 @@ var builtIn = sync.OnceValues(func() (*Book, error) {
 		return nil, err
 	}
 	b := &Book{}
-	return b, b.read(data)
+	if err := b.read(data); err != nil {
+		return nil, err
+	}
+	return b, b.spell()
 })
+
+// betweenWords is the pause between a letter and its word, in samples.
+const betweenWords = Rate / 10
+
+// spell puts the spelling words behind the letters. They are kept once, since they are the same in every language.
+func (b *Book) spell() error {
+	words, err := readLanguage(files, "spelling")
+	if err != nil {
+		return err
+	}
+	for _, own := range b.languages {
+		for letter, word := range words {
+			if audio, ok := own[letter]; ok {
+				own[letter] = slices.Concat(audio, bytes.Repeat([]byte{MuLaw(0)}, betweenWords), word)
+			}
+		}
+	}
+	return nil
+}
 
 // Book is a set of recordings. It never changes once it is read, so many calls may use it at once.
 type Book struct {
@@ -218,6 +241,12 @@ func (b *Book) Find(locale, name string) (audio []byte, ok bool) {
 		return audio, true
 	}
 	return b.search(fallback, name)
+}
+
+// Speaks reports whether a locale has recordings of its own, so that Find need not fall back to English.
+func (b *Book) Speaks(locale string) bool {
+	_, ok := b.search(locale, Lead)
+	return ok
 }
 
 // Languages answers the tags of all languages, sorted.

@@ -10,12 +10,13 @@ import (
 const (
 	formatPCM        = 0x0001
 	formatMuLaw      = 0x0007
+	formatADPCM      = 0x0011
 	formatExtensible = 0xFFFE
 )
 
 var errForm = errors.New("is no WAV file; `sox in.wav -r 8000 -c 1 -b 16 out.wav` makes a fitting one")
 
-// decode answers the μ-law samples of a WAV file of 8000 Hz, mono, 16-bit or μ-law.
+// decode returns the μ-law samples of a WAV file of 8000 Hz, mono: 16-bit, μ-law or IMA ADPCM.
 func decode(file []byte) ([]byte, error) {
 	if len(file) < 12 || string(file[:4]) != "RIFF" || string(file[8:12]) != "WAVE" {
 		return nil, errForm
@@ -65,8 +66,18 @@ func convert(format, data []byte) ([]byte, error) {
 			out[i] = MuLaw(int16(binary.LittleEndian.Uint16(data[2*i:])))
 		}
 		return out, nil
+	case tag == formatADPCM && bits == 4:
+		samples, ok := expand(data, int(binary.LittleEndian.Uint16(format[12:])))
+		if !ok {
+			return nil, errors.New("is a damaged WAV file of IMA ADPCM")
+		}
+		out := make([]byte, len(samples))
+		for i, s := range samples {
+			out[i] = MuLaw(s)
+		}
+		return out, nil
 	}
-	return nil, fmt.Errorf("must be %d Hz, mono, 16-bit or μ-law, and has %d Hz, %d channels, %d bits; `sox in.wav -r 8000 -c 1 -b 16 out.wav` converts it", Rate, rate, channels, bits)
+	return nil, fmt.Errorf("must be %d Hz, mono, 16-bit, μ-law or IMA ADPCM, and has %d Hz, %d channels, %d bits; `sox in.wav -r 8000 -c 1 -b 16 out.wav` converts it", Rate, rate, channels, bits)
 }
 
 // MuLaw answers a 16-bit sample as G.711 μ-law: a sign, an exponent of 3 bits and a mantissa of 4, all inverted.
