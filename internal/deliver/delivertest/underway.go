@@ -1,4 +1,4 @@
-package channeltest
+package delivertest
 
 import (
 	"context"
@@ -7,31 +7,58 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
-	"github.com/dialproof/dialproof/internal/deliver/delivertest"
+	"github.com/dialproof/dialproof/internal/channel/channeltest"
 )
 
 // These checks put the provider under the real handler of deliveries, beside a second route that takes everything, before a carrier that
 // misbehaves: nothing is lost, nothing is doubled that could be avoided, and the record says what happened.
 
+// Checks are all of them.
+func Checks() []channeltest.Check {
+	return []channeltest.Check{
+		{Name: "every error decides what follows", Hold: errorsUnderWay},
+		{Name: "the carrier asks for a pause", Hold: pauses},
+		{Name: "the carrier is slow", Hold: slow},
+		{Name: "the answer is lost", Hold: vanishes},
+		{Name: "receipts before the answer, twice, out of order", Hold: early},
+		{Name: "forged receipts", Hold: forged},
+	}
+}
+
+// Run runs the checks.
+func Run(t *testing.T, h channeltest.Harness) {
+	t.Helper()
+	for _, c := range Checks() {
+		t.Run("under way: "+c.Name, func(t *testing.T) {
+			t.Parallel()
+			if err := c.Hold(t.Context(), h); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // trial is a provider under the handler.
 type trial struct {
-	*delivertest.Trial
-	p *probe
+	*Trial
+	carrier *channeltest.Carrier
 }
 
 // try opens the provider before a carrier and sends its message.
-func (h Harness) try(ctx context.Context, script Script, alone bool) (*trial, error) {
-	t, err := h.ready(script, alone)
+func try(ctx context.Context, h channeltest.Harness, script channeltest.Script, alone bool) (*trial, error) {
+	t, err := ready(h, script, alone)
 	if err != nil {
 		return nil, err
 	}
 	if err := t.Send(ctx); err != nil {
-		t.p.carrier.Close()
+		t.carrier.Close()
 		return nil, fmt.Errorf("the attempt cannot be recorded: %w", err)
 	}
 	return t, nil
@@ -40,17 +67,17 @@ func (h Harness) try(ctx context.Context, script Script, alone bool) (*trial, er
 // callTime is how long a call of a trial may take; a carrier that hangs takes it all.
 const callTime = 500 * time.Millisecond
 
-func (h Harness) ready(script Script, alone bool) (*trial, error) {
-	p, err := h.open(script)
+func ready(h channeltest.Harness, script channeltest.Script, alone bool) (*trial, error) {
+	sender, carrier, err := h.Open(script)
 	if err != nil {
 		return nil, err
 	}
-	t, err := delivertest.New(p.sender, Message(p.h.Channel), callTime, alone)
+	t, err := New(sender, channeltest.Message(sender.Channels()[0]), callTime, alone)
 	if err != nil {
-		p.carrier.Close()
+		carrier.Close()
 		return nil, err
 	}
-	return &trial{t, p}, nil
+	return &trial{t, carrier}, nil
 }
 
 // holds compares the record ("route status" of each delivery) and how many messages the second route took.
@@ -66,8 +93,8 @@ func (t *trial) holds(taken int, want ...string) error {
 }
 
 const (
-	first  = delivertest.First + " "
-	second = delivertest.Second + " "
+	first  = First + " "
+	second = Second + " "
 )
 
 // after answers what follows a failed call of a kind: the record, and how many messages the second route takes.
@@ -82,56 +109,72 @@ func after(kind channel.ErrorKind) (taken int, want []string) {
 	return 1, []string{first + "failed", second + "accepted"}
 }
 
-// errorsUnderWay lets the carrier answer with every row of the error table, those that come with 200 as well.
-func errorsUnderWay(ctx context.Context, h Harness) error {
-	rows := append([]ErrorRow{
-		{Name: "500", Reply: Reply{Status: http.StatusInternalServerError}, Kind: channel.Unavailable},
-		{Name: "503 in HTML", Reply: Reply{Status: http.StatusServiceUnavailable, Body: "<html>"}, Kind: channel.Unavailable},
-		{Name: "401", Reply: Reply{Status: http.StatusUnauthorized}, Kind: channel.Refused},
-	}, h.Errors...)
+// errorsUnderWay lets the carrier answer with every row of errors.tsv, those that come with 200 as well.
+func errorsUnderWay(ctx context.Context, h channeltest.Harness) error {
+	bare := func(status int, body string, kind channel.ErrorKind) channeltest.Answered {
+		return channeltest.Answered{
+			Expected: channeltest.Expected{Where: "answer", Error: strconv.Itoa(status), Kind: kind, Code: "*"}, Reply: channeltest.Reply{Status: status, Body: body},
+		}
+	}
+	rows, err := h.Answers()
+	if err != nil {
+		return err
+	}
+	for _, r := range []channeltest.Answered{
+		bare(http.StatusInternalServerError, "", channel.Unavailable), bare(http.StatusServiceUnavailable, "<html>", channel.Unavailable),
+		bare(http.StatusUnauthorized, "", channel.Refused),
+	} {
+		if !slices.Contains(h.OwnStatuses, r.Reply.Status) {
+			rows = append(rows, r)
+		}
+	}
 	var faults []error
 	for _, row := range rows {
-		if slices.Contains(h.OwnStatuses, row.Reply.Status) && row.Reply.Status >= 400 && row.Code == "" {
-			continue
-		}
-		t, err := h.try(ctx, Says(row.Reply), false)
-		if err != nil {
-			return err
-		}
-		taken, want := after(row.Kind)
-		err = t.holds(taken, want...)
-		if d := t.Deliveries()[0]; err == nil && (d.Kind != row.Kind || (row.Code != "" && d.Code != row.Code)) {
-			err = fmt.Errorf("the record says %s %q, want %s %q", d.Kind, d.Code, row.Kind, row.Code)
-		}
-		if n := len(t.p.carrier.Requests()); err == nil && n != 1 {
-			err = fmt.Errorf("%d calls for one attempt", n)
-		}
-		t.p.carrier.Close()
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", row.Name, err))
+		if err := underWay(ctx, h, row); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", row, err))
 		}
 	}
 	return errors.Join(faults...)
 }
 
-// pauses lets the carrier ask for half a minute: another route takes the message at once, and without one it waits so long.
-func pauses(ctx context.Context, h Harness) error {
-	if slices.Contains(h.OwnStatuses, http.StatusTooManyRequests) {
-		return nil
-	}
-	says := Says(Reply{Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "30"}})
-	t, err := h.try(ctx, says, false)
+// underWay lets the carrier answer with one row.
+func underWay(ctx context.Context, h channeltest.Harness, row channeltest.Answered) error {
+	t, err := try(ctx, h, channeltest.Says(row.Reply), false)
 	if err != nil {
 		return err
 	}
-	t.p.carrier.Close()
+	defer t.carrier.Close()
+	taken, want := after(row.Kind)
+	if err := t.holds(taken, want...); err != nil {
+		return err
+	}
+	if d := t.Deliveries()[0]; d.Kind != row.Kind || (row.Code != "*" && d.Code != row.Code) {
+		return fmt.Errorf("the record says %s %q, want %s %q", d.Kind, d.Code, row.Kind, row.Code)
+	}
+	if n := len(t.carrier.Requests()); n != 1 {
+		return fmt.Errorf("%d calls for one attempt", n)
+	}
+	return nil
+}
+
+// pauses lets the carrier ask for half a minute: another route takes the message at once, and without one it waits so long.
+func pauses(ctx context.Context, h channeltest.Harness) error {
+	if slices.Contains(h.OwnStatuses, http.StatusTooManyRequests) {
+		return nil
+	}
+	says := channeltest.Says(channeltest.Reply{Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "30"}})
+	t, err := try(ctx, h, says, false)
+	if err != nil {
+		return err
+	}
+	t.carrier.Close()
 	if err := t.holds(1, first+"failed", second+"accepted"); err != nil {
 		return err
 	}
-	if t, err = h.try(ctx, says, true); err != nil {
+	if t, err = try(ctx, h, says, true); err != nil {
 		return err
 	}
-	t.p.carrier.Close()
+	t.carrier.Close()
 	if wait, ok := t.Waits(); !ok || wait != 30*time.Second {
 		return fmt.Errorf("the carrier asked for 30 s, and the message waits %s (%t)", wait, ok)
 	}
@@ -139,27 +182,27 @@ func pauses(ctx context.Context, h Harness) error {
 }
 
 // vanishes lets the answer be lost in every way after the carrier has the message: it is not sent again, and a receipt tells the rest.
-func vanishes(ctx context.Context, h Harness) error {
-	for name, script := range map[string]Script{
+func vanishes(ctx context.Context, h channeltest.Harness) error {
+	for name, script := range map[string]channeltest.Script{
 		"hangs": func(_ http.ResponseWriter, r *http.Request) {
 			select {
 			case <-r.Context().Done():
 			case <-time.After(2 * time.Second):
 			}
 		},
-		"hangs up": hangUp, "cut off": cutOff,
+		"hangs up": channeltest.HangUp, "cut off": channeltest.CutOff,
 	} {
-		t, err := h.try(ctx, script, false)
+		t, err := try(ctx, h, script, false)
 		if err != nil {
 			return err
 		}
-		defer t.p.carrier.Close()
+		defer t.carrier.Close()
 		err = t.holds(0, first+"unknown")
 		if _, waits := t.Waits(); err == nil && waits {
 			err = errors.New("the message will be sent again, and it may have left")
 		}
-		if row := h.row(channel.Delivered); err == nil && row != nil {
-			if status := t.Receipt(ctx, row.at()); status >= 300 {
+		if row := rowOf(h, channel.Delivered); err == nil && row != nil {
+			if status := t.Receipt(ctx, at(row)); status >= 300 {
 				err = fmt.Errorf("the receipt is answered with %d", status)
 			} else {
 				err = t.holds(0, first+"delivered")
@@ -173,18 +216,18 @@ func vanishes(ctx context.Context, h Harness) error {
 }
 
 // slow lets the carrier take its time.
-func slow(ctx context.Context, h Harness) error {
-	t, err := h.try(ctx, func(w http.ResponseWriter, r *http.Request) {
+func slow(ctx context.Context, h channeltest.Harness) error {
+	t, err := try(ctx, h, func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 		case <-time.After(callTime / 5):
 		}
-		Says(h.Accept)(w, r)
+		channeltest.Says(h.Accept)(w, r)
 	}, false)
 	if err != nil {
 		return err
 	}
-	defer t.p.carrier.Close()
+	defer t.carrier.Close()
 	d := t.Deliveries()[0]
 	if d.ProviderID != h.WantID || (d.Status != channel.Taken && d.Status != channel.Sent && d.Status != channel.Delivered) {
 		return fmt.Errorf("the record says %+v", d)
@@ -193,9 +236,9 @@ func slow(ctx context.Context, h Harness) error {
 }
 
 // row answers a receipt of one message with that status, which names the message by the address alone; nil when the harness has none.
-func (h Harness) row(status channel.Status) *ReceiptRow {
+func rowOf(h channeltest.Harness, status channel.Status) *channeltest.ReceiptRow {
 	for i, r := range h.Receipts {
-		if !r.Refused && len(r.Want) == 1 && r.Want[0].Status == status && r.Want[0].Token == "" && !h.byID() {
+		if !r.Refused && len(r.Want) == 1 && r.Want[0].Status == status && r.Want[0].Token == "" && !byID(h) {
 			return &h.Receipts[i]
 		}
 	}
@@ -203,18 +246,18 @@ func (h Harness) row(status channel.Status) *ReceiptRow {
 }
 
 // byID tells whether the provider's receipts name messages by their id alone.
-func (h Harness) byID() bool {
-	p, err := h.open(Says(h.Accept))
+func byID(h channeltest.Harness) bool {
+	sender, carrier, err := h.Open(channeltest.Says(h.Accept))
 	if err != nil {
 		return false
 	}
-	defer p.carrier.Close()
-	c, ok := channel.As[channel.Correlator](p.sender)
+	defer carrier.Close()
+	c, ok := channel.As[channel.Correlator](sender)
 	return ok && c.ReceiptsByID()
 }
 
 // at answers the request with what every request has.
-func (r *ReceiptRow) at() channel.Callback {
+func at(r *channeltest.ReceiptRow) channel.Callback {
 	c := r.Request
 	if c.URL == nil {
 		c.URL = &url.URL{}
@@ -223,8 +266,8 @@ func (r *ReceiptRow) at() channel.Callback {
 }
 
 // early sends the receipt before the answer, twice and out of order; nothing takes the delivery back.
-func early(ctx context.Context, h Harness) error {
-	end := h.row(channel.Delivered)
+func early(ctx context.Context, h channeltest.Harness) error {
+	end := rowOf(h, channel.Delivered)
 	if end == nil {
 		return nil
 	}
@@ -235,22 +278,22 @@ func early(ctx context.Context, h Harness) error {
 	script := func(w http.ResponseWriter, r *http.Request) {
 		once.Do(func() {
 			<-begin
-			answers = append(answers, t.Receipt(ctx, end.at()))
+			answers = append(answers, t.Receipt(ctx, at(end)))
 		})
-		Says(h.Accept)(w, r)
+		channeltest.Says(h.Accept)(w, r)
 	}
-	t, err := h.ready(script, false)
+	t, err := ready(h, script, false)
 	if err != nil {
 		return err
 	}
-	defer t.p.carrier.Close()
+	defer t.carrier.Close()
 	close(begin)
 	if err := t.Send(ctx); err != nil {
 		return err
 	}
 	for _, status := range []channel.Status{channel.Delivered, channel.Sent, channel.Undelivered, channel.Delivered} {
-		if row := h.row(status); row != nil {
-			answers = append(answers, t.Receipt(ctx, row.at()))
+		if row := rowOf(h, status); row != nil {
+			answers = append(answers, t.Receipt(ctx, at(row)))
 		}
 	}
 	for _, status := range answers {
@@ -262,21 +305,21 @@ func early(ctx context.Context, h Harness) error {
 }
 
 // forged sends what must not be taken, and what is cut short: the record stays as it is, and the request learns nothing.
-func forged(ctx context.Context, h Harness) error {
-	t, err := h.try(ctx, Says(h.Accept), false)
+func forged(ctx context.Context, h channeltest.Harness) error {
+	t, err := try(ctx, h, channeltest.Says(h.Accept), false)
 	if err != nil {
 		return err
 	}
-	defer t.p.carrier.Close()
+	defer t.carrier.Close()
 	before := fmt.Sprintf("%+v", t.Deliveries())
 	for i := range h.Receipts {
 		row := &h.Receipts[i]
 		if row.Refused {
-			if status := t.Receipt(ctx, row.at()); status != http.StatusForbidden {
+			if status := t.Receipt(ctx, at(row)); status != http.StatusForbidden {
 				return fmt.Errorf("%s: answered with %d, want 403", row.Name, status)
 			}
 		}
-		if status, _, _ := t.Callback(ctx, delivertest.First, strings.Repeat("A", 46), row.at()); status != http.StatusNotFound {
+		if status, _, _ := t.Callback(ctx, First, strings.Repeat("A", 46), at(row)); status != http.StatusNotFound {
 			return fmt.Errorf("%s: with a token that was guessed it is answered with %d, want 404", row.Name, status)
 		}
 	}
