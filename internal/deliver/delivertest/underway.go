@@ -1,6 +1,7 @@
 package delivertest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,7 +73,7 @@ func ready(h channeltest.Harness, script channeltest.Script, alone bool) (*trial
 	if err != nil {
 		return nil, err
 	}
-	t, err := New(sender, channeltest.Message(sender.Channels()[0]), callTime, alone)
+	t, err := New(sender, channeltest.Message(cmp.Or(h.Channel, channel.SMS)), callTime, alone)
 	if err != nil {
 		carrier.Close()
 		return nil, err
