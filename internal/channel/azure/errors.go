@@ -23,7 +23,7 @@ func statusDetails() map[int]string {
 
 // refused judges an answer that is no yes.
 func (s *sender) refused(a channel.Answer) *channel.Error {
-	e := channel.StatusError(name, a, s.now())
+	e := s.api.Status(a)
 	if detail, known := statusDetails()[a.Status]; known {
 		e.Detail = detail
 	}

@@ -70,16 +70,30 @@ func exists(path string) bool {
 // Spec is a provider's official OpenAPI document; nil when it is not here.
 type Spec struct{ doc *openapi3.T }
 
-// LoadSpec reads a document of shared/specs. Where the documents are not here, the comparison alone is skipped, in a test
-// of its own that says so, and the rest of the test runs.
-func LoadSpec(t *testing.T, name string) *Spec {
+// Document returns the text of a document of shared/specs. Where the documents are not here, it returns nil: the comparison alone
+// is skipped, in a test of its own that says so, and the rest of the test runs.
+func Document(t *testing.T, name string) []byte {
 	t.Helper()
 	path, ok := find(t, name)
 	if !ok {
 		t.Run("compared with "+filepath.Base(name), func(t *testing.T) { missing(t) })
 		return nil
 	}
-	doc, err := openapi3.NewLoader().LoadFromFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // a path of the test's own
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// LoadSpec reads a document of shared/specs; nil where the documents are not here, as Document says.
+func LoadSpec(t *testing.T, name string) *Spec {
+	t.Helper()
+	text := Document(t, name)
+	if text == nil {
+		return nil
+	}
+	doc, err := openapi3.NewLoader().LoadFromData(text)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
