@@ -52,9 +52,13 @@ type trial struct {
 	carrier *channeltest.Carrier
 }
 
-// try opens the provider before a carrier and sends its message.
+// try opens the provider before a carrier and sends its message, with callTime for the call.
 func try(ctx context.Context, h channeltest.Harness, script channeltest.Script, alone bool) (*trial, error) {
-	t, err := ready(h, script, alone)
+	return tryFor(ctx, h, script, alone, callTime)
+}
+
+func tryFor(ctx context.Context, h channeltest.Harness, script channeltest.Script, alone bool, patience time.Duration) (*trial, error) {
+	t, err := ready(h, script, alone, patience)
 	if err != nil {
 		return nil, err
 	}
@@ -65,15 +69,19 @@ func try(ctx context.Context, h channeltest.Harness, script channeltest.Script, 
 	return t, nil
 }
 
-// callTime is how long a call of a trial may take; a carrier that hangs takes it all.
-const callTime = 500 * time.Millisecond
+// How long a call of a trial may take. A carrier that hangs takes all of the short time; all others get more than a busy machine
+// needs to answer.
+const (
+	shortTime = 500 * time.Millisecond
+	callTime  = 20 * time.Second
+)
 
-func ready(h channeltest.Harness, script channeltest.Script, alone bool) (*trial, error) {
+func ready(h channeltest.Harness, script channeltest.Script, alone bool, patience time.Duration) (*trial, error) {
 	sender, carrier, err := h.Open(script)
 	if err != nil {
 		return nil, err
 	}
-	t, err := New(sender, channeltest.Message(cmp.Or(h.Channel, channel.SMS)), callTime, alone)
+	t, err := New(sender, channeltest.Message(cmp.Or(h.Channel, channel.SMS)), patience, alone)
 	if err != nil {
 		carrier.Close()
 		return nil, err
@@ -193,7 +201,7 @@ func vanishes(ctx context.Context, h channeltest.Harness) error {
 		},
 		"hangs up": channeltest.HangUp, "cut off": channeltest.CutOff,
 	} {
-		t, err := try(ctx, h, script, false)
+		t, err := tryFor(ctx, h, script, false, shortTime)
 		if err != nil {
 			return err
 		}
@@ -221,7 +229,7 @@ func slow(ctx context.Context, h channeltest.Harness) error {
 	t, err := try(ctx, h, func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
-		case <-time.After(callTime / 5):
+		case <-time.After(shortTime / 5):
 		}
 		channeltest.Says(h.Accept)(w, r)
 	}, false)
@@ -283,7 +291,7 @@ func early(ctx context.Context, h channeltest.Harness) error {
 		})
 		channeltest.Says(h.Accept)(w, r)
 	}
-	t, err := ready(h, script, false)
+	t, err := ready(h, script, false, callTime)
 	if err != nil {
 		return err
 	}
