@@ -174,12 +174,10 @@ func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
 		return channel.Accepted{}, rest.NoID(name)
 	}
 	one := t.Value[0]
-	switch {
-	case !one.Successful:
+	if !one.Successful {
 		return channel.Accepted{}, s.refusedItem(one)
-	case one.MessageID == "":
-		return channel.Accepted{}, rest.NoID(name)
 	}
+	// It says yes. An id that is missing is not missed: receipts name the message by its tag.
 	return channel.Accepted{ID: one.MessageID, Status: channel.Taken}, nil
 }
 

@@ -113,6 +113,7 @@ func TestAzure(t *testing.T) {
 	h := channeltest.Harness{
 		Provider: Provider(), Configure: config, Secrets: []string{accessKey, "s3cr3t-access-key-of-the-suite"},
 		Accept: reply(202, one(`"messageId":"`+id+`","httpStatusCode":202,"repeatabilityResult":"accepted","successful":true`)), WantID: id,
+		WithoutID: reply(202, one(`"httpStatusCode":202,"successful":true`)),
 		Request: func(r *http.Request, body []byte) error {
 			var o order
 			if err := json.Unmarshal(body, &o); err != nil {

@@ -48,6 +48,9 @@ type Harness struct {
 	// Accept is what the carrier says when it takes a message, and WantID the id that it gives.
 	Accept Reply
 	WantID string
+	// WithoutID is what the carrier says when it takes a message and gives no id, where receipts do not need one: the message
+	// counts as taken. Without it an answer that has no id is no yes.
+	WithoutID Reply
 	// Request judges the request of a message that was taken; it answers what is wrong with it.
 	Request func(r *http.Request, body []byte) error
 	// Testdata is the folder of errors.tsv and receipts.tsv; the test's own "testdata" if nil. What is expected of the provider's errors
@@ -95,6 +98,7 @@ func Checks() []Check {
 	return []Check{
 		{"it says what it is", describes},
 		{"a message is taken", taken},
+		{"a message is taken without an id", takenWithoutID},
 		{"the error table", errorTable},
 		{"the words of receipts", news},
 		{"every HTTP status", statuses},

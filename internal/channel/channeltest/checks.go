@@ -83,6 +83,36 @@ func taken(ctx context.Context, h Harness) error {
 	return nil
 }
 
+// takenWithoutID holds that a yes is a yes: no call for it fails, and nothing is sent again.
+func takenWithoutID(ctx context.Context, h Harness) error {
+	if h.WithoutID.Status == 0 {
+		return nil
+	}
+	p, err := h.open(Says(h.WithoutID))
+	if err != nil {
+		return err
+	}
+	defer p.carrier.Close()
+	if h.byID() {
+		return errors.New("the provider's receipts name a message by its id, so it needs one")
+	}
+	if _, err := p.send(ctx); err != nil {
+		return fmt.Errorf("the message was not taken: %w", err)
+	}
+	return nil
+}
+
+// byID reports whether the provider's receipts name messages by their id alone.
+func (h Harness) byID() bool {
+	p, err := h.open(Says(h.Accept))
+	if err != nil {
+		return false
+	}
+	defer p.carrier.Close()
+	c, ok := channel.As[channel.Correlator](p.sender)
+	return ok && c.ReceiptsByID()
+}
+
 // errorTable drives every row of errors.tsv through the provider, and compares the rows with the code's tables.
 func errorTable(ctx context.Context, h Harness) error {
 	rows, err := h.expected()

@@ -85,7 +85,8 @@ func TestHTTPAPI(t *testing.T) {
 	h := channeltest.Harness{
 		Provider: Provider(), Configure: config, Secrets: []string{apiKey, signKey},
 		Accept: reply(202, `{"status":"queued","messages":[{"id":"abc-1","parts":2,"price":"0.0525"}]}`), WantID: "abc-1",
-		Request: judgeRequest, Receipts: receiptRows(),
+		WithoutID: reply(200, `{"status":"queued","messages":[]}`),
+		Request:   judgeRequest, Receipts: receiptRows(),
 		Tables: map[string][]string{"answer status": channeltest.Keys(settings("").Answer.Errors)},
 		Answer: func(e channeltest.Expected) string {
 			code, _ := json.Marshal(e.Error)

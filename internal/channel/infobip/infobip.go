@@ -4,6 +4,7 @@
 package infobip
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -95,7 +96,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	if err != nil {
 		return channel.Accepted{}, err
 	}
-	return s.judge(a)
+	return s.judge(a, m.Delivery)
 }
 
 // taken is the answer to a message, as far as it is read.
@@ -109,13 +110,14 @@ type taken struct {
 	} `json:"messages"`
 }
 
-// judge reads the answer to a message. Infobip answers 200 for a message that it rejects, too: its status tells.
-func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
+// judge reads the answer to a message. Infobip answers 200 for a message that it rejects, too: its status tells. The id is the
+// delivery's, which Infobip was given.
+func (s *sender) judge(a channel.Answer, delivery string) (channel.Accepted, error) {
 	if !rest.Good(a) {
 		return channel.Accepted{}, s.refused(a)
 	}
 	var t taken
-	if a.JSON(&t) != nil || len(t.Messages) != 1 || t.Messages[0].ID == "" {
+	if a.JSON(&t) != nil || len(t.Messages) != 1 || (t.Messages[0].ID == "" && t.Messages[0].Status == (status{})) {
 		return channel.Accepted{}, rest.NoID(name)
 	}
 	m := t.Messages[0]
@@ -123,7 +125,7 @@ func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
 	if news == channel.Undelivered || news == channel.Failed || m.Status.ID == duplicate {
 		return channel.Accepted{}, m.Status.row().Error(name, m.Status.code())
 	}
-	return channel.Accepted{ID: m.ID, Status: news, Parts: max(m.Details.Count, 0)}, nil
+	return channel.Accepted{ID: cmp.Or(m.ID, delivery), Status: news, Parts: max(m.Details.Count, 0)}, nil
 }
 
 // Check implements channel.Checker: it asks for the balance.

@@ -84,7 +84,8 @@ func TestInfobip(t *testing.T) {
 	h := channeltest.Harness{
 		Provider: Provider(), Configure: config, Secrets: []string{apiKey},
 		Accept: reply(200, answer(1, 26, "PENDING_ACCEPTED")), WantID: id,
-		Request: judgeRequest, Receipts: receiptRows(),
+		WithoutID: reply(200, `{"messages":[{"status":{"groupId":1,"groupName":"PENDING","id":26,"name":"PENDING_ACCEPTED"}}]}`),
+		Request:   judgeRequest, Receipts: receiptRows(),
 		Tables: map[string][]string{
 			"answer answer.old": channeltest.Keys(requestErrors()), "status receipt.status": ids(), "receipt.reason": channeltest.Keys(faults()),
 		},

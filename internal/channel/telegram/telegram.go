@@ -156,6 +156,9 @@ func (s *sender) able(ctx context.Context, number string) (requestStatus, error)
 	if err == nil {
 		st, err = s.judge(a)
 	}
+	if err == nil && st.RequestID == "" {
+		err = rest.NoID(name) // the send after it would be charged once more
+	}
 	if err != nil {
 		e := channel.AsError(name, err)
 		if e.Kind == channel.MaybeSent {
@@ -178,7 +181,7 @@ func (s *sender) judge(a channel.Answer) (requestStatus, error) {
 	var said envelope
 	bad := a.JSON(&said) != nil
 	switch {
-	case rest.Good(a) && !bad && said.OK && said.Result.RequestID != "":
+	case rest.Good(a) && !bad && said.OK: // an id that is missing is not missed: receipts repeat the payload
 		return said.Result, nil
 	case a.Status >= 500 || bad || said.OK || said.Error == "":
 		if rest.Good(a) {

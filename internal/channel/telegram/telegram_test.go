@@ -49,6 +49,7 @@ func TestTelegram(t *testing.T) {
 	h := channeltest.Harness{
 		Provider: Provider(), Configure: config, Secrets: []string{token}, Channel: channel.Telegram,
 		Accept: reply(200, accepted), WantID: request,
+		WithoutID: reply(200, `{"ok":true,"result":{}}`),
 		Request: func(r *http.Request, body []byte) error {
 			if r.Method != http.MethodPost || r.URL.Path != "/sendVerificationMessage" || r.Header.Get("Authorization") != "Bearer "+token {
 				return errors.New("the credentials are not sent, or not to the right place")

@@ -52,8 +52,9 @@ func TestClassic(t *testing.T) {
 	spec := channeltest.LoadSpec(t, "vonage/sms.yml")
 	h := channeltest.Harness{
 		Provider: Provider(), Configure: classicConfig, Secrets: []string{apiSecret, signature},
-		Accept: reply(200, `{"message-count":"1","messages":[{"to":"447700900123","message-id":"`+classicID+`","status":"0","remaining-balance":"3.14","message-price":"0.03330000","network":"23410"}]}`),
-		WantID: classicID,
+		Accept:    reply(200, `{"message-count":"1","messages":[{"to":"447700900123","message-id":"`+classicID+`","status":"0","remaining-balance":"3.14","message-price":"0.03330000","network":"23410"}]}`),
+		WantID:    classicID,
+		WithoutID: reply(200, `{"messages":[{"status":"0"}]}`),
 		Request: func(r *http.Request, body []byte) error {
 			form, _ := url.ParseQuery(string(body))
 			for key, want := range map[string]string{

@@ -52,6 +52,7 @@ func TestWebhook(t *testing.T) {
 	h := channeltest.Harness{
 		Provider: Provider(), Configure: config, Secrets: []string{key, key[6:]},
 		Accept: says(200, `{"id":"own-1","parts":1,"price":"0.05","currency":"EUR","status":"sent"}`), WantID: "own-1",
+		WithoutID: says(200, `{}`),
 		Request: func(r *http.Request, body []byte) error {
 			if r.Header.Get("Webhook-Signature") != newSigner(raw).sign(r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp"), body) {
 				return errors.New("the message is not signed")
