@@ -36,7 +36,7 @@ func (c Composer) Compose(ctx context.Context, j queue.Job, d channel.Delivery) 
 	if err != nil {
 		return channel.Message{}, false, false, err
 	}
-	to, err := phone.Parse(p.To, "")
+	to, err := p.number()
 	if err != nil {
 		return channel.Message{}, false, false, err
 	}
@@ -50,7 +50,7 @@ func (c Composer) Number(ctx context.Context, ref id.ID) (phone.Number, error) {
 	if err != nil || p == nil {
 		return phone.Number{}, err
 	}
-	return phone.Parse(p.To, "")
+	return p.number()
 }
 
 // load answers the verification of a job.
