@@ -130,7 +130,7 @@ func TestAzure(t *testing.T) {
 			}
 			return judge(spec, r, body)
 		},
-		Tables: map[string][]string{"answer": statuses(), "receipt receipt.words": channeltest.Keys(reportTable())},
+		Tables: map[string][]string{"answer": statuses(), "receipt": channeltest.Keys(reportTable()), "receipt.words": channeltest.Keys(reportTable())},
 		Answer: func(e channeltest.Expected) string {
 			body := `{"error":{"code":"X","message":"for +447700900123"}}`
 			if e.Where == "item" {
