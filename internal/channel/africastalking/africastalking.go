@@ -43,7 +43,6 @@ type Config struct {
 	URL      string      `yaml:"url" doc:"Another address of the API, for a test. Default https://api.africastalking.com, and for the sandbox https://api.sandbox.africastalking.com."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var senderForm = regexp.MustCompile(`^(\+?[0-9]{3,15}|[A-Za-z0-9 _.-]{1,11})$`)
 
 // Validate implements channel.Opener.
@@ -78,12 +77,11 @@ func (c *Config) base() string {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{*c, rest.Client{
-		Provider: name, Base: c.base(), HTTP: env.HTTP, Now: env.Now, Authorize: rest.Bearer("apiKey", c.APIKey.Reveal()),
-	}}, nil
+	return &sender{rest.SMS{}, *c, rest.New(env, name, c.base(), rest.Bearer("apiKey", c.APIKey.Reveal()))}, nil
 }
 
 type sender struct {
+	rest.SMS
 	cfg Config
 	api rest.Client
 }
@@ -94,9 +92,6 @@ var (
 	_ channel.Correlator = (*sender)(nil)
 	_ channel.Checker    = (*sender)(nil)
 )
-
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
 // Send implements channel.Sender.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {

@@ -60,7 +60,6 @@ type Config struct {
 	URL                    string      `yaml:"url" doc:"Another address of the API, for a VPC endpoint or a test. Default that of the region."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	regionForm   = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
 	keyForm      = regexp.MustCompile(`^[A-Z0-9]{16,128}$`)
@@ -119,11 +118,12 @@ func domain(region string) string {
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
 	return &sender{
 		cfg: *c, route: env.Route, log: env.Log, key: credentials{id: c.AccessKeyID, secret: c.SecretAccessKey, token: c.SessionToken},
-		api: rest.Client{Provider: name, Base: c.address(), HTTP: env.HTTP, Now: env.Now},
+		api: rest.New(env, name, c.address(), nil),
 	}, nil
 }
 
 type sender struct {
+	rest.SMS
 	cfg   Config
 	route string
 	key   credentials
@@ -138,9 +138,6 @@ var (
 	_ channel.Checker  = (*sender)(nil)
 	_ channel.Feedback = (*sender)(nil)
 )
-
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
 // order is a message to send (shape SendTextMessageRequest).
 type order struct {

@@ -61,7 +61,6 @@ type notice struct {
 	SubscribeURL string  `json:"SubscribeURL"`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var certPath = regexp.MustCompile(`^/SimpleNotificationService-[A-Za-z0-9]+\.pem$`)
 
 // read answers an SNS message of our topic whose signature may be looked at. SNS signs for every topic of everybody, so

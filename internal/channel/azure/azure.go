@@ -52,7 +52,6 @@ type Config struct {
 	From      string      `yaml:"from" doc:"The sender where the route has none: a number of the resource's, a short code, or up to 11 letters and digits."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var senderForm = regexp.MustCompile(`^(\+[0-9]{3,15}|[0-9]{3,8}|[A-Za-z0-9 ]{1,11})$`)
 
 // Validate implements channel.Opener.
@@ -79,7 +78,7 @@ func (c *Config) Open(env channel.Env) (channel.Sender, error) {
 	if err != nil {
 		return nil, errors.New("access_key: must be base64")
 	}
-	return &sender{*c, rest.Client{
+	return &sender{rest.SMS{}, *c, rest.Client{
 		Provider: name, Base: strings.TrimRight(c.Endpoint, "/"), HTTP: env.HTTP, Now: env.Now, Authorize: func(r *http.Request, body []byte) *channel.Error {
 			sign(r, body, key, env.Now())
 			return nil
@@ -88,6 +87,7 @@ func (c *Config) Open(env channel.Env) (channel.Sender, error) {
 }
 
 type sender struct {
+	rest.SMS
 	cfg Config
 	api rest.Client
 }
@@ -98,9 +98,6 @@ var (
 	_ channel.Answerer = (*sender)(nil)
 	_ channel.Checker  = (*sender)(nil)
 )
-
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
 // order is a message to send (SendMessageRequest).
 type order struct {

@@ -72,7 +72,6 @@ func reportTable() map[string]reportRow {
 // noReports is the code of a message whose carrier never reports: it may well have arrived.
 const noReports = "5002"
 
-//nolint:gochecknoglobals // compiled once, never changed
 var reportCode = regexp.MustCompile(`\b(4[0-9]{3}|5[0-9]{3}|9999)\b`)
 
 // failure answers code and kind of a message that failed, from the details of its receipt.

@@ -151,7 +151,6 @@ func (s status) row() rest.Row {
 	return rest.Means(channel.Unavailable, "the message failed for a reason that is not in the table")
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var codeForm = regexp.MustCompile(`^[A-Z][A-Z0-9_]{1,63}$`)
 
 // code answers Infobip's name of a status, if it is one.

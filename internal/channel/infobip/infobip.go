@@ -48,7 +48,6 @@ type Config struct {
 	Conversions bool        `yaml:"conversions" doc:"Whether Infobip is told which codes were typed, so that it can watch its own routes."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var senderForm = regexp.MustCompile(`^(\+?[0-9]{3,16}|[A-Za-z0-9 ]{1,11})$`)
 
 // Validate implements channel.Opener.
@@ -70,12 +69,11 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{*c, rest.Client{
-		Provider: name, Base: c.URL, HTTP: env.HTTP, Now: env.Now, Authorize: rest.Bearer("Authorization", "App "+c.APIKey.Reveal()),
-	}}, nil
+	return &sender{rest.SMS{}, *c, rest.New(env, name, c.URL, rest.Bearer("Authorization", "App "+c.APIKey.Reveal()))}, nil
 }
 
 type sender struct {
+	rest.SMS
 	cfg Config
 	api rest.Client
 }
@@ -86,9 +84,6 @@ var (
 	_ channel.Checker  = (*sender)(nil)
 	_ channel.Feedback = (*sender)(nil)
 )
-
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
 // Send implements channel.Sender.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {

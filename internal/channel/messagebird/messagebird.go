@@ -44,7 +44,6 @@ type Config struct {
 	URL        string      `yaml:"url" doc:"Another address of the API, for a test. Default https://rest.messagebird.com."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var senderForm = regexp.MustCompile(`^(\+?[0-9]{3,17}|[A-Za-z0-9 ]{1,11})$`)
 
 // Validate implements channel.Opener.
@@ -66,12 +65,11 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{*c, rest.Client{
-		Provider: name, Base: c.URL, HTTP: env.HTTP, Now: env.Now, Authorize: rest.Bearer("Authorization", "AccessKey "+c.AccessKey.Reveal()),
-	}}, nil
+	return &sender{rest.SMS{}, *c, rest.New(env, name, c.URL, rest.Bearer("Authorization", "AccessKey "+c.AccessKey.Reveal()))}, nil
 }
 
 type sender struct {
+	rest.SMS
 	cfg Config
 	api rest.Client
 }
@@ -81,9 +79,6 @@ var (
 	_ channel.Receiver = (*sender)(nil)
 	_ channel.Checker  = (*sender)(nil)
 )
-
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
 // order is a message to send.
 type order struct {

@@ -54,7 +54,6 @@ type Config struct {
 	URL         string            `yaml:"url" doc:"Another address of the API, for a region or a test. Default https://control.msg91.com."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	senderForm   = regexp.MustCompile(`^[A-Za-z0-9]{3,11}$`)
 	idForm       = regexp.MustCompile(`^[A-Za-z0-9_-]{8,64}$`)
@@ -121,10 +120,11 @@ func (c *Config) checkVariables() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{*c, rest.Client{Provider: name, Base: c.URL, HTTP: env.HTTP, Now: env.Now}}, nil
+	return &sender{rest.SMS{}, *c, rest.New(env, name, c.URL, nil)}, nil
 }
 
 type sender struct {
+	rest.SMS
 	cfg Config
 	api rest.Client
 }
@@ -135,9 +135,6 @@ var (
 	_ channel.Correlator = (*sender)(nil)
 	_ channel.Checker    = (*sender)(nil)
 )
-
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
 // order is a message to send.
 type order struct {

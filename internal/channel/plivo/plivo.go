@@ -47,7 +47,6 @@ type Config struct {
 	URL          string      `yaml:"url" doc:"Another address of the API, for a test. Default https://api.plivo.com."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	accountForm = regexp.MustCompile(`^(MA|SA)[A-Z0-9]{18}$`)
 	senderForm  = regexp.MustCompile(`^(\+?[0-9]{3,15}|[A-Za-z0-9 ]{1,11})$`)
@@ -75,9 +74,7 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{*c, rest.Client{
-		Provider: name, Base: c.URL + "/v1/Account/" + c.AuthID + "/", HTTP: env.HTTP, Now: env.Now, Authorize: rest.Basic(c.AuthID, c.AuthToken.Reveal()),
-	}}, nil
+	return &sender{*c, rest.New(env, name, c.URL+"/v1/Account/"+c.AuthID+"/", rest.Basic(c.AuthID, c.AuthToken.Reveal()))}, nil
 }
 
 type sender struct {

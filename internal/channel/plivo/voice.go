@@ -32,7 +32,6 @@ const (
 	pressedKey = "1"
 )
 
-//nolint:gochecknoglobals // compiled once, never changed
 var numberForm = regexp.MustCompile(`^\+?[0-9]{7,15}$`)
 
 // callOrder is a call to make.

@@ -29,6 +29,11 @@ type Client struct {
 	Authorize func(r *http.Request, body []byte) *channel.Error
 }
 
+// New returns the client of a route.
+func New(env channel.Env, provider, base string, authorize func(*http.Request, []byte) *channel.Error) Client {
+	return Client{Provider: provider, Base: base, HTTP: env.HTTP, Now: env.Now, Authorize: authorize}
+}
+
 // JSON calls a path with a body that is encoded as JSON; nil sends none. It asks for JSON.
 func (c *Client) JSON(ctx context.Context, method, path string, body any) (channel.Answer, error) {
 	var text []byte
@@ -115,3 +120,9 @@ func Life(end, now time.Time, least, most int) int {
 
 // Minutes returns how many minutes are left until end, rounded up, and at least one.
 func Minutes(end, now time.Time) int { return max(int((end.Sub(now)+time.Minute-1)/time.Minute), 1) }
+
+// SMS is in a sender that carries SMS alone.
+type SMS struct{}
+
+// Channels implements channel.Sender.
+func (SMS) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }

@@ -59,7 +59,6 @@ type Config struct {
 // regions are those where Sinch runs the SMS API.
 func regions() []string { return []string{"us", "eu", "au", "br", "ca"} }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	planForm   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	senderForm = regexp.MustCompile(`^(\+?[0-9]{3,17}|[A-Za-z0-9 ]{1,11})$`)
@@ -87,13 +86,11 @@ func (c *Config) Validate() error {
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
 	base := cmp.Or(c.URL, "https://"+c.Region+".sms.api.sinch.com")
-	return &sender{*c, rest.Client{
-		Provider: name, Base: base + "/xms/v1/" + c.ServicePlanID, HTTP: env.HTTP, Now: env.Now,
-		Authorize: rest.Bearer("Authorization", "Bearer "+c.APIToken.Reveal()),
-	}}, nil
+	return &sender{rest.SMS{}, *c, rest.New(env, name, base+"/xms/v1/"+c.ServicePlanID, rest.Bearer("Authorization", "Bearer "+c.APIToken.Reveal()))}, nil
 }
 
 type sender struct {
+	rest.SMS
 	cfg Config
 	api rest.Client
 }
@@ -104,9 +101,6 @@ var (
 	_ channel.Checker  = (*sender)(nil)
 	_ channel.Feedback = (*sender)(nil)
 )
-
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
 // batch is a message to send.
 type batch struct {

@@ -52,12 +52,11 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener. It makes no call.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{*c, rest.Client{
-		Provider: name, Base: c.URL, HTTP: env.HTTP, Now: env.Now, Authorize: rest.Bearer("Authorization", "Bearer "+c.Token.Reveal()),
-	}}, nil
+	return &sender{rest.SMS{}, *c, rest.New(env, name, c.URL, rest.Bearer("Authorization", "Bearer "+c.Token.Reveal()))}, nil
 }
 
 type sender struct {
+	rest.SMS
 	cfg Config
 	api rest.Client
 }
@@ -68,9 +67,6 @@ var (
 	_ channel.Receiver = (*sender)(nil)
 	_ channel.Checker  = (*sender)(nil)
 )
-
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
 // order is a message to send.
 type order struct {

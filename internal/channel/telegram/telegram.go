@@ -47,7 +47,6 @@ type Config struct {
 	URL            string      `yaml:"url" doc:"Another address of the API, for a test. Default https://gatewayapi.telegram.org."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var usernameForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{3,31}$`)
 
 // Validate implements channel.Opener.
@@ -65,9 +64,7 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{*c, rest.Client{
-		Provider: name, Base: c.URL + "/", HTTP: env.HTTP, Now: env.Now, Authorize: rest.Bearer("Authorization", "Bearer "+c.Token.Reveal()),
-	}}, nil
+	return &sender{*c, rest.New(env, name, c.URL+"/", rest.Bearer("Authorization", "Bearer "+c.Token.Reveal()))}, nil
 }
 
 type sender struct {

@@ -41,7 +41,6 @@ type Config struct {
 	URL                string      `yaml:"url" doc:"Another address of the API, for a test. Default https://api.telnyx.com."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	senderForm  = regexp.MustCompile(`^(\+?[0-9]{3,15}|[A-Za-z0-9 ]{1,11})$`)
 	numberForm  = regexp.MustCompile(`^\+?[0-9]+$`)
@@ -78,12 +77,11 @@ func (c *Config) key() ed25519.PublicKey {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{*c, c.key(), rest.Client{
-		Provider: name, Base: c.URL, HTTP: env.HTTP, Now: env.Now, Authorize: rest.Bearer("Authorization", "Bearer "+c.APIKey.Reveal()),
-	}}, nil
+	return &sender{rest.SMS{}, *c, c.key(), rest.New(env, name, c.URL, rest.Bearer("Authorization", "Bearer "+c.APIKey.Reveal()))}, nil
 }
 
 type sender struct {
+	rest.SMS
 	cfg Config
 	key ed25519.PublicKey
 	api rest.Client
@@ -94,9 +92,6 @@ var (
 	_ channel.Receiver = (*sender)(nil)
 	_ channel.Checker  = (*sender)(nil)
 )
-
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
 // order is a message to send.
 type order struct {

@@ -50,7 +50,6 @@ type Config struct {
 	BaseURL             string            `yaml:"base_url" doc:"Another address of the API, for a region or a test. Default https://api.twilio.com."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	accountForm = regexp.MustCompile(`^AC[0-9a-fA-F]{32}$`)
 	keyForm     = regexp.MustCompile(`^SK[0-9a-fA-F]{32}$`)
@@ -94,9 +93,7 @@ func (c *Config) Open(env channel.Env) (channel.Sender, error) {
 	if c.APIKeySID != "" {
 		user, password = c.APIKeySID, c.APIKeySecret
 	}
-	return &sender{*c, rest.Client{
-		Provider: name, Base: c.BaseURL, HTTP: env.HTTP, Now: env.Now, Authorize: rest.Basic(user, password.Reveal()),
-	}}, nil
+	return &sender{*c, rest.New(env, name, c.BaseURL, rest.Basic(user, password.Reveal()))}, nil
 }
 
 type sender struct {

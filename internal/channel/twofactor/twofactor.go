@@ -46,7 +46,6 @@ type Config struct {
 	URL       string      `yaml:"url" doc:"Another address of the API, for a test. Default https://2factor.in."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	senderForm = regexp.MustCompile(`^[A-Za-z0-9]{3,11}$`)
 	keyForm    = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
@@ -80,10 +79,11 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{*c, rest.Client{Provider: name, Base: c.URL, HTTP: env.HTTP, Now: env.Now}}, nil
+	return &sender{rest.SMS{}, *c, rest.New(env, name, c.URL, nil)}, nil
 }
 
 type sender struct {
+	rest.SMS
 	cfg Config
 	api rest.Client
 }
@@ -94,9 +94,6 @@ var (
 	_ channel.Correlator = (*sender)(nil)
 	_ channel.Checker    = (*sender)(nil)
 )
-
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
 // Send implements channel.Sender.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {

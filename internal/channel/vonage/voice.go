@@ -69,7 +69,6 @@ type keys struct {
 	TimeOut   int `json:"timeOut"`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var numberForm = regexp.MustCompile(`^\+?[0-9]{7,15}$`)
 
 // call makes a call. The code is not in the request: Vonage asks what to say when the person has picked up. Only a

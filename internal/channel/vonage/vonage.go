@@ -57,7 +57,6 @@ type Config struct {
 	URL             string      `yaml:"url" doc:"Another address of the API, for a region or a test. Default https://api.nexmo.com."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	accountForm     = regexp.MustCompile(`^[0-9A-Za-z]{8}$`)
 	applicationForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
@@ -116,8 +115,8 @@ func (c *Config) validateSMS() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	s := &sender{cfg: *c, old: rest.Client{Provider: name, Base: c.SMSURL, HTTP: env.HTTP, Now: env.Now, Authorize: c.byKey}}
-	s.api = rest.Client{Provider: name, Base: c.URL, HTTP: env.HTTP, Now: env.Now, Authorize: s.authorize}
+	s := &sender{cfg: *c, old: rest.New(env, name, c.SMSURL, c.byKey)}
+	s.api = rest.New(env, name, c.URL, s.authorize)
 	if c.smsOnly() {
 		return s, nil
 	}

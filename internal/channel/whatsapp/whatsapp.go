@@ -49,7 +49,6 @@ type Config struct {
 	URL           string            `yaml:"url" doc:"Another address of the API, for a test. Default https://graph.facebook.com."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	idForm       = regexp.MustCompile(`^[0-9]{5,20}$`)
 	templateForm = regexp.MustCompile(`^[a-z0-9_]{1,512}$`)
