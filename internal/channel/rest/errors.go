@@ -33,14 +33,14 @@ func (c *Client) Refusal(a channel.Answer, code string, table Table) *channel.Er
 	if !known || e.Kind == channel.Unavailable || e.Kind == channel.MaybeSent {
 		return e
 	}
-	if e.Kind != channel.Throttled {
-		e.Kind = row.Kind
-	}
+	out := row.Error(c.Provider, code) // and not e with another kind: what the status says of the fault no longer holds
 	if e.Kind == channel.Throttled {
-		e.RetryAfter = a.RetryAfter(c.Now())
+		out.Kind = channel.Throttled
 	}
-	e.Code, e.Detail = code, row.Detail
-	return e
+	if out.Kind == channel.Throttled {
+		out.RetryAfter = a.RetryAfter(c.Now())
+	}
+	return out
 }
 
 // Refused returns an error of the account or of its settings.

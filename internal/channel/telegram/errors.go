@@ -1,6 +1,7 @@
 package telegram
 
 import (
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -45,12 +46,15 @@ func (s *sender) refused(a channel.Answer, word string) *channel.Error {
 	}
 	e.Code = harmless(word)
 	best := ""
-	for begin, row := range errorTable() {
+	for begin := range errorTable() {
 		if (word == begin || strings.HasPrefix(word, begin+"_")) && len(begin) > len(best) {
-			best, e.Detail = begin, row.Detail
-			if a.Status != 429 {
-				e.Kind = row.Kind
-			}
+			best = begin
+		}
+	}
+	if row, known := errorTable()[best]; known {
+		kind, pause := e.Kind, e.RetryAfter
+		if e = row.Error(name, e.Code); a.Status == http.StatusTooManyRequests {
+			e.Kind, e.RetryAfter = kind, pause
 		}
 	}
 	if after, ok := strings.CutPrefix(word, "FLOOD_WAIT_"); ok {

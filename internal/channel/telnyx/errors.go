@@ -110,8 +110,9 @@ func (s *sender) refused(a channel.Answer) *channel.Error {
 	if !known || (e.Kind == channel.Unavailable && row.Kind != channel.MaybeSent) {
 		return e
 	}
-	e.Kind, e.Code, e.Detail = row.Kind, code, row.Detail
-	return e
+	out := row.Error(name, code)
+	out.RetryAfter = e.RetryAfter
+	return out
 }
 
 // failure answers code and row of a message that failed.
