@@ -41,27 +41,6 @@ func (a Answer) RetryAfter(now time.Time) time.Duration {
 	return 0
 }
 
-// JSONRequest answers a request whose body, if any, is JSON, and which asks for JSON. The provider adds its credentials. The
-// errors are *Error: an address that cannot be used is the operator's to mend.
-func JSONRequest(ctx context.Context, provider, method, address string, body any) (*http.Request, error) {
-	var text []byte
-	if body != nil {
-		var err error
-		if text, err = json.Marshal(body); err != nil {
-			return nil, &Error{Kind: Unavailable, Provider: provider, Code: "internal", Detail: "the message cannot be encoded"}
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(text))
-	if err != nil {
-		return nil, &Error{Kind: Refused, Provider: provider, Code: "url", Detail: "the address cannot be used"}
-	}
-	req.Header.Set("Accept", "application/json")
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	return req, nil
-}
-
 // Do performs a provider's request and judges the transport: a failure before the request was written
 // is Unavailable, any later one MaybeSent. The judgement of status and body is the provider's.
 func Do(ctx context.Context, client *http.Client, provider string, req *http.Request) (Answer, error) {

@@ -138,7 +138,7 @@ func TestDoWithPassword(t *testing.T) {
 	}))
 	defer server.Close()
 	address := strings.Replace(server.URL, "http://", "http://me:pass@", 1)
-	req, err := channel.JSONRequest(t.Context(), "x", http.MethodGet, address, nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/phone"
-	"github.com/dialproof/dialproof/internal/queue"
 )
 
 // calls composes a call.
@@ -20,7 +19,7 @@ type calls struct {
 	purpose string
 }
 
-func (c calls) Compose(context.Context, queue.Job, channel.Delivery) (deliver.Composed, error) {
+func (c calls) Compose(context.Context, id.ID, channel.Delivery) (deliver.Composed, error) {
 	m := channel.Message{Channel: channel.Voice, To: c.to, Purpose: c.purpose, Spoken: message.Spoken{Locale: c.locale}}
 	return deliver.Composed{Message: m, Open: true}, nil
 }
@@ -63,7 +62,7 @@ func TestLanguages(t *testing.T) {
 			routes = append(routes, &route)
 		}
 		b.Routes.Replace(routes, deliver.Priority)
-		if err := b.Run(t.Context(), b.job); err != nil {
+		if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 			t.Fatal(err)
 		}
 		if got := b.deliveries(); !slices.Equal(got, c.want) {

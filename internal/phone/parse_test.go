@@ -208,3 +208,25 @@ func TestFromE164Allocates(t *testing.T) {
 		}
 	}
 }
+
+// TestRetire: a number that newer metadata refuses is read as it was written down, and cannot be parsed any more.
+func TestRetire(t *testing.T) {
+	// Not parallel: nobody else may parse numbers of the calling code.
+	const number = "+298211234" // of the Faroe Islands, which no other test uses
+	before, err := Parse(number, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	restore := Retire(298)
+	if n, err := Parse(number, ""); code(t, err) != CodeUnassigned || !n.IsZero() {
+		t.Errorf("parsed as %s, %v", n, err)
+	}
+	n, err := FromE164(number)
+	if code(t, err) != CodeUnassigned || n.E164() != number || n.CallingCode() != 298 || n.Country() != "FO" || n.Mask() != before.Mask() {
+		t.Errorf("read as %s, %v", n, err)
+	}
+	restore()
+	if again, err := Parse(number, ""); err != nil || again != before {
+		t.Errorf("afterwards %s, %v", again, err)
+	}
+}

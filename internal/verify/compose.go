@@ -31,7 +31,7 @@ func (c Composer) Compose(ctx context.Context, ref id.ID, d channel.Delivery) (m
 	if err != nil {
 		return channel.Message{}, false, false, err
 	}
-	to, err := phone.Parse(p.To, "")
+	to, err := p.number()
 	if err != nil {
 		return channel.Message{}, false, false, err
 	}
@@ -45,7 +45,7 @@ func (c Composer) Number(ctx context.Context, ref id.ID) (phone.Number, error) {
 	if err != nil || p == nil {
 		return phone.Number{}, err
 	}
-	return phone.Parse(p.To, "")
+	return p.number()
 }
 
 // load returns a verification with what is sealed of it.

@@ -9,7 +9,6 @@ import (
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/limit"
-	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/queue"
 )
 
@@ -105,7 +104,7 @@ func (s *Service) step(v *Verification, n *Number, now time.Time) (*nextStep, er
 	if err != nil {
 		return nil, err
 	}
-	to, err := phone.Parse(p.To, "")
+	to, err := p.number()
 	if err != nil {
 		return nil, err
 	}

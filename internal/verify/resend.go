@@ -59,7 +59,7 @@ func (s *Service) again(tx Tx, v *Verification, n *Number, p *Private, kind chan
 	if err := needsEmail(kind, p.Email); err != nil {
 		return queue.Job{}, err
 	}
-	to, err := number(p.To, "")
+	to, err := p.number()
 	if err != nil {
 		return queue.Job{}, err
 	}

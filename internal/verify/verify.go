@@ -317,6 +317,16 @@ const (
 	MagicLimited     Magic = "limited"     // the start is refused as too fast
 )
 
+// number returns whom it is for. The number was judged when it was written down: newer metadata that would refuse it does not
+// make it unreadable.
+func (p *Private) number() (phone.Number, error) {
+	n, err := phone.FromE164(p.To)
+	if n.IsZero() {
+		return n, err
+	}
+	return n, nil
+}
+
 // number parses what the request named.
 func number(to, region string) (phone.Number, error) {
 	n, err := phone.Parse(to, region)

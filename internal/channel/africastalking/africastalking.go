@@ -5,6 +5,7 @@
 package africastalking
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -12,9 +13,9 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -42,12 +43,10 @@ type Config struct {
 	URL      string      `yaml:"url" doc:"Another address of the API, for a test. Default https://api.africastalking.com, and for the sandbox https://api.sandbox.africastalking.com."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var senderForm = regexp.MustCompile(`^(\+?[0-9]{3,15}|[A-Za-z0-9 _.-]{1,11})$`)
 
 // Validate implements channel.Opener.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.base())
 	switch {
 	case c.Username == "":
 		return errors.New("username: is missing; it is that of the app, not of your login")
@@ -59,7 +58,7 @@ func (c *Config) Validate() error {
 		return errors.New("api_key: must be the key alone, on one line")
 	case c.From != "" && !senderForm.MatchString(c.From):
 		return errors.New("from: must be a short code, or up to 11 letters and digits")
-	case err != nil || u.Host == "" || u.Path != "":
+	case !rest.IsBase(c.base()):
 		return errors.New("url: must be an address like https://api.africastalking.com")
 	}
 	return nil
@@ -78,13 +77,13 @@ func (c *Config) base() string {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{cfg: *c, http: env.HTTP, now: env.Now}, nil
+	return &sender{rest.SMS{}, *c, rest.New(env, name, c.base(), rest.Bearer("apiKey", c.APIKey.Reveal()))}, nil
 }
 
 type sender struct {
-	cfg  Config
-	http *http.Client
-	now  func() time.Time
+	rest.SMS
+	cfg Config
+	api rest.Client
 }
 
 var (
@@ -94,40 +93,17 @@ var (
 	_ channel.Checker    = (*sender)(nil)
 )
 
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
-
 // Send implements channel.Sender.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	form := url.Values{"username": {s.cfg.Username}, "to": {m.To.E164()}, "message": {m.Text.Body}, "bulkSMSMode": {"1"}}
-	from := m.From
-	if from == "" {
-		from = s.cfg.From
-	}
-	if from != "" {
+	if from := cmp.Or(m.From, s.cfg.From); from != "" {
 		form.Set("from", from)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.cfg.base()+"/version1/messaging", strings.NewReader(form.Encode()))
-	if err != nil {
-		return channel.Accepted{}, unusable()
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	a, err := s.do(ctx, req)
+	a, err := s.api.Form(ctx, http.MethodPost, "/version1/messaging", form)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
 	return s.judge(a)
-}
-
-func unusable() *channel.Error {
-	return &channel.Error{Kind: channel.Refused, Provider: name, Code: "url", Detail: "the address cannot be used"}
-}
-
-// do makes a call with the app's key.
-func (s *sender) do(ctx context.Context, req *http.Request) (channel.Answer, error) {
-	req.Header.Set("apiKey", s.cfg.APIKey.Reveal())
-	req.Header.Set("Accept", "application/json")
-	return channel.Do(ctx, s.http, name, req)
 }
 
 // taken is the answer to a message, as far as it is read. It is the same for a yes and a no.
@@ -155,8 +131,8 @@ const (
 func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
 	var t taken
 	understood := a.JSON(&t) == nil
-	if a.Status == http.StatusTooManyRequests || a.Status >= 500 || (!understood && (a.Status < 200 || a.Status > 299)) {
-		return channel.Accepted{}, channel.StatusError(name, a, s.now())
+	if a.Status == http.StatusTooManyRequests || a.Status >= 500 || (!understood && !rest.Good(a)) {
+		return channel.Accepted{}, s.api.Status(a)
 	}
 	if understood && len(t.Data.Recipients) == 1 {
 		r := t.Data.Recipients[0]
@@ -165,36 +141,25 @@ func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
 			return channel.Accepted{ID: r.ID, Status: channel.Taken, Parts: max(r.Parts, 0), Price: price, Currency: currency}, nil
 		}
 		if row, known := errorTable()[r.Code]; known {
-			return channel.Accepted{}, &channel.Error{Kind: row.kind, Provider: name, Code: strconv.Itoa(r.Code), Detail: row.detail}
+			return channel.Accepted{}, row.Error(name, strconv.Itoa(r.Code))
 		}
 	}
 	if understood && len(t.Data.Recipients) == 0 && t.Data.Message != "" {
 		return channel.Accepted{}, forAll(t.Data.Message)
 	}
-	if a.Status < 200 || a.Status > 299 {
-		return channel.Accepted{}, channel.StatusError(name, a, s.now())
+	if !rest.Good(a) {
+		return channel.Accepted{}, s.api.Status(a)
 	}
-	return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no message id"}
+	return channel.Accepted{}, rest.NoID(name)
 }
 
 // cost reads "KES 0.8000". A free message says "0".
 func cost(s string) (price, currency string) {
 	currency, price, _ = strings.Cut(s, " ")
-	if f, err := strconv.ParseFloat(price, 64); err != nil || f <= 0 || len(currency) != 3 {
-		return "", ""
-	}
-	return price, currency
+	return rest.Price(price, currency)
 }
 
 // Check implements channel.Checker: it asks for the app's balance.
 func (s *sender) Check(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.cfg.base()+"/version1/user?"+url.Values{"username": {s.cfg.Username}}.Encode(), http.NoBody)
-	if err != nil {
-		return unusable()
-	}
-	a, err := s.do(ctx, req)
-	if err == nil && a.Status != http.StatusOK {
-		err = channel.StatusError(name, a, s.now())
-	}
-	return err
+	return s.api.Check(ctx, "/version1/user?"+url.Values{"username": {s.cfg.Username}}.Encode(), s.api.Status)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -28,9 +29,21 @@ func reply(status int, body string) channeltest.Reply {
 	return channeltest.Reply{Status: status, Body: body}
 }
 
-// recipient answers what Africa's Talking says of one recipient.
-func recipient(code int, word string) channeltest.Reply {
-	return reply(201, fmt.Sprintf(`{"SMSMessageData":{"Message":"Sent to 0/1 Total Cost: 0","Recipients":[{"cost":"0","messageId":"None","number":"+447700900123","status":%q,"statusCode":%d}]}}`, word, code))
+// codes answers the codes of a recipient that the code knows, and words their names.
+func codes() []string {
+	var out []string
+	for code := range errorTable() {
+		out = append(out, strconv.Itoa(code))
+	}
+	return out
+}
+
+func words() []string {
+	var out []string
+	for _, row := range errorTable() {
+		out = append(out, row.word)
+	}
+	return out
 }
 
 func TestAfricasTalking(t *testing.T) {
@@ -60,27 +73,21 @@ func TestAfricasTalking(t *testing.T) {
 			}
 			return nil
 		},
+		Tables: map[string][]string{"recipient": codes(), "all": words(), "receipt": channeltest.Keys(failures())},
+		Answer: func(e channeltest.Expected) string {
+			if e.Where == "all" {
+				return `{"SMSMessageData":{"Message":"` + e.Error + `","Recipients":[]}}`
+			}
+			return `{"SMSMessageData":{"Message":"Sent to 0/1 Total Cost: 0","Recipients":[{"cost":"0","messageId":"None","number":"+447700900123","status":"x","statusCode":` + e.Error + `}]}}`
+		},
+		Report: func(e channeltest.Expected) channel.Callback {
+			return report("id=" + id + "&phoneNumber=%2B447700900123&status=Failed&failureReason=" + e.Code)
+		},
+		News:     func(n channeltest.News) channel.Callback { return report("id=" + id + "&status=" + n.Word) },
 		Receipts: receiptRows(),
 	}
-	for code, row := range errorTable() {
-		h.Errors = append(h.Errors,
-			channeltest.ErrorRow{Name: row.word, Reply: recipient(code, row.word), Kind: row.kind, Code: strconv.Itoa(code)},
-			channeltest.ErrorRow{Name: row.word + " for all", Reply: reply(201, `{"SMSMessageData":{"Message":"`+row.word+`","Recipients":[]}}`), Kind: row.kind, Code: row.word},
-		)
-	}
-	h.Errors = append(h.Errors,
-		channeltest.ErrorRow{Name: "credentials", Reply: reply(401, `The supplied authentication is invalid`), Kind: channel.Refused, Code: "HTTP 401"},
-		channeltest.ErrorRow{Name: "a conflict", Reply: channeltest.Reply{Status: 409, Body: recipient(409, "DoNotDisturbRejection").Body}, Kind: channel.Refused, Code: "409"},
-		channeltest.ErrorRow{Name: "not understood", Reply: reply(400, `Must have recipients`), Kind: channel.Refused, Code: "HTTP 400"},
-		channeltest.ErrorRow{Name: "too fast", Reply: channeltest.Reply{Status: 429, Header: map[string]string{"Retry-After": "7"}}, Kind: channel.Throttled},
-		channeltest.ErrorRow{Name: "it failed", Reply: channeltest.Reply{Status: 500, Body: recipient(403, "x").Body}, Kind: channel.Unavailable, Code: "HTTP 500"},
-		channeltest.ErrorRow{Name: "a new code", Reply: recipient(499, "x"), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "a yes without an id", Reply: recipient(101, "Success"), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "sent to nobody", Reply: reply(201, `{"SMSMessageData":{"Message":"Sent to 0/1 Total Cost: 0","Recipients":[]}}`), Kind: channel.Unavailable, Code: "none_sent"},
-		channeltest.ErrorRow{Name: "sent to somebody", Reply: reply(201, `{"SMSMessageData":{"Message":"Sent to 1/1 Total Cost: 0","Recipients":[]}}`), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "a yes with a bad status", Reply: reply(302, string(fixture)), Kind: channel.MaybeSent},
-	)
 	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
 func report(form string) channel.Callback {
@@ -109,9 +116,6 @@ func receiptRows() []channeltest.ReceiptRow {
 		"SomethingNew":     {Status: channel.Taken},
 	} {
 		add(status, status, want)
-	}
-	for reason, kind := range failures() {
-		add("failed, "+reason, "Failed&failureReason="+reason, channel.Receipt{Status: channel.Undelivered, Code: reason, Kind: kind})
 	}
 	add("rejected with a reason", "Rejected&failureReason=UserInBlackList", channel.Receipt{Status: channel.Failed, Code: "UserInBlackList", Kind: channel.Rejected})
 	add("a reason that names a number", "Failed&failureReason=447700900123", channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable})

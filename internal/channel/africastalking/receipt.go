@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // ReceiptsByID implements channel.Correlator: a report names its message by Africa's Talking's id and nothing else.
@@ -16,11 +17,11 @@ func (*sender) ReceiptsByID() bool { return true }
 func (*sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
 	form, err := url.ParseQuery(string(r.Body))
 	if err != nil || r.Method != http.MethodPost {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: "body", Detail: "the report cannot be understood"}
+		return nil, rest.Refused(name, "body", "the report cannot be understood")
 	}
 	id, status := form.Get("id"), form.Get("status")
 	if id == "" || status == "" {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: "body", Detail: "the report names no message or no status"}
+		return nil, rest.Refused(name, "body", "the report names no message or no status")
 	}
 	out := channel.Receipt{ProviderID: id, Status: statusOf(status), At: r.Now}
 	if out.Status == channel.Undelivered || out.Status == channel.Failed {

@@ -5,18 +5,16 @@
 package aws
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/secret"
 )
@@ -62,7 +60,6 @@ type Config struct {
 	URL                    string      `yaml:"url" doc:"Another address of the API, for a VPC endpoint or a test. Default that of the region."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	regionForm   = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
 	keyForm      = regexp.MustCompile(`^[A-Z0-9]{16,128}$`)
@@ -74,7 +71,6 @@ var (
 
 // Validate implements channel.Opener.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.address())
 	switch {
 	case !regionForm.MatchString(c.Region):
 		return errors.New("region: must be a region like eu-west-1")
@@ -96,7 +92,7 @@ func (c *Config) Validate() error {
 		return errors.New("configuration_set: is missing; AWS reports only on messages of the set whose event destination is the topic")
 	case c.MaxPrice != "" && !priceForm.MatchString(c.MaxPrice):
 		return errors.New("max_price: must be US dollars like 0.10, below 100, with at most 5 decimals")
-	case err != nil || u.Host == "" || u.Path != "":
+	case !rest.IsBase(c.address()):
 		return errors.New("url: must be an address like https://sms-voice.eu-west-1.amazonaws.com")
 	}
 	return nil
@@ -121,20 +117,19 @@ func domain(region string) string {
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
 	return &sender{
-		cfg: *c, route: env.Route, http: env.HTTP, log: env.Log, now: env.Now, address: c.address(),
-		key: credentials{id: c.AccessKeyID, secret: c.SecretAccessKey, token: c.SessionToken},
+		cfg: *c, route: env.Route, log: env.Log, key: credentials{id: c.AccessKeyID, secret: c.SecretAccessKey, token: c.SessionToken},
+		api: rest.New(env, name, c.address(), nil),
 	}, nil
 }
 
 type sender struct {
-	cfg     Config
-	route   string
-	address string
-	key     credentials
-	http    *http.Client
-	log     *slog.Logger
-	now     func() time.Time
-	certs   certificates
+	rest.SMS
+	cfg   Config
+	route string
+	key   credentials
+	api   rest.Client
+	log   *slog.Logger
+	certs certificates
 }
 
 var (
@@ -143,9 +138,6 @@ var (
 	_ channel.Checker  = (*sender)(nil)
 	_ channel.Feedback = (*sender)(nil)
 )
-
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
 // order is a message to send (shape SendTextMessageRequest).
 type order struct {
@@ -165,31 +157,28 @@ type order struct {
 // Send implements channel.Sender. Without a sender, AWS chooses one of the account's that fits the country.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	o := order{
-		DestinationPhoneNumber: m.To.E164(), OriginationIdentity: m.From, MessageBody: m.Text.Body, MessageType: "TRANSACTIONAL",
+		DestinationPhoneNumber: m.To.E164(), OriginationIdentity: cmp.Or(m.From, s.cfg.OriginationIdentity), MessageBody: m.Text.Body, MessageType: "TRANSACTIONAL",
 		ConfigurationSetName: s.cfg.ConfigurationSet, MaxPrice: s.cfg.MaxPrice, ProtectConfigurationID: s.cfg.ProtectConfigurationID,
 		MessageFeedbackEnabled: s.cfg.MessageFeedback, DestinationCountryParameters: registered(m.Regulatory),
-	}
-	if o.OriginationIdentity == "" {
-		o.OriginationIdentity = s.cfg.OriginationIdentity
 	}
 	if m.Token != "" {
 		o.Context = map[string]string{contextKey: m.Token}
 	}
 	if !m.ExpiresAt.IsZero() {
-		o.TimeToLive = min(max(int(m.ExpiresAt.Sub(s.now())/time.Second), minLife), maxLife)
+		o.TimeToLive = rest.Life(m.ExpiresAt, s.api.Now(), minLife, maxLife)
 	}
 	a, err := s.do(ctx, "SendTextMessage", o)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
-	if a.Status < 200 || a.Status > 299 {
+	if !rest.Good(a) {
 		return channel.Accepted{}, s.refused(a)
 	}
 	var said struct {
 		ID string `json:"MessageId"`
 	}
 	if a.JSON(&said) != nil || said.ID == "" {
-		return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no message id"}
+		return channel.Accepted{}, rest.NoID(name)
 	}
 	return channel.Accepted{ID: said.ID, Status: channel.Taken}, nil
 }
@@ -207,23 +196,14 @@ func registered(fields map[string]string) map[string]string {
 
 // do makes a call of an operation.
 func (s *sender) do(ctx context.Context, operation string, body any) (channel.Answer, error) {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return channel.Answer{}, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "internal", Detail: "the message cannot be encoded"}
+	call := s.api
+	call.Authorize = func(r *http.Request, text []byte) *channel.Error {
+		r.Header.Set("Content-Type", "application/x-amz-json-1.0")
+		r.Header.Set("X-Amz-Target", target+operation)
+		sign(r, text, s.key, s.cfg.Region, service, s.api.Now())
+		return nil
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.address+"/", bytes.NewReader(text))
-	if err != nil {
-		return channel.Answer{}, refusal("url", "the address cannot be used")
-	}
-	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	req.Header.Set("X-Amz-Target", target+operation)
-	sign(req, text, s.key, s.cfg.Region, service, s.now())
-	return channel.Do(ctx, s.http, name, req)
-}
-
-// refusal answers an error of this account or its settings.
-func refusal(code, detail string) *channel.Error {
-	return &channel.Error{Kind: channel.Refused, Provider: name, Code: code, Detail: detail}
+	return call.JSON(ctx, http.MethodPost, "/", body)
 }
 
 // Check implements channel.Checker: it asks for the account's attributes, among them whether it is out of the sandbox.
@@ -242,11 +222,11 @@ func (s *sender) Check(ctx context.Context) error {
 		} `json:"AccountAttributes"`
 	}
 	if a.JSON(&said) != nil {
-		return &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer makes no sense"}
+		return rest.Means(channel.MaybeSent, "the answer makes no sense").Error(name, "answer")
 	}
 	for _, at := range said.Attributes {
 		if at.Name == "ACCOUNT_TIER" && at.Value == "SANDBOX" {
-			return refusal("sandbox", "the account is in the sandbox of this region and reaches only verified numbers: ask AWS for production access")
+			return rest.Refused(name, "sandbox", "the account is in the sandbox of this region and reaches only verified numbers: ask AWS for production access")
 		}
 	}
 	return nil
@@ -263,7 +243,7 @@ func (s *sender) Converted(ctx context.Context, providerID string, _ phone.Numbe
 	}
 	a, err := s.do(ctx, "PutMessageFeedback", map[string]string{"MessageId": providerID, "MessageFeedbackStatus": outcome})
 	if err == nil && a.Status != http.StatusOK {
-		err = s.refused(a)
+		return s.refused(a)
 	}
 	return err
 }

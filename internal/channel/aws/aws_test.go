@@ -7,13 +7,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -94,7 +94,7 @@ func signedByUs(r *http.Request, body []byte) error {
 func TestAWS(t *testing.T) {
 	t.Parallel()
 	m := loadModel(t)
-	channeltest.Run(t, channeltest.Harness{
+	h := channeltest.Harness{
 		Provider: Provider(), Configure: config, Secrets: []string{secretKey, session},
 		Accept: reply(200, `{"MessageId":"`+id+`"}`), WantID: id,
 		Request: func(r *http.Request, body []byte) error {
@@ -122,36 +122,22 @@ func TestAWS(t *testing.T) {
 			}
 			return m.judge("SendTextMessage", body)
 		},
-		Errors: errorRows(), Receipts: receiptRows(),
-	})
+		Tables: map[string][]string{"answer": channeltest.Keys(errorTable())},
+		Answer: func(e channeltest.Expected) string {
+			kind, reason, _ := strings.Cut(e.Error, "/")
+			return `{"__type":"com.amazonaws.pinpointsmsvoicev2#` + kind + `","Reason":"` + reason + `","Message":"for +447700900123"}`
+		},
+		Report:   func(e channeltest.Expected) channel.Callback { return notified(e.Error) },
+		News:     func(n channeltest.News) channel.Callback { return notified(n.Word) },
+		Receipts: receiptRows(),
+	}
+	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
-func errorRows() []channeltest.ErrorRow {
-	fault := func(kind, reason, more string) string {
-		return `{"__type":"com.amazonaws.pinpointsmsvoicev2#` + kind + `","Reason":"` + reason + `","Message":"for +447700900123"` + more + `}`
-	}
-	number := `,"Fields":[{"Name":"DestinationPhoneNumber","Message":"+447700900123 is not valid"}]`
-	var rows []channeltest.ErrorRow
-	for key, row := range errorTable() {
-		kind, reason, ok := strings.Cut(key, "/")
-		code := reason
-		if !ok {
-			code = kind
-		}
-		rows = append(rows, channeltest.ErrorRow{Name: key, Reply: reply(400, fault(kind, reason, "")), Kind: row.kind, Code: code})
-	}
-	header := reply(400, "")
-	header.Header = map[string]string{"X-Amzn-Errortype": "ConflictException:http://internal.amazon.com/coral/com.amazon.coral.service/"}
-	return append(rows,
-		channeltest.ErrorRow{Name: "a new reason", Reply: reply(400, fault("ConflictException", "SOMETHING_NEW", "")), Kind: channel.Refused, Code: "ConflictException"},
-		channeltest.ErrorRow{Name: "a new exception", Reply: reply(400, fault("TeapotException", "", "")), Kind: channel.Refused, Code: "HTTP 400"},
-		channeltest.ErrorRow{Name: "a bare type", Reply: reply(400, `{"__type":"ThrottlingException"}`), Kind: channel.Throttled, Code: "ThrottlingException"},
-		channeltest.ErrorRow{Name: "a type in the header", Reply: header, Kind: channel.Refused, Code: "ConflictException"},
-		channeltest.ErrorRow{Name: "the number is none", Reply: reply(400, fault("ValidationException", "FIELD_VALIDATION_FAILED", number)), Kind: channel.Rejected, Code: "ValidationException"},
-		channeltest.ErrorRow{Name: "the price with the number", Reply: reply(400, fault("ValidationException", "PRICE_OVER_THRESHOLD", number)), Kind: channel.Refused, Code: "PRICE_OVER_THRESHOLD"},
-		channeltest.ErrorRow{Name: "it failed", Reply: reply(500, fault("InternalServerException", "", "")), Kind: channel.Unavailable, Code: "HTTP 500"},
-		channeltest.ErrorRow{Name: "no id", Reply: reply(200, `{}`), Kind: channel.MaybeSent, Code: "answer"},
-	)
+// notified answers a receipt with an event.
+func notified(event string) channel.Callback {
+	return request(snsMessage("Notification", eventOf(event, ""), nil, nil))
 }
 
 func TestRequest(t *testing.T) {
@@ -281,38 +267,6 @@ func TestSettings(t *testing.T) {
 		change(c)
 		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// TestStatusMap: the events are those of the collected facts, and mean what these say.
-func TestStatusMap(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile(channeltest.SpecPath(t, "status-map.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var facts struct {
-		AWS struct {
-			Events map[string][]any `json:"events"`
-		} `json:"aws_sms_voice_v2"`
-	}
-	if err := json.Unmarshal(text, &facts); err != nil || len(facts.AWS.Events) < 20 {
-		t.Fatal(err)
-	}
-	kinds := map[string]channel.ErrorKind{"permanent": channel.Rejected, "config": channel.Refused, "failover": channel.Refused, "retry": channel.Unavailable}
-	for event, fact := range facts.AWS.Events {
-		if !strings.HasPrefix(event, "TEXT_") {
-			continue
-		}
-		row, ok := eventTable()[event]
-		var kind channel.ErrorKind
-		if len(fact) == 3 {
-			class, _ := fact[2].(string)
-			kind = kinds[class]
-		}
-		if !ok || string(row.status) != fact[0] || row.kind != kind {
-			t.Errorf("%s is %v, want %v", event, row, fact)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package aws
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +11,8 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
 )
+
+const modelFile = "aws/pinpoint-sms-voice-v2.service-2.json"
 
 // model is botocore's description of the service, as far as a request is judged by it.
 type model struct {
@@ -39,11 +40,12 @@ type shape struct {
 	Max      *float64       `json:"max"`
 }
 
-func loadModel(t testing.TB) *model {
+// loadModel reads the model; nil where the documents are not here.
+func loadModel(t *testing.T) *model {
 	t.Helper()
-	text, err := os.ReadFile(channeltest.SpecPath(t, "aws/pinpoint-sms-voice-v2.service-2.json"))
-	if err != nil {
-		t.Fatal(err)
+	text := channeltest.Document(t, modelFile)
+	if text == nil {
+		return nil
 	}
 	var m model
 	if err := json.Unmarshal(text, &m); err != nil || len(m.Operations) < 50 {
@@ -54,6 +56,9 @@ func loadModel(t testing.TB) *model {
 
 // judge answers where a body leaves the input of an operation.
 func (m *model) judge(operation string, body []byte) error {
+	if m == nil {
+		return nil
+	}
 	op, ok := m.Operations[operation]
 	if !ok {
 		return fmt.Errorf("the model has no operation %s", operation)
@@ -173,6 +178,7 @@ func (s shape) text(name, v string) error {
 // TestModel: the judge finds what is wrong.
 func TestModel(t *testing.T) {
 	t.Parallel()
+	channeltest.SpecPath(t, modelFile)
 	m := loadModel(t)
 	for body, ok := range map[string]bool{
 		`{"DestinationPhoneNumber":"+447700900123","MessageBody":"x","MaxPrice":"0.10","TimeToLive":300,"Context":{"dialproof":"dG9rZW4"}}`: true,
@@ -199,6 +205,7 @@ func TestModel(t *testing.T) {
 // TestTableFollowsModel: every exception of the calls has a row, and every reason with a row stands in the model.
 func TestTableFollowsModel(t *testing.T) {
 	t.Parallel()
+	channeltest.SpecPath(t, modelFile)
 	m := loadModel(t)
 	for _, operation := range []string{"SendTextMessage", "PutMessageFeedback", "DescribeAccountAttributes"} {
 		for _, e := range m.Operations[operation].Errors {

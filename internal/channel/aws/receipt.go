@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // event is what AWS reports of a message, as far as it is read ("Example event data").
@@ -26,12 +27,12 @@ func (s *sender) Receipts(ctx context.Context, r channel.Callback) ([]channel.Re
 	if e != nil {
 		return nil, e
 	}
-	key, ok := s.certs.key(ctx, s.http, n.CertURL, r.Now)
+	key, ok := s.certs.key(ctx, s.api.HTTP, n.CertURL, r.Now)
 	if !ok {
 		return nil, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "certificate", Detail: "SNS's certificate cannot be had, so the receipt cannot be checked now"}
 	}
 	if !n.signedBy(key) {
-		return nil, refusal("signature", "the receipt's signature is wrong")
+		return nil, rest.Refused(name, "signature", "the receipt's signature is wrong")
 	}
 	switch n.Type {
 	case confirmation:
@@ -42,14 +43,14 @@ func (s *sender) Receipts(ctx context.Context, r channel.Callback) ([]channel.Re
 	case notification:
 		return n.receipts(r)
 	}
-	return nil, refusal("body", "the receipt is of no known type")
+	return nil, rest.Refused(name, "body", "the receipt is of no known type")
 }
 
 // receipts answers what an event says. One without our token is of another system on the same topic.
 func (n notice) receipts(r channel.Callback) ([]channel.Receipt, error) {
 	var e event
 	if json.Unmarshal([]byte(n.Message), &e) != nil {
-		return nil, refusal("body", "the event cannot be understood")
+		return nil, rest.Refused(name, "body", "the event cannot be understood")
 	}
 	token := e.Context[contextKey]
 	if token == "" || e.ID == "" || !strings.HasPrefix(e.Type, "TEXT_") {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // How far the time of an SNS message may be off. SNS repeats a message that it could not deliver for some hours.
@@ -60,7 +61,6 @@ type notice struct {
 	SubscribeURL string  `json:"SubscribeURL"`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var certPath = regexp.MustCompile(`^/SimpleNotificationService-[A-Za-z0-9]+\.pem$`)
 
 // read answers an SNS message of our topic whose signature may be looked at. SNS signs for every topic of everybody, so
@@ -68,17 +68,17 @@ var certPath = regexp.MustCompile(`^/SimpleNotificationService-[A-Za-z0-9]+\.pem
 func (s *sender) read(r channel.Callback) (notice, *channel.Error) {
 	var n notice
 	if json.Unmarshal(r.Body, &n) != nil {
-		return n, refusal("body", "the receipt is no message of SNS: is raw message delivery switched off?")
+		return n, rest.Refused(name, "body", "the receipt is no message of SNS: is raw message delivery switched off?")
 	}
 	if s.cfg.TopicARN == "" || n.Topic != s.cfg.TopicARN {
-		return n, refusal("topic", "the receipt is not from topic_arn")
+		return n, rest.Refused(name, "topic", "the receipt is not from topic_arn")
 	}
 	at, err := time.Parse(time.RFC3339, n.Timestamp)
 	if err != nil || at.After(r.Now.Add(maxAhead)) || at.Before(r.Now.Add(-maxAge)) {
-		return n, refusal("time", "the receipt's time is missing or too far off")
+		return n, rest.Refused(name, "time", "the receipt's time is missing or too far off")
 	}
 	if u := s.own(n.CertURL); u == nil || !certPath.MatchString(u.Path) || u.RawQuery != "" {
-		return n, refusal("signature", "the receipt's certificate is not at SNS in the topic's region")
+		return n, rest.Refused(name, "signature", "the receipt's certificate is not at SNS in the topic's region")
 	}
 	return n, nil
 }
@@ -191,9 +191,9 @@ func get(ctx context.Context, client *http.Client, address string) ([]byte, bool
 func (s *sender) confirm(ctx context.Context, n notice) error {
 	u := s.own(n.SubscribeURL)
 	if u == nil || u.Query().Get("Action") != "ConfirmSubscription" || u.Query().Get("TopicArn") != s.cfg.TopicARN {
-		return refusal("subscribe_url", "the subscription's address is not at SNS in the topic's region")
+		return rest.Refused(name, "subscribe_url", "the subscription's address is not at SNS in the topic's region")
 	}
-	if _, ok := get(ctx, s.http, n.SubscribeURL); !ok {
+	if _, ok := get(ctx, s.api.HTTP, n.SubscribeURL); !ok {
 		return &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "subscription", Detail: "the subscription could not be confirmed at SNS"}
 	}
 	s.log.Info("the subscription to the topic is confirmed", "route", s.route)

@@ -150,13 +150,6 @@ func receiptRows() []channeltest.ReceiptRow {
 		}
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: request(body), Want: want})
 	}
-	for kind, row := range eventTable() {
-		want := channel.Receipt{Status: row.status, Kind: row.kind}
-		if row.kind != "" {
-			want.Code = strings.TrimPrefix(kind, "TEXT_")
-		}
-		add(kind, snsMessage("Notification", eventOf(kind, ""), nil, nil), want)
-	}
 	delivered := eventOf("TEXT_DELIVERED", "")
 	add("version 1", snsMessage("Notification", delivered, map[string]any{"SignatureVersion": "1"}, nil), channel.Receipt{Status: channel.Delivered})
 	add("with a subject", snsMessage("Notification", delivered, map[string]any{"Subject": "news"}, nil), channel.Receipt{Status: channel.Delivered})

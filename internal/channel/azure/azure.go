@@ -4,18 +4,16 @@
 package azure
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -54,17 +52,15 @@ type Config struct {
 	From      string      `yaml:"from" doc:"The sender where the route has none: a number of the resource's, a short code, or up to 11 letters and digits."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var senderForm = regexp.MustCompile(`^(\+[0-9]{3,15}|[0-9]{3,8}|[A-Za-z0-9 ]{1,11})$`)
 
 // Validate implements channel.Opener.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.Endpoint)
 	key, notBase64 := base64.StdEncoding.DecodeString(c.AccessKey.Reveal())
 	switch {
 	case c.Endpoint == "":
 		return errors.New("endpoint: is missing; the portal shows it at Keys of your Communication Services resource")
-	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || strings.Trim(u.Path, "/") != "" || u.RawQuery != "":
+	case !rest.IsBase(strings.TrimRight(c.Endpoint, "/")):
 		return errors.New("endpoint: must be an address like https://acme.communication.azure.com")
 	case c.AccessKey.IsZero():
 		return errors.New("access_key: is missing; the portal shows it at Keys of your Communication Services resource")
@@ -82,15 +78,18 @@ func (c *Config) Open(env channel.Env) (channel.Sender, error) {
 	if err != nil {
 		return nil, errors.New("access_key: must be base64")
 	}
-	return &sender{cfg: *c, base: strings.TrimRight(c.Endpoint, "/"), key: key, http: env.HTTP, now: env.Now}, nil
+	return &sender{rest.SMS{}, *c, rest.Client{
+		Provider: name, Base: strings.TrimRight(c.Endpoint, "/"), HTTP: env.HTTP, Now: env.Now, Authorize: func(r *http.Request, body []byte) *channel.Error {
+			sign(r, body, key, env.Now())
+			return nil
+		},
+	}}, nil
 }
 
 type sender struct {
-	cfg  Config
-	base string
-	key  []byte
-	http *http.Client
-	now  func() time.Time
+	rest.SMS
+	cfg Config
+	api rest.Client
 }
 
 var (
@@ -99,9 +98,6 @@ var (
 	_ channel.Answerer = (*sender)(nil)
 	_ channel.Checker  = (*sender)(nil)
 )
-
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
 // order is a message to send (SendMessageRequest).
 type order struct {
@@ -127,52 +123,28 @@ type options struct {
 
 // Send implements channel.Sender.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
-	from := m.From
-	if from == "" {
-		from = s.cfg.From
-	}
+	from := cmp.Or(m.From, s.cfg.From)
 	switch {
 	case from == "":
-		return channel.Accepted{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "no_sender", Detail: "the route has neither a sender nor a from"}
+		return channel.Accepted{}, rest.NoSender(name, "a from")
 	case len([]rune(m.Text.Body)) > maxText:
-		return channel.Accepted{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "too_long", Detail: "the text has more than 2048 characters"}
+		return channel.Accepted{}, rest.Refused(name, "too_long", "the text has more than 2048 characters")
 	}
-	now := s.now()
+	now := s.api.Now()
 	o := order{From: from, Message: m.Text.Body, Recipients: []recipient{{
 		To: m.To.E164(), RequestID: requestID(m.Delivery), FirstSent: firstSent(m.Delivery, now).Format(http.TimeFormat),
 	}}}
 	if m.Callback != "" {
 		o.Options = options{Report: true, Tag: m.Token}
 		if !m.ExpiresAt.IsZero() {
-			o.Options.Timeout = min(max(int(m.ExpiresAt.Sub(now)/time.Second), minReportTime), maxReportTime)
+			o.Options.Timeout = rest.Life(m.ExpiresAt, now, minReportTime, maxReportTime)
 		}
 	}
-	a, err := s.do(ctx, http.MethodPost, "/sms?api-version="+smsVersion, o)
+	a, err := s.api.JSON(ctx, http.MethodPost, "/sms?api-version="+smsVersion, o)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
 	return s.judge(a)
-}
-
-// do makes a signed call. body is encoded as JSON; nil sends none.
-func (s *sender) do(ctx context.Context, method, path string, body any) (channel.Answer, error) {
-	var text []byte
-	if body != nil {
-		var err error
-		if text, err = json.Marshal(body); err != nil {
-			return channel.Answer{}, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "internal", Detail: "the message cannot be encoded"}
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, s.base+path, bytes.NewReader(text))
-	if err != nil {
-		return channel.Answer{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "url", Detail: "the address cannot be used"}
-	}
-	req.Header.Set("Accept", "application/json")
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	sign(req, text, s.key, s.now())
-	return channel.Do(ctx, s.http, name, req)
 }
 
 // taken is the answer to a message: one item for each recipient, of whom there is one.
@@ -191,28 +163,22 @@ type item struct {
 
 // judge reads the answer to a message. A 202 says nothing: the item tells.
 func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
-	if a.Status < 200 || a.Status > 299 {
+	if !rest.Good(a) {
 		return channel.Accepted{}, s.refused(a)
 	}
 	var t taken
 	if a.JSON(&t) != nil || len(t.Value) != 1 {
-		return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer says nothing of the message"}
+		return channel.Accepted{}, rest.NoID(name)
 	}
 	one := t.Value[0]
-	switch {
-	case !one.Successful:
+	if !one.Successful {
 		return channel.Accepted{}, s.refusedItem(one)
-	case one.MessageID == "":
-		return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no message id"}
 	}
+	// It says yes. An id that is missing is not missed: receipts name the message by its tag.
 	return channel.Accepted{ID: one.MessageID, Status: channel.Taken}, nil
 }
 
 // Check implements channel.Checker: it asks for the resource's numbers, of which there may be none.
 func (s *sender) Check(ctx context.Context) error {
-	a, err := s.do(ctx, http.MethodGet, "/phoneNumbers?skip=0&top=1&api-version="+numbersVersion, nil)
-	if err == nil && a.Status != http.StatusOK {
-		err = s.refused(a)
-	}
-	return err
+	return s.api.Check(ctx, "/phoneNumbers?skip=0&top=1&api-version="+numbersVersion, s.refused)
 }

@@ -23,7 +23,7 @@ func statusDetails() map[int]string {
 
 // refused judges an answer that is no yes.
 func (s *sender) refused(a channel.Answer) *channel.Error {
-	e := channel.StatusError(name, a, s.now())
+	e := s.api.Status(a)
 	if detail, known := statusDetails()[a.Status]; known {
 		e.Detail = detail
 	}
@@ -72,7 +72,6 @@ func reportTable() map[string]reportRow {
 // noReports is the code of a message whose carrier never reports: it may well have arrived.
 const noReports = "5002"
 
-//nolint:gochecknoglobals // compiled once, never changed
 var reportCode = regexp.MustCompile(`\b(4[0-9]{3}|5[0-9]{3}|9999)\b`)
 
 // failure answers code and kind of a message that failed, from the details of its receipt.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // The events that are read.
@@ -38,18 +39,15 @@ type event struct {
 
 // events reads a request of Event Grid's.
 func events(r channel.Callback) ([]event, *channel.Error) {
-	refuse := func(code, detail string) *channel.Error {
-		return &channel.Error{Kind: channel.Refused, Provider: name, Code: code, Detail: detail}
-	}
 	if r.Method != http.MethodPost {
-		return nil, refuse("method", "events come by POST")
+		return nil, rest.Refused(name, "method", "events come by POST")
 	}
 	var all []event
 	if json.Unmarshal(r.Body, &all) != nil || len(all) == 0 {
-		return nil, refuse("body", "the request is no list of events: choose the Event Grid schema")
+		return nil, rest.Refused(name, "body", "the request is no list of events: choose the Event Grid schema")
 	}
 	if len(all) > maxEvents {
-		return nil, refuse("body", "the request has too many events")
+		return nil, rest.Refused(name, "body", "the request has too many events")
 	}
 	return all, nil
 }

@@ -64,8 +64,8 @@ func Says(r Reply) Script {
 	}
 }
 
-// hangUp closes the connection without an answer, after the request was read.
-func hangUp(w http.ResponseWriter, _ *http.Request) {
+// HangUp closes the connection without an answer, after the request was read.
+func HangUp(w http.ResponseWriter, _ *http.Request) {
 	if conn := seize(w); conn != nil {
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0) // a reset, as from a process that died
@@ -74,8 +74,8 @@ func hangUp(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// cutOff promises more than it sends.
-func cutOff(w http.ResponseWriter, _ *http.Request) {
+// CutOff promises more than it sends.
+func CutOff(w http.ResponseWriter, _ *http.Request) {
 	if conn := seize(w); conn != nil {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n{\"id\":")
 		_ = conn.Close()

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -47,11 +48,24 @@ type Harness struct {
 	// Accept is what the carrier says when it takes a message, and WantID the id that it gives.
 	Accept Reply
 	WantID string
+	// WithoutID is what the carrier says when it takes a message and gives no id, where receipts do not need one: the message
+	// counts as taken. Without it an answer that has no id is no yes.
+	WithoutID Reply
 	// Request judges the request of a message that was taken; it answers what is wrong with it.
 	Request func(r *http.Request, body []byte) error
-	// Errors are the rows of the provider's error table. Bare HTTP statuses are judged by the suite.
-	Errors []ErrorRow
-	// Receipts are what the provider reports; nil when it reports nothing over HTTP.
+	// Testdata is the folder of errors.tsv and receipts.tsv; the test's own "testdata" if nil. What is expected of the provider's errors
+	// stands there alone. Bare HTTP statuses are judged by the suite.
+	Testdata fs.FS
+	// Tables are the errors that the provider's code knows, by the places that their rows name (see Covers). They are compared with the
+	// rows; nothing is expected because it stands here.
+	Tables map[string][]string
+	// Answer writes the body of a row that comes in an answer; nil when each row has its own.
+	Answer func(e Expected) string
+	// Report writes a row whose place begins with "receipt", as the provider reports it.
+	Report func(e Expected) channel.Callback
+	// News writes a row of receipts.tsv as the provider reports it; nil when there is no such file.
+	News func(n News) channel.Callback
+	// Receipts are what else the provider reports; nil when it reports nothing over HTTP.
 	Receipts []ReceiptRow
 	// OwnStatuses are HTTP statuses that the provider judges in its own way, so that the suite does not.
 	OwnStatuses []int
@@ -62,15 +76,6 @@ type Reply struct {
 	Status int
 	Header map[string]string
 	Body   string
-}
-
-// ErrorRow is one row of an error table.
-type ErrorRow struct {
-	Name  string
-	Reply Reply
-	Kind  channel.ErrorKind
-	// Code is the provider's own code that the error must carry; empty: any.
-	Code string
 }
 
 // ReceiptRow is one receipt. With Refused, it must not be taken.
@@ -88,12 +93,14 @@ type Check struct {
 	Hold func(ctx context.Context, h Harness) error
 }
 
-// Checks are all of them.
+// Checks are all of them. What becomes of a message whose call failed is deliver's to test.
 func Checks() []Check {
 	return []Check{
 		{"it says what it is", describes},
 		{"a message is taken", taken},
+		{"a message is taken without an id", takenWithoutID},
 		{"the error table", errorTable},
+		{"the words of receipts", news},
 		{"every HTTP status", statuses},
 		{"the carrier cannot be reached", unreachable},
 		{"the carrier hangs up before it answers", hangsUp},
@@ -106,12 +113,6 @@ func Checks() []Check {
 		{"receipts", receipts},
 		{"bad receipts", badReceipts},
 		{"settings do not print their secrets", quietSettings},
-		{"under way: every error decides what follows", errorsUnderWay},
-		{"under way: the carrier asks for a pause", pauses},
-		{"under way: the carrier is slow", slow},
-		{"under way: the answer is lost", vanishes},
-		{"under way: receipts before the answer, twice, out of order", early},
-		{"under way: forged receipts", forged},
 	}
 }
 
@@ -157,6 +158,15 @@ func (h Harness) open(script Script) (*probe, error) {
 		return nil, fmt.Errorf("the provider does not open: %w", err)
 	}
 	return p, nil
+}
+
+// Open opens the provider before a carrier with a script. The caller closes the carrier.
+func (h Harness) Open(script Script) (channel.Sender, *Carrier, error) {
+	p, err := h.open(script)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.sender, p.carrier, nil
 }
 
 // Message answers the message that the suite sends by a channel.

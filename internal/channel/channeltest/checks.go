@@ -83,20 +83,101 @@ func taken(ctx context.Context, h Harness) error {
 	return nil
 }
 
+// takenWithoutID holds that a yes is a yes: no call for it fails, and nothing is sent again.
+func takenWithoutID(ctx context.Context, h Harness) error {
+	if h.WithoutID.Status == 0 {
+		return nil
+	}
+	p, err := h.open(Says(h.WithoutID))
+	if err != nil {
+		return err
+	}
+	defer p.carrier.Close()
+	if h.byID() {
+		return errors.New("the provider's receipts name a message by its id, so it needs one")
+	}
+	if _, err := p.send(ctx); err != nil {
+		return fmt.Errorf("the message was not taken: %w", err)
+	}
+	return nil
+}
+
+// byID reports whether the provider's receipts name messages by their id alone.
+func (h Harness) byID() bool {
+	p, err := h.open(Says(h.Accept))
+	if err != nil {
+		return false
+	}
+	defer p.carrier.Close()
+	c, ok := channel.As[channel.Correlator](p.sender)
+	return ok && c.ReceiptsByID()
+}
+
+// errorTable drives every row of errors.tsv through the provider, and compares the rows with the code's tables.
 func errorTable(ctx context.Context, h Harness) error {
+	rows, err := h.expected()
+	if err != nil {
+		return err
+	}
 	var faults []error
-	for _, row := range h.Errors {
+	for where, table := range h.Tables {
+		faults = append(faults, Covers(rows, where, table))
+	}
+	answers, err := h.Answers()
+	if err != nil {
+		return err
+	}
+	for _, row := range answers {
 		p, err := h.open(Says(row.Reply))
 		if err != nil {
 			return err
 		}
 		e, err := p.fails(ctx)
 		p.carrier.Close()
-		switch {
-		case err != nil:
-			faults = append(faults, fmt.Errorf("%s: %w", row.Name, err))
-		case e.Kind != row.Kind || (row.Code != "" && e.Code != row.Code):
-			faults = append(faults, fmt.Errorf("%s: %s %q, want %s %q", row.Name, e.Kind, e.Code, row.Kind, row.Code))
+		if err != nil {
+			err = fmt.Errorf("%s: %w", row, err)
+		} else {
+			err = row.fits(e.Kind, e.Code)
+		}
+		faults = append(faults, err)
+	}
+	for _, row := range rows {
+		if row.reported() {
+			faults = append(faults, h.reported(ctx, row))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// reported holds what a receipt says of a message that failed.
+func (h Harness) reported(ctx context.Context, row Expected) error {
+	if h.Report == nil {
+		return fmt.Errorf("%s: the harness does not say how it is reported", row)
+	}
+	got, err := h.receive(ctx, h.Report(row))
+	if err != nil || len(got) != 1 {
+		return fmt.Errorf("%s: %v, %v, want one receipt", row, got, err) //nolint:errorlint // there may be none
+	}
+	if s := got[0].Status; s != channel.Undelivered && s != channel.Failed {
+		return fmt.Errorf("%s: the status is %s", row, s)
+	}
+	return row.fits(got[0].Kind, got[0].Code)
+}
+
+// news drives every row of receipts.tsv through the provider.
+func news(ctx context.Context, h Harness) error {
+	if h.News == nil {
+		return nil
+	}
+	rows, err := ReadNews(h.testdata())
+	if err != nil {
+		return err
+	}
+	var faults []error
+	for _, row := range rows {
+		got, err := h.receive(ctx, h.News(row))
+		if err != nil || len(got) != 1 || got[0].Status != row.Status {
+			faults = append(faults, fmt.Errorf("%s:%d (%s): %v, %v, want %s", NewsFile, row.Line, row.Word, got, err, row.Status)) //nolint:errorlint // there may be none
 		}
 	}
 	return errors.Join(faults...)
@@ -139,7 +220,7 @@ func unreachable(ctx context.Context, h Harness) error {
 }
 
 func hangsUp(ctx context.Context, h Harness) error {
-	return h.failsAs(ctx, hangUp, channel.MaybeSent)
+	return h.failsAs(ctx, HangUp, channel.MaybeSent)
 }
 
 func hangs(ctx context.Context, h Harness) error {
@@ -154,7 +235,7 @@ func hangs(ctx context.Context, h Harness) error {
 }
 
 func truncated(ctx context.Context, h Harness) error {
-	return h.failsAs(ctx, cutOff, channel.MaybeSent)
+	return h.failsAs(ctx, CutOff, channel.MaybeSent)
 }
 
 // nonsense answers 200 with what no provider says. Some providers say nothing but 200, and then it counts as taken.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/yamlconf"
 )
 
@@ -22,7 +23,6 @@ type example struct {
 	accept  channeltest.Reply
 	want    channel.Accepted
 	request func(r *http.Request, body []byte) error
-	errors  []channeltest.ErrorRow
 	// query and body are a report, of the receipt.
 	query, body string
 	receipt     channel.Receipt
@@ -67,7 +67,6 @@ func examples(t *testing.T) map[string]example {
 				// The document has version 2 of the same call.
 				return spec.Judge(r, body, "/v2/{sid}/messages", map[string]string{"sid": "HXIN0000000000IN"})
 			},
-			errors:  []channeltest.ErrorRow{{Name: "credentials", Reply: reply(401, `{"code":"RBC001","message":"x"}`), Kind: channel.Refused}},
 			query:   "id=k-1&status=Delivered",
 			receipt: channel.Receipt{ProviderID: "k-1", Status: channel.Delivered},
 		},
@@ -81,9 +80,6 @@ func examples(t *testing.T) map[string]example {
 				}
 				return nil
 			},
-			errors: []channeltest.ErrorRow{
-				{Name: "not accepted", Reply: reply(202, `{"messages":[{"apiMessageId":null,"accepted":false,"errorCode":105,"error":"Invalid destination address."}]}`), Kind: channel.Refused, Code: "105"},
-			},
 			body:        `{"messageId":"77fbb70d","to":"447700900123","statusCode":5,"status":"DEVICE_ACK","statusDescription":"x","timestamp":1795421100}`,
 			receipt:     channel.Receipt{ProviderID: "77fbb70d", Status: channel.Delivered},
 			undelivered: `{"messageId":"77fbb70d","statusCode":21,"status":"STOPPED_BY_USER"}`,
@@ -95,11 +91,6 @@ func examples(t *testing.T) map[string]example {
 			request: form(map[string]string{
 				"apikey": apiKey, "sender": "ACMEIN", "numbers": "447700900123", "message": m.Text.Body, "unicode": "0", "custom": "dG9rZW4", "receipt_url": callback,
 			}),
-			errors: []channeltest.ErrorRow{
-				{Name: "the template", Reply: reply(200, `{"errors":[{"code":80,"message":"Invalid template: 90817263"}],"status":"failure"}`), Kind: channel.Refused, Code: "80"},
-				{Name: "the number", Reply: reply(200, `{"errors":[{"code":32,"message":"447700900123"}],"status":"failure"}`), Kind: channel.Rejected, Code: "32"},
-				{Name: "a new code", Reply: reply(200, `{"errors":[{"code":999}],"status":"failure"}`), Kind: channel.Refused, Code: "999"},
-			},
 			body:        "number=447700900123&status=D&customID=dG9rZW4&datetime=2026-11-23+08%3A00%3A00",
 			receipt:     channel.Receipt{Token: "dG9rZW4", Status: channel.Delivered},
 			undelivered: "number=447700900123&status=I&customID=dG9rZW4",
@@ -140,7 +131,7 @@ func TestGuide(t *testing.T) {
 		delete(all, route.Name)
 		t.Run(route.Name, func(t *testing.T) {
 			t.Parallel()
-			e.run(t, route.Settings)
+			e.run(t, route.Name, route.Settings)
 		})
 	}
 	for missing := range all {
@@ -148,7 +139,7 @@ func TestGuide(t *testing.T) {
 	}
 }
 
-func (e example) run(t *testing.T, settings yaml.Node) {
+func (e example) run(t *testing.T, route string, settings yaml.Node) {
 	t.Helper()
 	configure := func(base string) channel.Opener {
 		c, _ := Provider().Config().(*Config)
@@ -167,7 +158,7 @@ func (e example) run(t *testing.T, settings yaml.Node) {
 	u.RawQuery = e.query
 	r := channel.Callback{Method: http.MethodPost, URL: u, Header: http.Header{}, Body: []byte(e.body), Now: channeltest.Now()}
 	h := channeltest.Harness{
-		Provider: Provider(), Configure: configure, Secrets: []string{apiKey}, Accept: e.accept, WantID: e.want.ID, Errors: e.errors,
+		Provider: Provider(), Configure: configure, Secrets: []string{apiKey}, Accept: e.accept, WantID: e.want.ID, Testdata: os.DirFS("testdata/" + route),
 		Receipts: []channeltest.ReceiptRow{{Name: "delivered", Request: r, Want: []channel.Receipt{e.receipt}}},
 	}
 	if e.undelivered != "" {
@@ -176,6 +167,7 @@ func (e example) run(t *testing.T, settings yaml.Node) {
 		h.Receipts = append(h.Receipts, channeltest.ReceiptRow{Name: "undelivered", Request: failed, Want: []channel.Receipt{e.failure}})
 	}
 	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 
 	c := channeltest.NewCarrier(channeltest.Says(e.accept))
 	defer c.Close()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/secret"
 )
@@ -84,32 +85,17 @@ func TestHTTPAPI(t *testing.T) {
 	h := channeltest.Harness{
 		Provider: Provider(), Configure: config, Secrets: []string{apiKey, signKey},
 		Accept: reply(202, `{"status":"queued","messages":[{"id":"abc-1","parts":2,"price":"0.0525"}]}`), WantID: "abc-1",
-		Request: judgeRequest, Receipts: receiptRows(),
+		WithoutID: reply(200, `{"status":"queued","messages":[]}`),
+		Request:   judgeRequest, Receipts: receiptRows(),
+		Tables: map[string][]string{"answer status": channeltest.Keys(settings("").Answer.Errors)},
+		Answer: func(e channeltest.Expected) string {
+			code, _ := json.Marshal(e.Error)
+			return `{"status":"no","error":{"code":` + string(code) + `,"message":"for 447700900123","wait":9}}`
+		},
 		OwnStatuses: []int{503}, // the settings say that it means a pause
 	}
-	for code, kind := range settings("").Answer.Errors {
-		if !strings.HasPrefix(code, "HTTP ") {
-			quoted, _ := json.Marshal(code)
-			h.Errors = append(h.Errors, channeltest.ErrorRow{Name: code, Reply: refusal(string(quoted)), Kind: channel.ErrorKind(kind), Code: code})
-		}
-	}
-	h.Errors = append(h.Errors,
-		channeltest.ErrorRow{Name: "a number for a code", Reply: refusal("17"), Kind: channel.Rejected, Code: "17"},
-		channeltest.ErrorRow{Name: "a code of a bad status", Reply: reply(422, `{"error":{"code":17}}`), Kind: channel.Rejected, Code: "17"},
-		channeltest.ErrorRow{Name: "a status of the table", Reply: reply(402, `{"error":{"code":99}}`), Kind: channel.Refused, Code: "HTTP 402"},
-		channeltest.ErrorRow{Name: "another status of the table", Reply: channeltest.Reply{Status: 503, Header: map[string]string{"Retry-After": "7"}}, Kind: channel.Throttled, Code: "HTTP 503"},
-		channeltest.ErrorRow{Name: "too fast", Reply: channeltest.Reply{Status: 429, Header: map[string]string{"Retry-After": "7"}}, Kind: channel.Throttled, Code: "HTTP 429"},
-		channeltest.ErrorRow{Name: "an unknown code", Reply: refusal(`"E_NEW"`), Kind: channel.Refused, Code: "E_NEW"},
-		channeltest.ErrorRow{Name: "an unknown code of a bad status", Reply: reply(400, `{"error":{"code":"E_NEW"}}`), Kind: channel.Refused, Code: "E_NEW"},
-		channeltest.ErrorRow{Name: "a code that names the number", Reply: refusal(`"no way to 447700900123"`), Kind: channel.Refused, Code: "refused"},
-		channeltest.ErrorRow{Name: "a code that is the number", Reply: refusal(`447700900123`), Kind: channel.Refused, Code: "refused"},
-		channeltest.ErrorRow{Name: "a code that is the code", Reply: refusal(`"90817263"`), Kind: channel.Refused, Code: "refused"},
-		channeltest.ErrorRow{Name: "no code", Reply: reply(200, `{"status":"no"}`), Kind: channel.Refused, Code: "refused"},
-		channeltest.ErrorRow{Name: "no status", Reply: reply(200, `{"messages":[{"id":"x"}]}`), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "no id", Reply: reply(200, `{"status":"queued","messages":[]}`), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "a good status that is not in the list", Reply: reply(204, ""), Kind: channel.MaybeSent, Code: "HTTP 204"},
-	)
 	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
 // open opens settings before a carrier.
@@ -161,6 +147,34 @@ func TestCodeAsError(t *testing.T) {
 	}
 }
 
+// TestWithoutID: a gateway that says yes has the message. Its id is missed only where reports name the message by it.
+func TestWithoutID(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		change func(*Config)
+		code   string
+	}{
+		"reports come to an address of their own": {func(*Config) {}, ""},
+		"there are no reports":                    {func(c *Config) { c.Receipts = Receipts{} }, ""},
+		"reports name it by the id": {func(c *Config) {
+			c.Body.Text = `{"text": "{text}", "to": "{to}"}`
+		}, "answer"},
+		"nothing says yes": {func(c *Config) { c.Answer.OK = Condition{} }, "answer"},
+	} {
+		c := channeltest.NewCarrier(channeltest.Says(reply(200, `{"status":"queued","messages":[]}`)))
+		cfg := settings(c.URL)
+		row.change(cfg)
+		a, err := open(t, cfg, c).Send(t.Context(), channeltest.Message(channel.SMS))
+		if row.code == "" && (err != nil || a.ID != "dlv_01m83v1cxqe00t2j6r8ja6cpz7") {
+			t.Errorf("%s: %+v, %v", name, a, err)
+		}
+		if e := channel.AsError("httpapi", err); row.code != "" && (err == nil || e.Kind != channel.MaybeSent || e.Code != row.code) {
+			t.Errorf("%s: %+v, %v", name, a, err)
+		}
+		c.Close()
+	}
+}
+
 // TestAnswer: what else an answer says, and from where.
 func TestAnswer(t *testing.T) {
 	t.Parallel()
@@ -180,6 +194,8 @@ func TestAnswer(t *testing.T) {
 		"XML":                         {Answer{ID: "regexp:<id>([^<]+)</id>"}, reply(200, "<r><id>9</id></r>"), channel.Accepted{ID: "9", Status: channel.Taken}, ""},
 		"a price with its currency":   {Answer{Price: "/p"}, reply(200, `{"p":"KES 0.8000"}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken, Price: "0.8000", Currency: "KES"}, ""},
 		"a price, a currency":         {Answer{Price: "/p", Currency: "/c"}, reply(200, `{"p":0.05,"c":"USD"}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken, Price: "0.05", Currency: "USD"}, ""},
+		"a price in a set currency":   {Answer{Price: "/p", Currency: "EUR"}, reply(200, `{"p":0.05}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken, Price: "0.05", Currency: "EUR"}, ""},
+		"its own currency first":      {Answer{Price: "/p", Currency: "EUR"}, reply(200, `{"p":"KES 0.05"}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken, Price: "0.05", Currency: "KES"}, ""},
 		"a price without a currency":  {Answer{Price: "/p"}, reply(200, `{"p":0.05}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken}, ""},
 		"a price that is none":        {Answer{Price: "/p", Currency: "EUR"}, reply(200, `{"p":"free"}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken}, ""},
 		"nothing to pay":              {Answer{Price: "/p", Currency: "EUR"}, reply(200, `{"p":0.00}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken}, ""},

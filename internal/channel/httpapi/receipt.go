@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // maxReports bounds the reports of one request.
@@ -155,7 +156,12 @@ func (p *plan) compileSignature(s Signature) error {
 
 // ReceiptsByID implements channel.Correlator.
 func (r *receiver) ReceiptsByID() bool {
-	return r.cfg.Receipts.ID != "" && r.cfg.Receipts.Token == "" && !r.uses["callback"]
+	return r.byID()
+}
+
+// byID reports whether reports name a message by the gateway's id alone.
+func (p *plan) byID() bool {
+	return p.cfg.Receipts.ID != "" && p.cfg.Receipts.Token == "" && !p.uses["callback"]
 }
 
 // Answer implements channel.Answerer.
@@ -167,11 +173,11 @@ func (r *receiver) Answer(context.Context, channel.Callback) (channel.Reply, boo
 // Receipts implements channel.Receiver.
 func (r *receiver) Receipts(_ context.Context, c channel.Callback) ([]channel.Receipt, error) {
 	if !r.signed(c) {
-		return nil, refuse("signature", "the report's signature is missing or wrong")
+		return nil, rest.Refused(name, "signature", "the report's signature is missing or wrong")
 	}
 	reports, ok := r.reports(c)
 	if !ok || len(reports) > maxReports {
-		return nil, refuse("body", "the report cannot be understood")
+		return nil, rest.Refused(name, "body", "the report cannot be understood")
 	}
 	var out []channel.Receipt
 	for _, get := range reports {
@@ -184,10 +190,6 @@ func (r *receiver) Receipts(_ context.Context, c channel.Callback) ([]channel.Re
 		}
 	}
 	return out, nil
-}
-
-func refuse(code, detail string) *channel.Error {
-	return &channel.Error{Kind: channel.Refused, Provider: name, Code: code, Detail: detail}
 }
 
 // signed tells whether a report carries the signature of its body, when the gateway signs.
@@ -269,7 +271,7 @@ func (r *receiver) read(get lookup, c channel.Callback) (out channel.Receipt, kn
 	out = channel.Receipt{Token: get(p.token), ProviderID: get(p.id), At: c.Now}
 	word := get(p.status)
 	if word == "" || (out.Token == "" && out.ProviderID == "" && !r.uses["callback"]) {
-		return out, false, refuse("body", "the report names no message or no status: see receipts")
+		return out, false, rest.Refused(name, "body", "the report names no message or no status: see receipts")
 	}
 	if out.Status, known = p.statuses[strings.ToLower(word)]; !known {
 		return out, false, nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // maxPause bounds the pause that a gateway may ask for in its answer.
@@ -30,7 +31,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	content, contentType := s.body(values)
 	req, err := http.NewRequestWithContext(ctx, s.cfg.Method, s.url.fill(values), bytes.NewReader(content))
 	if err != nil {
-		return channel.Accepted{}, unusable()
+		return channel.Accepted{}, rest.Refused(name, "url", "the address cannot be used")
 	}
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
@@ -41,10 +42,6 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 		return channel.Accepted{}, err
 	}
 	return s.judge(a, m)
-}
-
-func unusable() *channel.Error {
-	return &channel.Error{Kind: channel.Refused, Provider: name, Code: "url", Detail: "the address cannot be used"}
 }
 
 // do makes a call. The cause of a failure names the address, which may hold more than it should, so it is not kept.
@@ -156,9 +153,13 @@ func (s *sender) judge(a channel.Answer, m channel.Message) (channel.Accepted, e
 	}
 	out := channel.Accepted{ID: m.Delivery, Status: channel.Taken}
 	if s.cfg.Answer.ID != "" {
-		if out.ID, _ = d.at(s.answer.id); out.ID == "" {
+		id, _ := d.at(s.answer.id)
+		switch {
+		case id != "":
+			out.ID = id
+		case s.cfg.Answer.OK.At == "" || s.byID():
 			return channel.Accepted{}, unclear("the answer has no id: see answer.id")
-		}
+		} // it says yes, and no report needs the id
 	}
 	n, _ := d.at(s.answer.parts)
 	out.Parts = parts(n)
@@ -193,7 +194,7 @@ func (s *sender) refusal(d *document, a channel.Answer, m channel.Message, code 
 	}
 	e := channel.StatusError(name, a, s.now())
 	if s.good(a.Status) {
-		e = &channel.Error{Kind: channel.Refused, Provider: name, Code: "refused", Detail: "the gateway did not take the message; answer.errors can say what its code means"}
+		e = rest.Refused(name, "refused", "the gateway did not take the message; answer.errors can say what its code means")
 	}
 	if e.Kind == channel.Throttled {
 		e.RetryAfter = s.pause(d, a, e.Kind)
@@ -234,7 +235,7 @@ func (c *checker) Check(ctx context.Context) error {
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.s.check.fill(c.s.secrets), http.NoBody)
 	if err != nil {
-		return unusable()
+		return rest.Refused(name, "url", "the address cannot be used")
 	}
 	c.s.dress(req, c.s.secrets)
 	for key, t := range c.s.headers {

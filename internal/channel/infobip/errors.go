@@ -1,41 +1,36 @@
 package infobip
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
-
-// errorRow says what one of Infobip's errors means for the next step.
-type errorRow struct {
-	kind   channel.ErrorKind
-	detail string
-}
 
 // requestErrors has the errors of a request, by the errorCode of an ApiError and by the messageId of the older
 // requestError.serviceException (SMS API 3.210.0).
-func requestErrors() map[string]errorRow {
-	return map[string]errorRow{
-		"E400": {channel.Refused, "the request breaks a rule of Infobip's: see the sender and the regulatory fields"},
-		"E401": {channel.Refused, "Infobip does not accept the API key"},
-		"E403": {channel.Refused, "the API key may not do this: give it the scope sms:manage"},
-		"E404": {channel.Refused, "the address is not known: see url"},
-		"E429": {channel.Throttled, "too many requests at once"},
-		"E500": {channel.Unavailable, "Infobip failed"},
+func requestErrors() rest.Table {
+	return rest.Table{
+		"E400": rest.Means(channel.Refused, "the request breaks a rule of Infobip's: see the sender and the regulatory fields"),
+		"E401": rest.Means(channel.Refused, "Infobip does not accept the API key"),
+		"E403": rest.Means(channel.Refused, "the API key may not do this: give it the scope sms:manage"),
+		"E404": rest.Means(channel.Refused, "the address is not known: see url"),
+		"E429": rest.Means(channel.Throttled, "too many requests at once"),
+		"E500": rest.Means(channel.Unavailable, "Infobip failed"),
 
-		"BAD_REQUEST":       {channel.Refused, "the request breaks a rule of Infobip's: see the sender and the regulatory fields"},
-		"UNAUTHORIZED":      {channel.Refused, "Infobip does not accept the API key"},
-		"FORBIDDEN":         {channel.Refused, "the API key may not do this: give it the scope sms:manage"},
-		"NOT_FOUND":         {channel.Refused, "the address or the message is not known: see url"},
-		"TOO_MANY_REQUESTS": {channel.Throttled, "too many requests at once"},
-		"GENERAL_ERROR":     {channel.Unavailable, "Infobip failed"},
+		"BAD_REQUEST":       rest.Means(channel.Refused, "the request breaks a rule of Infobip's: see the sender and the regulatory fields"),
+		"UNAUTHORIZED":      rest.Means(channel.Refused, "Infobip does not accept the API key"),
+		"FORBIDDEN":         rest.Means(channel.Refused, "the API key may not do this: give it the scope sms:manage"),
+		"NOT_FOUND":         rest.Means(channel.Refused, "the address or the message is not known: see url"),
+		"TOO_MANY_REQUESTS": rest.Means(channel.Throttled, "too many requests at once"),
+		"GENERAL_ERROR":     rest.Means(channel.Unavailable, "Infobip failed"),
 	}
 }
 
 // refused judges an answer that is no yes. A status that says all by itself goes before Infobip's code.
 func (s *sender) refused(a channel.Answer) *channel.Error {
-	e := channel.StatusError(name, a, s.now())
 	var said struct {
 		Code    string `json:"errorCode"`
 		Request struct {
@@ -44,22 +39,14 @@ func (s *sender) refused(a channel.Answer) *channel.Error {
 			} `json:"serviceException"`
 		} `json:"requestError"`
 	}
-	if a.JSON(&said) != nil || e.Kind == channel.Unavailable || e.Kind == channel.MaybeSent {
-		return e
+	if a.JSON(&said) != nil {
+		return s.api.Status(a)
 	}
-	code := said.Code
-	if code == "" {
-		code = said.Request.Service.ID
+	code := cmp.Or(said.Code, said.Request.Service.ID)
+	if requestErrors()[code].Kind == channel.Unavailable {
+		return s.api.Status(a) // a general error that comes with 4xx is ours
 	}
-	row, known := requestErrors()[code]
-	if !known || row.kind == channel.Unavailable {
-		return e
-	}
-	if e.Kind != channel.Throttled {
-		e.Kind = row.kind
-	}
-	e.Code, e.Detail = code, row.detail
-	return e
+	return s.api.Refusal(a, code, requestErrors())
 }
 
 // status is Infobip's word for how far a message has come.
@@ -128,43 +115,42 @@ func (s status) news() channel.Status {
 }
 
 // statusErrors has the statuses of messages that failed, by id ("Response status and error codes", general status codes).
-func statusErrors() map[int]errorRow {
-	return map[int]errorRow{
-		4:   {channel.Unavailable, "the carrier rejected the message"},
-		6:   {channel.Refused, "the network is not covered, or not set up for the account"},
-		8:   {channel.Rejected, "the number has no known prefix"},
-		9:   {channel.Unavailable, "the message was not delivered"},
-		10:  {channel.Rejected, "the person has barred such messages (DND)"},
-		11:  {channel.Refused, "the sender is not registered for the account"},
-		12:  {channel.Refused, "the account has no credit"},
-		13:  {channel.Refused, "the sender is on the account's block list"},
-		14:  {channel.Rejected, "the number is on a block list"},
-		15:  {channel.Unavailable, "the validity was over before it was delivered"},
-		17:  {channel.Refused, "the account's credit has expired"},
-		18:  {channel.Refused, "the account is on trial and may only write to its own number"},
-		19:  {channel.Refused, "the account has no route for this"},
-		20:  {channel.Throttled, "too many messages to this number"},
-		21:  {channel.Unavailable, "Infobip failed"},
-		23:  {channel.MaybeSent, "Infobip has a message of this id already"},
-		24:  {channel.Refused, "the message is malformed"},
-		25:  {channel.Refused, "the text is too long"},
-		31:  {channel.Unavailable, "the message was not sent"},
-		51:  {channel.Refused, "the request has no number"},
-		52:  {channel.Rejected, "the number is not valid"},
-		87:  {channel.Rejected, "the number is blocked for suspected fraud"},
-		100: {channel.Unavailable, "Infobip's platform rejected the message"},
+func statusErrors() map[int]rest.Row {
+	return map[int]rest.Row{
+		4:   rest.Means(channel.Unavailable, "the carrier rejected the message"),
+		6:   rest.Means(channel.Refused, "the network is not covered, or not set up for the account"),
+		8:   rest.Means(channel.Rejected, "the number has no known prefix"),
+		9:   rest.Means(channel.Unavailable, "the message was not delivered"),
+		10:  rest.Means(channel.Rejected, "the person has barred such messages (DND)"),
+		11:  rest.Means(channel.Refused, "the sender is not registered for the account"),
+		12:  rest.Means(channel.Refused, "the account has no credit"),
+		13:  rest.Means(channel.Refused, "the sender is on the account's block list"),
+		14:  rest.Means(channel.Rejected, "the number is on a block list"),
+		15:  rest.Means(channel.Unavailable, "the validity was over before it was delivered"),
+		17:  rest.Means(channel.Refused, "the account's credit has expired"),
+		18:  rest.Means(channel.Refused, "the account is on trial and may only write to its own number"),
+		19:  rest.Means(channel.Refused, "the account has no route for this"),
+		20:  rest.Means(channel.Throttled, "too many messages to this number"),
+		21:  rest.Means(channel.Unavailable, "Infobip failed"),
+		23:  rest.Means(channel.MaybeSent, "Infobip has a message of this id already"),
+		24:  rest.Means(channel.Refused, "the message is malformed"),
+		25:  rest.Means(channel.Refused, "the text is too long"),
+		31:  rest.Means(channel.Unavailable, "the message was not sent"),
+		51:  rest.Means(channel.Refused, "the request has no number"),
+		52:  rest.Means(channel.Rejected, "the number is not valid"),
+		87:  rest.Means(channel.Rejected, "the number is blocked for suspected fraud"),
+		100: rest.Means(channel.Unavailable, "Infobip's platform rejected the message"),
 	}
 }
 
 // row answers the meaning of a status that failed. One that is not in the table may go away on another route.
-func (s status) row() errorRow {
+func (s status) row() rest.Row {
 	if row, known := statusErrors()[s.ID]; known {
 		return row
 	}
-	return errorRow{channel.Unavailable, "the message failed for a reason that is not in the table"}
+	return rest.Means(channel.Unavailable, "the message failed for a reason that is not in the table")
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var codeForm = regexp.MustCompile(`^[A-Z][A-Z0-9_]{1,63}$`)
 
 // code answers Infobip's name of a status, if it is one.
@@ -238,7 +224,7 @@ func faults() map[string]channel.ErrorKind {
 // failure answers code and kind of a message that failed: the network's reason, and where it gives none, the status.
 func (r report) failure() (code string, kind channel.ErrorKind) {
 	if r.Error.ID == 0 || !codeForm.MatchString(r.Error.Name) {
-		return r.Status.code(), r.Status.row().kind
+		return r.Status.code(), r.Status.row().Kind
 	}
 	if kind, known := faults()[strings.TrimPrefix(r.Error.Name, "EC_")]; known {
 		return r.Error.Name, kind

@@ -4,15 +4,16 @@
 package infobip
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/secret"
 )
@@ -47,16 +48,14 @@ type Config struct {
 	Conversions bool        `yaml:"conversions" doc:"Whether Infobip is told which codes were typed, so that it can watch its own routes."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var senderForm = regexp.MustCompile(`^(\+?[0-9]{3,16}|[A-Za-z0-9 ]{1,11})$`)
 
 // Validate implements channel.Opener.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.URL)
 	switch {
 	case c.URL == "":
 		return errors.New("url: is missing; the portal shows your base URL on its first page")
-	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.Path != "" || u.RawQuery != "":
+	case !rest.IsBase(c.URL):
 		return errors.New("url: must be an address like https://xxxxx.api.infobip.com")
 	case c.APIKey.IsZero():
 		return errors.New("api_key: is missing; make one in the portal at Developer tools, API keys, with the scope sms:manage")
@@ -70,13 +69,13 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{cfg: *c, http: env.HTTP, now: env.Now}, nil
+	return &sender{rest.SMS{}, *c, rest.New(env, name, c.URL, rest.Bearer("Authorization", "App "+c.APIKey.Reveal()))}, nil
 }
 
 type sender struct {
-	cfg  Config
-	http *http.Client
-	now  func() time.Time
+	rest.SMS
+	cfg Config
+	api rest.Client
 }
 
 var (
@@ -86,26 +85,13 @@ var (
 	_ channel.Feedback = (*sender)(nil)
 )
 
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
-
 // Send implements channel.Sender.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
-	a, err := s.do(ctx, http.MethodPost, "/sms/3/messages", s.order(m))
+	a, err := s.api.JSON(ctx, http.MethodPost, "/sms/3/messages", s.order(m))
 	if err != nil {
 		return channel.Accepted{}, err
 	}
-	return s.judge(a)
-}
-
-// do makes a call. body is encoded as JSON; nil sends none.
-func (s *sender) do(ctx context.Context, method, path string, body any) (channel.Answer, error) {
-	req, err := channel.JSONRequest(ctx, name, method, s.cfg.URL+path, body)
-	if err != nil {
-		return channel.Answer{}, err
-	}
-	req.Header.Set("Authorization", "App "+s.cfg.APIKey.Reveal())
-	return channel.Do(ctx, s.http, name, req)
+	return s.judge(a, m.Delivery)
 }
 
 // taken is the answer to a message, as far as it is read.
@@ -119,27 +105,27 @@ type taken struct {
 	} `json:"messages"`
 }
 
-// judge reads the answer to a message. Infobip answers 200 for a message that it rejects, too: its status tells.
-func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
-	if a.Status < 200 || a.Status > 299 {
+// judge reads the answer to a message. Infobip answers 200 for a message that it rejects, too: its status tells. The id is the
+// delivery's, which Infobip was given.
+func (s *sender) judge(a channel.Answer, delivery string) (channel.Accepted, error) {
+	if !rest.Good(a) {
 		return channel.Accepted{}, s.refused(a)
 	}
 	var t taken
-	if a.JSON(&t) != nil || len(t.Messages) != 1 || t.Messages[0].ID == "" {
-		return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no message id"}
+	if a.JSON(&t) != nil || len(t.Messages) != 1 || (t.Messages[0].ID == "" && t.Messages[0].Status == (status{})) {
+		return channel.Accepted{}, rest.NoID(name)
 	}
 	m := t.Messages[0]
 	news := m.Status.news()
 	if news == channel.Undelivered || news == channel.Failed || m.Status.ID == duplicate {
-		row := m.Status.row()
-		return channel.Accepted{}, &channel.Error{Kind: row.kind, Provider: name, Code: m.Status.code(), Detail: row.detail}
+		return channel.Accepted{}, m.Status.row().Error(name, m.Status.code())
 	}
-	return channel.Accepted{ID: m.ID, Status: news, Parts: max(m.Details.Count, 0)}, nil
+	return channel.Accepted{ID: cmp.Or(m.ID, delivery), Status: news, Parts: max(m.Details.Count, 0)}, nil
 }
 
 // Check implements channel.Checker: it asks for the balance.
 func (s *sender) Check(ctx context.Context) error {
-	a, err := s.do(ctx, http.MethodGet, "/account/1/balance", nil)
+	a, err := s.api.JSON(ctx, http.MethodGet, "/account/1/balance", nil)
 	if err != nil {
 		return err
 	}
@@ -155,9 +141,9 @@ func (s *sender) Converted(ctx context.Context, providerID string, _ phone.Numbe
 	if !ok || !s.cfg.Conversions {
 		return nil
 	}
-	a, err := s.do(ctx, http.MethodPost, "/ct/1/log/end/"+url.PathEscape(providerID), nil)
-	if err == nil && (a.Status < 200 || a.Status > 299) {
-		err = s.refused(a)
+	a, err := s.api.JSON(ctx, http.MethodPost, "/ct/1/log/end/"+url.PathEscape(providerID), nil)
+	if err == nil && !rest.Good(a) {
+		return s.refused(a)
 	}
 	return err
 }

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/secret"
 )
@@ -35,46 +38,65 @@ func answer(group, id int, name string) string {
 		`"status":{"groupId":%d,"groupName":"X","id":%d,"name":%q,"description":"for 447700900123"},"details":{"messageCount":2}}]}`, group, id, name)
 }
 
+// ids answers the ids of statuses that the code knows.
+func ids() []string {
+	var out []string
+	for id := range statusErrors() {
+		out = append(out, strconv.Itoa(id))
+	}
+	return out
+}
+
+// answered writes an error as Infobip answers it.
+func answered(e channeltest.Expected) string {
+	switch e.Where {
+	case "answer.old":
+		return `{"requestError":{"serviceException":{"messageId":"` + e.Error + `","text":"for 447700900123"}}}`
+	case "status":
+		id, _ := strconv.Atoi(e.Error)
+		return answer(groupOf(id), id, e.Code)
+	}
+	return `{"errorCode":"` + e.Error + `","description":"for 447700900123","action":"","violations":[{"property":"to","violation":"447700900123"}],"resources":[]}`
+}
+
+// groupOf answers the group that Infobip's document puts a status in.
+func groupOf(id int) int {
+	switch id {
+	case 4, 9, 31:
+		return 2 // UNDELIVERABLE
+	case 15:
+		return 4 // EXPIRED
+	}
+	return 5 // REJECTED
+}
+
+// reported writes an error as a report tells it.
+func reported(e channeltest.Expected) channel.Callback {
+	if e.Where == "receipt.status" {
+		id, _ := strconv.Atoi(e.Error)
+		return receipt(`{"results":[` + result(fmt.Sprintf(`"groupId":%d,"id":%d,"name":%q`, groupOf(id), id, e.Code), "") + `]}`)
+	}
+	return receipt(`{"results":[` + result(`"groupName":"UNDELIVERABLE","id":9,"name":"UNDELIVERABLE_NOT_DELIVERED"`,
+		`,"error":{"groupId":2,"id":1000,"name":"EC_`+e.Error+`","permanent":true}`) + `]}`)
+}
+
 func TestInfobip(t *testing.T) {
 	t.Parallel()
 	h := channeltest.Harness{
 		Provider: Provider(), Configure: config, Secrets: []string{apiKey},
 		Accept: reply(200, answer(1, 26, "PENDING_ACCEPTED")), WantID: id,
-		Request: judgeRequest, Receipts: receiptRows(),
+		WithoutID: reply(200, `{"messages":[{"status":{"groupId":1,"groupName":"PENDING","id":26,"name":"PENDING_ACCEPTED"}}]}`),
+		Request:   judgeRequest, Receipts: receiptRows(),
+		Tables: map[string][]string{
+			"answer answer.old": channeltest.Keys(requestErrors()), "status": ids(), "receipt.status": slices.DeleteFunc(ids(), func(id string) bool { return id == "23" }), "receipt.reason": channeltest.Keys(faults()),
+		},
+		Answer: answered, Report: reported,
+		News: func(n channeltest.News) channel.Callback {
+			return receipt(`{"results":[` + result(strings.ReplaceAll(n.Word, "'", `"`), "") + `]}`)
+		},
 	}
-	for code, row := range requestErrors() {
-		status, want := 400, code
-		switch row.kind {
-		case channel.Throttled:
-			status = 429
-		case channel.Unavailable:
-			status, want = 500, "HTTP 500"
-		default:
-		}
-		body := `{"errorCode":"` + code + `","description":"for 447700900123","action":"","violations":[{"property":"to","violation":"447700900123"}],"resources":[]}`
-		if !strings.HasPrefix(code, "E") {
-			body = `{"requestError":{"serviceException":{"messageId":"` + code + `","text":"for 447700900123"}}}`
-		}
-		h.Errors = append(h.Errors, channeltest.ErrorRow{Name: code, Reply: reply(status, body), Kind: row.kind, Code: want})
-	}
-	for id, row := range statusErrors() {
-		group := groupRejected
-		if id == 4 || id == 9 || id == 31 {
-			group = groupUndeliverable
-		}
-		h.Errors = append(h.Errors, channeltest.ErrorRow{Name: fmt.Sprint("status ", id), Reply: reply(200, answer(group, id, "REJECTED_SO")), Kind: row.kind, Code: "REJECTED_SO"})
-	}
-	pause := reply(429, `{"errorCode":"E429"}`)
-	pause.Header = map[string]string{"Retry-After": "3"}
-	h.Errors = append(h.Errors,
-		channeltest.ErrorRow{Name: "too fast", Reply: pause, Kind: channel.Throttled, Code: "E429"},
-		channeltest.ErrorRow{Name: "an unknown code", Reply: reply(400, `{"errorCode":"447700900123"}`), Kind: channel.Refused, Code: "HTTP 400"},
-		channeltest.ErrorRow{Name: "an unknown status", Reply: reply(200, answer(5, 777, "447700900123")), Kind: channel.Unavailable, Code: "unknown"},
-		channeltest.ErrorRow{Name: "no id", Reply: reply(200, `{"messages":[{}]}`), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "two ids", Reply: reply(200, `{"messages":[{"messageId":"a"},{"messageId":"b"}]}`), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "a general error that is ours", Reply: reply(400, `{"requestError":{"serviceException":{"messageId":"GENERAL_ERROR"}}}`), Kind: channel.Refused, Code: "HTTP 400"},
-	)
 	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
 // judgeRequest holds a request against the fields of Infobip's document (SMS API 3.210.0), which may not be kept here.
@@ -118,30 +140,8 @@ func receiptRows() []channeltest.ReceiptRow {
 		want.Token, want.ProviderID = "dG9rZW4", id
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: receipt(`{"results":[` + one + `]}`), Want: []channel.Receipt{want}})
 	}
-	for status, want := range map[string]channel.Status{
-		`"groupId":1,"groupName":"PENDING","id":26,"name":"PENDING_ACCEPTED"`:               channel.Taken,
-		`"groupId":1,"groupName":"PENDING","id":7,"name":"PENDING_ENROUTE"`:                 channel.Taken,
-		`"groupId":1,"groupName":"PENDING","id":3,"name":"PENDING_WAITING_DELIVERY"`:        channel.Sent,
-		`"groupId":3,"groupName":"DELIVERED","id":2,"name":"DELIVERED_TO_OPERATOR"`:         channel.Sent,
-		`"groupId":3,"groupName":"DELIVERED","id":5,"name":"DELIVERED_TO_HANDSET"`:          channel.Delivered,
-		`"groupName":"DELIVERED","id":5`:                                                    channel.Delivered,
-		`"groupId":4,"groupName":"EXPIRED","id":29,"name":"EXPIRED_DLR_UNKNOWN"`:            channel.Sent,
-		`"groupId":5,"groupName":"REJECTED","id":23,"name":"REJECTED_DUPLICATE_MESSAGE_ID"`: channel.Taken,
-		`"groupName":"ACCEPTED"`: channel.Taken,
-		`"groupId":99`:           channel.Taken,
-	} {
-		add(status, result(status, ""), channel.Receipt{Status: want})
-	}
-	for id, row := range statusErrors() {
-		if id != duplicate {
-			add(fmt.Sprint("status ", id), result(fmt.Sprintf(`"groupId":5,"id":%d,"name":"REJECTED_SO"`, id), ""), channel.Receipt{Status: channel.Failed, Code: "REJECTED_SO", Kind: row.kind})
-		}
-	}
 	failed := func(name, fault, code string, kind channel.ErrorKind) {
 		add(name, result(`"groupName":"UNDELIVERABLE","id":9,"name":"UNDELIVERABLE_NOT_DELIVERED"`, `,"error":{`+fault+`}`), channel.Receipt{Status: channel.Undelivered, Code: code, Kind: kind})
-	}
-	for reason, kind := range faults() {
-		failed(reason, `"groupId":2,"id":1000,"name":"EC_`+reason+`","permanent":true`, "EC_"+reason, kind)
 	}
 	failed("no reason", `"groupId":0,"id":0,"name":"NO_ERROR","permanent":false`, "UNDELIVERABLE_NOT_DELIVERED", channel.Unavailable)
 	failed("unknown subscriber", `"groupId":1,"id":1,"name":"EC_UNKNOWN_SUBSCRIBER","permanent":true`, "EC_UNKNOWN_SUBSCRIBER", channel.Rejected)

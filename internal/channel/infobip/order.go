@@ -1,10 +1,10 @@
 package infobip
 
 import (
-	"strings"
-	"time"
+	"cmp"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // order is what POST /sms/3/messages takes, as far as it is used.
@@ -73,18 +73,13 @@ type tracking struct {
 
 // order writes a message down as Infobip takes it.
 func (s *sender) order(m channel.Message) order {
-	from := m.From
-	if from == "" {
-		from = s.cfg.Sender
-	}
 	l := letter{
-		Sender:       strings.TrimPrefix(from, "+"),
-		Destinations: []destination{{To: strings.TrimPrefix(m.To.E164(), "+"), MessageID: m.Delivery}},
+		Sender:       rest.Digits(cmp.Or(m.From, s.cfg.Sender)),
+		Destinations: []destination{{To: rest.Digits(m.To.E164()), MessageID: m.Delivery}},
 	}
 	l.Content.Text = m.Text.Body
 	if !m.ExpiresAt.IsZero() {
-		seconds := int(m.ExpiresAt.Sub(s.now()) / time.Second)
-		l.Options.Validity = &validity{Amount: min(max(seconds, minLife), maxLife), Unit: "SECONDS"}
+		l.Options.Validity = &validity{Amount: rest.Life(m.ExpiresAt, s.api.Now(), minLife, maxLife), Unit: "SECONDS"}
 	}
 	if entity := m.Regulatory["dlt_entity_id"]; entity != "" && m.To.Country() == "IN" {
 		l.Options.Regional = &regional{India: &indiaDLT{

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // maxReports bounds the reports of one request. Infobip puts up to 100 in one, unless it is told otherwise.
@@ -30,20 +31,17 @@ type report struct {
 // Receipts implements channel.Receiver. Infobip signs nothing: what holds a receipt is the address, which cannot be
 // guessed and is checked before this is called, and the token that each report repeats.
 func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
-	refuse := func(code, detail string) ([]channel.Receipt, error) {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: code, Detail: detail}
-	}
 	if r.Method != http.MethodPost {
-		return refuse("method", "a receipt comes by POST")
+		return nil, rest.Refused(name, "method", "a receipt comes by POST")
 	}
 	var said struct {
 		Results []report `json:"results"`
 	}
 	if json.Unmarshal(r.Body, &said) != nil {
-		return refuse("body", "the receipt cannot be understood")
+		return nil, rest.Refused(name, "body", "the receipt cannot be understood")
 	}
 	if len(said.Results) > maxReports {
-		return refuse("body", "the request has too many receipts")
+		return nil, rest.Refused(name, "body", "the request has too many receipts")
 	}
 	var out []channel.Receipt
 	for _, one := range said.Results {
@@ -54,7 +52,7 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 		}
 	}
 	if len(out) == 0 {
-		return refuse("body", "the receipt names no message or no status")
+		return nil, rest.Refused(name, "body", "the receipt names no message or no status")
 	}
 	return out, nil
 }

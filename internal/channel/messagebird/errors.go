@@ -5,51 +5,36 @@ import (
 	"strings"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
-
-// errorRow says what one of MessageBird's errors means for the next step.
-type errorRow struct {
-	kind   channel.ErrorKind
-	detail string
-}
 
 // errorTable has the errors of a request (developers.messagebird.com/api, "API errors"). Code 9 is said of a wrong number,
 // but also of every number but one's own while the account is on trial: it does not speak against the number.
-func errorTable() map[string]errorRow {
-	return map[string]errorRow{
-		"2":   {channel.Refused, "MessageBird does not accept our access key"},
-		"9":   {channel.Refused, "a parameter is missing, or the account is on trial and may only write to its own number"},
-		"10":  {channel.Refused, "a parameter is not valid: see the sender"},
-		"20":  {channel.Refused, "the address is not known: see url"},
-		"21":  {channel.Refused, "the request is not understood"},
-		"25":  {channel.Refused, "the account's balance is too low"},
-		"98":  {channel.Refused, "the interface is not known: see url"},
-		"99":  {channel.Unavailable, "MessageBird failed"},
-		"101": {channel.Refused, "the message counts as sent twice"},
+func errorTable() rest.Table {
+	return rest.Table{
+		"2":   rest.Means(channel.Refused, "MessageBird does not accept our access key"),
+		"9":   rest.Means(channel.Refused, "a parameter is missing, or the account is on trial and may only write to its own number"),
+		"10":  rest.Means(channel.Refused, "a parameter is not valid: see the sender"),
+		"20":  rest.Means(channel.Refused, "the address is not known: see url"),
+		"21":  rest.Means(channel.Refused, "the request is not understood"),
+		"25":  rest.Means(channel.Refused, "the account's balance is too low"),
+		"98":  rest.Means(channel.Refused, "the interface is not known: see url"),
+		"99":  rest.Means(channel.Unavailable, "MessageBird failed"),
+		"101": rest.Means(channel.Refused, "the message counts as sent twice"),
 	}
 }
 
 // refused judges an answer that is no yes.
 func (s *sender) refused(a channel.Answer) *channel.Error {
-	e := channel.StatusError(name, a, s.now())
 	var said struct {
 		Errors []struct {
 			Code json.Number `json:"code"`
 		} `json:"errors"`
 	}
-	if a.JSON(&said) != nil || len(said.Errors) == 0 || e.Kind == channel.MaybeSent || e.Kind == channel.Unavailable {
-		return e
+	if a.JSON(&said) != nil || len(said.Errors) == 0 {
+		return s.api.Status(a)
 	}
-	code := said.Errors[0].Code.String()
-	row, known := errorTable()[code]
-	if !known {
-		return e
-	}
-	if e.Kind != channel.Throttled {
-		e.Kind = row.kind
-	}
-	e.Code, e.Detail = code, row.detail
-	return e
+	return s.api.Refusal(a, said.Errors[0].Code.String(), errorTable())
 }
 
 // networkErrors are the network's own errors of a message (statusErrorCode): those of MAP (3GPP TS 29.002, §17.6), which Bird
@@ -105,8 +90,8 @@ func failure(number, reason string) (code string, kind channel.ErrorKind) {
 	if kind, known := reasons()[reason]; known {
 		return strings.ReplaceAll(reason, " ", "_"), kind
 	}
-	if len(number) > 0 && len(number) <= 5 && strings.Trim(number, "0123456789") == "" && number != "0" {
-		return number, channel.Unavailable
+	if code, ok := rest.Short(number, 5); ok {
+		return code, channel.Unavailable
 	}
 	return "unknown", channel.Unavailable
 }

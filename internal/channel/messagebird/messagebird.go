@@ -5,16 +5,17 @@
 package messagebird
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/secret"
 )
@@ -43,12 +44,10 @@ type Config struct {
 	URL        string      `yaml:"url" doc:"Another address of the API, for a test. Default https://rest.messagebird.com."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var senderForm = regexp.MustCompile(`^(\+?[0-9]{3,17}|[A-Za-z0-9 ]{1,11})$`)
 
 // Validate implements channel.Opener.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.URL)
 	switch {
 	case c.AccessKey.IsZero():
 		return errors.New("access_key: is missing; make a live key in the dashboard at Developers, API access")
@@ -58,7 +57,7 @@ func (c *Config) Validate() error {
 		return errors.New("signing_key: is missing; the dashboard shows it at Developers, Settings")
 	case c.Originator != "" && !senderForm.MatchString(c.Originator):
 		return errors.New("originator: must be a number, or up to 11 letters, digits and spaces")
-	case err != nil || u.Host == "" || u.Path != "":
+	case !rest.IsBase(c.URL):
 		return errors.New("url: must be an address like https://rest.messagebird.com")
 	}
 	return nil
@@ -66,13 +65,13 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{cfg: *c, http: env.HTTP, now: env.Now}, nil
+	return &sender{rest.SMS{}, *c, rest.New(env, name, c.URL, rest.Bearer("Authorization", "AccessKey "+c.AccessKey.Reveal()))}, nil
 }
 
 type sender struct {
-	cfg  Config
-	http *http.Client
-	now  func() time.Time
+	rest.SMS
+	cfg Config
+	api rest.Client
 }
 
 var (
@@ -80,9 +79,6 @@ var (
 	_ channel.Receiver = (*sender)(nil)
 	_ channel.Checker  = (*sender)(nil)
 )
-
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
 // order is a message to send.
 type order struct {
@@ -111,48 +107,35 @@ type taken struct {
 
 // Send implements channel.Sender.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
-	from := m.From
+	from := cmp.Or(m.From, s.cfg.Originator)
 	if from == "" {
-		from = s.cfg.Originator
-	}
-	if from == "" {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "no_sender", Detail: "the route has neither a sender nor an originator"}
+		return channel.Accepted{}, rest.NoSender(name, "an originator")
 	}
 	o := order{
-		Originator: strings.TrimPrefix(from, "+"), Body: m.Text.Body, Recipients: []string{strings.TrimPrefix(m.To.E164(), "+")},
+		Originator: rest.Digits(from), Body: m.Text.Body, Recipients: []string{rest.Digits(m.To.E164())},
 		Datacoding: "plain", Reference: m.Token, ReportURL: m.Callback,
 	}
 	if m.Text.Encoding == message.UCS2 {
 		o.Datacoding = "unicode"
 	}
 	if !m.ExpiresAt.IsZero() {
-		o.Validity = max(int(m.ExpiresAt.Sub(s.now())/time.Second), minValidity)
+		o.Validity = rest.Life(m.ExpiresAt, s.api.Now(), minValidity, math.MaxInt32)
 	}
-	a, err := s.do(ctx, http.MethodPost, "/messages", o)
+	a, err := s.api.JSON(ctx, http.MethodPost, "/messages", o)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
 	return s.judge(a)
 }
 
-// do makes a call. body is encoded as JSON; nil sends none.
-func (s *sender) do(ctx context.Context, method, path string, body any) (channel.Answer, error) {
-	req, err := channel.JSONRequest(ctx, name, method, s.cfg.URL+path, body)
-	if err != nil {
-		return channel.Answer{}, err
-	}
-	req.Header.Set("Authorization", "AccessKey "+s.cfg.AccessKey.Reveal())
-	return channel.Do(ctx, s.http, name, req)
-}
-
 // judge reads the answer to a message.
 func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
-	if a.Status < 200 || a.Status > 299 {
+	if !rest.Good(a) {
 		return channel.Accepted{}, s.refused(a)
 	}
 	var t taken
 	if a.JSON(&t) != nil || t.ID == "" {
-		return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no message id"}
+		return channel.Accepted{}, rest.NoID(name)
 	}
 	out := channel.Accepted{ID: t.ID, Status: channel.Taken}
 	if len(t.Recipients.Items) == 1 {
@@ -160,7 +143,7 @@ func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
 		out.Status, out.Parts = statusOf(item.Status), item.Parts
 		if out.Status == channel.Undelivered {
 			code, kind := failure(item.ErrorCode.String(), item.Reason)
-			return channel.Accepted{}, &channel.Error{Kind: kind, Provider: name, Code: code, Detail: "the message failed at once"}
+			return channel.Accepted{}, rest.Means(kind, "the message failed at once").Error(name, code)
 		}
 	}
 	return out, nil
@@ -181,9 +164,5 @@ func statusOf(s string) channel.Status {
 
 // Check implements channel.Checker: it asks for the balance.
 func (s *sender) Check(ctx context.Context) error {
-	a, err := s.do(ctx, http.MethodGet, "/balance", nil)
-	if err == nil && a.Status != http.StatusOK {
-		err = s.refused(a)
-	}
-	return err
+	return s.api.Check(ctx, "/balance", s.refused)
 }

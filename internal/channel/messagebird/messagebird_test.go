@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/secret"
 )
@@ -41,13 +41,9 @@ func reply(status int, body string) channeltest.Reply {
 func TestMessageBird(t *testing.T) {
 	t.Parallel()
 	spec := channeltest.LoadSpec(t, "messagebird/sms-openapi.yaml")
-	fixture, err := os.ReadFile(channeltest.SpecPath(t, "messagebird/fixtures/messageObject.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	h := channeltest.Harness{
 		Provider: Provider(), Configure: config, Secrets: []string{accessKey, signingKey},
-		Accept: reply(201, string(fixture)), WantID: "6fe65f90454aa61536e6a88b88972670",
+		Accept: reply(201, `{"id":"`+id+`","recipients":{"totalCount":1,"items":[{"recipient":447700900123,"status":"sent","messagePartCount":1}]}}`), WantID: id,
 		Request: func(r *http.Request, body []byte) error {
 			if r.URL.Path != "/messages" || r.Header.Get("Authorization") != "AccessKey "+accessKey {
 				return errors.New("the credentials are not sent, or not to the right place")
@@ -69,24 +65,23 @@ func TestMessageBird(t *testing.T) {
 			}
 			return spec.Judge(r, body, "/messages", nil)
 		},
+		Tables: map[string][]string{
+			"answer": channeltest.Keys(errorTable()), "receipt.network": channeltest.Keys(networkErrors()), "receipt.reason": channeltest.Keys(reasons()),
+		},
+		Answer: func(e channeltest.Expected) string {
+			return `{"errors":[{"code":` + e.Error + `,"description":"for 447700900123","parameter":"recipient"}]}`
+		},
+		Report: func(e channeltest.Expected) channel.Callback {
+			if e.Where == "receipt.reason" {
+				return receipt(query("delivery_failed", "&statusErrorCode=&statusReason="+url.QueryEscape(e.Error)), nil)
+			}
+			return receipt(query("delivery_failed", "&statusReason=x&statusErrorCode="+e.Error), nil)
+		},
+		News:     func(n channeltest.News) channel.Callback { return receipt(query(n.Word, ""), nil) },
 		Receipts: receiptRows(),
 	}
-	for code, row := range errorTable() {
-		h.Errors = append(h.Errors, channeltest.ErrorRow{
-			Name: code, Reply: reply(422, `{"errors":[{"code":`+code+`,"description":"for 447700900123","parameter":"recipient"}]}`), Kind: row.kind, Code: code,
-		})
-	}
-	h.Errors = append(h.Errors,
-		channeltest.ErrorRow{Name: "credentials", Reply: reply(401, `{"errors":[{"code":2,"description":"Request not allowed (incorrect access_key)"}]}`), Kind: channel.Refused, Code: "2"},
-		channeltest.ErrorRow{Name: "no money", Reply: reply(402, `{"errors":[{"code":25}]}`), Kind: channel.Refused, Code: "25"},
-		channeltest.ErrorRow{Name: "an unknown code", Reply: reply(422, `{"errors":[{"code":777}]}`), Kind: channel.Refused, Code: "HTTP 422"},
-		channeltest.ErrorRow{Name: "too fast", Reply: reply(429, `{"errors":[{"code":10}]}`), Kind: channel.Throttled},
-		channeltest.ErrorRow{Name: "it failed", Reply: reply(500, `{"errors":[{"code":10}]}`), Kind: channel.Unavailable, Code: "HTTP 500"},
-		channeltest.ErrorRow{Name: "no id", Reply: reply(201, `{}`), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "it failed at once", Reply: reply(201, `{"id":"x","recipients":{"items":[{"status":"delivery_failed","statusReason":"unknown subscriber","statusErrorCode":1}]}}`), Kind: channel.Rejected, Code: "1"},
-		channeltest.ErrorRow{Name: "it failed at once for no reason", Reply: reply(201, `{"id":"x","recipients":{"items":[{"status":"delivery_failed","statusErrorCode":null}]}}`), Kind: channel.Unavailable, Code: "unknown"},
-	)
 	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
 // sign answers the signature of an address and a body, made apart from the code under test and its library.
@@ -139,26 +134,7 @@ func receiptRows() []channeltest.ReceiptRow {
 		want.Token, want.ProviderID = "dG9rZW4", id
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: receipt(q, nil), Want: []channel.Receipt{want}})
 	}
-	for status, want := range map[string]channel.Receipt{
-		"scheduled":       {Status: channel.Taken},
-		"sent":            {Status: channel.Sent},
-		"buffered":        {Status: channel.Sent},
-		"delivered":       {Status: channel.Delivered},
-		"expired":         {Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable},
-		"delivery_failed": {Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable},
-		"new":             {Status: channel.Taken},
-	} {
-		add(status, query(status, ""), want)
-	}
-	for code, kind := range networkErrors() {
-		add("network error "+code, query("delivery_failed", "&statusErrorCode="+code+"&statusReason=x"), channel.Receipt{Status: channel.Undelivered, Code: code, Kind: kind})
-	}
-	for reason, kind := range reasons() {
-		add(reason, query("delivery_failed", "&statusReason="+url.QueryEscape(reason)+"&statusErrorCode="),
-			channel.Receipt{Status: channel.Undelivered, Code: strings.ReplaceAll(reason, " ", "_"), Kind: kind})
-	}
-	add("a new code", query("delivery_failed", "&statusErrorCode=104"), channel.Receipt{Status: channel.Undelivered, Code: "104", Kind: channel.Unavailable})
-	add("a code that is none", query("delivery_failed", "&statusErrorCode=447700900123"), channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable})
+	add("failed for no reason", query("delivery_failed", ""), channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable})
 	add("the price", query("delivered", "&price%5Bamount%5D=0.0525&price%5Bcurrency%5D=EUR&messagePartCount=2"), channel.Receipt{Status: channel.Delivered, Price: "0.0525", Currency: "EUR", Parts: 2})
 	for _, amount := range []string{"much", "NaN", "Inf", "-1", "0", "1e5", "0x1p-2", ""} {
 		add("the price "+amount, query("delivered", "&price%5Bamount%5D="+amount+"&price%5Bcurrency%5D=EUR"), channel.Receipt{Status: channel.Delivered})

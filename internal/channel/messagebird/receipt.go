@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // skew is how far MessageBird's clock and ours may be apart. A signature is good for about a minute.
@@ -31,33 +31,20 @@ type claims struct {
 
 // Receipts implements channel.Receiver. MessageBird reports in the query of a GET.
 func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
-	refuse := func(code, detail string) ([]channel.Receipt, error) {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: code, Detail: detail}
-	}
 	if !signed(s.cfg.SigningKey.Reveal(), r) {
-		return refuse("signature", "the receipt's MessageBird-Signature-JWT is missing, wrong or too old")
+		return nil, rest.Refused(name, "signature", "the receipt's MessageBird-Signature-JWT is missing, wrong or too old")
 	}
 	q := r.URL.Query()
 	if q.Get("id") == "" || q.Get("status") == "" {
-		return refuse("query", "the receipt names no message or no status")
+		return nil, rest.Refused(name, "query", "the receipt names no message or no status")
 	}
 	out := channel.Receipt{Token: q.Get("reference"), ProviderID: q.Get("id"), Status: statusOf(q.Get("status")), At: r.Now}
 	out.Parts, _ = strconv.Atoi(q.Get("messagePartCount"))
-	out.Price, out.Currency = price(q)
+	out.Price, out.Currency = rest.Price(q.Get("price[amount]"), q.Get("price[currency]"))
 	if out.Status == channel.Undelivered {
 		out.Code, out.Kind = failure(q.Get("statusErrorCode"), q.Get("statusReason"))
 	}
 	return []channel.Receipt{out}, nil
-}
-
-// price answers what the message cost, when that is said and is a number.
-func price(q url.Values) (amount, currency string) {
-	amount, currency = q.Get("price[amount]"), q.Get("price[currency]")
-	// ParseFloat alone takes NaN, Inf and 0x1p-2, too.
-	if f, err := strconv.ParseFloat(amount, 64); err != nil || f <= 0 || strings.Trim(amount, "0123456789.") != "" || len(currency) != 3 {
-		return "", ""
-	}
-	return amount, currency
 }
 
 // signed tells whether a request carries MessageBird's signature of its address and body.

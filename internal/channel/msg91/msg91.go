@@ -5,6 +5,7 @@
 package msg91
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,9 +15,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -53,7 +54,6 @@ type Config struct {
 	URL         string            `yaml:"url" doc:"Another address of the API, for a region or a test. Default https://control.msg91.com."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	senderForm   = regexp.MustCompile(`^[A-Za-z0-9]{3,11}$`)
 	idForm       = regexp.MustCompile(`^[A-Za-z0-9_-]{8,64}$`)
@@ -63,7 +63,6 @@ var (
 
 // Validate implements channel.Opener.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.URL)
 	switch {
 	case c.AuthKey.IsZero():
 		return errors.New("auth_key: is missing; make one in the dashboard at Authkey")
@@ -77,7 +76,7 @@ func (c *Config) Validate() error {
 		return errors.New("currency: must be three capital letters, such as INR")
 	case c.BalanceType < 0 || c.BalanceType > 999:
 		return errors.New("balance_type: must be a number of MSG91's, such as 4")
-	case err != nil || u.Host == "" || u.Path != "":
+	case !rest.IsBase(c.URL):
 		return errors.New("url: must be an address like https://control.msg91.com")
 	}
 	if err := c.checkTemplates(); err != nil {
@@ -121,13 +120,13 @@ func (c *Config) checkVariables() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{cfg: *c, http: env.HTTP, now: env.Now}, nil
+	return &sender{rest.SMS{}, *c, rest.New(env, name, c.URL, nil)}, nil
 }
 
 type sender struct {
-	cfg  Config
-	http *http.Client
-	now  func() time.Time
+	rest.SMS
+	cfg Config
+	api rest.Client
 }
 
 var (
@@ -136,9 +135,6 @@ var (
 	_ channel.Correlator = (*sender)(nil)
 	_ channel.Checker    = (*sender)(nil)
 )
-
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
 // order is a message to send.
 type order struct {
@@ -154,29 +150,19 @@ type order struct {
 
 // Send implements channel.Sender.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
-	o := order{TemplateID: s.template(m.Locale), Sender: m.From, ShortURL: "0", RealTimeResponse: "1"}
-	if o.Sender == "" {
-		o.Sender = s.cfg.From
-	}
-	to := map[string]string{"mobiles": strings.TrimPrefix(m.To.E164(), "+")}
+	o := order{TemplateID: s.template(m.Locale), Sender: cmp.Or(m.From, s.cfg.From), ShortURL: "0", RealTimeResponse: "1"}
+	to := map[string]string{"mobiles": rest.Digits(m.To.E164())}
 	for key, v := range s.cfg.Variables {
 		to[key] = s.value(v, m)
 	}
 	o.Recipients = []map[string]string{to}
-	req, err := channel.JSONRequest(ctx, name, http.MethodPost, s.cfg.URL+"/api/v5/flow/", o)
-	if err != nil {
-		return channel.Accepted{}, err
-	}
-	req.Header.Set("authkey", s.cfg.AuthKey.Reveal())
-	a, err := channel.Do(ctx, s.http, name, req)
+	flows := s.api
+	flows.Authorize = rest.Bearer("authkey", s.cfg.AuthKey.Reveal()) // the balance wants the key in its body
+	a, err := flows.JSON(ctx, http.MethodPost, "/api/v5/flow/", o)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
 	return s.judge(a)
-}
-
-func unusable() *channel.Error {
-	return &channel.Error{Kind: channel.Refused, Provider: name, Code: "url", Detail: "the address cannot be used"}
 }
 
 // template answers the template for a locale: that of the locale, else of its language, else the common one.
@@ -196,7 +182,7 @@ func (s *sender) value(variable string, m channel.Message) string {
 	case "brand":
 		return m.Brand
 	case "minutes":
-		return strconv.Itoa(max(int((m.ExpiresAt.Sub(s.now())+time.Minute-1)/time.Minute), 1))
+		return strconv.Itoa(rest.Minutes(m.ExpiresAt, s.api.Now()))
 	case "text":
 		return m.Text.Body
 	}
@@ -207,34 +193,28 @@ func (s *sender) value(variable string, m channel.Message) string {
 func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
 	var t said
 	understood := a.JSON(&t) == nil
-	good := a.Status >= 200 && a.Status < 300
 	switch {
 	case a.Status == http.StatusTooManyRequests || a.Status >= 500:
-		return channel.Accepted{}, channel.StatusError(name, a, s.now())
+		return channel.Accepted{}, s.api.Status(a)
 	case understood && t.isError():
-		return channel.Accepted{}, t.refused(a, s.now())
-	case !good:
-		return channel.Accepted{}, channel.StatusError(name, a, s.now())
+		return channel.Accepted{}, s.refused(t, a)
+	case !rest.Good(a):
+		return channel.Accepted{}, s.api.Status(a)
 	case understood && t.Type == "success" && t.id() != "":
 		return channel.Accepted{ID: t.id(), Status: channel.Taken}, nil
 	}
-	return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no message id"}
+	return channel.Accepted{}, rest.NoID(name)
 }
 
 // Check implements channel.Checker: it asks for the balance, with the key in the body.
 func (s *sender) Check(ctx context.Context) error {
 	form := url.Values{"authkey": {s.cfg.AuthKey.Reveal()}, "type": {strconv.Itoa(s.cfg.BalanceType)}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.cfg.URL+"/api/balance.php", strings.NewReader(form.Encode()))
-	if err != nil {
-		return unusable()
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	a, err := channel.Do(ctx, s.http, name, req)
+	a, err := s.api.Form(ctx, http.MethodPost, "/api/balance.php", form)
 	if err != nil {
 		return err
 	}
 	if a.Status != http.StatusOK {
-		return channel.StatusError(name, a, s.now())
+		return s.api.Status(a)
 	}
 	// A balance is a bare number; what is wrong is said in words or JSON, with 200 as well.
 	if _, err := strconv.ParseFloat(strings.Trim(string(a.Body), `"`), 64); err == nil {
@@ -242,7 +222,7 @@ func (s *sender) Check(ctx context.Context) error {
 	}
 	var t said
 	if a.JSON(&t) == nil && t.isError() {
-		return t.refused(a, s.now())
+		return s.refused(t, a)
 	}
-	return &channel.Error{Kind: channel.Refused, Provider: name, Code: "auth_key", Detail: "MSG91 answers no balance: see the authkey, and whether its IP security lets this machine in"}
+	return rest.Refused(name, "auth_key", "MSG91 answers no balance: see the authkey, and whether its IP security lets this machine in")
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -67,31 +68,48 @@ func TestMSG91(t *testing.T) {
 	h := channeltest.Harness{
 		Provider: Provider(), Configure: config, Secrets: []string{authKey},
 		Accept: reply(200, fixture(t, "accepted.json")), WantID: id, Request: judgeRequest, Receipts: receiptRows(t),
+		Tables: map[string][]string{"answer": channeltest.Keys(errorTable()), "answer.words": words(), "receipt": failing()},
+		Answer: func(e channeltest.Expected) string {
+			switch e.Where {
+			case "answer.words":
+				return `{"type":"error","message":"` + strings.ToUpper(e.Error) + ` 447700900123"}`
+			case "answer.interface":
+				return `{"status":"fail","hasError":true,"errors":"Unauthorized","code":"401","apiError":"` + e.Error + `"}`
+			case "answer.number":
+				return `{"type":"error","code":` + e.Error + `}`
+			}
+			return `{"type":"error","message":"for 447700900123","code":"` + e.Error + `"}`
+		},
+		Report: func(e channeltest.Expected) channel.Callback { return told(e.Error, e.Body) },
+		News:   func(n channeltest.News) channel.Callback { return told(n.Word, "") },
 	}
-	for code, row := range errorTable() {
-		h.Errors = append(h.Errors,
-			channeltest.ErrorRow{Name: code, Reply: reply(200, `{"type":"error","message":"for 447700900123","code":"`+code+`"}`), Kind: row.kind, Code: code},
-			channeltest.ErrorRow{Name: code + " as a number", Reply: reply(200, `{"type":"error","code":`+code+`}`), Kind: row.kind, Code: code},
-			channeltest.ErrorRow{Name: code + " of the interface", Reply: reply(401, `{"status":"fail","hasError":true,"errors":"Unauthorized","code":"401","apiError":"`+code+`"}`), Kind: row.kind, Code: code},
-		)
-		for _, w := range row.words {
-			h.Errors = append(h.Errors, channeltest.ErrorRow{
-				Name: w, Reply: reply(200, `{"type":"error","message":"`+strings.ToUpper(w)+` 447700900123"}`), Kind: row.kind, Code: code,
-			})
+	channeltest.Run(t, h)
+	delivertest.Run(t, h)
+}
+
+// words answers the words that the code tells errors by.
+func words() []string {
+	var out []string
+	for _, row := range errorTable() {
+		out = append(out, row.words...)
+	}
+	return out
+}
+
+// failing answers the statuses of a message that failed that the code knows.
+func failing() []string {
+	var out []string
+	for status, row := range statusTable() {
+		if row.kind != "" {
+			out = append(out, status)
 		}
 	}
-	h.Errors = append(h.Errors,
-		channeltest.ErrorRow{Name: "the template", Reply: reply(200, `{"type":"error","message":"Template ID Missing or Invalid Template"}`), Kind: channel.Refused, Code: "400"},
-		channeltest.ErrorRow{Name: "the machine", Reply: reply(401, `{"status":"fail","hasError":true,"errors":"Unauthorized","code":"401","apiError":"418"}`), Kind: channel.Refused, Code: "418"},
-		channeltest.ErrorRow{Name: "an unknown code", Reply: reply(200, `{"type":"error","message":"Something New","code":"999"}`), Kind: channel.Refused, Code: "refused"},
-		channeltest.ErrorRow{Name: "an unknown code, not 200", Reply: reply(422, `{"type":"error","message":"Something New"}`), Kind: channel.Refused, Code: "HTTP 422"},
-		channeltest.ErrorRow{Name: "too fast", Reply: channeltest.Reply{Status: 429, Header: map[string]string{"Retry-After": "7"}, Body: `{"type":"error","code":"202"}`}, Kind: channel.Throttled},
-		channeltest.ErrorRow{Name: "it failed", Reply: reply(502, `{"type":"error","code":"202"}`), Kind: channel.Unavailable, Code: "HTTP 502"},
-		channeltest.ErrorRow{Name: "no id", Reply: reply(200, `{"type":"success"}`), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "no type", Reply: reply(200, `{"message":"x"}`), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "an id that is none", Reply: reply(200, `{"type":"success","message":{"x":1}}`), Kind: channel.MaybeSent, Code: "answer"},
-	)
-	channeltest.Run(t, h)
+	return out
+}
+
+// told answers a report of a status, with a reason.
+func told(status, reason string) channel.Callback {
+	return callback(`{"requestId":"` + id + `","telNum":"447700900123","smsLength":"1","status":"` + strings.ToUpper(status) + `","failureReason":"` + reason + `"}`)
 }
 
 // TestTable: every row has its place where words decide.
@@ -127,14 +145,6 @@ func receiptRows(t *testing.T) []channeltest.ReceiptRow {
 	add := func(name, fields string, want channel.Receipt) {
 		want.ProviderID = id
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: callback(`{"requestId":"` + id + `","telNum":"447700900123",` + fields + `}`), Want: []channel.Receipt{want}})
-	}
-	for status, row := range statusTable() {
-		want := channel.Receipt{Status: row.status, Code: row.code, Kind: row.kind}
-		add(status, `"status":"`+strings.ToUpper(status)+`","smsLength":"1","failureReason":""`, want)
-		if row.kind == channel.Unavailable {
-			want.Code, want.Kind = "dlt", channel.Refused
-			add(status+" by the registry", `"status":"`+status+`","failureReason":"DLT template mismatch"`, want)
-		}
 	}
 	add("a new status", `"status":"77"`, channel.Receipt{Status: channel.Taken})
 	add("a price that is none", `"status":"1","amount":"much"`, channel.Receipt{Status: channel.Delivered})

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // maxReports bounds the reports of one request.
@@ -38,12 +39,12 @@ type batch []struct {
 func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
 	reports, ok := read(r.Body)
 	if !ok || r.Method != http.MethodPost || len(reports) > maxReports {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: "body", Detail: "the report cannot be understood"}
+		return nil, rest.Refused(name, "body", "the report cannot be understood")
 	}
 	var out []channel.Receipt
 	for _, p := range reports {
 		if p.RequestID == "" || p.Status == "" {
-			return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: "body", Detail: "the report names no message or no status"}
+			return nil, rest.Refused(name, "body", "the report names no message or no status")
 		}
 		got := channel.Receipt{ProviderID: p.RequestID, At: r.Now}
 		got.Status, got.Code, got.Kind = judgeStatus(string(p.Status), p.FailedReason+" "+p.FailureReason)

@@ -1,9 +1,8 @@
 package plivo
 
 import (
-	"strings"
-
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // errorTable has the codes of messages that did not arrive (plivo.com/docs/messaging, "Error codes"). Receipts carry them.
@@ -50,8 +49,8 @@ func coded(table map[string]channel.ErrorKind, code, otherwise string) (string, 
 	if kind, known := table[code]; known {
 		return code, kind
 	}
-	if code != "" && code != "0" && len(code) <= 5 && strings.Trim(code, "0123456789") == "" {
-		return code, channel.Unavailable
+	if number, ok := rest.Short(code, 5); ok {
+		return number, channel.Unavailable
 	}
 	return otherwise, channel.Unavailable
 }

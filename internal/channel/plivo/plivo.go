@@ -5,17 +5,16 @@ package plivo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -48,7 +47,6 @@ type Config struct {
 	URL          string      `yaml:"url" doc:"Another address of the API, for a test. Default https://api.plivo.com."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	accountForm = regexp.MustCompile(`^(MA|SA)[A-Z0-9]{18}$`)
 	senderForm  = regexp.MustCompile(`^(\+?[0-9]{3,15}|[A-Za-z0-9 ]{1,11})$`)
@@ -57,7 +55,6 @@ var (
 
 // Validate implements channel.Opener.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.URL)
 	switch {
 	case !accountForm.MatchString(c.AuthID):
 		return errors.New("auth_id: must be MA or SA and 18 capital letters and digits; the console shows it on its first page")
@@ -69,7 +66,7 @@ func (c *Config) Validate() error {
 		return errors.New("powerpack_uuid: must be an id like 5ec4c8c9-cd74-42b5-9e41-0d7670d6bb46")
 	case !slices.Contains([]string{"true", "false", "number_only", "content_only"}, c.Log):
 		return errors.New("log: must be true, number_only, content_only or false")
-	case err != nil || u.Host == "" || u.Path != "":
+	case !rest.IsBase(c.URL):
 		return errors.New("url: must be an address like https://api.plivo.com")
 	}
 	return nil
@@ -77,13 +74,12 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{cfg: *c, http: env.HTTP, now: env.Now}, nil
+	return &sender{*c, rest.New(env, name, c.URL+"/v1/Account/"+c.AuthID+"/", rest.Basic(c.AuthID, c.AuthToken.Reveal()))}, nil
 }
 
 type sender struct {
-	cfg  Config
-	http *http.Client
-	now  func() time.Time
+	cfg Config
+	api rest.Client
 }
 
 var (
@@ -106,15 +102,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 }
 
 // from answers who a message is from: the route's choice before the setting.
-func (s *sender) from(m channel.Message) string {
-	if m.From != "" {
-		return m.From
-	}
-	return s.cfg.From
-}
-
-// digits answers a number as Plivo writes it, without the plus sign.
-func digits(number string) string { return strings.TrimPrefix(number, "+") }
+func (s *sender) from(m channel.Message) string { return cmp.Or(m.From, s.cfg.From) }
 
 // textOrder is a message to send.
 type textOrder struct {
@@ -135,22 +123,22 @@ type textOrder struct {
 // sms sends a message.
 func (s *sender) sms(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	o := textOrder{
-		Source: digits(s.from(m)), Destination: digits(m.To.E164()), Text: m.Text.Body, Type: "sms", Log: s.cfg.Log,
+		Source: rest.Digits(s.from(m)), Destination: rest.Digits(m.To.E164()), Text: m.Text.Body, Type: "sms", Log: s.cfg.Log,
 		Entity: m.Regulatory["dlt_entity_id"], Template: m.Regulatory["dlt_template_id"], Category: m.Regulatory["dlt_template_category"],
 	}
 	if o.Source == "" {
 		o.Powerpack = s.cfg.PowerpackUID
 	}
 	if o.Source == "" && o.Powerpack == "" {
-		return channel.Accepted{}, refusal("no_sender", "the route has neither a sender nor from nor powerpack_uuid")
+		return channel.Accepted{}, rest.NoSender(name, "from nor powerpack_uuid")
 	}
 	if m.Callback != "" {
 		o.URL, o.Method = m.Callback, http.MethodPost
 	}
 	if !m.ExpiresAt.IsZero() {
-		o.Expiry = min(max(int(m.ExpiresAt.Sub(s.now())/time.Second), minExpiry), maxExpiry)
+		o.Expiry = rest.Life(m.ExpiresAt, s.api.Now(), minExpiry, maxExpiry)
 	}
-	a, err := s.do(ctx, http.MethodPost, "Message/", o)
+	a, err := s.api.JSON(ctx, http.MethodPost, "Message/", o)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
@@ -162,7 +150,7 @@ func (s *sender) sms(ctx context.Context, m channel.Message) (channel.Accepted, 
 		return channel.Accepted{}, err
 	}
 	if len(said.IDs) == 0 && len(said.Invalid) > 0 {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Rejected, Provider: name, Code: "invalid_number", Detail: "Plivo does not take the number for a valid one"}
+		return channel.Accepted{}, rest.Means(channel.Rejected, "Plivo does not take the number for a valid one").Error(name, "invalid_number")
 	}
 	return said.IDs.accepted()
 }
@@ -182,47 +170,23 @@ func (l *ids) UnmarshalJSON(b []byte) error {
 // accepted answers the first id, which is that of the whole: a long message has one.
 func (l ids) accepted() (channel.Accepted, error) {
 	if len(l) == 0 || l[0] == "" {
-		return channel.Accepted{}, unclear()
+		return channel.Accepted{}, rest.NoID(name)
 	}
 	return channel.Accepted{ID: l[0], Status: channel.Taken}, nil
 }
 
-// refusal answers an error of this account or its settings.
-func refusal(code, detail string) *channel.Error {
-	return &channel.Error{Kind: channel.Refused, Provider: name, Code: code, Detail: detail}
-}
-
-// unclear answers the error of an answer that may mean yes.
-func unclear() *channel.Error {
-	return &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no id"}
-}
-
-// do makes a call. body is encoded as JSON; nil sends none.
-func (s *sender) do(ctx context.Context, method, path string, body any) (channel.Answer, error) {
-	req, err := channel.JSONRequest(ctx, name, method, s.cfg.URL+"/v1/Account/"+s.cfg.AuthID+"/"+path, body)
-	if err != nil {
-		return channel.Answer{}, err
-	}
-	req.SetBasicAuth(s.cfg.AuthID, s.cfg.AuthToken.Reveal())
-	return channel.Do(ctx, s.http, name, req)
-}
-
 // judge reads an answer into v, or says why it is no yes. Plivo's refusals have words, but no codes: the status tells.
 func (s *sender) judge(a channel.Answer, v any) error {
-	if a.Status < 200 || a.Status > 299 {
-		return channel.StatusError(name, a, s.now())
+	if !rest.Good(a) {
+		return s.api.Status(a)
 	}
 	if a.JSON(v) != nil {
-		return unclear()
+		return rest.NoID(name)
 	}
 	return nil
 }
 
 // Check implements channel.Checker: it asks for the account.
 func (s *sender) Check(ctx context.Context) error {
-	a, err := s.do(ctx, http.MethodGet, "", nil)
-	if err == nil && a.Status != http.StatusOK {
-		err = channel.StatusError(name, a, s.now())
-	}
-	return err
+	return s.api.Check(ctx, "", s.api.Status)
 }

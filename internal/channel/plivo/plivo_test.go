@@ -12,6 +12,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -40,14 +41,26 @@ func open(t testing.TB, base string, client *http.Client) channel.Sender {
 	return s
 }
 
-// fixture answers an answer that stands in the tests of Plivo's own library.
-func fixture(t *testing.T, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(channeltest.SpecPath(t, "plivo/fixtures/"+name))
-	if err != nil {
-		t.Fatal(err)
+// The answers to a message and to a call, of the form that Plivo's library knows.
+const (
+	smsTaken  = `{"api_id":"x","message":"message(s) queued","message_uuid":["` + id + `"]}`
+	callTaken = `{"api_id":"x","message":"call fired","request_uuid":"` + callUUID + `"}`
+)
+
+// TestFixtures: the answers that stand in the tests of Plivo's own library are read as ours are.
+func TestFixtures(t *testing.T) {
+	t.Parallel()
+	for file, kind := range map[string]channel.Kind{"messageSendResponse.json": channel.SMS, "callCreateResponse.json": channel.Voice} {
+		text, err := os.ReadFile(channeltest.SpecPath(t, "plivo/fixtures/"+file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := channeltest.NewCarrier(channeltest.Says(reply(202, string(text))))
+		if a, err := open(t, c.URL, c.Client()).Send(t.Context(), channeltest.Message(kind)); err != nil || !strings.Contains(string(text), a.ID) {
+			t.Errorf("%s: %+v, %v", file, a, err)
+		}
+		c.Close()
 	}
-	return string(text)
 }
 
 // orderOf judges the frame of a request and answers its fields.
@@ -60,27 +73,10 @@ func orderOf(r *http.Request, body []byte, path string) (map[string]any, error) 
 	return f, json.Unmarshal(body, &f)
 }
 
-func errorRows(accept string) []channeltest.ErrorRow {
-	fault := `{"api_id":"x","error":"no such thing for 447700900123"}`
-	return []channeltest.ErrorRow{
-		{Name: "a parameter", Reply: reply(400, fault), Kind: channel.Refused, Code: "HTTP 400"},
-		{Name: "credentials", Reply: reply(401, "Could not verify your access level for that URL."), Kind: channel.Refused, Code: "HTTP 401"},
-		{Name: "no credit", Reply: reply(402, fault), Kind: channel.Refused, Code: "HTTP 402"},
-		{Name: "not there", Reply: reply(404, fault), Kind: channel.Refused, Code: "HTTP 404"},
-		{Name: "too fast", Reply: reply(429, fault), Kind: channel.Throttled, Code: "HTTP 429"},
-		{Name: "it failed", Reply: reply(500, fault), Kind: channel.Unavailable, Code: "HTTP 500"},
-		{Name: "no id", Reply: reply(202, `{"message":"message(s) queued"}`), Kind: channel.MaybeSent, Code: "answer"},
-		{Name: "an empty id", Reply: reply(202, `{"message_uuid":[""],"request_uuid":""}`), Kind: channel.MaybeSent, Code: "answer"},
-		{Name: "an id of another kind", Reply: reply(202, `{"message_uuid":5,"request_uuid":5}`), Kind: channel.MaybeSent, Code: "answer"},
-		{Name: "an answer cut off", Reply: reply(202, accept[:len(accept)/2]), Kind: channel.MaybeSent, Code: "answer"},
-	}
-}
-
 func TestSMS(t *testing.T) {
 	t.Parallel()
-	accept := fixture(t, "messageSendResponse.json")
-	channeltest.Run(t, channeltest.Harness{
-		Provider: Provider(), Configure: config, Secrets: []string{token}, Accept: reply(202, accept), WantID: id,
+	h := channeltest.Harness{
+		Provider: Provider(), Configure: config, Secrets: []string{token}, Accept: reply(202, smsTaken), WantID: id,
 		Request: func(r *http.Request, body []byte) error {
 			f, err := orderOf(r, body, "Message/")
 			if err != nil {
@@ -99,20 +95,22 @@ func TestSMS(t *testing.T) {
 			}
 			return nil
 		},
-		Errors: append(errorRows(accept),
-			channeltest.ErrorRow{
-				Name: "202 and an invalid number", Kind: channel.Rejected, Code: "invalid_number",
-				Reply: reply(202, `{"message":"message(s) queued","message_uuid":[],"invalid_number":["447700900123"]}`),
-			}),
+		Tables: map[string][]string{"receipt": channeltest.Keys(errorTable())},
+		Answer: func(channeltest.Expected) string { return `{"api_id":"x","error":"no such thing for 447700900123"}` },
+		Report: func(e channeltest.Expected) channel.Callback {
+			return post("V3", "", formOf("undelivered", "ErrorCode", e.Error), nil)
+		},
+		News:     func(n channeltest.News) channel.Callback { return post("V3", "", formOf(n.Word), nil) },
 		Receipts: messageRows(),
-	})
+	}
+	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
 func TestVoice(t *testing.T) {
 	t.Parallel()
-	accept := fixture(t, "callCreateResponse.json")
-	channeltest.Run(t, channeltest.Harness{
-		Provider: Provider(), Configure: config, Secrets: []string{token}, Channel: channel.Voice, Accept: reply(201, accept), WantID: callUUID,
+	h := channeltest.Harness{
+		Provider: Provider(), Configure: config, Secrets: []string{token}, Channel: channel.Voice, Accept: reply(201, callTaken), WantID: callUUID,
 		Request: func(r *http.Request, body []byte) error {
 			f, err := orderOf(r, body, "Call/")
 			if err != nil {
@@ -131,8 +129,18 @@ func TestVoice(t *testing.T) {
 			}
 			return nil
 		},
-		Errors: errorRows(accept), Receipts: callRows(),
-	})
+		Testdata: os.DirFS("testdata/voice"), Tables: map[string][]string{"receipt": channeltest.Keys(hangupTable())},
+		Answer: func(channeltest.Expected) string { return `{"api_id":"x","error":"no such thing for 447700900123"}` },
+		Report: func(e channeltest.Expected) channel.Callback {
+			return post("V3", "hangup", callForm("Hangup", "failed", "HangupCauseCode", e.Error), nil)
+		},
+		News: func(n channeltest.News) channel.Callback {
+			return post("V3", "hangup", callForm("Hangup", n.Word), nil)
+		},
+		Receipts: callRows(),
+	}
+	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
 func TestRequest(t *testing.T) {

@@ -5,10 +5,10 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // Receipts implements channel.Receiver. Plivo counts a message's receipts in Sequence; the delivery's own statuses put
@@ -16,19 +16,19 @@ import (
 func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
 	form, err := params(r)
 	if err != nil {
-		return nil, refusal("body", "the receipt is no form")
+		return nil, rest.Refused(name, "body", "the receipt is no form")
 	}
 	// Messages are signed by version 2, calls by version 3. What has the stronger signature is judged by it, and a call,
 	// whose address says how far it is, must have it.
 	call, token := form.Get("CallUUID") != "", s.cfg.AuthToken.Reveal()
 	if ok := signedV3(token, r, form); !ok && (call || hasV3(r.Header) || !signedV2(token, r)) {
-		return nil, refusal("signature", "the receipt's X-Plivo-Signature is missing or wrong")
+		return nil, rest.Refused(name, "signature", "the receipt's X-Plivo-Signature is missing or wrong")
 	}
 	switch {
 	case call:
 		return progress(step(r), form, r.Now), nil
 	case form.Get("MessageUUID") == "" || form.Get("Status") == "":
-		return nil, refusal("body", "the receipt names no message or no status")
+		return nil, rest.Refused(name, "body", "the receipt names no message or no status")
 	}
 	return []channel.Receipt{text(form, r.Now)}, nil
 }
@@ -40,6 +40,9 @@ func params(r channel.Callback) (url.Values, error) {
 	}
 	return url.ParseQuery(string(r.Body))
 }
+
+// currency is what Plivo charges in.
+const currency = "USD"
 
 // text answers the receipt of a message.
 func text(form url.Values, now time.Time) channel.Receipt {
@@ -55,20 +58,11 @@ func text(form url.Values, now time.Time) channel.Receipt {
 		out.Status = channel.Failed
 	}
 	out.Parts, _ = strconv.Atoi(form.Get("Units"))
-	out.Price, out.Currency = price(form.Get("TotalAmount"))
+	out.Price, out.Currency = rest.Price(form.Get("TotalAmount"), currency)
 	if out.Status == channel.Undelivered || out.Status == channel.Failed {
 		out.Code, out.Kind = coded(errorTable(), form.Get("ErrorCode"), form.Get("Status"))
 	}
 	return out
-}
-
-// price answers what Plivo charged, when that is said and is a number. Plivo charges in US dollars.
-func price(amount string) (price, currency string) {
-	// ParseFloat alone takes NaN and 0x1p-2, too.
-	if f, err := strconv.ParseFloat(amount, 64); err != nil || f <= 0 || f > 1e6 || strings.Trim(amount, "0123456789.") != "" {
-		return "", ""
-	}
-	return amount, "USD"
 }
 
 // progress answers what a request about a call says of it. One that is over without word that the code was spoken did
@@ -90,7 +84,7 @@ func progress(step string, form url.Values, now time.Time) []channel.Receipt {
 // over notes how a call ended.
 func over(out *channel.Receipt, form url.Values) {
 	out.Status = channel.Undelivered
-	out.Price, out.Currency = price(form.Get("TotalCost"))
+	out.Price, out.Currency = rest.Price(form.Get("TotalCost"), currency)
 	status := form.Get("CallStatus")
 	switch status {
 	case "completed":

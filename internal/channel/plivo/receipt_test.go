@@ -87,9 +87,6 @@ func messageRows() []channeltest.ReceiptRow {
 	} {
 		add(status, formOf(status), want)
 	}
-	for code, kind := range errorTable() {
-		add("the error "+code, formOf("undelivered", "ErrorCode", code), channel.Receipt{Status: channel.Undelivered, Code: code, Kind: kind})
-	}
 	add("a new code", formOf("failed", "ErrorCode", "777"), channel.Receipt{Status: channel.Failed, Code: "777", Kind: channel.Unavailable})
 	add("a code that is a number", formOf("failed", "ErrorCode", "447700900123"), channel.Receipt{Status: channel.Failed, Code: "failed", Kind: channel.Unavailable})
 	add("price and parts", formOf("sent", "Units", "2", "TotalRate", "0.00250", "TotalAmount", "0.00500"), channel.Receipt{Status: channel.Sent, Parts: 2, Price: "0.00500", Currency: "USD"})
@@ -177,9 +174,6 @@ func callRows() []channeltest.ReceiptRow {
 	} {
 		add("the end: "+status, "hangup", callForm("Hangup", status), want)
 	}
-	for code, kind := range hangupTable() {
-		add("the cause "+code, "hangup", callForm("Hangup", "failed", "HangupCauseCode", code), channel.Receipt{Status: channel.Failed, Code: code, Kind: kind})
-	}
 	add("a new cause", "hangup", callForm("Hangup", "busy", "HangupCauseCode", "3999"), channel.Receipt{Status: channel.Undelivered, Code: "3999", Kind: channel.Unavailable})
 	add("the price", "hangup", callForm("Hangup", "completed", "HangupCauseCode", "4000", "TotalCost", "0.01230", "Duration", "30"),
 		channel.Receipt{Status: channel.Undelivered, Code: "not_spoken", Price: "0.01230", Currency: "USD"})
@@ -242,28 +236,6 @@ func proved(token, version string, r channel.Callback) bool {
 	}
 	form, err := params(r)
 	return err == nil && signedV3(token, r, form)
-}
-
-// TestStatusMap: the statuses mean what the collected facts say.
-func TestStatusMap(t *testing.T) {
-	t.Parallel()
-	raw, err := os.ReadFile(channeltest.SpecPath(t, "status-map.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var facts struct {
-		Plivo struct {
-			Statuses map[string][]any `json:"statuses"`
-		} `json:"plivo"`
-	}
-	if err := json.Unmarshal(raw, &facts); err != nil || len(facts.Plivo.Statuses) < 7 {
-		t.Fatal(err, facts)
-	}
-	for status, fact := range facts.Plivo.Statuses {
-		if got := text(formOf(status), channeltest.Now()).Status; string(got) != fact[0] || got.Final() != fact[1] {
-			t.Errorf("%s is %s, want %v", status, got, fact)
-		}
-	}
 }
 
 // TestTwice: a receipt that comes twice says the same twice.

@@ -7,9 +7,9 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // Bounds of a call, in seconds.
@@ -32,7 +32,6 @@ const (
 	pressedKey = "1"
 )
 
-//nolint:gochecknoglobals // compiled once, never changed
 var numberForm = regexp.MustCompile(`^\+?[0-9]{7,15}$`)
 
 // callOrder is a call to make.
@@ -58,14 +57,14 @@ func (s *sender) call(ctx context.Context, m channel.Message) (channel.Accepted,
 	}
 	switch {
 	case !ok:
-		return channel.Accepted{}, refusal("language", "Plivo has no voice for the person's language")
+		return channel.Accepted{}, rest.Refused(name, "language", "Plivo has no voice for the person's language")
 	case !numberForm.MatchString(from):
-		return channel.Accepted{}, refusal("no_sender", "a call needs a number of the account to show: the route's sender, or from")
+		return channel.Accepted{}, rest.Refused(name, "no_sender", "a call needs a number of the account to show: the route's sender, or from")
 	case m.Callback == "":
-		return channel.Accepted{}, refusal("no_callback", "a call asks what to say: set public_url")
+		return channel.Accepted{}, rest.Refused(name, "no_callback", "a call asks what to say: set public_url")
 	}
-	a, err := s.do(ctx, http.MethodPost, "Call/", callOrder{
-		From: digits(from), To: digits(m.To.E164()),
+	a, err := s.api.JSON(ctx, http.MethodPost, "Call/", callOrder{
+		From: rest.Digits(from), To: rest.Digits(m.To.E164()),
 		AnswerURL: m.Callback, AnswerMethod: http.MethodPost,
 		RingURL: address(m.Callback, atRing), RingMethod: http.MethodPost,
 		HangupURL: address(m.Callback, atHangup), HangupMethod: http.MethodPost,
@@ -88,7 +87,7 @@ func (s *sender) ring(m channel.Message) int {
 	if m.ExpiresAt.IsZero() {
 		return ringing
 	}
-	return min(max(int(m.ExpiresAt.Sub(s.now())/time.Second), minRing), ringing)
+	return rest.Life(m.ExpiresAt, s.api.Now(), minRing, ringing)
 }
 
 // step answers which question of a call a request is.

@@ -1,41 +1,33 @@
 package sinch
 
 import (
+	"net/http"
 	"strconv"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
-// errorRow says what one of Sinch's errors means for the next step.
-type errorRow struct {
-	kind   channel.ErrorKind
-	detail string
-}
-
 // errorTable has the errors of a request (developers.sinch.com, SMS, "HTTP status codes").
-func errorTable() map[string]errorRow {
-	return map[string]errorRow{
-		"syntax_invalid_json":             {channel.Refused, "the request is not understood"},
-		"syntax_invalid_parameter_format": {channel.Refused, "a parameter is not valid: see the sender"},
-		"syntax_constraint_violation":     {channel.Refused, "the request breaks a rule of Sinch's: see the sender, which the plan may not be without"},
-		"unknown_group":                   {channel.Refused, "the group is not known"},
-		"unknown_campaign":                {channel.Refused, "the campaign does not fit the sender (10DLC)"},
-		"missing_callback_url":            {channel.Refused, "there is no address for receipts"},
+func errorTable() rest.Table {
+	return rest.Table{
+		"syntax_invalid_json":             rest.Means(channel.Refused, "the request is not understood"),
+		"syntax_invalid_parameter_format": rest.Means(channel.Refused, "a parameter is not valid: see the sender"),
+		"syntax_constraint_violation":     rest.Means(channel.Refused, "the request breaks a rule of Sinch's: see the sender, which the plan may not be without"),
+		"unknown_group":                   rest.Means(channel.Refused, "the group is not known"),
+		"unknown_campaign":                rest.Means(channel.Refused, "the campaign does not fit the sender (10DLC)"),
+		"missing_callback_url":            rest.Means(channel.Refused, "there is no address for receipts"),
 	}
 }
 
 // refused judges an answer that is no yes.
 func (s *sender) refused(a channel.Answer) *channel.Error {
-	e := channel.StatusError(name, a, s.now())
 	var said struct {
 		Code string `json:"code"`
 	}
-	if e.Kind != channel.Refused || a.JSON(&said) != nil {
-		return e
-	}
-	if row, known := errorTable()[said.Code]; known {
-		e.Kind, e.Code, e.Detail = row.kind, said.Code, row.detail
-	} else if a.Status == 404 {
+	_ = a.JSON(&said) // without a body the status says it all
+	e := s.api.Refusal(a, said.Code, errorTable())
+	if a.Status == http.StatusNotFound && e.Code == "HTTP 404" {
 		e.Detail = "the service plan is not known: see service_plan_id and region"
 	}
 	return e

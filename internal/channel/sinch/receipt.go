@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // How far a signature's time may be off. Sinch sends a callback again for hours when nobody takes it.
@@ -40,18 +41,15 @@ type report struct {
 // Receipts implements channel.Receiver. Where Sinch signs nothing, the address holds: it cannot be guessed and is checked
 // before this is called.
 func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
-	refuse := func(code, detail string) ([]channel.Receipt, error) {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: code, Detail: detail}
-	}
 	if !s.cfg.WebhookSecret.IsZero() && !signed(s.cfg.WebhookSecret.Reveal(), r) {
-		return refuse("signature", "the receipt's signature is missing, wrong or too old")
+		return nil, rest.Refused(name, "signature", "the receipt's signature is missing, wrong or too old")
 	}
 	if r.Method != http.MethodPost {
-		return refuse("method", "a receipt comes by POST")
+		return nil, rest.Refused(name, "method", "a receipt comes by POST")
 	}
 	var said report
 	if json.Unmarshal(r.Body, &said) != nil || said.Type == "" {
-		return refuse("body", "the receipt cannot be understood")
+		return nil, rest.Refused(name, "body", "the receipt cannot be understood")
 	}
 	switch said.Type {
 	case "recipient_delivery_report_sms":
@@ -65,7 +63,7 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	default:
 		return nil, nil // an SMS that somebody sent to us, or other news
 	}
-	return refuse("body", "the receipt names no batch or no status")
+	return nil, rest.Refused(name, "body", "the receipt names no batch or no status")
 }
 
 // receipt answers one status of a report.

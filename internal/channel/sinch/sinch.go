@@ -4,6 +4,7 @@
 package sinch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/secret"
 )
@@ -57,7 +59,6 @@ type Config struct {
 // regions are those where Sinch runs the SMS API.
 func regions() []string { return []string{"us", "eu", "au", "br", "ca"} }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	planForm   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	senderForm = regexp.MustCompile(`^(\+?[0-9]{3,17}|[A-Za-z0-9 ]{1,11})$`)
@@ -65,7 +66,6 @@ var (
 
 // Validate implements channel.Opener.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.URL)
 	switch {
 	case !planForm.MatchString(c.ServicePlanID):
 		return errors.New("service_plan_id: must be the plan's id; the dashboard shows it at SMS, Service APIs")
@@ -77,7 +77,7 @@ func (c *Config) Validate() error {
 		return errors.New("region: must be one of " + strings.Join(regions(), ", "))
 	case c.From != "" && !senderForm.MatchString(c.From):
 		return errors.New("from: must be a number, a short code, or up to 11 letters, digits and spaces")
-	case c.URL != "" && (err != nil || u.Host == "" || u.Path != ""):
+	case c.URL != "" && !rest.IsBase(c.URL):
 		return errors.New("url: must be an address like https://us.sms.api.sinch.com")
 	}
 	return nil
@@ -85,19 +85,14 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	base := c.URL
-	if base == "" {
-		base = "https://" + c.Region + ".sms.api.sinch.com"
-	}
-	return &sender{cfg: *c, base: base + "/xms/v1/" + c.ServicePlanID, http: env.HTTP, now: env.Now}, nil
+	base := cmp.Or(c.URL, "https://"+c.Region+".sms.api.sinch.com")
+	return &sender{rest.SMS{}, *c, rest.New(env, name, base+"/xms/v1/"+c.ServicePlanID, rest.Bearer("Authorization", "Bearer "+c.APIToken.Reveal()))}, nil
 }
 
 type sender struct {
+	rest.SMS
 	cfg Config
-	// base is the address of the service plan.
-	base string
-	http *http.Client
-	now  func() time.Time
+	api rest.Client
 }
 
 var (
@@ -106,9 +101,6 @@ var (
 	_ channel.Checker  = (*sender)(nil)
 	_ channel.Feedback = (*sender)(nil)
 )
-
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
 // batch is a message to send.
 type batch struct {
@@ -128,57 +120,40 @@ type batch struct {
 // Send implements channel.Sender.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	b := batch{
-		To: []string{m.To.E164()}, From: m.From, Body: m.Text.Body, Type: "mt_text",
+		To: []string{m.To.E164()}, From: cmp.Or(m.From, s.cfg.From), Body: m.Text.Body, Type: "mt_text",
 		DeliveryReport: "none", FeedbackEnabled: s.cfg.Conversions, MaxParts: max(m.Text.Parts, maxParts),
-	}
-	if b.From == "" {
-		b.From = s.cfg.From
 	}
 	if m.Callback != "" {
 		b.DeliveryReport, b.CallbackURL, b.ClientReference = "per_recipient", m.Callback, m.Token
 	}
 	if !m.ExpiresAt.IsZero() {
-		now := s.now()
+		now := s.api.Now()
 		b.ExpireAt = now.Add(min(max(m.ExpiresAt.Sub(now), minLife), maxLife)).UTC().Format(timeForm)
 	}
-	a, err := s.do(ctx, http.MethodPost, "/batches", b)
+	a, err := s.api.JSON(ctx, http.MethodPost, "/batches", b)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
 	return s.judge(a)
 }
 
-// do makes a call to the service plan. body is encoded as JSON; nil sends none.
-func (s *sender) do(ctx context.Context, method, path string, body any) (channel.Answer, error) {
-	req, err := channel.JSONRequest(ctx, name, method, s.base+path, body)
-	if err != nil {
-		return channel.Answer{}, err
-	}
-	req.Header.Set("Authorization", "Bearer "+s.cfg.APIToken.Reveal())
-	return channel.Do(ctx, s.http, name, req)
-}
-
 // judge reads the answer to a message.
 func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
-	if a.Status < 200 || a.Status > 299 {
+	if !rest.Good(a) {
 		return channel.Accepted{}, s.refused(a)
 	}
 	var said struct {
 		ID string `json:"id"`
 	}
 	if a.JSON(&said) != nil || said.ID == "" {
-		return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no batch id"}
+		return channel.Accepted{}, rest.NoID(name)
 	}
 	return channel.Accepted{ID: said.ID, Status: channel.Taken}, nil
 }
 
 // Check implements channel.Checker: it asks for the newest batch, of which there may be none.
 func (s *sender) Check(ctx context.Context) error {
-	a, err := s.do(ctx, http.MethodGet, "/batches?page_size=1", nil)
-	if err == nil && a.Status != http.StatusOK {
-		err = s.refused(a)
-	}
-	return err
+	return s.api.Check(ctx, "/batches?page_size=1", s.refused)
 }
 
 // Converted implements channel.Feedback. Sinch takes successes only.
@@ -189,9 +164,9 @@ func (s *sender) Converted(ctx context.Context, providerID string, to phone.Numb
 	feedback := struct {
 		Recipients []string `json:"recipients"`
 	}{[]string{to.E164()}}
-	a, err := s.do(ctx, http.MethodPost, "/batches/"+url.PathEscape(providerID)+"/delivery_feedback", feedback)
-	if err == nil && (a.Status < 200 || a.Status > 299) {
-		err = s.refused(a)
+	a, err := s.api.JSON(ctx, http.MethodPost, "/batches/"+url.PathEscape(providerID)+"/delivery_feedback", feedback)
+	if err == nil && !rest.Good(a) {
+		return s.refused(a)
 	}
 	return err
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -67,31 +68,26 @@ func TestSinch(t *testing.T) {
 			}
 			return spec.Judge(r, body, "/xms/v1/{service_plan_id}/batches", map[string]string{"service_plan_id": plan})
 		},
+		Tables: map[string][]string{"answer": channeltest.Keys(errorTable()), "receipt": codes()},
+		Answer: func(e channeltest.Expected) string { return `{"code":"` + e.Error + `","text":"for 447700900123"}` },
+		Report: func(e channeltest.Expected) channel.Callback {
+			code, _ := strconv.Atoi(e.Error)
+			return receipt(report1("Failed", code, ""), nil)
+		},
+		News:     func(n channeltest.News) channel.Callback { return receipt(report1(n.Word, 0, ""), nil) },
 		Receipts: receiptRows(),
 	}
-	for code, row := range errorTable() {
-		status := 403
-		if strings.HasPrefix(code, "syntax_") {
-			status = 400
-		}
-		h.Errors = append(h.Errors, channeltest.ErrorRow{
-			Name: code, Reply: reply(status, `{"code":"`+code+`","text":"for 447700900123"}`), Kind: row.kind, Code: code,
-		})
-	}
-	pause := reply(429, `{"code":"too_many"}`)
-	pause.Header = map[string]string{"Retry-After": "2"}
-	h.Errors = append(h.Errors,
-		channeltest.ErrorRow{Name: "credentials", Reply: reply(401, ``), Kind: channel.Refused, Code: "HTTP 401"},
-		channeltest.ErrorRow{Name: "no money", Reply: reply(402, `{}`), Kind: channel.Refused, Code: "HTTP 402"},
-		channeltest.ErrorRow{Name: "another region", Reply: reply(404, ``), Kind: channel.Refused, Code: "HTTP 404"},
-		channeltest.ErrorRow{Name: "the newer form", Reply: reply(400, `{"error":{"code":400,"message":"for 447700900123","status":"INVALID_ARGUMENT"}}`), Kind: channel.Refused, Code: "HTTP 400"},
-		channeltest.ErrorRow{Name: "an unknown code", Reply: reply(403, `{"code":"for_447700900123"}`), Kind: channel.Refused, Code: "HTTP 403"},
-		channeltest.ErrorRow{Name: "too fast", Reply: pause, Kind: channel.Throttled, Code: "HTTP 429"},
-		channeltest.ErrorRow{Name: "it failed", Reply: reply(500, `{"code":"unknown_group"}`), Kind: channel.Unavailable, Code: "HTTP 500"},
-		channeltest.ErrorRow{Name: "no id", Reply: reply(201, `{}`), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "an id that is none", Reply: reply(201, `{"id":7}`), Kind: channel.MaybeSent, Code: "answer"},
-	)
 	channeltest.Run(t, h)
+	delivertest.Run(t, h)
+}
+
+// codes answers the codes of receipts that the code knows.
+func codes() []string {
+	var out []string
+	for code := range deliveryCodes() {
+		out = append(out, strconv.Itoa(code))
+	}
+	return out
 }
 
 // sign answers the signature of a body, made apart from the code under test.
@@ -137,24 +133,6 @@ func receiptRows() []channeltest.ReceiptRow {
 			want[i].Token, want[i].ProviderID = "dG9rZW4", id
 		}
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: receipt(body, nil), Want: want})
-	}
-	for status, want := range map[string]channel.Receipt{
-		"Queued":        {Status: channel.Taken},
-		"Dispatched":    {Status: channel.Sent},
-		"Delivered":     {Status: channel.Delivered},
-		"Unknown":       {Status: channel.Sent},
-		"Aborted":       {Status: channel.Failed, Code: "unknown", Kind: channel.Unavailable},
-		"Cancelled":     {Status: channel.Failed, Code: "unknown", Kind: channel.Unavailable},
-		"Rejected":      {Status: channel.Failed, Code: "unknown", Kind: channel.Unavailable},
-		"Deleted":       {Status: channel.Failed, Code: "unknown", Kind: channel.Unavailable},
-		"Failed":        {Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable},
-		"Expired":       {Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable},
-		"SomethingElse": {Status: channel.Taken},
-	} {
-		add(status, report1(status, 0, ""), want)
-	}
-	for code, kind := range deliveryCodes() {
-		add(fmt.Sprint("code ", code), report1("Failed", code, ""), channel.Receipt{Status: channel.Undelivered, Code: strconv.Itoa(code), Kind: kind})
 	}
 	add("a new code", report1("Aborted", 499, ""), channel.Receipt{Status: channel.Failed, Code: "499", Kind: channel.Unavailable})
 	add("a code that is none", report1("Failed", 447700900123, ""), channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable})
@@ -280,7 +258,7 @@ func TestRegions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := s.(*sender).base, "https://"+region+".sms.api.sinch.com/xms/v1/"+plan; got != want {
+		if got, want := s.(*sender).api.Base, "https://"+region+".sms.api.sinch.com/xms/v1/"+plan; got != want {
 			t.Errorf("%s: %s", region, got)
 		}
 	}

@@ -19,9 +19,12 @@ type errorRow struct {
 }
 
 // errorTable has the final responses of RFC 3261 §21 and of later RFCs that a gateway to the telephone network sends
-// (RFC 3398 §7.2.4.1 maps the network's causes to them). A response that is not here is judged by its first digit.
+// (RFC 3398 §7.2.4.1 maps the network's causes to them). A response that is not here is judged by its first digit. A
+// redirection speaks of the number, which its owner has forwarded: the trunk did its part, and the code must not follow.
 func errorTable() map[int]errorRow {
 	return map[int]errorRow{
+		301: {channel.Rejected, "the number has moved for good"},
+		305: {channel.Refused, "the trunk wants our calls at another server: see server"},
 		400: {channel.Refused, "the trunk cannot read the call"},
 		401: {channel.Refused, "the trunk does not accept our credentials"},
 		402: {channel.Refused, "the account is empty"},
@@ -68,7 +71,7 @@ func rowOf(status int) errorRow {
 	case status >= 400:
 		return errorRow{channel.Refused, "the trunk does not accept the call"}
 	}
-	return errorRow{channel.Refused, "the trunk sends our calls elsewhere, and redirections are not followed"}
+	return errorRow{"", "the number is forwarded elsewhere, and that is not followed"}
 }
 
 // refusal answers the error of a final response, or nil for one that is no fault of the trunk's. Its reason phrase is

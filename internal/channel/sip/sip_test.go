@@ -2,7 +2,9 @@ package sip
 
 import (
 	"context"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	gosip "github.com/emiago/sipgo/sip"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/channeltest"
 )
 
 // TestCall: the whole of a call. What is said is read out of the packets that came.
@@ -101,30 +104,48 @@ func TestInvite(t *testing.T) {
 	}
 }
 
-// TestFinalResponses: every row of the table, and the classes beyond it.
+// TestFinalResponses: every row of testdata, and each of the table's is there. A response that receipts.tsv has is no fault of the
+// trunk's: the call counts as taken, and the phone was not reached.
 func TestFinalResponses(t *testing.T) {
 	t.Parallel()
-	table := errorTable()
-	table[302] = errorRow{kind: channel.Refused}
-	table[499] = errorRow{kind: channel.Refused}
-	table[599] = errorRow{kind: channel.Unavailable}
-	table[699] = errorRow{kind: channel.Rejected}
-	for status, row := range table {
-		t.Run(itoa(status), func(t *testing.T) {
+	rows, err := channeltest.ReadErrors(os.DirFS("testdata"))
+	must(t, err)
+	news, err := channeltest.ReadNews(os.DirFS("testdata"))
+	must(t, err)
+	faults, reached := []string{}, map[string]bool{}
+	for status, row := range errorTable() {
+		if row.kind == "" {
+			reached[itoa(status)] = true
+			continue
+		}
+		faults = append(faults, itoa(status))
+	}
+	must(t, channeltest.Covers(rows, "response", faults))
+	answer := func(t *testing.T, status int) (*route, channel.Accepted, error) {
+		t.Helper()
+		r := newRoute(t, newPeer(t, "udp", nil, func(l *leg) { l.respond(status, "No "+number, "") }), nil)
+		a, err := r.call(nil)
+		return r, a, err
+	}
+	for _, row := range rows {
+		t.Run(row.Error, func(t *testing.T) {
 			t.Parallel()
-			p := newPeer(t, "udp", nil, func(l *leg) { l.respond(status, "No "+number, "") })
-			r := newRoute(t, p, nil)
-			a, err := r.call(nil)
-			switch {
-			case status == 487:
-				refused(t, err, channel.Unavailable, "too_slow")
-			case row.kind == "":
-				must(t, err)
-				r.receipt(a.ID, channel.Undelivered, itoa(status), "")
-			default:
-				refused(t, err, row.kind, itoa(status))
-			}
+			_, _, err := answer(t, row.Status)
+			refused(t, err, row.Kind, row.Code)
 		})
+	}
+	for _, row := range news {
+		delete(reached, row.Word)
+		t.Run(row.Word, func(t *testing.T) {
+			t.Parallel()
+			status, _ := strconv.Atoi(row.Word)
+			r, a, err := answer(t, status)
+			must(t, err)
+			r.receipt(a.ID, row.Status, row.Word, "")
+		})
+	}
+	if delete(reached, "487"); len(reached) > 0 { // 487 answers our own CANCEL, and is in errors.tsv
+		t.Errorf("no row of receipts.tsv has %v", reached)
 	}
 }
 

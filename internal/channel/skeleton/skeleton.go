@@ -4,7 +4,7 @@
 package skeleton
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -12,17 +12,16 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
 // name stands in configurations, logs and errors.
 const name = "skeleton"
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "Skeleton",
@@ -36,16 +35,16 @@ func Provider() channel.Provider {
 // Config is the settings of a route. Each field has a key and a word for the settings page.
 type Config struct {
 	Token secret.Text `yaml:"token" example:"0123456789abcdef" doc:"The API token. It also signs receipts."`
+	From  string      `yaml:"from" doc:"The sender where the route has none."`
 	URL   string      `yaml:"url" doc:"Another address of the API. Default https://api.skeleton.example.com."`
 }
 
 // Validate implements channel.Opener: what is wrong, naming the key, and never the value of a secret.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.URL)
 	switch {
 	case c.Token.IsZero():
 		return errors.New("token: is missing; make one in the console")
-	case err != nil || u.Host == "":
+	case !rest.IsBase(c.URL):
 		return errors.New("url: must be an address like https://api.skeleton.example.com")
 	}
 	return nil
@@ -53,13 +52,13 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener. It makes no call.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{cfg: *c, http: env.HTTP, now: env.Now}, nil
+	return &sender{rest.SMS{}, *c, rest.New(env, name, c.URL, rest.Bearer("Authorization", "Bearer "+c.Token.Reveal()))}, nil
 }
 
 type sender struct {
-	cfg  Config
-	http *http.Client
-	now  func() time.Time
+	rest.SMS
+	cfg Config
+	api rest.Client
 }
 
 // What the sender can do besides sending. Leave out what the gateway cannot.
@@ -69,16 +68,18 @@ var (
 	_ channel.Checker  = (*sender)(nil)
 )
 
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
+// order is a message to send.
+type order struct {
+	To       string `json:"to"`
+	From     string `json:"from,omitempty"`
+	Text     string `json:"text"`
+	Receipts string `json:"receipts,omitempty"`
+}
 
 // Send implements channel.Sender.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
-	body, err := json.Marshal(map[string]string{"to": m.To.E164(), "from": m.From, "text": m.Text.Body, "receipts": m.Callback})
-	if err != nil {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "internal", Detail: "the message cannot be encoded"}
-	}
-	a, err := s.do(ctx, http.MethodPost, "/messages", body)
+	o := order{To: m.To.E164(), From: cmp.Or(m.From, s.cfg.From), Text: m.Text.Body, Receipts: m.Callback}
+	a, err := s.api.JSON(ctx, http.MethodPost, "/messages", o)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
@@ -87,44 +88,24 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 		Error string `json:"error"`
 	}
 	understood := a.JSON(&said) == nil
-	if row, known := errorTable()[said.Error]; known {
-		return channel.Accepted{}, &channel.Error{Kind: row.kind, Provider: name, Code: said.Error, Detail: row.detail, RetryAfter: a.RetryAfter(s.now())}
-	}
-	if a.Status >= 300 {
-		return channel.Accepted{}, channel.StatusError(name, a, s.now())
-	}
-	if !understood || said.ID == "" {
+	switch {
+	case !rest.Good(a):
+		return channel.Accepted{}, s.api.Refusal(a, said.Error, errorTable())
+	case !understood || said.ID == "":
 		// It said yes and we do not understand the rest: it may have sent.
-		return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no message id"}
+		return channel.Accepted{}, rest.NoID(name)
 	}
-	return channel.Accepted{ID: said.ID}, nil
-}
-
-// do makes a call. channel.Do judges the transport: what surely never left, and what may have.
-func (s *sender) do(ctx context.Context, method, path string, body []byte) (channel.Answer, error) {
-	req, err := http.NewRequestWithContext(ctx, method, s.cfg.URL+path, bytes.NewReader(body))
-	if err != nil {
-		return channel.Answer{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "url", Detail: "the address cannot be used"}
-	}
-	req.Header.Set("Authorization", "Bearer "+s.cfg.Token.Reveal())
-	req.Header.Set("Content-Type", "application/json")
-	return channel.Do(ctx, s.http, name, req)
-}
-
-// errorRow says what one of the gateway's errors means for the next step.
-type errorRow struct {
-	kind   channel.ErrorKind
-	detail string
+	return channel.Accepted{ID: said.ID, Status: channel.Taken}, nil
 }
 
 // errorTable has the gateway's own errors. The kind says whether the message may have left, and what follows.
-func errorTable() map[string]errorRow {
-	return map[string]errorRow{
-		"bad_number": {channel.Rejected, "the number cannot be reached"},
-		"bad_sender": {channel.Refused, "the sender is not registered"},
-		"no_credit":  {channel.Refused, "the account is empty"},
-		"slow_down":  {channel.Throttled, "too many messages at once"},
-		"down":       {channel.Unavailable, "the gateway takes no messages now"},
+func errorTable() rest.Table {
+	return rest.Table{
+		"bad_number": rest.Means(channel.Rejected, "the number cannot be reached"),
+		"bad_sender": rest.Means(channel.Refused, "the sender is not registered"),
+		"no_credit":  rest.Means(channel.Refused, "the account is empty"),
+		"slow_down":  rest.Means(channel.Throttled, "too many messages at once"),
+		"down":       rest.Means(channel.Unavailable, "the gateway takes no messages now"),
 	}
 }
 
@@ -132,16 +113,24 @@ func errorTable() map[string]errorRow {
 func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
 	given, err := hex.DecodeString(r.Header.Get("X-Signature"))
 	if err != nil || !hmac.Equal(given, sign(s.cfg.Token, r.Body)) {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: "signature", Detail: "the receipt's signature is missing or wrong"}
+		return nil, rest.Refused(name, "signature", "the receipt's signature is missing or wrong")
 	}
 	var in struct {
 		ID     string `json:"id"`
 		Status string `json:"status"`
+		Error  string `json:"error"`
 	}
 	if json.Unmarshal(r.Body, &in) != nil || in.ID == "" {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: "body", Detail: "the receipt cannot be understood"}
+		return nil, rest.Refused(name, "body", "the receipt cannot be understood")
 	}
-	return []channel.Receipt{{ProviderID: in.ID, Status: statusOf(in.Status), At: r.Now}}, nil
+	out := channel.Receipt{ProviderID: in.ID, Status: statusOf(in.Status), At: r.Now}
+	if out.Status == channel.Undelivered {
+		out.Code, out.Kind = "unknown", channel.Unavailable
+		if row, known := errorTable()[in.Error]; known {
+			out.Code, out.Kind = in.Error, row.Kind
+		}
+	}
+	return []channel.Receipt{out}, nil
 }
 
 func sign(token secret.Text, body []byte) []byte {
@@ -150,7 +139,7 @@ func sign(token secret.Text, body []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// statusOf answers our word for one of the gateway's. One that is not known says nothing new.
+// statusOf returns our word for one of the gateway's. One that is not known says nothing new.
 func statusOf(s string) channel.Status {
 	switch s {
 	case "sent":
@@ -164,10 +153,4 @@ func statusOf(s string) channel.Status {
 }
 
 // Check implements channel.Checker: a call that proves the credentials and sends nothing.
-func (s *sender) Check(ctx context.Context) error {
-	a, err := s.do(ctx, http.MethodGet, "/account", nil)
-	if err == nil && a.Status != http.StatusOK {
-		err = channel.StatusError(name, a, s.now())
-	}
-	return err
-}
+func (s *sender) Check(ctx context.Context) error { return s.api.Check(ctx, "/account", s.api.Status) }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -17,13 +18,15 @@ const token = "s3cr3t-token"
 
 func config(base string) channel.Opener { return &Config{Token: secret.New(token), URL: base} }
 
-// receipt answers a signed receipt.
+// receipt returns a signed receipt.
 func receipt(body string) channel.Callback {
 	r := channel.Callback{Method: http.MethodPost, URL: &url.URL{}, Header: http.Header{}, Body: []byte(body)}
 	r.Header.Set("X-Signature", hex.EncodeToString(sign(secret.New(token), r.Body)))
 	return r
 }
 
+// TestProvider runs the suite. What is expected of errors and of the words of receipts stands in testdata, written from the
+// gateway's documents; here stands only how an error and a receipt are written down.
 func TestProvider(t *testing.T) {
 	t.Parallel()
 	forged := receipt(`{"id":"m-1","status":"delivered"}`)
@@ -37,17 +40,18 @@ func TestProvider(t *testing.T) {
 			}
 			return nil
 		},
+		Tables: map[string][]string{"answer": channeltest.Keys(errorTable())},
+		Answer: func(e channeltest.Expected) string { return `{"error":"` + e.Error + `"}` },
+		Report: func(e channeltest.Expected) channel.Callback {
+			return receipt(`{"id":"m-1","status":"undeliverable","error":"` + e.Error + `"}`)
+		},
+		News: func(n channeltest.News) channel.Callback { return receipt(`{"id":"m-1","status":"` + n.Word + `"}`) },
 		Receipts: []channeltest.ReceiptRow{
 			{Name: "delivered", Request: receipt(`{"id":"m-1","status":"delivered"}`), Want: []channel.Receipt{{ProviderID: "m-1", Status: channel.Delivered}}},
-			{Name: "undeliverable", Request: receipt(`{"id":"m-1","status":"undeliverable"}`), Want: []channel.Receipt{{ProviderID: "m-1", Status: channel.Undelivered}}},
-			{Name: "sent", Request: receipt(`{"id":"m-1","status":"sent"}`), Want: []channel.Receipt{{ProviderID: "m-1", Status: channel.Sent}}},
-			{Name: "a new word", Request: receipt(`{"id":"m-1","status":"pondering"}`), Want: []channel.Receipt{{ProviderID: "m-1", Status: channel.Taken}}},
 			{Name: "forged", Request: forged, Refused: true},
 			{Name: "about nothing", Request: receipt(`{}`), Refused: true},
 		},
 	}
-	for code, row := range errorTable() {
-		h.Errors = append(h.Errors, channeltest.ErrorRow{Name: code, Reply: channeltest.Reply{Status: 400, Body: `{"error":"` + code + `"}`}, Kind: row.kind, Code: code})
-	}
 	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,33 +31,54 @@ type question struct {
 
 func (q question) answer() { q.l.usual(q.p) }
 
-// TestErrors: each command_status means what the table says, and none of them that the message may have left.
+// TestErrors: each command_status means what testdata says, each of the table's is there, and none of them means that the message
+// may have left. Throttled ones slow the session down, so each has a centre of its own.
 func TestErrors(t *testing.T) {
 	t.Parallel()
-	var status atomic.Uint32
-	var nack atomic.Bool
-	centre := &smsc{script: on(pdu.SubmitSM, func(l *link, p pdu.PDU) bool {
-		if nack.Load() {
-			p.Command = pdu.GenericNack
-		}
-		return l.no(p, status.Load())
-	})}
-	c := settings(centre.listen(t))
-	r := start(t, c)
-	rows := errorTable()
-	rows[0x09] = errorRow{code: "0x00000009", kind: channel.Refused}
-	rows[0x401] = errorRow{code: "0x00000401", kind: channel.Refused}
-	rows[0xFFFFFFFF] = errorRow{code: "0xffffffff", kind: channel.Refused}
-	for value, row := range rows {
-		if row.kind == channel.Throttled {
-			continue // they slow the session down: TestThrottled
-		}
-		status.Store(value)
-		nack.Store(value%2 == 1)
-		if row.kind == channel.MaybeSent {
-			t.Errorf("%s: an SMSC that says no has not taken the message", row.code)
-		}
-		r.fails(t, t.Context(), row.kind, row.code)
+	rows, err := channeltest.ReadErrors(os.DirFS("testdata"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known []string
+	for _, row := range errorTable() {
+		known = append(known, row.code)
+	}
+	if err := channeltest.Covers(rows, "submit_sm_resp", known); err != nil {
+		t.Error(err)
+	}
+	for _, row := range rows {
+		t.Run(row.Error, func(t *testing.T) {
+			t.Parallel()
+			centre := &smsc{script: on(pdu.SubmitSM, func(l *link, p pdu.PDU) bool {
+				if row.Status%2 == 1 {
+					p.Command = pdu.GenericNack // it may come so as well
+				}
+				return l.no(p, uint32(row.Status))
+			})}
+			if row.Kind == channel.MaybeSent {
+				t.Errorf("%s: an SMSC that says no has not taken the message", row)
+			}
+			start(t, settings(centre.listen(t))).fails(t, t.Context(), row.Kind, row.Code)
+		})
+	}
+}
+
+// TestWithoutID: an SMSC that says yes has the message, with an id or without one. It has no receipt to wait for.
+func TestWithoutID(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]func(l *link, p pdu.PDU) bool{
+		"no body":           func(l *link, p pdu.PDU) bool { return l.no(p, 0) },
+		"an empty id":       func(l *link, p pdu.PDU) bool { return l.taken(p, "") },
+		"an id without end": func(l *link, p pdu.PDU) bool { return l.body(p.Command.Response(), p, "id") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, settings((&smsc{script: on(pdu.SubmitSM, script)}).listen(t)))
+			a, err := r.Send(t.Context(), channeltest.Message(channel.SMS))
+			if err != nil || a.ID != "" || a.Parts != 1 {
+				t.Errorf("%+v, %v", a, err)
+			}
+		})
 	}
 }
 
@@ -72,9 +94,6 @@ func TestAnswers(t *testing.T) {
 		"it says nothing":                 {func(*link, pdu.PDU) bool { return true }, channel.MaybeSent, "time"},
 		"it answers another sequence":     {func(l *link, p pdu.PDU) bool { p.Sequence += 7; return l.no(p, 8) }, channel.MaybeSent, "time"},
 		"it answers another command":      {func(l *link, p pdu.PDU) bool { p.Command = pdu.DeliverSM; return l.no(p, 8) }, channel.MaybeSent, "time"},
-		"it answers without an id":        {func(l *link, p pdu.PDU) bool { return l.no(p, 0) }, channel.MaybeSent, "answer"},
-		"its id is empty":                 {func(l *link, p pdu.PDU) bool { return l.taken(p, "") }, channel.MaybeSent, "answer"},
-		"its id has no end":               {func(l *link, p pdu.PDU) bool { return l.body(p.Command.Response(), p, "id") }, channel.MaybeSent, "answer"},
 		"its no has nonsense behind it":   {func(l *link, p pdu.PDU) bool { p.Status = 0x0B; return l.body(p.Command.Response(), p, "id") }, channel.Rejected, "ESME_RINVDSTADR"},
 		"it nacks without a reason":       {func(l *link, p pdu.PDU) bool { return l.body(pdu.GenericNack, p, "") }, channel.MaybeSent, "answer"},
 		"it nacks with sequence 0":        {func(l *link, p pdu.PDU) bool { p.Sequence = 0; return l.body(pdu.GenericNack, p, "") }, channel.MaybeSent, "time"},

@@ -3,6 +3,7 @@ package smpp
 import (
 	"context"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,20 +68,18 @@ func TestReceipts(t *testing.T) {
 	}
 }
 
-// TestStates: every state, as a word and as a number.
+// TestStates: every state that testdata names, as a word and as the number of its place (SMPP 5.0 §4.7.15).
 func TestStates(t *testing.T) {
 	t.Parallel()
-	for i, row := range []struct {
-		word string
-		want channel.Status
-	}{
-		{"SCHEDULED", channel.Taken}, {"ENROUTE", channel.Sent}, {"DELIVRD", channel.Delivered}, {"EXPIRED", channel.Undelivered}, {"DELETED", channel.Failed},
-		{"UNDELIV", channel.Undelivered}, {"ACCEPTD", channel.Sent}, {"UNKNOWN", channel.Unknown}, {"REJECTD", channel.Failed}, {"SKIPPED", channel.Failed},
-	} {
-		word, ok := readReceipt(deliver(4, "id:1 stat:"+row.word))
+	rows, err := channeltest.ReadNews(os.DirFS("testdata"))
+	if err != nil || len(rows) != 10 {
+		t.Fatal(len(rows), err)
+	}
+	for i, row := range rows {
+		word, ok := readReceipt(deliver(4, "id:1 stat:"+row.Word))
 		number, ok2 := readReceipt(deliver(4, "", tlv(pdu.ReceiptedMessageID, "1"), tlv(pdu.MessageState, string(rune(i)))))
-		if !ok || !ok2 || word.status != row.want || number != word {
-			t.Errorf("%s: %+v and by number %+v, want %s", row.word, word, number, row.want)
+		if !ok || !ok2 || word.status != row.Status || number != word {
+			t.Errorf("%s: %+v and by number %+v, want %s", row.Word, word, number, row.Status)
 		}
 	}
 }

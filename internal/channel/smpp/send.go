@@ -135,7 +135,7 @@ func (s *sender) refused() *channel.Error {
 	return &e
 }
 
-// judge reads the answer to a submit_sm.
+// judge reads the answer to a submit_sm, and returns the id if there is one: some SMSCs give none, and have the message all the same.
 func judge(x *session, a pdu.PDU) (string, *channel.Error) {
 	if a.Status != statusOK {
 		e := statusError(a.Status)
@@ -148,11 +148,13 @@ func judge(x *session, a pdu.PDU) (string, *channel.Error) {
 		return "", e
 	}
 	x.pace.taken(time.Now())
-	body, ok := a.Body.(*pdu.MessageResp)
-	if !ok || body.ID == "" {
-		return "", maybeSent("answer", "the answer has no message id")
+	if a.Command == pdu.GenericNack {
+		return "", maybeSent("answer", "the SMSC says neither yes nor no")
 	}
-	return body.ID, nil
+	if body, ok := a.Body.(*pdu.MessageResp); ok {
+		return body.ID, nil
+	}
+	return "", nil // it took the message and gave no id, so there is no receipt to wait for
 }
 
 // compose answers the submit_sm of each part.

@@ -356,17 +356,17 @@ func (x *session) answered(p pdu.PDU) {
 // late tells the sink what became of a message after Send has given up waiting for it.
 func (x *session) late(r *request, p pdu.PDU) {
 	receipt := channel.Receipt{Token: r.token, At: x.owner.now()}
-	body, ok := p.Body.(*pdu.MessageResp)
 	switch {
-	case r.token == "":
+	case r.token == "" || (p.Status == statusOK && p.Command == pdu.GenericNack):
 		return
 	case p.Status != statusOK:
 		e := statusError(p.Status)
 		receipt.Status, receipt.Kind, receipt.Code = channel.Failed, e.Kind, e.Code
-	case !ok || body.ID == "":
-		return
 	default:
-		receipt.Status, receipt.ProviderID = channel.Taken, body.ID
+		receipt.Status = channel.Taken
+		if body, ok := p.Body.(*pdu.MessageResp); ok {
+			receipt.ProviderID = body.ID
+		}
 	}
 	select {
 	case x.news <- func() { x.sink(receipt) }:

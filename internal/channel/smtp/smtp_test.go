@@ -10,6 +10,8 @@ import (
 	"mime"
 	"mime/quotedprintable"
 	"net/mail"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -177,6 +179,44 @@ func TestMail(t *testing.T) {
 		if want := strings.ReplaceAll(c.text, "\n", "\r\n") + "\r\n"; err != nil || string(body) != want {
 			t.Errorf("the text is %q, %v, want %q", body, err, want)
 		}
+	}
+}
+
+// TestReplies: each reply at each stage means what testdata says, and each of the tables' is there.
+func TestReplies(t *testing.T) {
+	t.Parallel()
+	rows, err := channeltest.ReadErrors(os.DirFS("testdata"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at, table := range replies() {
+		var known []string
+		for code := range table {
+			known = append(known, strconv.Itoa(code))
+		}
+		if err := channeltest.Covers(rows, string(at), known); err != nil {
+			t.Error(err)
+		}
+	}
+	var known []string
+	for subject := range subjects() {
+		known = append(known, "5."+subject, "4."+subject)
+	}
+	if err := channeltest.Covers(rows, "subject", known); err != nil {
+		t.Error(err)
+	}
+	for _, row := range rows {
+		t.Run(row.Where+" "+row.Error, func(t *testing.T) {
+			t.Parallel()
+			step := row.Where
+			if step == "subject" {
+				step = "rcpt"
+			}
+			s, ca := newServer(t, func(s *server) { s.answers[step] = row.Body })
+			if _, e := send(t, t.Context(), settings(s.port(), ca)); e == nil || e.Kind != row.Kind || e.Code != row.Code {
+				t.Errorf("%v, want %s %q", e, row.Kind, row.Code)
+			}
+		})
 	}
 }
 

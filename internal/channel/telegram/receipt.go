@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // How far a receipt's time may be off. Telegram tries ten times, with growing delays.
@@ -68,15 +69,12 @@ func statusOf(s string) channel.Status {
 
 // Receipts implements channel.Receiver.
 func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
-	refuse := func(code, detail string) ([]channel.Receipt, error) {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: code, Detail: detail}
-	}
 	if !signed(s.cfg.Token.Reveal(), r) {
-		return refuse("signature", "the receipt's X-Request-Signature is missing, wrong or too old")
+		return nil, rest.Refused(name, "signature", "the receipt's X-Request-Signature is missing, wrong or too old")
 	}
 	var st requestStatus
 	if json.Unmarshal(r.Body, &st) != nil || st.RequestID == "" {
-		return refuse("body", "the receipt names no request")
+		return nil, rest.Refused(name, "body", "the receipt names no request")
 	}
 	if st.Delivery == nil || st.Delivery.Status == "" {
 		return nil, nil // news of a check, which is not Telegram's to make

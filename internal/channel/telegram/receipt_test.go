@@ -123,28 +123,6 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestStatusMap: what the collected map says of Telegram's statuses is what we make of them.
-func TestStatusMap(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile(channeltest.SpecPath(t, "status-map.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all struct {
-		Telegram struct {
-			Statuses map[string][]any `json:"statuses"`
-		} `json:"telegram_gateway"`
-	}
-	if err := json.Unmarshal(text, &all); err != nil || len(all.Telegram.Statuses) < 5 {
-		t.Fatalf("%+v %v", all, err)
-	}
-	for s, want := range all.Telegram.Statuses {
-		if got := statusOf(s); string(got) != want[0] || got.Final() != want[1] {
-			t.Errorf("%s: %s, want %v", s, got, want)
-		}
-	}
-}
-
 func FuzzReceipts(f *testing.F) {
 	f.Add(state("delivered", ""), "", false)
 	f.Add(`{"request_id":"x","request_cost":"1e400","delivery_status":null}`, "", false)

@@ -7,12 +7,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -48,18 +47,16 @@ type Config struct {
 	URL            string      `yaml:"url" doc:"Another address of the API, for a test. Default https://gatewayapi.telegram.org."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var usernameForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{3,31}$`)
 
 // Validate implements channel.Opener.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.URL)
 	switch {
 	case c.Token.IsZero() || strings.ContainsAny(c.Token.Reveal(), " \r\n\t"):
 		return errors.New("token: is missing, or has a space in it; the account's settings at gateway.telegram.org show it")
 	case c.SenderUsername != "" && !usernameForm.MatchString(c.SenderUsername):
 		return errors.New("sender_username: must be a channel's username, without @")
-	case err != nil || u.Host == "" || u.Path != "":
+	case !rest.IsBase(c.URL):
 		return errors.New("url: must be an address like https://gatewayapi.telegram.org")
 	}
 	return nil
@@ -67,13 +64,12 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{cfg: *c, http: env.HTTP, now: env.Now}, nil
+	return &sender{*c, rest.New(env, name, c.URL+"/", rest.Bearer("Authorization", "Bearer "+c.Token.Reveal()))}, nil
 }
 
 type sender struct {
-	cfg  Config
-	http *http.Client
-	now  func() time.Time
+	cfg Config
+	api rest.Client
 }
 
 var (
@@ -102,7 +98,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	code := m.Code.Reveal()
 	if len(code) < minCode || len(code) > maxCode || strings.Trim(code, "0123456789") != "" {
 		// No Telegram route can carry it, so the channel ends and the next one has its turn.
-		return channel.Accepted{}, &channel.Error{Kind: channel.Rejected, Provider: name, Code: "code_form", Detail: "Telegram takes codes of 4 to 8 digits alone"}
+		return channel.Accepted{}, rest.Means(channel.Rejected, "Telegram takes codes of 4 to 8 digits alone").Error(name, "code_form")
 	}
 	o := order{PhoneNumber: m.To.E164(), Code: code, SenderUsername: s.from(m)}
 	if strings.HasPrefix(m.Callback, "https://") && len(m.Callback) <= maxCallback {
@@ -112,7 +108,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 		o.Payload = m.Token
 	}
 	if !m.ExpiresAt.IsZero() {
-		o.TTL = min(max(int(m.ExpiresAt.Sub(s.now())/time.Second), minLife), maxLife)
+		o.TTL = rest.Life(m.ExpiresAt, s.api.Now(), minLife, maxLife)
 	}
 	var paid price
 	if s.cfg.CheckFirst {
@@ -122,7 +118,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 		}
 		o.RequestID, paid = ability.RequestID, ability.RequestCost
 	}
-	a, err := s.do(ctx, "sendVerificationMessage", o)
+	a, err := s.api.JSON(ctx, http.MethodPost, "sendVerificationMessage", o)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
@@ -152,10 +148,13 @@ func (s *sender) from(m channel.Message) string {
 
 // able asks whether the number can be reached. Whatever goes wrong here, no message has left.
 func (s *sender) able(ctx context.Context, number string) (requestStatus, error) {
-	a, err := s.do(ctx, "checkSendAbility", map[string]string{"phone_number": number})
+	a, err := s.api.JSON(ctx, http.MethodPost, "checkSendAbility", map[string]string{"phone_number": number})
 	var st requestStatus
 	if err == nil {
 		st, err = s.judge(a)
+	}
+	if err == nil && st.RequestID == "" {
+		err = rest.NoID(name) // the send after it would be charged once more
 	}
 	if err != nil {
 		e := channel.AsError(name, err)
@@ -165,16 +164,6 @@ func (s *sender) able(ctx context.Context, number string) (requestStatus, error)
 		return requestStatus{}, e
 	}
 	return st, nil
-}
-
-// do calls a method.
-func (s *sender) do(ctx context.Context, method string, body any) (channel.Answer, error) {
-	req, err := channel.JSONRequest(ctx, name, http.MethodPost, s.cfg.URL+"/"+method, body)
-	if err != nil {
-		return channel.Answer{}, err
-	}
-	req.Header.Set("Authorization", "Bearer "+s.cfg.Token.Reveal())
-	return channel.Do(ctx, s.http, name, req)
 }
 
 // envelope is around every answer.
@@ -189,13 +178,13 @@ func (s *sender) judge(a channel.Answer) (requestStatus, error) {
 	var said envelope
 	bad := a.JSON(&said) != nil
 	switch {
-	case a.Status >= 200 && a.Status <= 299 && !bad && said.OK && said.Result.RequestID != "":
+	case rest.Good(a) && !bad && said.OK: // an id that is missing is not missed: receipts repeat the payload
 		return said.Result, nil
 	case a.Status >= 500 || bad || said.OK || said.Error == "":
-		if a.Status >= 200 && a.Status <= 299 {
-			return requestStatus{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no request id"}
+		if rest.Good(a) {
+			return requestStatus{}, rest.NoID(name)
 		}
-		return requestStatus{}, channel.StatusError(name, a, s.now())
+		return requestStatus{}, s.api.Status(a)
 	}
 	return requestStatus{}, s.refused(a, said.Error)
 }
@@ -203,13 +192,13 @@ func (s *sender) judge(a channel.Answer) (requestStatus, error) {
 // Check implements channel.Checker. Telegram has no question that costs nothing, but it looks at the token before it looks
 // for a request, and says which of the two it does not know.
 func (s *sender) Check(ctx context.Context) error {
-	a, err := s.do(ctx, "checkVerificationStatus", map[string]string{"request_id": "0"})
+	a, err := s.api.JSON(ctx, http.MethodPost, "checkVerificationStatus", map[string]string{"request_id": "0"})
 	if err != nil {
 		return err
 	}
 	var said envelope
 	if a.JSON(&said) != nil || a.Status >= 500 || said.Error == "" && !said.OK {
-		return channel.StatusError(name, a, s.now())
+		return s.api.Status(a)
 	}
 	if e := s.refused(a, said.Error); strings.HasPrefix(said.Error, "ACCESS_TOKEN") || e.Kind == channel.Throttled {
 		return e

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/secret"
 )
@@ -48,6 +49,7 @@ func TestTelegram(t *testing.T) {
 	h := channeltest.Harness{
 		Provider: Provider(), Configure: config, Secrets: []string{token}, Channel: channel.Telegram,
 		Accept: reply(200, accepted), WantID: request,
+		WithoutID: reply(200, `{"ok":true,"result":{}}`),
 		Request: func(r *http.Request, body []byte) error {
 			if r.Method != http.MethodPost || r.URL.Path != "/sendVerificationMessage" || r.Header.Get("Authorization") != "Bearer "+token {
 				return errors.New("the credentials are not sent, or not to the right place")
@@ -56,30 +58,14 @@ func TestTelegram(t *testing.T) {
 				"phone_number": "+447700900123", "code": "90817263", "callback_url": callback, "payload": "dG9rZW4", "ttl": "300", "sender_username": "acme_codes",
 			})
 		},
+		Tables:   map[string][]string{"answer": channeltest.Keys(errorTable())},
+		Answer:   func(e channeltest.Expected) string { return `{"ok":false,"error":"` + e.Code + `"}` },
+		Report:   func(e channeltest.Expected) channel.Callback { return report(state(e.Error, "")) },
+		News:     func(n channeltest.News) channel.Callback { return report(state(n.Word, "")) },
 		Receipts: receiptRows(),
 	}
-	for begin, row := range errorTable() {
-		status := 400
-		if row.kind == channel.Throttled {
-			status = 429
-		}
-		h.Errors = append(h.Errors, channeltest.ErrorRow{Name: begin, Reply: refusal(status, begin+"_INVALID"), Kind: row.kind, Code: begin + "_INVALID"})
-		if row.kind != channel.Throttled {
-			h.Errors = append(h.Errors, channeltest.ErrorRow{Name: begin + " with 200", Reply: refusal(200, begin), Kind: row.kind, Code: begin})
-		}
-	}
-	h.Errors = append(h.Errors,
-		channeltest.ErrorRow{Name: "a flood", Reply: refusal(200, "FLOOD_WAIT_30"), Kind: channel.Throttled, Code: "FLOOD_WAIT_30"},
-		channeltest.ErrorRow{Name: "a flood of one number", Reply: refusal(400, "PHONE_NUMBER_FLOOD"), Kind: channel.Throttled, Code: "PHONE_NUMBER_FLOOD"},
-		channeltest.ErrorRow{Name: "a new word", Reply: refusal(400, "SOMETHING_NEW"), Kind: channel.Refused, Code: "SOMETHING_NEW"},
-		channeltest.ErrorRow{Name: "a new word with 200", Reply: refusal(200, "SOMETHING_NEW"), Kind: channel.Refused, Code: "SOMETHING_NEW"},
-		channeltest.ErrorRow{Name: "a word with a number in it", Reply: refusal(400, "NO_447700900123"), Kind: channel.Refused, Code: "unreadable"},
-		channeltest.ErrorRow{Name: "a sentence", Reply: refusal(400, "the code 90817263 is wrong"), Kind: channel.Refused, Code: "unreadable"},
-		channeltest.ErrorRow{Name: "it failed", Reply: refusal(500, "INTERNAL"), Kind: channel.Unavailable, Code: "HTTP 500"},
-		channeltest.ErrorRow{Name: "no id", Reply: reply(200, `{"ok":true,"result":{}}`), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "neither yes nor no", Reply: reply(200, `{"ok":false}`), Kind: channel.MaybeSent, Code: "answer"},
-	)
 	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
 func refusal(status int, word string) channeltest.Reply {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // tolerance is how far a webhook's time may be off, as in Telnyx's own libraries.
@@ -23,7 +24,7 @@ const (
 // Receipts implements channel.Receiver.
 func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
 	if !signed(s.key, r) {
-		return nil, refusal("signature", "the receipt's telnyx-signature-ed25519 is missing, wrong or too old")
+		return nil, rest.Refused(name, "signature", "the receipt's telnyx-signature-ed25519 is missing, wrong or too old")
 	}
 	var event struct {
 		Data struct {
@@ -32,20 +33,20 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 		} `json:"data"`
 	}
 	if json.Unmarshal(r.Body, &event) != nil {
-		return nil, refusal("body", "the receipt cannot be understood")
+		return nil, rest.Refused(name, "body", "the receipt cannot be understood")
 	}
 	if t := event.Data.Type; t != "message.sent" && t != "message.finalized" {
 		return nil, nil // a message that came in, or news of the profile
 	}
 	p := event.Data.Payload
 	if p.ID == "" || p.status() == "" {
-		return nil, refusal("body", "the receipt names no message or no status")
+		return nil, rest.Refused(name, "body", "the receipt names no message or no status")
 	}
 	out := channel.Receipt{ProviderID: p.ID, Status: statusOf(p.status()), Parts: p.Parts, At: r.Now}
 	out.Price, out.Currency = p.price()
 	if out.Status == channel.Undelivered || out.Status == channel.Failed {
 		code, row := failure(p)
-		out.Code, out.Kind = code, row.kind
+		out.Code, out.Kind = code, row.Kind
 		if out.Kind == channel.Throttled || out.Kind == channel.MaybeSent {
 			out.Kind = channel.Unavailable // it is over for this message: nothing is left to wait for
 		}

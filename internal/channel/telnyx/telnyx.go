@@ -4,18 +4,17 @@
 package telnyx
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
 	"net/http"
-	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/secret"
 )
@@ -42,7 +41,6 @@ type Config struct {
 	URL                string      `yaml:"url" doc:"Another address of the API, for a test. Default https://api.telnyx.com."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	senderForm  = regexp.MustCompile(`^(\+?[0-9]{3,15}|[A-Za-z0-9 ]{1,11})$`)
 	numberForm  = regexp.MustCompile(`^\+?[0-9]+$`)
@@ -51,7 +49,6 @@ var (
 
 // Validate implements channel.Opener.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.URL)
 	switch {
 	case c.APIKey.IsZero():
 		return errors.New("api_key: is missing; make one in the portal at API Keys")
@@ -63,7 +60,7 @@ func (c *Config) Validate() error {
 		return errors.New("messaging_profile_id: must be an id like 4000eba1-a0c0-4563-9925-b25e842a7cb6")
 	case c.From != "" && !senderForm.MatchString(c.From):
 		return errors.New("from: must be a number, a short code, or up to 11 letters, digits and spaces")
-	case err != nil || u.Host == "" || u.Path != "":
+	case !rest.IsBase(c.URL):
 		return errors.New("url: must be an address like https://api.telnyx.com")
 	}
 	return nil
@@ -80,14 +77,14 @@ func (c *Config) key() ed25519.PublicKey {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{cfg: *c, key: c.key(), http: env.HTTP, now: env.Now}, nil
+	return &sender{rest.SMS{}, *c, c.key(), rest.New(env, name, c.URL, rest.Bearer("Authorization", "Bearer "+c.APIKey.Reveal()))}, nil
 }
 
 type sender struct {
-	cfg  Config
-	key  ed25519.PublicKey
-	http *http.Client
-	now  func() time.Time
+	rest.SMS
+	cfg Config
+	key ed25519.PublicKey
+	api rest.Client
 }
 
 var (
@@ -95,9 +92,6 @@ var (
 	_ channel.Receiver = (*sender)(nil)
 	_ channel.Checker  = (*sender)(nil)
 )
-
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
 
 // order is a message to send.
 type order struct {
@@ -135,71 +129,49 @@ func (p payload) status() string {
 
 // price answers what the message cost, when that is said and is a number. While a message is queued it is not.
 func (p payload) price() (amount, currency string) {
-	if p.Cost == nil || len(p.Cost.Currency) != 3 {
+	if p.Cost == nil {
 		return "", ""
 	}
-	// ParseFloat alone takes NaN and 0x1p-2, too.
-	if f, err := strconv.ParseFloat(p.Cost.Amount, 64); err != nil || f <= 0 || f > 1e6 || strings.Trim(p.Cost.Amount, "0123456789.") != "" {
-		return "", ""
-	}
-	return p.Cost.Amount, p.Cost.Currency
+	return rest.Price(p.Cost.Amount, p.Cost.Currency)
 }
 
 // Send implements channel.Sender.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
-	from := m.From
-	if from == "" {
-		from = s.cfg.From
-	}
+	from := cmp.Or(m.From, s.cfg.From)
 	switch {
 	case from == "" && s.cfg.MessagingProfileID == "":
-		return channel.Accepted{}, refusal("no_sender", "the route has neither a sender nor a messaging_profile_id")
+		return channel.Accepted{}, rest.NoSender(name, "a messaging_profile_id")
 	case from != "" && !numberForm.MatchString(from) && s.cfg.MessagingProfileID == "":
-		return channel.Accepted{}, refusal("no_profile", "a sender of letters needs a messaging_profile_id")
+		return channel.Accepted{}, rest.Refused(name, "no_profile", "a sender of letters needs a messaging_profile_id")
 	}
 	o := order{From: from, Profile: s.cfg.MessagingProfileID, To: m.To.E164(), Text: m.Text.Body, Type: "SMS", Webhook: m.Callback}
 	if m.Text.Encoding == message.UCS2 {
 		o.Encoding = "ucs2" // otherwise Telnyx writes some characters in another way
 	}
-	a, err := s.do(ctx, http.MethodPost, "/v2/messages", o)
+	a, err := s.api.JSON(ctx, http.MethodPost, "/v2/messages", o)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
 	return s.judge(a)
 }
 
-// refusal answers an error of this account or its settings.
-func refusal(code, detail string) *channel.Error {
-	return &channel.Error{Kind: channel.Refused, Provider: name, Code: code, Detail: detail}
-}
-
-// do makes a call. body is encoded as JSON; nil sends none.
-func (s *sender) do(ctx context.Context, method, path string, body any) (channel.Answer, error) {
-	req, err := channel.JSONRequest(ctx, name, method, s.cfg.URL+path, body)
-	if err != nil {
-		return channel.Answer{}, err
-	}
-	req.Header.Set("Authorization", "Bearer "+s.cfg.APIKey.Reveal())
-	return channel.Do(ctx, s.http, name, req)
-}
-
 // judge reads the answer to a message.
 func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
-	if a.Status < 200 || a.Status > 299 {
+	if !rest.Good(a) {
 		return channel.Accepted{}, s.refused(a)
 	}
 	var said struct {
 		Data payload `json:"data"`
 	}
 	if a.JSON(&said) != nil || said.Data.ID == "" {
-		return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no message id"}
+		return channel.Accepted{}, rest.NoID(name)
 	}
 	p := said.Data
 	out := channel.Accepted{ID: p.ID, Parts: p.Parts, Status: statusOf(p.status())}
 	out.Price, out.Currency = p.price()
 	if out.Status == channel.Undelivered || out.Status == channel.Failed {
 		code, row := failure(p)
-		return channel.Accepted{}, &channel.Error{Kind: row.kind, Provider: name, Code: code, Detail: row.detail}
+		return channel.Accepted{}, row.Error(name, code)
 	}
 	if out.Status == channel.Unknown {
 		out.Status = channel.Taken // it was taken, whatever becomes of it
@@ -226,9 +198,5 @@ func statusOf(s string) channel.Status {
 
 // Check implements channel.Checker: it asks for the balance.
 func (s *sender) Check(ctx context.Context) error {
-	a, err := s.do(ctx, http.MethodGet, "/v2/balance", nil)
-	if err == nil && a.Status != http.StatusOK {
-		err = s.refused(a)
-	}
-	return err
+	return s.api.Check(ctx, "/v2/balance", s.refused)
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"reflect"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/secret"
 )
@@ -54,10 +54,14 @@ func taken(status, more string) string {
 		`"to":[{"phone_number":"+447700900123","status":"` + status + `","carrier":"EE","line_type":"Wireless"}],"text":"90817263","encoding":"GSM-7"` + more + `}}`
 }
 
+func faulty(code string) string {
+	return `{"code":"` + code + `","title":"to +447700900123","detail":"for +447700900123","source":{"pointer":"/to"}}`
+}
+
 func TestTelnyx(t *testing.T) {
 	t.Parallel()
 	spec := channeltest.LoadSpec(t, "telnyx/telnyx-messages-verify.trimmed.json")
-	channeltest.Run(t, channeltest.Harness{
+	h := channeltest.Harness{
 		Provider: Provider(), Configure: config, Secrets: []string{apiKey},
 		Accept: reply(200, taken("queued", `,"parts":1,"cost":null,"errors":[]`)), WantID: id,
 		Request: func(r *http.Request, body []byte) error {
@@ -81,72 +85,16 @@ func TestTelnyx(t *testing.T) {
 			}
 			return spec.Judge(r, body, "/messages", nil)
 		},
-		Errors: errorRows(), Receipts: receiptRows(),
-	})
-}
-
-func errorRows() []channeltest.ErrorRow {
-	fault := func(code string) string {
-		return `{"errors":[{"code":"` + code + `","title":"x","detail":"for +447700900123","source":{"pointer":"/to"}}]}`
+		Tables: map[string][]string{"answer receipt": channeltest.Keys(errorTable())},
+		Answer: func(e channeltest.Expected) string { return `{"errors":[` + faulty(e.Error) + `]}` },
+		Report: func(e channeltest.Expected) channel.Callback {
+			return webhook(event("message.finalized", "delivery_failed", `,"errors":[`+faulty(e.Error)+`]`), nil)
+		},
+		News:     func(n channeltest.News) channel.Callback { return webhook(event("message.finalized", n.Word, ""), nil) },
+		Receipts: receiptRows(),
 	}
-	var rows []channeltest.ErrorRow
-	for code, row := range errorTable() {
-		status := 422
-		switch {
-		case row.kind == channel.Throttled || code == "40333":
-			status = 429
-		case code == "10007":
-			continue // with 500, below
-		case strings.HasPrefix(code, "403"):
-			status = 403
-		}
-		rows = append(rows, channeltest.ErrorRow{Name: code, Reply: reply(status, fault(code)), Kind: row.kind, Code: code})
-	}
-	return append(rows,
-		channeltest.ErrorRow{Name: "credentials", Reply: reply(401, fault("10009")), Kind: channel.Refused, Code: "10009"},
-		channeltest.ErrorRow{Name: "a code as a number", Reply: reply(422, `{"errors":[{"code":40310}]}`), Kind: channel.Rejected, Code: "40310"},
-		channeltest.ErrorRow{Name: "an unknown code", Reply: reply(422, fault("49999")), Kind: channel.Refused, Code: "HTTP 422"},
-		channeltest.ErrorRow{Name: "no errors", Reply: reply(422, `{"errors":[]}`), Kind: channel.Refused, Code: "HTTP 422"},
-		channeltest.ErrorRow{Name: "too fast", Reply: reply(429, fault("49999")), Kind: channel.Throttled},
-		channeltest.ErrorRow{Name: "it failed", Reply: reply(500, fault("10007")), Kind: channel.Unavailable, Code: "HTTP 500"},
-		channeltest.ErrorRow{Name: "it took too long", Reply: reply(504, fault("10008")), Kind: channel.MaybeSent, Code: "10008"},
-		channeltest.ErrorRow{Name: "no id", Reply: reply(200, `{"data":{}}`), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "200 and failed", Reply: reply(200, taken("sending_failed", `,"errors":[{"code":"40001","title":"Not routable"}]`)), Kind: channel.Rejected, Code: "40001"},
-		channeltest.ErrorRow{Name: "200 and failed for no reason", Reply: reply(200, taken("delivery_failed", "")), Kind: channel.Unavailable, Code: "delivery_failed"},
-	)
-}
-
-// TestStatusMap: the codes that the collected facts name are judged as they say.
-func TestStatusMap(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile(channeltest.SpecPath(t, "status-map.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var facts struct {
-		Telnyx struct {
-			Statuses map[string][]any    `json:"statuses"`
-			Codes    map[string][]string `json:"codes"`
-		} `json:"telnyx"`
-	}
-	if err := json.Unmarshal(text, &facts); err != nil || len(facts.Telnyx.Codes) < 10 {
-		t.Fatal(err, facts)
-	}
-	for code, fact := range facts.Telnyx.Codes {
-		row, ok := errorTable()[code]
-		want := map[string][]channel.ErrorKind{
-			"permanent": {channel.Rejected}, "config": {channel.Refused}, "failover": {channel.Unavailable, channel.Refused},
-			"retry": {channel.Unavailable, channel.Throttled},
-		}[fact[0]]
-		if !ok || !strings.Contains(fmt.Sprint(want), string(row.kind)) {
-			t.Errorf("%s is %s, want one of %v", code, row.kind, want)
-		}
-	}
-	for status, fact := range facts.Telnyx.Statuses {
-		if got := statusOf(status); string(got) != fact[0] {
-			t.Errorf("%s is %s, want %v", status, got, fact[0])
-		}
-	}
+	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
 // sign signs as Telnyx does, written apart from the code under test.
@@ -180,25 +128,11 @@ func receiptRows() []channeltest.ReceiptRow {
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: webhook(body, nil), Want: []channel.Receipt{want}})
 	}
 	for status, want := range map[string]channel.Receipt{
-		"queued":               {Status: channel.Taken},
-		"sending":              {Status: channel.Taken},
-		"sent":                 {Status: channel.Sent},
-		"delivered":            {Status: channel.Delivered},
-		"delivery_unconfirmed": {Status: channel.Unknown},
-		"sending_failed":       {Status: channel.Failed, Code: "sending_failed", Kind: channel.Unavailable},
-		"delivery_failed":      {Status: channel.Undelivered, Code: "delivery_failed", Kind: channel.Unavailable},
-		"expired":              {Status: channel.Undelivered, Code: "expired", Kind: channel.Unavailable},
-		"something_new":        {Status: channel.Taken},
+		"sending_failed":  {Status: channel.Failed, Code: "sending_failed", Kind: channel.Unavailable},
+		"delivery_failed": {Status: channel.Undelivered, Code: "delivery_failed", Kind: channel.Unavailable},
+		"expired":         {Status: channel.Undelivered, Code: "expired", Kind: channel.Unavailable},
 	} {
 		add(status, event("message.finalized", status, ""), want)
-	}
-	for code, row := range errorTable() {
-		kind := row.kind
-		if kind == channel.Throttled || kind == channel.MaybeSent {
-			kind = channel.Unavailable
-		}
-		add("the error "+code, event("message.finalized", "delivery_failed", `,"errors":[{"code":"`+code+`","title":"to +447700900123"}]`),
-			channel.Receipt{Status: channel.Undelivered, Code: code, Kind: kind})
 	}
 	add("a new code", event("message.finalized", "delivery_failed", `,"errors":[{"code":"49999"}]`), channel.Receipt{Status: channel.Undelivered, Code: "49999", Kind: channel.Unavailable})
 	add("a code in words", event("message.finalized", "delivery_failed", `,"errors":[{"code":"stop!"}]`), channel.Receipt{Status: channel.Undelivered, Code: "delivery_failed", Kind: channel.Unavailable})

@@ -6,19 +6,17 @@ import (
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // Receipts implements channel.Receiver.
 func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
-	refuse := func(code, detail string) ([]channel.Receipt, error) {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: code, Detail: detail}
-	}
 	form, err := url.ParseQuery(string(r.Body))
 	if err != nil {
-		return refuse("body", "the receipt is no form")
+		return nil, rest.Refused(name, "body", "the receipt is no form")
 	}
 	if !signed(s.cfg.AuthToken.Reveal(), r, form) {
-		return refuse("signature", "the receipt's X-Twilio-Signature is missing or wrong")
+		return nil, rest.Refused(name, "signature", "the receipt's X-Twilio-Signature is missing or wrong")
 	}
 	if first(form, "CallSid") != "" {
 		return callReceipts(step(r), form, r.Now), nil
@@ -29,7 +27,7 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	}
 	sid := first(form, "MessageSid")
 	if sid == "" || status == "" {
-		return refuse("body", "the receipt names no message or no status")
+		return nil, rest.Refused(name, "body", "the receipt names no message or no status")
 	}
 	out := channel.Receipt{ProviderID: sid, Status: statusOf(status), At: r.Now}
 	note(&out, first(form, "ErrorCode"))

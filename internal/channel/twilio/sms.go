@@ -7,9 +7,9 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // message is Twilio's answer, as far as it is read.
@@ -35,7 +35,7 @@ func (s *sender) sms(ctx context.Context, m channel.Message) (channel.Accepted, 
 		form.Set("From", m.From)
 	case s.cfg.MessagingServiceSID != "":
 	default:
-		return channel.Accepted{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "no_sender", Detail: "the route has neither a sender nor a messaging_service_sid"}
+		return channel.Accepted{}, rest.NoSender(name, "a messaging_service_sid")
 	}
 	if s.cfg.MessagingServiceSID != "" {
 		form.Set("MessagingServiceSid", s.cfg.MessagingServiceSID)
@@ -44,8 +44,7 @@ func (s *sender) sms(ctx context.Context, m channel.Message) (channel.Accepted, 
 		form.Set("StatusCallback", m.Callback)
 	}
 	if !m.ExpiresAt.IsZero() {
-		left := int(m.ExpiresAt.Sub(s.now()) / time.Second)
-		form.Set("ValidityPeriod", strconv.Itoa(min(max(left, minValidity), maxValidity)))
+		form.Set("ValidityPeriod", strconv.Itoa(rest.Life(m.ExpiresAt, s.api.Now(), minValidity, maxValidity)))
 	}
 	if s.cfg.DiscardContent {
 		form.Set("ContentRetention", "discard")
@@ -57,7 +56,7 @@ func (s *sender) sms(ctx context.Context, m channel.Message) (channel.Accepted, 
 		form.Set("RiskCheck", s.cfg.RiskCheck)
 	}
 	form.Set("ProvideFeedback", "true")
-	a, err := s.do(ctx, http.MethodPost, "/Messages.json", form)
+	a, err := s.api.Form(ctx, http.MethodPost, s.path("/Messages.json"), form)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
@@ -66,19 +65,19 @@ func (s *sender) sms(ctx context.Context, m channel.Message) (channel.Accepted, 
 
 // judge reads the answer to a message.
 func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
-	if a.Status < 200 || a.Status > 299 {
+	if !rest.Good(a) {
 		return channel.Accepted{}, s.refused(a)
 	}
 	var m message
 	if a.JSON(&m) != nil || m.SID == "" {
-		return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no message id"}
+		return channel.Accepted{}, rest.NoID(name)
 	}
 	if m.ErrorCode != nil && *m.ErrorCode != 0 {
 		return channel.Accepted{}, coded(strconv.Itoa(*m.ErrorCode), channel.Refused)
 	}
 	out := channel.Accepted{ID: m.SID, Status: statusOf(m.Status)}
 	if out.Status == channel.Failed || out.Status == channel.Undelivered {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "failed", Detail: "the message failed at once, for no reason that Twilio gives"}
+		return channel.Accepted{}, rest.Means(channel.Unavailable, "the message failed at once, for no reason that Twilio gives").Error(name, "failed")
 	}
 	out.Parts, _ = strconv.Atoi(m.NumSegments)
 	if m.Price != nil {
@@ -89,7 +88,7 @@ func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
 
 // refused judges an answer that is no yes. What Twilio answers with 5xx was not taken, whatever its code.
 func (s *sender) refused(a channel.Answer) *channel.Error {
-	e := channel.StatusError(name, a, s.now())
+	e := s.api.Status(a)
 	var r refusal
 	if a.JSON(&r) != nil || r.Code == "" || e.Kind == channel.Unavailable || e.Kind == channel.MaybeSent {
 		return e

@@ -6,14 +6,12 @@ package twilio
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"regexp"
-	"strings"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/secret"
 )
@@ -52,7 +50,6 @@ type Config struct {
 	BaseURL             string            `yaml:"base_url" doc:"Another address of the API, for a region or a test. Default https://api.twilio.com."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	accountForm = regexp.MustCompile(`^AC[0-9a-fA-F]{32}$`)
 	keyForm     = regexp.MustCompile(`^SK[0-9a-fA-F]{32}$`)
@@ -64,7 +61,6 @@ var (
 
 // Validate implements channel.Opener.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.BaseURL)
 	switch {
 	case !accountForm.MatchString(c.AccountSID):
 		return errors.New("account_sid: must be AC and 32 hexadecimal characters")
@@ -80,7 +76,7 @@ func (c *Config) Validate() error {
 		return errors.New("caller_id: must be a number with + and country code")
 	case c.RiskCheck != "" && c.RiskCheck != "enable" && c.RiskCheck != "disable":
 		return errors.New("risk_check: must be enable or disable, or left out")
-	case err != nil || u.Host == "" || u.Path != "":
+	case !rest.IsBase(c.BaseURL):
 		return errors.New("base_url: must be an address like https://api.twilio.com")
 	}
 	for _, v := range c.Voices {
@@ -93,19 +89,16 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	s := &sender{cfg: *c, http: env.HTTP, now: env.Now, user: c.AccountSID, password: c.AuthToken}
+	user, password := c.AccountSID, c.AuthToken
 	if c.APIKeySID != "" {
-		s.user, s.password = c.APIKeySID, c.APIKeySecret
+		user, password = c.APIKeySID, c.APIKeySecret
 	}
-	return s, nil
+	return &sender{*c, rest.New(env, name, c.BaseURL, rest.Basic(user, password.Reveal()))}, nil
 }
 
 type sender struct {
-	cfg      Config
-	user     string
-	password secret.Text
-	http     *http.Client
-	now      func() time.Time
+	cfg Config
+	api rest.Client
 }
 
 var (
@@ -128,26 +121,12 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	return s.sms(ctx, m)
 }
 
-// do makes a request to the account.
-func (s *sender) do(ctx context.Context, method, path string, form url.Values) (channel.Answer, error) {
-	var body io.Reader
-	if form != nil {
-		body = strings.NewReader(form.Encode())
-	}
-	req, err := http.NewRequestWithContext(ctx, method, s.cfg.BaseURL+"/2010-04-01/Accounts/"+s.cfg.AccountSID+path, body)
-	if err != nil {
-		return channel.Answer{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "url", Detail: "the address cannot be used"}
-	}
-	if form != nil {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	req.SetBasicAuth(s.user, s.password.Reveal())
-	return channel.Do(ctx, s.http, name, req)
-}
+// path returns the path of something of the account's.
+func (s *sender) path(of string) string { return "/2010-04-01/Accounts/" + s.cfg.AccountSID + of }
 
 // Check implements channel.Checker: it asks for the account itself.
 func (s *sender) Check(ctx context.Context) error {
-	a, err := s.do(ctx, http.MethodGet, ".json", nil)
+	a, err := s.api.JSON(ctx, http.MethodGet, s.path(".json"), nil)
 	if err != nil {
 		return err
 	}
@@ -158,7 +137,7 @@ func (s *sender) Check(ctx context.Context) error {
 		Status string `json:"status"`
 	}
 	if a.JSON(&account) == nil && account.Status != "" && account.Status != "active" {
-		return &channel.Error{Kind: channel.Refused, Provider: name, Code: "account", Detail: "the account is not active"}
+		return rest.Refused(name, "account", "the account is not active")
 	}
 	return nil
 }
@@ -173,9 +152,9 @@ func (s *sender) Converted(ctx context.Context, providerID string, _ phone.Numbe
 	if ok {
 		outcome = "confirmed"
 	}
-	a, err := s.do(ctx, http.MethodPost, "/Messages/"+url.PathEscape(providerID)+"/Feedback.json", url.Values{"Outcome": {outcome}})
-	if err == nil && a.Status >= 300 {
-		err = channel.StatusError(name, a, s.now())
+	a, err := s.api.Form(ctx, http.MethodPost, s.path("/Messages/"+url.PathEscape(providerID)+"/Feedback.json"), url.Values{"Outcome": {outcome}})
+	if err == nil && !rest.Good(a) {
+		return s.api.Status(a)
 	}
 	return err
 }

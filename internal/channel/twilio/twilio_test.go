@@ -16,6 +16,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -39,7 +40,7 @@ func reply(status int, body string) channeltest.Reply {
 func harness(t *testing.T) channeltest.Harness {
 	t.Helper()
 	spec := channeltest.LoadSpec(t, "twilio/twilio_api_v2010.trimmed.json")
-	h := channeltest.Harness{
+	return channeltest.Harness{
 		Provider: Provider(), Configure: config, Secrets: []string{token},
 		Accept: reply(201, `{"sid":"`+sid+`","status":"queued","num_segments":"1","price":null,"price_unit":"USD","error_code":null}`), WantID: sid,
 		Request: func(r *http.Request, body []byte) error {
@@ -60,26 +61,13 @@ func harness(t *testing.T) channeltest.Harness {
 			}
 			return spec.Judge(r, body, "/2010-04-01/Accounts/{AccountSid}/Messages.json", map[string]string{"AccountSid": account})
 		},
-		Receipts: receiptRows(),
+		Tables: map[string][]string{"answer receipt": channeltest.Keys(errorTable())},
+		Answer: func(e channeltest.Expected) string {
+			return `{"code":` + e.Error + `,"message":"for +447700900123","status":400}`
+		},
+		Report: func(e channeltest.Expected) channel.Callback { return report("undelivered", e.Error) },
+		News:   func(n channeltest.News) channel.Callback { return report(n.Word, "") }, Receipts: receiptRows(),
 	}
-	for code, row := range errorTable() {
-		status := 400
-		if row.kind == channel.Throttled {
-			status = 429
-		}
-		h.Errors = append(h.Errors, channeltest.ErrorRow{
-			Name: code, Reply: reply(status, `{"code":`+code+`,"message":"for +447700900123","status":400}`), Kind: row.kind, Code: code,
-		})
-	}
-	h.Errors = append(h.Errors,
-		channeltest.ErrorRow{Name: "an unknown code", Reply: reply(400, `{"code":29999,"message":"new"}`), Kind: channel.Refused, Code: "29999"},
-		channeltest.ErrorRow{Name: "a failed message", Reply: reply(201, `{"sid":"`+sid+`","status":"failed","error_code":30005}`), Kind: channel.Rejected, Code: "30005"},
-		channeltest.ErrorRow{Name: "a failed message without a code", Reply: reply(201, `{"sid":"`+sid+`","status":"failed"}`), Kind: channel.Unavailable, Code: "failed"},
-		channeltest.ErrorRow{Name: "too fast, by a code that says else", Reply: reply(429, `{"code":21611}`), Kind: channel.Throttled, Code: "21611"},
-		channeltest.ErrorRow{Name: "no id", Reply: reply(201, `{}`), Kind: channel.MaybeSent},
-		channeltest.ErrorRow{Name: "503 with a code", Reply: reply(503, `{"code":20503}`), Kind: channel.Unavailable},
-	)
-	return h
 }
 
 // receipt signs a form as Twilio does.
@@ -93,15 +81,17 @@ func receipt(form url.Values, change func(*channel.Callback)) channel.Callback {
 	return r
 }
 
+// report answers the receipt of a message with a status and, where it has one, an error code.
+func report(status, code string) channel.Callback {
+	form := url.Values{"MessageSid": {sid}, "MessageStatus": {status}, "AccountSid": {account}, "To": {"+447700900123"}}
+	if code != "" {
+		form.Set("ErrorCode", code)
+	}
+	return receipt(form, nil)
+}
+
 func receiptRows() []channeltest.ReceiptRow {
 	var rows []channeltest.ReceiptRow
-	for status, want := range map[string]channel.Status{
-		"accepted": channel.Taken, "queued": channel.Taken, "sending": channel.Taken, "sent": channel.Sent, "delivered": channel.Delivered,
-		"read": channel.Delivered, "undelivered": channel.Undelivered, "failed": channel.Failed, "something new": channel.Taken,
-	} {
-		form := url.Values{"MessageSid": {sid}, "MessageStatus": {status}, "AccountSid": {account}, "To": {"+447700900123"}}
-		rows = append(rows, channeltest.ReceiptRow{Name: status, Request: receipt(form, nil), Want: []channel.Receipt{{ProviderID: sid, Status: want}}})
-	}
 	failed := url.Values{"MessageSid": {sid}, "MessageStatus": {"undelivered"}, "ErrorCode": {"30005"}}
 	rows = append(rows, channeltest.ReceiptRow{
 		Name: "with an error", Request: receipt(failed, nil), Want: []channel.Receipt{{ProviderID: sid, Status: channel.Undelivered, Code: "30005", Kind: channel.Rejected}},
@@ -126,7 +116,9 @@ func receiptRows() []channeltest.ReceiptRow {
 
 func TestTwilio(t *testing.T) {
 	t.Parallel()
-	channeltest.Run(t, harness(t))
+	h := harness(t)
+	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
 // TestVectors holds the signature against those of Twilio's own SDK.
@@ -211,38 +203,6 @@ func TestFeedbackOfCalls(t *testing.T) {
 	}
 	if err := s.(channel.Feedback).Converted(t.Context(), sid, channeltest.Message(channel.SMS).To, false); err == nil || string(c.Requests()[0].Body) != "Outcome=unconfirmed" {
 		t.Errorf("a message that is not known: %v", err)
-	}
-}
-
-// TestStatusMap: what the collected map says of Twilio's statuses and codes is what we make of them.
-func TestStatusMap(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile(channeltest.SpecPath(t, "status-map.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all struct {
-		Twilio struct {
-			Statuses map[string][]any    `json:"statuses"`
-			Codes    map[string][]string `json:"codes"`
-		} `json:"twilio"`
-	}
-	if err := json.Unmarshal(text, &all); err != nil || len(all.Twilio.Statuses) < 10 || len(all.Twilio.Codes) < 15 {
-		t.Fatalf("%+v %v", all, err)
-	}
-	for s, want := range all.Twilio.Statuses {
-		if got := statusOf(s); string(got) != want[0] || got.Final() != want[1] {
-			t.Errorf("%s: %s, want %v", s, got, want)
-		}
-	}
-	fits := map[string][]channel.ErrorKind{
-		"permanent": {channel.Rejected}, "config": {channel.Refused}, "retry": {channel.Throttled, channel.Unavailable},
-		"failover": {channel.Refused, channel.Unavailable, channel.Throttled},
-	}
-	for code, class := range all.Twilio.Codes {
-		if row, ok := errorTable()[code]; !ok || !slices.Contains(fits[class[0]], row.kind) {
-			t.Errorf("%s is %q, the map says %s", code, row.kind, class[0])
-		}
 	}
 }
 

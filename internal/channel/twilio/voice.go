@@ -7,9 +7,9 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // Bounds of a call, in seconds. Twilio allows up to 600 for ringing.
@@ -33,20 +33,17 @@ const (
 // call makes a call. The code is not in the request: Twilio asks what to say when the person has picked up, and says the code only
 // when they have pressed 1, so that no mailbox records it. Without a public address nobody could be asked.
 func (s *sender) call(ctx context.Context, m channel.Message) (channel.Accepted, error) {
-	refuse := func(code, detail string) (channel.Accepted, error) {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: code, Detail: detail}
-	}
 	from := s.cfg.CallerID
 	if callerForm.MatchString(m.From) { // a sender that is a word is meant for SMS
 		from = m.From
 	}
 	switch _, spoken := s.voice(m); {
 	case m.Callback == "":
-		return refuse("no_public_url", "a call asks Dialproof what to say: set public_url")
+		return channel.Accepted{}, rest.Refused(name, "no_public_url", "a call asks Dialproof what to say: set public_url")
 	case from == "":
-		return refuse("no_sender", "the route has neither a number as its sender nor a caller_id")
+		return channel.Accepted{}, rest.Refused(name, "no_sender", "the route has neither a number as its sender nor a caller_id")
 	case !spoken:
-		return refuse("language", "Twilio has no voice for the person's language; voices can name one")
+		return channel.Accepted{}, rest.Refused(name, "language", "Twilio has no voice for the person's language; voices can name one")
 	}
 	form := url.Values{
 		"To": {m.To.E164()}, "From": {from}, "Url": {m.Callback}, "Method": {http.MethodPost},
@@ -54,18 +51,18 @@ func (s *sender) call(ctx context.Context, m channel.Message) (channel.Accepted,
 		"StatusCallbackEvent": {"ringing", "answered", "completed"},
 		"Timeout":             {strconv.Itoa(s.ring(m))}, "TimeLimit": {strconv.Itoa(talking)},
 	}
-	a, err := s.do(ctx, http.MethodPost, "/Calls.json", form)
+	a, err := s.api.Form(ctx, http.MethodPost, s.path("/Calls.json"), form)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
-	if a.Status < 200 || a.Status > 299 {
+	if !rest.Good(a) {
 		return channel.Accepted{}, s.refused(a)
 	}
 	var said struct {
 		SID string `json:"sid"`
 	}
 	if a.JSON(&said) != nil || said.SID == "" {
-		return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no call id"}
+		return channel.Accepted{}, rest.NoID(name)
 	}
 	return channel.Accepted{ID: said.SID, Status: channel.Taken}, nil
 }
@@ -75,7 +72,7 @@ func (s *sender) ring(m channel.Message) int {
 	if m.ExpiresAt.IsZero() {
 		return ringing
 	}
-	return min(max(int(m.ExpiresAt.Sub(s.now())/time.Second), minRing), ringing)
+	return rest.Life(m.ExpiresAt, s.api.Now(), minRing, ringing)
 }
 
 // address answers where Twilio asks for the next step.

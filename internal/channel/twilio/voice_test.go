@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	text "github.com/dialproof/dialproof/internal/message"
 )
 
@@ -44,17 +46,18 @@ func TestVoice(t *testing.T) {
 			}
 			return spec.Judge(r, body, "/2010-04-01/Accounts/{AccountSid}/Calls.json", map[string]string{"AccountSid": account})
 		},
+		Testdata: os.DirFS("testdata/voice"),
+		Answer:   func(e channeltest.Expected) string { return `{"code":` + e.Error + `,"message":"to +447700900123"}` },
+		Report: func(e channeltest.Expected) channel.Callback {
+			return asked("?step=progress", url.Values{"CallStatus": {"failed"}, "ErrorCode": {e.Error}})
+		},
+		News: func(n channeltest.News) channel.Callback {
+			return asked("?step=progress", url.Values{"CallStatus": {n.Word}})
+		},
 		Receipts: callRows(),
 	}
-	for code, row := range errorTable() {
-		status := 400
-		if row.kind == channel.Throttled {
-			status = 429
-		}
-		h.Errors = append(h.Errors, channeltest.ErrorRow{Name: code, Reply: reply(status, `{"code":`+code+`,"message":"to +447700900123"}`), Kind: row.kind, Code: code})
-	}
-	h.Errors = append(h.Errors, channeltest.ErrorRow{Name: "no id", Reply: reply(201, `{}`), Kind: channel.MaybeSent, Code: "answer"})
 	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
 // asked answers a signed request of a call at a step.

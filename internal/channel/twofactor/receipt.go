@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // ReceiptsByID implements channel.Correlator: a report names its message by 2Factor's session id and nothing else.
@@ -16,7 +17,7 @@ func (*sender) ReceiptsByID() bool { return true }
 func (*sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
 	form, err := url.ParseQuery(string(r.Body))
 	if err != nil || r.Method != http.MethodPost {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: "body", Detail: "the report cannot be understood"}
+		return nil, rest.Refused(name, "body", "the report cannot be understood")
 	}
 	// Transactional SMS says SmsStatus; the OTP interface, whose reports may come to the same address, says Status.
 	id, status := form.Get("SessionId"), form.Get("SmsStatus")
@@ -24,7 +25,7 @@ func (*sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receip
 		status = form.Get("Status")
 	}
 	if id == "" || status == "" {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: "body", Detail: "the report names no message or no status"}
+		return nil, rest.Refused(name, "body", "the report names no message or no status")
 	}
 	out := channel.Receipt{ProviderID: id, Status: statusOf(status), At: r.Now}
 	if out.Status == channel.Undelivered || out.Status == channel.Failed {

@@ -6,6 +6,7 @@
 package twofactor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,9 +15,9 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -45,7 +46,6 @@ type Config struct {
 	URL       string      `yaml:"url" doc:"Another address of the API, for a test. Default https://2factor.in."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	senderForm = regexp.MustCompile(`^[A-Za-z0-9]{3,11}$`)
 	keyForm    = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
@@ -53,7 +53,6 @@ var (
 
 // Validate implements channel.Opener.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.URL)
 	switch {
 	case c.APIKey.IsZero():
 		return errors.New("api_key: is missing; the dashboard shows it first of all")
@@ -65,7 +64,7 @@ func (c *Config) Validate() error {
 		return errors.New("template: must be a name on one line")
 	case len(c.Variables) > maxVariables:
 		return fmt.Errorf("variables: must be at most %d", maxVariables)
-	case err != nil || u.Host == "" || u.Path != "":
+	case !rest.IsBase(c.URL):
 		return errors.New("url: must be an address like https://2factor.in")
 	}
 	for i, v := range c.Variables {
@@ -80,13 +79,13 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{cfg: *c, http: env.HTTP, now: env.Now}, nil
+	return &sender{rest.SMS{}, *c, rest.New(env, name, c.URL, nil)}, nil
 }
 
 type sender struct {
-	cfg  Config
-	http *http.Client
-	now  func() time.Time
+	rest.SMS
+	cfg Config
+	api rest.Client
 }
 
 var (
@@ -96,19 +95,13 @@ var (
 	_ channel.Checker    = (*sender)(nil)
 )
 
-// Channels implements channel.Sender.
-func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.SMS} }
-
 // Send implements channel.Sender.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
-	from := m.From
+	from := cmp.Or(m.From, s.cfg.From)
 	if from == "" {
-		from = s.cfg.From
+		return channel.Accepted{}, rest.NoSender(name, "a from")
 	}
-	if from == "" {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "no_sender", Detail: "the route has neither a sender nor a from"}
-	}
-	form := url.Values{"module": {"TRANS_SMS"}, "apikey": {s.cfg.APIKey.Reveal()}, "to": {strings.TrimPrefix(m.To.E164(), "+")}, "from": {from}}
+	form := url.Values{"module": {"TRANS_SMS"}, "apikey": {s.cfg.APIKey.Reveal()}, "to": {rest.Digits(m.To.E164())}, "from": {from}}
 	if s.cfg.Template == "" {
 		form.Set("msg", m.Text.Body)
 	} else {
@@ -117,20 +110,11 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 			form.Set("var"+strconv.Itoa(i+1), s.value(v, m))
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.cfg.URL+"/API/R1/", strings.NewReader(form.Encode()))
-	if err != nil {
-		return channel.Accepted{}, unusable()
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	a, err := channel.Do(ctx, s.http, name, req)
+	a, err := s.api.Form(ctx, http.MethodPost, "/API/R1/", form)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
 	return s.judge(a)
-}
-
-func unusable() *channel.Error {
-	return &channel.Error{Kind: channel.Refused, Provider: name, Code: "url", Detail: "the address cannot be used"}
 }
 
 // value answers what fills a variable.
@@ -139,7 +123,7 @@ func (s *sender) value(variable string, m channel.Message) string {
 	case "brand":
 		return m.Brand
 	case "minutes":
-		return strconv.Itoa(max(int((m.ExpiresAt.Sub(s.now())+time.Minute-1)/time.Minute), 1))
+		return strconv.Itoa(rest.Minutes(m.ExpiresAt, s.api.Now()))
 	case "text":
 		return m.Text.Body
 	}
@@ -156,26 +140,21 @@ type said struct {
 func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
 	var t said
 	understood := a.JSON(&t) == nil
-	good := a.Status >= 200 && a.Status < 300
 	switch {
-	case understood && good && t.Status == "Success" && t.Details != "":
+	case understood && rest.Good(a) && t.Status == "Success" && t.Details != "":
 		return channel.Accepted{ID: t.Details, Status: channel.Taken}, nil
 	case understood && t.Status == "Error" && a.Status != http.StatusTooManyRequests && a.Status < 500:
 		return channel.Accepted{}, refused(t.Details)
-	case !good:
-		return channel.Accepted{}, channel.StatusError(name, a, s.now())
+	case !rest.Good(a):
+		return channel.Accepted{}, s.api.Status(a)
 	}
-	return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no message id"}
+	return channel.Accepted{}, rest.NoID(name)
 }
 
 // Check implements channel.Checker: it asks for the balance of transactional SMS. This call has no form without the key in
 // its path; it is made by `dialproof doctor` alone, and its address is kept out of what it answers.
 func (s *sender) Check(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.cfg.URL+"/API/V1/"+s.cfg.APIKey.Reveal()+"/ADDON_SERVICES/BAL/TRANSACTIONAL_SMS", http.NoBody)
-	if err != nil {
-		return unusable()
-	}
-	a, err := channel.Do(ctx, s.http, name, req)
+	a, err := s.api.JSON(ctx, http.MethodGet, "/API/V1/"+s.cfg.APIKey.Reveal()+"/ADDON_SERVICES/BAL/TRANSACTIONAL_SMS", nil)
 	if err != nil {
 		e := *channel.AsError(name, err)
 		return e.Because(nil) // the cause of a failed call names its address
@@ -185,7 +164,7 @@ func (s *sender) Check(ctx context.Context) error {
 	case a.JSON(&t) == nil && t.Status == "Error":
 		return refused(t.Details)
 	case a.Status != http.StatusOK:
-		return channel.StatusError(name, a, s.now())
+		return s.api.Status(a)
 	}
 	return nil
 }

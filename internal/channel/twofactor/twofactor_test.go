@@ -12,6 +12,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -28,8 +29,13 @@ func reply(status int, body string) channeltest.Reply {
 	return channeltest.Reply{Status: status, Body: body}
 }
 
-func says(details string) channeltest.Reply {
-	return reply(200, `{"Status":"Error","Details":"`+details+` 447700900123"}`)
+// words answers the words that the code tells errors by.
+func words() []string {
+	var out []string
+	for _, row := range errorTable() {
+		out = append(out, strings.Join(row.words, " "))
+	}
+	return out
 }
 
 func TestTwoFactor(t *testing.T) {
@@ -58,23 +64,18 @@ func TestTwoFactor(t *testing.T) {
 			}
 			return nil
 		},
+		Tables: map[string][]string{"answer": words()},
+		Answer: func(e channeltest.Expected) string {
+			return `{"Status":"Error","Details":"Fault of ` + strings.ToUpper(e.Error) + ` 447700900123"}`
+		},
+		Report: func(e channeltest.Expected) channel.Callback {
+			return report("SessionId=" + id + "&SmsTo=447700900123&" + e.Body)
+		},
+		News:     func(n channeltest.News) channel.Callback { return report("SessionId=" + id + "&SmsStatus=" + n.Word) },
 		Receipts: receiptRows(t),
 	}
-	for _, row := range errorTable() {
-		h.Errors = append(h.Errors, channeltest.ErrorRow{Name: strings.Join(row.words, " "), Reply: says("Fault of " + strings.ToUpper(strings.Join(row.words, " "))), Kind: row.kind, Code: row.code})
-	}
-	h.Errors = append(h.Errors,
-		channeltest.ErrorRow{Name: "a wrong key", Reply: reply(400, `{"Status":"Error","Details":"Invalid API Key"}`), Kind: channel.Refused, Code: "api_key"},
-		channeltest.ErrorRow{Name: "a wrong number", Reply: reply(400, `{"Status":"Error","Details":"Invalid Phone Number - Length Mismatch(Expected: 10)"}`), Kind: channel.Rejected, Code: "phone_number"},
-		channeltest.ErrorRow{Name: "a new error", Reply: says("Something New"), Kind: channel.Refused, Code: "refused"},
-		channeltest.ErrorRow{Name: "an error without words", Reply: reply(200, `{"Status":"Error"}`), Kind: channel.Refused, Code: "refused"},
-		channeltest.ErrorRow{Name: "too fast", Reply: channeltest.Reply{Status: 429, Header: map[string]string{"Retry-After": "7"}, Body: `{"Status":"Error","Details":"phone number"}`}, Kind: channel.Throttled},
-		channeltest.ErrorRow{Name: "it failed", Reply: reply(503, `{"Status":"Error","Details":"phone number"}`), Kind: channel.Unavailable, Code: "HTTP 503"},
-		channeltest.ErrorRow{Name: "no id", Reply: reply(200, `{"Status":"Success"}`), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "a new status", Reply: reply(200, `{"Status":"Queued","Details":"x"}`), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "a yes with a bad status", Reply: reply(403, string(fixture)), Kind: channel.Refused},
-	)
 	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
 func report(form string) channel.Callback {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/phone"
 )
@@ -25,27 +26,27 @@ const (
 const maxCallback = 100
 
 // submissions are the statuses of the SMS API's answers (definitions/sms.yml, x-errors), which come with HTTP 200.
-func submissions() map[string]errorRow {
-	return map[string]errorRow{
-		"1":  {channel.Throttled, "too many messages at once for the account"},
-		"2":  {channel.Refused, "the request lacks a parameter"},
-		"3":  {channel.Refused, "a parameter is not valid"},
-		"4":  {channel.Refused, "Vonage does not accept our credentials"},
-		"5":  {channel.Unavailable, "Vonage's platform failed"},
-		"6":  {channel.Rejected, "no message can go to such a number"},
-		"7":  {channel.Rejected, "the number is barred"},
-		"8":  {channel.Refused, "the account is suspended"},
-		"9":  {channel.Refused, "the account's credit is used up"},
-		"10": {channel.Throttled, "too many connections at once for the account"},
-		"11": {channel.Refused, "the account may not send by HTTP"},
-		"12": {channel.Refused, "the text is too long"},
-		"14": {channel.Refused, "the signature is wrong"},
-		"15": {channel.Refused, "the sender is not allowed in this country"},
-		"22": {channel.Refused, "the network is not known"},
-		"23": {channel.Refused, "the address for receipts is not valid: see public_url"},
-		"29": {channel.Refused, "the account is in its trial: only numbers on its list can be reached"},
-		"32": {channel.Refused, "the request has a signature and a secret"},
-		"33": {channel.Rejected, "the number is no longer in use"},
+func submissions() rest.Table {
+	return rest.Table{
+		"1":  rest.Means(channel.Throttled, "too many messages at once for the account"),
+		"2":  rest.Means(channel.Refused, "the request lacks a parameter"),
+		"3":  rest.Means(channel.Refused, "a parameter is not valid"),
+		"4":  rest.Means(channel.Refused, "Vonage does not accept our credentials"),
+		"5":  rest.Means(channel.Unavailable, "Vonage's platform failed"),
+		"6":  rest.Means(channel.Rejected, "no message can go to such a number"),
+		"7":  rest.Means(channel.Rejected, "the number is barred"),
+		"8":  rest.Means(channel.Refused, "the account is suspended"),
+		"9":  rest.Means(channel.Refused, "the account's credit is used up"),
+		"10": rest.Means(channel.Throttled, "too many connections at once for the account"),
+		"11": rest.Means(channel.Refused, "the account may not send by HTTP"),
+		"12": rest.Means(channel.Refused, "the text is too long"),
+		"14": rest.Means(channel.Refused, "the signature is wrong"),
+		"15": rest.Means(channel.Refused, "the sender is not allowed in this country"),
+		"22": rest.Means(channel.Refused, "the network is not known"),
+		"23": rest.Means(channel.Refused, "the address for receipts is not valid: see public_url"),
+		"29": rest.Means(channel.Refused, "the account is in its trial: only numbers on its list can be reached"),
+		"32": rest.Means(channel.Refused, "the request has a signature and a secret"),
+		"33": rest.Means(channel.Rejected, "the number is no longer in use"),
 	}
 }
 
@@ -62,10 +63,10 @@ type submitted struct {
 func (s *sender) classic(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	from := s.from(m)
 	if from == "" {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "no_sender", Detail: "the route has neither a sender nor a from"}
+		return channel.Accepted{}, rest.NoSender(name, "a from")
 	}
 	form := url.Values{
-		"api_key": {s.cfg.APIKey}, "api_secret": {s.cfg.APISecret.Reveal()}, "from": {digits(from)}, "to": {digits(m.To.E164())},
+		"api_key": {s.cfg.APIKey}, "api_secret": {s.cfg.APISecret.Reveal()}, "from": {rest.Digits(from)}, "to": {rest.Digits(m.To.E164())},
 		"text": {m.Text.Body}, "type": {"text"}, "status-report-req": {"true"}, "client-ref": {m.Token},
 	}
 	if m.Text.Encoding == message.UCS2 {
@@ -75,19 +76,19 @@ func (s *sender) classic(ctx context.Context, m channel.Message) (channel.Accept
 		form.Set("callback", m.Callback)
 	}
 	if !m.ExpiresAt.IsZero() {
-		form.Set("ttl", strconv.Itoa(1000*min(max(int(m.ExpiresAt.Sub(s.now())/time.Second), minLife), maxLife)))
+		form.Set("ttl", strconv.Itoa(1000*rest.Life(m.ExpiresAt, s.api.Now(), minLife, maxLife)))
 	}
 	for key, field := range map[string]string{"entity-id": "dlt_entity_id", "content-id": "dlt_template_id"} {
 		if v := m.Regulatory[field]; v != "" {
 			form.Set(key, v)
 		}
 	}
-	a, err := s.plain(ctx, http.MethodPost, s.cfg.SMSURL+"/sms/json", form)
+	a, err := s.old.Form(ctx, http.MethodPost, "/sms/json", form)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
-	if a.Status < 200 || a.Status > 299 {
-		return channel.Accepted{}, channel.StatusError(name, a, s.now())
+	if !rest.Good(a) {
+		return channel.Accepted{}, s.api.Status(a)
 	}
 	return parts(a)
 }
@@ -96,7 +97,7 @@ func (s *sender) classic(ctx context.Context, m channel.Message) (channel.Accept
 func parts(a channel.Answer) (channel.Accepted, error) {
 	var said submitted
 	if a.JSON(&said) != nil || len(said.Messages) == 0 {
-		return channel.Accepted{}, unclear()
+		return channel.Accepted{}, rest.NoID(name)
 	}
 	var out channel.Accepted
 	var failed *channel.Error
@@ -121,9 +122,7 @@ func parts(a channel.Answer) (channel.Accepted, error) {
 	case failed != nil:
 		failed.Kind, failed.Detail = channel.MaybeSent, "a part of the text was not taken: "+failed.Detail
 		return channel.Accepted{}, failed
-	case out.ID == "":
-		return channel.Accepted{}, unclear()
-	}
+	} // an id that is missing is not missed: receipts name the message by its address and its token
 	if out.Status = channel.Taken; priced {
 		out.Price, out.Currency = strconv.FormatFloat(price, 'f', -1, 64), "EUR"
 	}
@@ -134,27 +133,20 @@ func parts(a channel.Answer) (channel.Accepted, error) {
 func submission(status string) *channel.Error {
 	row, known := submissions()[status]
 	if !known {
-		if len(status) > 3 || strings.Trim(status, "0123456789") != "" || status == "" {
+		if _, ok := rest.Short(status, 3); !ok {
 			status = "unreadable"
 		}
-		row = errorRow{channel.Refused, "Vonage does not take the message"}
+		row = rest.Means(channel.Refused, "Vonage does not take the message")
 	}
-	return &channel.Error{Kind: row.kind, Provider: name, Code: status, Detail: row.detail}
+	return row.Error(name, status)
 }
 
-// plain makes a call with the account's key and secret: in the form, where there is one, else in the header.
-func (s *sender) plain(ctx context.Context, method, address string, form url.Values) (channel.Answer, error) {
-	req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
-	if err != nil {
-		return channel.Answer{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "url", Detail: "the address cannot be used"}
+// byKey adds the account's key and secret where there is no form that has them.
+func (c *Config) byKey(r *http.Request, body []byte) *channel.Error {
+	if len(body) == 0 {
+		r.SetBasicAuth(c.APIKey, c.APISecret.Reveal())
 	}
-	req.Header.Set("Accept", "application/json")
-	if form == nil {
-		req.SetBasicAuth(s.cfg.APIKey, s.cfg.APISecret.Reveal())
-	} else {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	return channel.Do(ctx, s.http, name, req)
+	return nil
 }
 
 // Converted implements channel.Feedback (Conversion API), for the messages of the SMS API, when the account has it.
@@ -163,20 +155,18 @@ func (s *sender) Converted(ctx context.Context, providerID string, _ phone.Numbe
 		return nil
 	}
 	q := url.Values{
-		"message-id": {providerID}, "delivered": {strconv.FormatBool(ok)}, "timestamp": {s.now().UTC().Format(time.DateTime)},
+		"message-id": {providerID}, "delivered": {strconv.FormatBool(ok)}, "timestamp": {s.api.Now().UTC().Format(time.DateTime)},
 	}
-	a, err := s.plain(ctx, http.MethodPost, s.cfg.URL+"/conversions/sms?"+q.Encode(), nil)
-	if err == nil && a.Status >= 300 {
-		err = channel.StatusError(name, a, s.now())
+	conversions := s.old
+	conversions.Base = s.cfg.URL
+	a, err := conversions.JSON(ctx, http.MethodPost, "/conversions/sms?"+q.Encode(), nil)
+	if err == nil && !rest.Good(a) {
+		return s.api.Status(a)
 	}
 	return err
 }
 
 // balance asks for the account's balance, which proves its key and secret.
 func (s *sender) balance(ctx context.Context) error {
-	a, err := s.plain(ctx, http.MethodGet, s.cfg.SMSURL+"/account/get-balance", nil)
-	if err == nil && a.Status != http.StatusOK {
-		err = channel.StatusError(name, a, s.now())
-	}
-	return err
+	return s.old.Check(ctx, "/account/get-balance", s.old.Status)
 }

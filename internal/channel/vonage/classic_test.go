@@ -2,7 +2,6 @@ package vonage
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/secret"
 )
@@ -52,8 +52,9 @@ func TestClassic(t *testing.T) {
 	spec := channeltest.LoadSpec(t, "vonage/sms.yml")
 	h := channeltest.Harness{
 		Provider: Provider(), Configure: classicConfig, Secrets: []string{apiSecret, signature},
-		Accept: reply(200, `{"message-count":"1","messages":[{"to":"447700900123","message-id":"`+classicID+`","status":"0","remaining-balance":"3.14","message-price":"0.03330000","network":"23410"}]}`),
-		WantID: classicID,
+		Accept:    reply(200, `{"message-count":"1","messages":[{"to":"447700900123","message-id":"`+classicID+`","status":"0","remaining-balance":"3.14","message-price":"0.03330000","network":"23410"}]}`),
+		WantID:    classicID,
+		WithoutID: reply(200, `{"messages":[{"status":"0"}]}`),
 		Request: func(r *http.Request, body []byte) error {
 			form, _ := url.ParseQuery(string(body))
 			for key, want := range map[string]string{
@@ -69,22 +70,19 @@ func TestClassic(t *testing.T) {
 			}
 			return spec.Judge(r, body, "/{format}", map[string]string{"format": "json"})
 		},
+		Testdata: os.DirFS("testdata/classic"),
+		Tables:   map[string][]string{"answer": channeltest.Keys(submissions()), "receipt": channeltest.Keys(networkCodes())},
+		Answer: func(e channeltest.Expected) string {
+			return `{"message-count":"1","messages":[{"status":"` + e.Error + `","error-text":"for 447700900123"}]}`
+		},
+		Report: func(e channeltest.Expected) channel.Callback {
+			return as("form", report("failed", url.Values{"err-code": {e.Error}}))
+		},
+		News:     func(n channeltest.News) channel.Callback { return as("query", report(n.Word, nil)) },
 		Receipts: classicRows(),
 	}
-	for status, row := range submissions() {
-		h.Errors = append(h.Errors, channeltest.ErrorRow{
-			Name: status, Reply: reply(200, `{"message-count":"1","messages":[{"status":"`+status+`","error-text":"for 447700900123"}]}`), Kind: row.kind, Code: status,
-		})
-	}
-	h.Errors = append(h.Errors,
-		channeltest.ErrorRow{Name: "a number for a status", Reply: reply(200, `{"messages":[{"status":9}]}`), Kind: channel.Refused, Code: "9"},
-		channeltest.ErrorRow{Name: "a new status", Reply: reply(200, `{"messages":[{"status":"77"}]}`), Kind: channel.Refused, Code: "77"},
-		channeltest.ErrorRow{Name: "no status", Reply: reply(200, `{"messages":[{"status":"447700900123"}]}`), Kind: channel.Refused, Code: "unreadable"},
-		channeltest.ErrorRow{Name: "half of it", Reply: reply(200, `{"messages":[{"status":"0","message-id":"x"},{"status":"1"}]}`), Kind: channel.MaybeSent, Code: "1"},
-		channeltest.ErrorRow{Name: "no id", Reply: reply(200, `{"messages":[{"status":"0"}]}`), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "nothing", Reply: reply(200, `{"messages":[]}`), Kind: channel.MaybeSent, Code: "answer"},
-	)
 	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
 func TestClassicRequest(t *testing.T) {
@@ -112,47 +110,6 @@ func TestClassicRequest(t *testing.T) {
 	none := classic(t, c.URL, c.Client(), func(c *Config) { c.From = "" })
 	if _, err := none.Send(t.Context(), channeltest.Message(channel.SMS)); channel.AsError(name, err).Code != "no_sender" {
 		t.Errorf("without a sender: %v", err)
-	}
-}
-
-// TestClassicStatusMap: what the collected map says is what we make of it.
-func TestClassicStatusMap(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile(channeltest.SpecPath(t, "status-map.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all struct {
-		Submit struct{ Codes map[string][]string } `json:"vonage_sms_submit"`
-		DLR    struct {
-			Statuses map[string][]any
-			Codes    map[string][]string
-		} `json:"vonage_sms_dlr"`
-	}
-	if err := json.Unmarshal(text, &all); err != nil || len(all.Submit.Codes) < 15 || len(all.DLR.Codes) < 15 {
-		t.Fatalf("%+v %v", all, err)
-	}
-	fits := map[string][]channel.ErrorKind{
-		"permanent": {channel.Rejected}, "config": {channel.Refused}, "retry": {channel.Throttled, channel.Unavailable},
-		"failover": {channel.Refused, channel.Unavailable},
-	}
-	for code, class := range all.Submit.Codes {
-		if row := submissions()[code]; code != "0" && !slices.Contains(fits[class[0]], row.kind) {
-			t.Errorf("submission %s is %q, the map says %s", code, row.kind, class[0])
-		}
-	}
-	s := classic(t, "https://api.nexmo.com", nil, nil)
-	for status, want := range all.DLR.Statuses {
-		got, err := s.(channel.Receiver).Receipts(t.Context(), as("query", report(status, nil)))
-		if err != nil || string(got[0].Status) != want[0] {
-			t.Errorf("%s: %v %v, the map says %v", status, got, err, want)
-		}
-	}
-	// 8: the map waits, we go on: a network's error may be another route's none. 4 speaks of a barred person.
-	for code, class := range all.DLR.Codes {
-		if kind := networkCodes()[code]; code != "0" && !slices.Contains(fits[class[0]], kind) {
-			t.Errorf("error %s is %q, the map says %s", code, kind, class[0])
-		}
 	}
 }
 

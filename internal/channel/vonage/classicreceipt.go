@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // unsigned is the method of accounts whose receipts Vonage does not sign.
@@ -97,18 +98,15 @@ func flat(body []byte) (map[string]string, bool) {
 
 // classicReceipts reads a receipt of the SMS API.
 func (s *sender) classicReceipts(r channel.Callback) ([]channel.Receipt, error) {
-	refuse := func(code, detail string) ([]channel.Receipt, error) {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: code, Detail: detail}
-	}
 	f, ok := fieldsOf(r)
 	if !ok {
-		return refuse("body", "the receipt cannot be understood")
+		return nil, rest.Refused(name, "body", "the receipt cannot be understood")
 	}
 	if s.cfg.SignatureMethod != unsigned && !fresh(f["timestamp"], r.Now) {
-		return refuse("signature", "the receipt has no time, or is too old")
+		return nil, rest.Refused(name, "signature", "the receipt has no time, or is too old")
 	}
 	if s.cfg.SignatureMethod != unsigned && !signedFields(s.cfg.SignatureMethod, s.cfg.SignatureSecret.Reveal(), f) {
-		return refuse("signature", "the receipt's sig is missing or wrong: does signature_method say what the account has?")
+		return nil, rest.Refused(name, "signature", "the receipt's sig is missing or wrong: does signature_method say what the account has?")
 	}
 	if f["messageId"] == "" || f["status"] == "" {
 		return nil, nil // an incoming message

@@ -98,9 +98,6 @@ func classicRows() []channeltest.ReceiptRow {
 			add(s+" by "+form, as(form, report(s, nil)), want)
 		}
 	}
-	for code, kind := range networkCodes() {
-		add("error "+code, as("form", report("failed", url.Values{"err-code": {code}})), channel.Receipt{Status: channel.Undelivered, Code: code, Kind: kind})
-	}
 	rows = append(rows, channeltest.ReceiptRow{
 		Name: "without price and reference", Request: as("query", report("delivered", url.Values{"price": nil, "client-ref": nil})),
 		Want: []channel.Receipt{{ProviderID: classicID, Status: channel.Delivered}},

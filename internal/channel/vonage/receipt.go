@@ -1,6 +1,7 @@
 package vonage
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -14,6 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // How far a receipt's time may be off: Vonage's clock may go before ours a little, and it sends a receipt that it could
@@ -74,11 +76,11 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 		return s.classicReceipts(r)
 	}
 	if !s.signed(r) {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: "signature", Detail: "the receipt's signature is missing, wrong or too old"}
+		return nil, rest.Refused(name, "signature", "the receipt's signature is missing, wrong or too old")
 	}
 	var e event
 	if json.Unmarshal(r.Body, &e) != nil {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: "body", Detail: "the receipt cannot be understood"}
+		return nil, rest.Refused(name, "body", "the receipt cannot be understood")
 	}
 	switch {
 	case e.MessageID != "" && e.Status != "":
@@ -134,17 +136,14 @@ func (e event) message(now time.Time) channel.Receipt {
 	}
 	out.Code, out.Kind = e.Status, channel.Unavailable
 	if row, known := errorTable()[string(e.Error.Title)]; known {
-		out.Code, out.Kind = string(e.Error.Title), row.kind
+		out.Code, out.Kind = string(e.Error.Title), row.Kind
 	}
 	return out
 }
 
 // call answers the id of the call that an event is about.
 func (e event) call() string {
-	if e.CallID != "" {
-		return e.CallID
-	}
-	return e.CallID2
+	return cmp.Or(e.CallID, e.CallID2)
 }
 
 // progress answers the receipt of a call. One that is over without word that the code was spoken did not bring it.

@@ -50,16 +50,6 @@ func messageRows() []channeltest.ReceiptRow {
 		want.Token, want.ProviderID = "dG9rZW4", messageID
 		rows = append(rows, channeltest.ReceiptRow{Name: s, Request: webhook("", status(s, "")), Want: []channel.Receipt{want}})
 	}
-	for code, row := range errorTable() {
-		if len(code) != 4 {
-			continue
-		}
-		rows = append(rows, channeltest.ReceiptRow{
-			Name:    "the error " + code,
-			Request: webhook("", status("rejected", `,"error":{"title":`+code+`,"detail":"to 447700900123"}`)),
-			Want:    []channel.Receipt{{Token: "dG9rZW4", ProviderID: messageID, Status: channel.Failed, Code: code, Kind: row.kind}},
-		})
-	}
 	return append(append(rows, refusedRows()...),
 		channeltest.ReceiptRow{
 			Name: "price and parts", Request: webhook("", status("submitted", `,"usage":{"currency":"EUR","price":"0.0333"},"sms":{"count_total":"2"},"error":{"title":"1220"}`)),

@@ -3,9 +3,9 @@ package vonage
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // Vonage's bounds of a message's life, in seconds (SMS API, ttl: 20,000 to 604,800,000 ms).
@@ -38,10 +38,10 @@ type rules struct {
 func (s *sender) sms(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	from := s.from(m)
 	if from == "" {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "no_sender", Detail: "the route has neither a sender nor a from"}
+		return channel.Accepted{}, rest.NoSender(name, "a from")
 	}
 	o := order{
-		MessageType: "text", Channel: "sms", To: digits(m.To.E164()), From: digits(from), Text: m.Text.Body,
+		MessageType: "text", Channel: "sms", To: rest.Digits(m.To.E164()), From: rest.Digits(from), Text: m.Text.Body,
 		// The token goes along too, for receipts that come to the address of the application.
 		ClientRef: m.Token, WebhookURL: m.Callback,
 	}
@@ -49,12 +49,12 @@ func (s *sender) sms(ctx context.Context, m channel.Message) (channel.Accepted, 
 		o.WebhookVersion = "v1"
 	}
 	if !m.ExpiresAt.IsZero() {
-		o.TTL = min(max(int(m.ExpiresAt.Sub(s.now())/time.Second), minLife), maxLife)
+		o.TTL = rest.Life(m.ExpiresAt, s.api.Now(), minLife, maxLife)
 	}
 	if entity, content := m.Regulatory["dlt_entity_id"], m.Regulatory["dlt_template_id"]; entity != "" || content != "" {
 		o.SMS = &rules{EntityID: entity, ContentID: content}
 	}
-	a, err := s.do(ctx, http.MethodPost, "/v1/messages", o)
+	a, err := s.api.JSON(ctx, http.MethodPost, "/v1/messages", o)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
@@ -65,23 +65,18 @@ func (s *sender) sms(ctx context.Context, m channel.Message) (channel.Accepted, 
 		return channel.Accepted{}, err
 	}
 	if said.ID == "" {
-		return channel.Accepted{}, unclear()
+		return channel.Accepted{}, rest.NoID(name)
 	}
 	return channel.Accepted{ID: said.ID, Status: channel.Taken}, nil
 }
 
 // judge reads the answer to a message or a call into said.
 func (s *sender) judge(a channel.Answer, said any) error {
-	if a.Status < 200 || a.Status > 299 {
+	if !rest.Good(a) {
 		return s.refused(a)
 	}
 	if a.JSON(said) != nil {
-		return unclear()
+		return rest.NoID(name)
 	}
 	return nil
-}
-
-// unclear is a yes without an id: it may have left.
-func unclear() *channel.Error {
-	return &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no id"}
 }

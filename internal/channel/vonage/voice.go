@@ -6,9 +6,9 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // Bounds of a call, in seconds. Vonage allows 1 to 120 for ringing and 1 to 7200 for talking.
@@ -69,7 +69,6 @@ type keys struct {
 	TimeOut   int `json:"timeOut"`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var numberForm = regexp.MustCompile(`^\+?[0-9]{7,15}$`)
 
 // call makes a call. The code is not in the request: Vonage asks what to say when the person has picked up. Only a
@@ -77,12 +76,12 @@ var numberForm = regexp.MustCompile(`^\+?[0-9]{7,15}$`)
 func (s *sender) call(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	v, ok := voiceFor(m.Spoken.Locale, m.To.Country())
 	if !ok {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "language", Detail: "Vonage has no voice for the person's language"}
+		return channel.Accepted{}, rest.Refused(name, "language", "Vonage has no voice for the person's language")
 	}
-	o := callOrder{To: []phoneNumber{{"phone", digits(m.To.E164())}}, RingingTimer: s.ring(m), LengthTimer: talking}
+	o := callOrder{To: []phoneNumber{{"phone", rest.Digits(m.To.E164())}}, RingingTimer: s.ring(m), LengthTimer: talking}
 	// A sender that is a word is meant for SMS.
 	if from := s.from(m); numberForm.MatchString(from) {
-		o.From = &phoneNumber{"phone", digits(from)}
+		o.From = &phoneNumber{"phone", rest.Digits(from)}
 	} else {
 		o.RandomFromNumber = true
 	}
@@ -92,7 +91,7 @@ func (s *sender) call(ctx context.Context, m channel.Message) (channel.Accepted,
 	} else {
 		o.NCCO, o.MachineDetection = append(v.ask(m, ""), v.tell(m, "")...), "hangup"
 	}
-	a, err := s.do(ctx, http.MethodPost, "/v1/calls", o)
+	a, err := s.api.JSON(ctx, http.MethodPost, "/v1/calls", o)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
@@ -104,7 +103,7 @@ func (s *sender) call(ctx context.Context, m channel.Message) (channel.Accepted,
 		return channel.Accepted{}, err
 	}
 	if said.ID == "" {
-		return channel.Accepted{}, unclear()
+		return channel.Accepted{}, rest.NoID(name)
 	}
 	return channel.Accepted{ID: said.ID, Status: channel.Taken}, nil
 }
@@ -114,7 +113,7 @@ func (s *sender) ring(m channel.Message) int {
 	if m.ExpiresAt.IsZero() {
 		return ringing
 	}
-	return min(max(int(m.ExpiresAt.Sub(s.now())/time.Second), minRing), ringing)
+	return rest.Life(m.ExpiresAt, s.api.Now(), minRing, ringing)
 }
 
 // ask says who calls and waits for the key 1, which may be pressed at any time. next is the step that is asked then.

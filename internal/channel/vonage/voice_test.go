@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,13 +16,14 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/message"
 )
 
 func TestVoice(t *testing.T) {
 	t.Parallel()
 	spec := channeltest.LoadSpec(t, "vonage/voice.yml")
-	channeltest.Run(t, channeltest.Harness{
+	h := channeltest.Harness{
 		Provider: Provider(), Configure: config, Secrets: secrets(), Channel: channel.Voice,
 		Accept: reply(201, `{"uuid":"`+callID+`","status":"started","direction":"outbound","conversation_uuid":"CON-1"}`), WantID: callID,
 		Request: func(r *http.Request, body []byte) error {
@@ -49,8 +51,12 @@ func TestVoice(t *testing.T) {
 			body, _ = json.Marshal(f)
 			return spec.Judge(r, body, "/", nil)
 		},
-		Errors: errorRows(), Receipts: callRows(),
-	})
+		Testdata: os.DirFS("testdata/voice"), Answer: problem,
+		News:     func(n channeltest.News) channel.Callback { return webhook("", progress(n.Word, "")) },
+		Receipts: callRows(),
+	}
+	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
 func progress(s, more string) string {

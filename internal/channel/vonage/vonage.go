@@ -5,13 +5,13 @@
 package vonage
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/pem"
 	"errors"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,6 +20,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -56,7 +57,6 @@ type Config struct {
 	URL             string      `yaml:"url" doc:"Another address of the API, for a region or a test. Default https://api.nexmo.com."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	accountForm     = regexp.MustCompile(`^[0-9A-Za-z]{8}$`)
 	applicationForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
@@ -90,8 +90,6 @@ func (c *Config) smsOnly() bool {
 
 // validateSMS answers what is wrong with the settings that both interfaces share, and with those of the SMS API.
 func (c *Config) validateSMS() error {
-	u, err := url.Parse(c.URL)
-	old, oldErr := url.Parse(c.SMSURL)
 	switch {
 	case c.SMSAPI != byMessages && c.SMSAPI != bySMS:
 		return errors.New("sms_api: must be messages or sms")
@@ -107,9 +105,9 @@ func (c *Config) validateSMS() error {
 		return errors.New("signature_secret: is missing; the dashboard shows it at API settings")
 	case c.From != "" && !senderForm.MatchString(c.From):
 		return errors.New("from: must be a number, or up to 11 letters, digits and spaces")
-	case err != nil || u.Host == "" || u.Path != "":
+	case !rest.IsBase(c.URL):
 		return errors.New("url: must be an address like https://api.nexmo.com")
-	case c.SMSAPI == bySMS && (oldErr != nil || old.Host == "" || old.Path != ""):
+	case c.SMSAPI == bySMS && !rest.IsBase(c.SMSURL):
 		return errors.New("sms_url: must be an address like https://rest.nexmo.com")
 	}
 	return nil
@@ -117,7 +115,8 @@ func (c *Config) validateSMS() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	s := &sender{cfg: *c, http: env.HTTP, now: env.Now}
+	s := &sender{cfg: *c, old: rest.New(env, name, c.SMSURL, c.byKey)}
+	s.api = rest.New(env, name, c.URL, s.authorize)
 	if c.smsOnly() {
 		return s, nil
 	}
@@ -130,10 +129,10 @@ func (c *Config) Open(env channel.Env) (channel.Sender, error) {
 }
 
 type sender struct {
-	cfg  Config
-	key  *rsa.PrivateKey
-	http *http.Client
-	now  func() time.Time
+	cfg Config
+	key *rsa.PrivateKey
+	// api is for the Messages and the Voice API, old for the SMS API.
+	api, old rest.Client
 }
 
 var (
@@ -164,37 +163,20 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	return s.sms(ctx, m)
 }
 
-// sender answers who a message is from: the route's choice before the setting.
-func (s *sender) from(m channel.Message) string {
-	if m.From != "" {
-		return m.From
-	}
-	return s.cfg.From
-}
+// from answers who a message is from: the route's choice before the setting.
+func (s *sender) from(m channel.Message) string { return cmp.Or(m.From, s.cfg.From) }
 
-// digits answers a number as Vonage writes it, without the plus sign.
-func digits(number string) string { return strings.TrimPrefix(number, "+") }
-
-// do makes a call with the application's pass. body is encoded as JSON; nil sends none.
-func (s *sender) do(ctx context.Context, method, path string, body any) (channel.Answer, error) {
-	req, err := channel.JSONRequest(ctx, name, method, s.cfg.URL+path, body)
-	if err != nil {
-		return channel.Answer{}, err
-	}
-	pass, err := s.pass()
-	if err != nil {
-		return channel.Answer{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "private_key", Detail: "the private key cannot sign"}
-	}
-	req.Header.Set("Authorization", "Bearer "+pass)
-	return channel.Do(ctx, s.http, name, req)
-}
-
-// pass answers a JWT of the application (developer.vonage.com, "Authentication").
-func (s *sender) pass() (string, error) {
-	now := s.now()
-	return jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
+// authorize adds a pass, a JWT of the application (developer.vonage.com, "Authentication").
+func (s *sender) authorize(r *http.Request, _ []byte) *channel.Error {
+	now := s.api.Now()
+	pass, err := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
 		"application_id": s.cfg.ApplicationID, "jti": rand.Text(), "iat": now.Unix(), "exp": now.Add(passLife).Unix(),
 	}).SignedString(s.key)
+	if err != nil {
+		return rest.Refused(name, "private_key", "the private key cannot sign")
+	}
+	r.Header.Set("Authorization", "Bearer "+pass)
+	return nil
 }
 
 // Check implements channel.Checker: it asks for the balance, when the SMS API is used, and for the list of calls, of which there may
@@ -205,7 +187,7 @@ func (s *sender) Check(ctx context.Context) error {
 			return err
 		}
 	}
-	a, err := s.do(ctx, http.MethodGet, "/v1/calls?page_size=1", nil)
+	a, err := s.api.JSON(ctx, http.MethodGet, "/v1/calls?page_size=1", nil)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -88,34 +89,15 @@ func fields(body []byte) map[string]any {
 	return out
 }
 
-func errorRows() []channeltest.ErrorRow {
-	var rows []channeltest.ErrorRow
-	for code, row := range errorTable() {
-		status := 422
-		if row.kind == channel.Throttled {
-			status = 429
-		}
-		rows = append(rows, channeltest.ErrorRow{
-			Name:  code,
-			Reply: reply(status, `{"type":"https://developer.nexmo.com/api-errors/messages-olympus#`+code+`","title":"Error","detail":"for 447700900123"}`),
-			Kind:  row.kind, Code: code,
-		})
-	}
-	return append(rows,
-		channeltest.ErrorRow{Name: "an unknown code", Reply: reply(422, `{"type":"https://x#1999"}`), Kind: channel.Refused, Code: "HTTP 422"},
-		channeltest.ErrorRow{Name: "an error without a code", Reply: reply(422, `{"type":"about:blank"}`), Kind: channel.Refused, Code: "HTTP 422"},
-		channeltest.ErrorRow{Name: "credentials", Reply: reply(401, `{"type":"https://developer.nexmo.com/api-errors/#unathorized"}`), Kind: channel.Refused, Code: "unathorized"},
-		channeltest.ErrorRow{Name: "no money", Reply: reply(402, `{"type":"https://developer.nexmo.com/api-errors/#low-balance"}`), Kind: channel.Refused, Code: "low-balance"},
-		channeltest.ErrorRow{Name: "an internal error", Reply: reply(500, `{"type":"https://developer.nexmo.com/api-errors/messages-olympus#1000"}`), Kind: channel.Unavailable, Code: "HTTP 500"},
-		channeltest.ErrorRow{Name: "429 with another code", Reply: reply(429, `{"type":"https://developer.nexmo.com/api-errors/messages-olympus#1010"}`), Kind: channel.Throttled},
-		channeltest.ErrorRow{Name: "no id", Reply: reply(202, `{}`), Kind: channel.MaybeSent, Code: "answer"},
-	)
+// problem is how Vonage answers an error.
+func problem(e channeltest.Expected) string {
+	return `{"type":"https://developer.nexmo.com/api-errors/messages-olympus#` + e.Error + `","title":"Error","detail":"for 447700900123"}`
 }
 
 func TestSMS(t *testing.T) {
 	t.Parallel()
 	spec := channeltest.LoadSpec(t, "vonage/messages-olympus.yml")
-	channeltest.Run(t, channeltest.Harness{
+	h := channeltest.Harness{
 		Provider: Provider(), Configure: config, Secrets: secrets(),
 		Accept: reply(202, `{"message_uuid":"`+messageID+`"}`), WantID: messageID,
 		Request: func(r *http.Request, body []byte) error {
@@ -142,8 +124,15 @@ func TestSMS(t *testing.T) {
 			body, _ = json.Marshal(f)
 			return spec.Judge(r, body, "/", nil)
 		},
-		Errors: errorRows(), Receipts: messageRows(),
-	})
+		Tables: map[string][]string{"answer receipt": channeltest.Keys(errorTable())}, Answer: problem,
+		Report: func(e channeltest.Expected) channel.Callback {
+			return webhook("", status("rejected", `,"error":{"title":`+e.Error+`,"detail":"to 447700900123"}`))
+		},
+		News:     func(n channeltest.News) channel.Callback { return webhook("", status(n.Word, "")) },
+		Receipts: messageRows(),
+	}
+	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
 func secrets() []string {

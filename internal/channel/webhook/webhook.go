@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -174,7 +175,7 @@ func (s *sender) judge(a channel.Answer, delivery string) (channel.Accepted, err
 		e.Kind = channel.MaybeSent
 		return channel.Accepted{}, e
 	}
-	if a.Status < 200 || a.Status > 299 {
+	if !rest.Good(a) {
 		return channel.Accepted{}, channel.StatusError(name, a, s.now())
 	}
 	out := channel.Accepted{ID: delivery, Status: channel.Taken}
@@ -204,11 +205,8 @@ func printable(s string) string {
 // Receipts implements channel.Receiver. A receipt is signed like a message:
 // {"id", "status", "code", "kind", "parts", "price", "currency"}.
 func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
-	refuse := func(code, detail string) ([]channel.Receipt, error) {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: code, Detail: detail}
-	}
 	if !s.signed(r) {
-		return refuse("signature", "the receipt's signature is missing, wrong or too old")
+		return nil, rest.Refused(name, "signature", "the receipt's signature is missing, wrong or too old")
 	}
 	var in struct {
 		reply
@@ -216,7 +214,7 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 		Kind channel.ErrorKind `json:"kind"`
 	}
 	if json.Unmarshal(r.Body, &in) != nil || !in.Status.Valid() {
-		return refuse("body", "the receipt cannot be understood")
+		return nil, rest.Refused(name, "body", "the receipt cannot be understood")
 	}
 	return []channel.Receipt{{
 		ProviderID: in.ID, Status: in.Status, Code: printable(in.Code), Kind: in.Kind, Parts: in.Parts, Price: in.Price, Currency: in.Currency, At: r.Now,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -48,9 +49,10 @@ func TestWebhook(t *testing.T) {
 		return channeltest.ReceiptRow{Name: name, Request: receipt(`{"id":"x","status":"delivered"}`, change), Refused: true}
 	}
 	says := func(status int, body string) channeltest.Reply { return channeltest.Reply{Status: status, Body: body} }
-	channeltest.Run(t, channeltest.Harness{
+	h := channeltest.Harness{
 		Provider: Provider(), Configure: config, Secrets: []string{key, key[6:]},
 		Accept: says(200, `{"id":"own-1","parts":1,"price":"0.05","currency":"EUR","status":"sent"}`), WantID: "own-1",
+		WithoutID: says(200, `{}`),
 		Request: func(r *http.Request, body []byte) error {
 			if r.Header.Get("Webhook-Signature") != newSigner(raw).sign(r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp"), body) {
 				return errors.New("the message is not signed")
@@ -60,13 +62,6 @@ func TestWebhook(t *testing.T) {
 				return fmt.Errorf("the body is %s, %w", body, err)
 			}
 			return nil
-		},
-		Errors: []channeltest.ErrorRow{
-			{Name: "rejected", Reply: says(200, `{"error":{"kind":"rejected","code":"no_such_number"}}`), Kind: channel.Rejected, Code: "no_such_number"},
-			{Name: "refused", Reply: says(400, `{"error":{"kind":"refused"}}`), Kind: channel.Refused},
-			{Name: "throttled", Reply: says(429, `{"error":{"kind":"throttled"}}`), Kind: channel.Throttled},
-			{Name: "unavailable", Reply: says(200, `{"error":{"kind":"unavailable"}}`), Kind: channel.Unavailable},
-			{Name: "a kind that is none", Reply: says(200, `{"error":{"kind":"sorry","code":"x <y> 90817263"}}`), Kind: channel.MaybeSent, Code: "xy"},
 		},
 		Receipts: []channeltest.ReceiptRow{
 			{
@@ -85,7 +80,9 @@ func TestWebhook(t *testing.T) {
 			refused("another key", func(r *channel.Callback) { signed(r, make([]byte, 24), channeltest.Now()) }),
 			{Name: "no status", Request: receipt(`{"id":"x"}`, nil), Refused: true},
 		},
-	})
+	}
+	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
 // TestVector holds the signature against the one that Standard Webhooks publishes.

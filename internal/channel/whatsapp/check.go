@@ -5,16 +5,14 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // Check implements channel.Checker: it asks for the sending number, and for the templates when the account is named.
 func (s *sender) Check(ctx context.Context) error {
-	a, err := s.do(ctx, http.MethodGet, "/"+s.cfg.PhoneNumberID+"?fields=verified_name", nil)
-	if err != nil {
+	if err := s.api.Check(ctx, "/"+s.cfg.PhoneNumberID+"?fields=verified_name", s.refused); err != nil {
 		return err
-	}
-	if a.Status != http.StatusOK {
-		return s.refused(a)
 	}
 	if s.cfg.AccountID == "" {
 		return nil
@@ -34,7 +32,7 @@ func (s *sender) Check(ctx context.Context) error {
 	}
 	for _, l := range s.cfg.Languages {
 		if t := s.cfg.template(l); !approved[[2]string{t, l}] {
-			return refuse("template", "the template "+t+" is not an approved authentication template in "+l)
+			return rest.Refused(name, "template", "the template "+t+" is not an approved authentication template in "+l)
 		}
 	}
 	return nil
@@ -42,7 +40,7 @@ func (s *sender) Check(ctx context.Context) error {
 
 // templates gathers the approved authentication templates of a name, by name and language.
 func (s *sender) templates(ctx context.Context, of string, approved map[[2]string]bool) error {
-	a, err := s.do(ctx, http.MethodGet, "/"+s.cfg.AccountID+"/message_templates?name="+url.QueryEscape(of), nil)
+	a, err := s.api.JSON(ctx, http.MethodGet, "/"+s.cfg.AccountID+"/message_templates?name="+url.QueryEscape(of), nil)
 	if err != nil {
 		return err
 	}
@@ -58,7 +56,7 @@ func (s *sender) templates(ctx context.Context, of string, approved map[[2]strin
 		} `json:"data"`
 	}
 	if a.JSON(&said) != nil {
-		return refuse("answer", "the list of templates cannot be understood")
+		return rest.Refused(name, "answer", "the list of templates cannot be understood")
 	}
 	for _, t := range said.Data { // Meta also answers names that only contain the one asked for
 		if t.Status == "APPROVED" && t.Category == "AUTHENTICATION" {

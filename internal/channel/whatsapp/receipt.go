@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
 // maxStatuses bounds the statuses of one webhook; Meta sends far fewer.
@@ -55,16 +56,16 @@ func (*sender) ReceiptsByID() bool { return true }
 func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
 	if r.Method == http.MethodGet {
 		if _, ok := s.challenge(r.URL); !ok {
-			return nil, refuse("verify_token", "the handshake's verify token is missing or another one")
+			return nil, rest.Refused(name, "verify_token", "the handshake's verify token is missing or another one")
 		}
 		return nil, nil
 	}
 	if !signed(s.cfg.AppSecret.Reveal(), r) {
-		return nil, refuse("signature", "the receipt's X-Hub-Signature-256 is missing or wrong")
+		return nil, rest.Refused(name, "signature", "the receipt's X-Hub-Signature-256 is missing or wrong")
 	}
 	var w webhook
 	if json.Unmarshal(r.Body, &w) != nil || w.Object != "whatsapp_business_account" {
-		return nil, refuse("body", "the receipt cannot be understood")
+		return nil, rest.Refused(name, "body", "the receipt cannot be understood")
 	}
 	var out []channel.Receipt
 	for _, e := range w.Entry {
@@ -80,10 +81,6 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 		}
 	}
 	return out, nil
-}
-
-func refuse(code, detail string) *channel.Error {
-	return &channel.Error{Kind: channel.Refused, Provider: name, Code: code, Detail: detail}
 }
 
 // signed tells whether a webhook carries the app's signature of its body.
@@ -114,7 +111,7 @@ func (s status) receipt(now time.Time) channel.Receipt {
 		if len(s.Errors) > 0 {
 			out.Code = strconv.Itoa(s.Errors[0].Code)
 			if row, ok := known(s.Errors[0].Code); ok {
-				out.Kind = row.kind
+				out.Kind = row.Kind
 			}
 		}
 	}

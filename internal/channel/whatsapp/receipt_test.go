@@ -6,11 +6,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -64,16 +62,7 @@ func receiptRows() []channeltest.ReceiptRow {
 		r.Status, r.Code, r.Kind = s, code, kind
 		return r
 	}
-	add("sent", news(value(phoneID, state("sent", ""))), as(channel.Sent, "", ""))
-	add("delivered", news(value(phoneID, state("delivered", ""))), as(channel.Delivered, "", ""))
-	add("read", news(value(phoneID, state("read", ""))), as(channel.Delivered, "", ""))
-	add("something new", news(value(phoneID, state("warning", ""))), as(channel.Taken, "", ""))
 	add("failed for no reason", news(value(phoneID, state("failed", ""))), as(channel.Undelivered, "unknown", channel.Unavailable))
-	add("failed for a new reason", news(value(phoneID, state("failed", `,"errors":[{"code":999999}]`))), as(channel.Undelivered, "999999", channel.Unavailable))
-	for code, row := range errorTable() {
-		add("failed with "+strconv.Itoa(code), news(value(phoneID, state("failed", fmt.Sprintf(`,"errors":[{"code":%d,"title":"to 447700900123"}]`, code)))),
-			as(channel.Undelivered, strconv.Itoa(code), row.kind))
-	}
 	bare := strings.Replace(state("delivered", ""), `"biz_opaque_callback_data":"dG9rZW4",`, "", 1)
 	add("without our token", news(value(phoneID, bare)), channel.Receipt{ProviderID: wamid, Status: channel.Delivered})
 	add("two at once, out of order", news(value(phoneID, state("delivered", "")+","+state("sent", ""))), as(channel.Delivered, "", ""), as(channel.Sent, "", ""))
@@ -157,40 +146,6 @@ func TestVectors(t *testing.T) {
 	}
 	if n == 0 {
 		t.Error("there is no vector")
-	}
-}
-
-// TestStatusMap: what the collected map says of Meta's statuses and codes is what we make of them.
-func TestStatusMap(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile(channeltest.SpecPath(t, "status-map.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all struct {
-		Meta struct {
-			Statuses map[string][]any  `json:"statuses"`
-			Codes    map[string]string `json:"codes_K"`
-		} `json:"meta_whatsapp"`
-	}
-	if err := json.Unmarshal(text, &all); err != nil || len(all.Meta.Statuses) < 5 || len(all.Meta.Codes) < 10 {
-		t.Fatalf("%+v %v", all.Meta, err)
-	}
-	for s, want := range all.Meta.Statuses {
-		if got := (status{ID: "x", Status: s}).receipt(channeltest.Now()).Status; string(got) != want[0] {
-			t.Errorf("%s: %s, want %s", s, got, want[0])
-		}
-	}
-	fits := map[string][]channel.ErrorKind{
-		"retry": {channel.Throttled, channel.Unavailable}, "config": {channel.Refused}, "failover": {channel.Rejected}, // no other route has WhatsApp for the number
-	}
-	for code, class := range all.Meta.Codes {
-		n, _ := strconv.Atoi(code)
-		word := strings.FieldsFunc(class, func(r rune) bool { return r < 'a' || r > 'z' })[0]
-		row, ok := known(n)
-		if !ok || !strings.Contains(fmt.Sprint(fits[word]), string(row.kind)) {
-			t.Errorf("%s is %s, the map says %s", code, row.kind, class)
-		}
 	}
 }
 

@@ -8,12 +8,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/channel/rest"
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
@@ -50,7 +49,6 @@ type Config struct {
 	URL           string            `yaml:"url" doc:"Another address of the API, for a test. Default https://graph.facebook.com."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	idForm       = regexp.MustCompile(`^[0-9]{5,20}$`)
 	templateForm = regexp.MustCompile(`^[a-z0-9_]{1,512}$`)
@@ -63,7 +61,6 @@ const minVerifyToken = 8
 
 // Validate implements channel.Opener.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.URL)
 	switch {
 	case !idForm.MatchString(c.PhoneNumberID):
 		return errors.New("phone_number_id: must be the id of the number, digits alone; the app's dashboard shows it at WhatsApp, API setup")
@@ -81,7 +78,7 @@ func (c *Config) Validate() error {
 		return errors.New("account_id: must be the id of the account, digits alone")
 	case !versionForm.MatchString(c.Version):
 		return errors.New("version: must be a version like v23.0")
-	case err != nil || u.Host == "" || u.Path != "":
+	case !rest.IsBase(c.URL):
 		return errors.New("url: must be an address like https://graph.facebook.com")
 	}
 	return c.validateLanguages()
@@ -109,13 +106,18 @@ func (c *Config) validateLanguages() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{cfg: *c, http: env.HTTP, now: env.Now}, nil
+	return &sender{*c, rest.Client{
+		Provider: name, Base: c.URL + "/" + c.Version, HTTP: env.HTTP, Now: env.Now, Authorize: func(r *http.Request, _ []byte) *channel.Error {
+			r.Header.Set("Authorization", "Bearer "+c.AccessToken.Reveal())
+			r.Header.Set("User-Agent", agent)
+			return nil
+		},
+	}}, nil
 }
 
 type sender struct {
-	cfg  Config
-	http *http.Client
-	now  func() time.Time
+	cfg Config
+	api rest.Client
 }
 
 var (
@@ -165,7 +167,7 @@ type parameter struct {
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	code := m.Code.Reveal()
 	if code == "" || len(code) > maxCode {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Rejected, Provider: name, Code: "code_form", Detail: "a template takes a code of 1 to 15 characters"}
+		return channel.Accepted{}, rest.Means(channel.Rejected, "a template takes a code of 1 to 15 characters").Error(name, "code_form")
 	}
 	o := order{Product: "whatsapp", RecipientType: "individual", To: m.To.E164(), Type: "template", Data: m.Token}
 	o.Template.Language.Policy = "deterministic"
@@ -173,11 +175,11 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	// The code stands in the text and behind the button; a copy-code button, a one-tap and a zero-tap one are sent alike.
 	value := []parameter{{"text", code}}
 	o.Template.Components = []component{{Type: "body", Parameters: value}, {Type: "button", SubType: "url", Index: "0", Parameters: value}}
-	a, err := s.do(ctx, http.MethodPost, "/"+s.cfg.PhoneNumberID+"/messages", o)
+	a, err := s.api.JSON(ctx, http.MethodPost, "/"+s.cfg.PhoneNumberID+"/messages", o)
 	if err != nil {
 		return channel.Accepted{}, err
 	}
-	if a.Status < 200 || a.Status > 299 {
+	if !rest.Good(a) {
 		return channel.Accepted{}, s.refused(a)
 	}
 	var said struct {
@@ -186,18 +188,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 		} `json:"messages"`
 	}
 	if a.JSON(&said) != nil || len(said.Messages) == 0 || said.Messages[0].ID == "" {
-		return channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "answer", Detail: "the answer has no message id"}
+		return channel.Accepted{}, rest.NoID(name)
 	}
 	return channel.Accepted{ID: said.Messages[0].ID, Status: channel.Taken}, nil
-}
-
-// do makes a call. body is encoded as JSON; nil sends none.
-func (s *sender) do(ctx context.Context, method, path string, body any) (channel.Answer, error) {
-	req, err := channel.JSONRequest(ctx, name, method, s.cfg.URL+"/"+s.cfg.Version+path, body)
-	if err != nil {
-		return channel.Answer{}, err
-	}
-	req.Header.Set("Authorization", "Bearer "+s.cfg.AccessToken.Reveal())
-	req.Header.Set("User-Agent", agent)
-	return channel.Do(ctx, s.http, name, req)
 }

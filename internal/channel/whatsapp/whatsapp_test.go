@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
+	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/secret"
 )
@@ -69,32 +69,24 @@ func TestWhatsApp(t *testing.T) {
 			}
 			return judge(spec, r, body)
 		},
+		Tables: map[string][]string{"answer receipt": channeltest.Keys(errorTable())},
+		Answer: func(e channeltest.Expected) string {
+			return `{"error":{"message":"(#` + e.Error + `) to +447700900123","type":"OAuthException","code":` + e.Error + `,"fbtrace_id":"x"}}`
+		},
+		Report: func(e channeltest.Expected) channel.Callback {
+			return hook(news(value(phoneID, state("failed", `,"errors":[{"code":`+e.Error+`,"title":"to 447700900123"}]`))))
+		},
+		News:     func(n channeltest.News) channel.Callback { return hook(news(value(phoneID, state(n.Word, "")))) },
 		Receipts: receiptRows(),
 	}
-	for code, row := range errorTable() {
-		status := 400
-		if row.kind == channel.Throttled {
-			status = 429
-		}
-		h.Errors = append(h.Errors, channeltest.ErrorRow{
-			Name: strconv.Itoa(code), Kind: row.kind, Code: strconv.Itoa(code),
-			Reply: reply(status, fmt.Sprintf(`{"error":{"message":"(#%d) to +447700900123","type":"OAuthException","code":%d,"fbtrace_id":"x"}}`, code, code)),
-		})
-	}
-	h.Errors = append(h.Errors,
-		channeltest.ErrorRow{Name: "a permission", Reply: reply(403, `{"error":{"code":230}}`), Kind: channel.Refused, Code: "230"},
-		channeltest.ErrorRow{Name: "an unknown code", Reply: reply(400, `{"error":{"code":999999}}`), Kind: channel.Refused, Code: "HTTP 400"},
-		channeltest.ErrorRow{Name: "throttled with 400", Reply: reply(400, `{"error":{"code":131056}}`), Kind: channel.Throttled, Code: "131056"},
-		channeltest.ErrorRow{Name: "a known code that was not taken", Reply: reply(500, `{"error":{"code":131026}}`), Kind: channel.Unavailable, Code: "HTTP 500"},
-		channeltest.ErrorRow{Name: "no id", Reply: reply(200, `{"messages":[{}]}`), Kind: channel.MaybeSent, Code: "answer"},
-		channeltest.ErrorRow{Name: "no message", Reply: reply(200, `{"messages":[]}`), Kind: channel.MaybeSent, Code: "answer"},
-	)
 	channeltest.Run(t, h)
+	delivertest.Run(t, h)
 }
 
 // TestTheDocumentHolds: a request that leaves the document is seen.
 func TestTheDocumentHolds(t *testing.T) {
 	t.Parallel()
+	channeltest.SpecPath(t, "meta/whatsapp-messages-v23.trimmed.json")
 	spec := channeltest.LoadSpec(t, "meta/whatsapp-messages-v23.trimmed.json")
 	c := channeltest.NewCarrier(channeltest.Says(reply(200, `{"messages":[{"id":"x"}]}`)))
 	defer c.Close()

@@ -40,6 +40,7 @@ func coreTests() map[string]func(*testing.T, Open) {
 		"check by number":                             byNumber,
 		"supplied codes":                              supplied,
 		"mail proves an address":                      mail,
+		"a stored number stays readable":              readable,
 		"mail is limited by address":                  mailLimit,
 		"alphanumeric codes":                          alphanumeric,
 		"nothing is taken when the queue has no room": noRoom,
