@@ -64,7 +64,7 @@ type Made struct {
 }
 
 // Fresh returns the work of a job that was written a moment ago, whose first attempt is written down.
-func Fresh(m Made) Work { return Work{made: &m, written: true} }
+func Fresh(m *Made) Work { return Work{made: m, written: true} }
 
 // errSettled says that another attempt has settled the job: there is nothing to record.
 var errSettled = errors.New("deliver: settled by another attempt")

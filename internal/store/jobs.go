@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	sqlDue   = `SELECT ` + jobColumns + ` FROM jobs WHERE due <= $1 AND kind = $3 ORDER BY due LIMIT $2`
+	sqlDue   = `SELECT ` + jobColumns + ` FROM jobs WHERE due <= $1 AND kind = $2 ORDER BY due LIMIT $3`
 	sqlDepth = `SELECT id, due, kind FROM jobs ORDER BY id`
 )
 
@@ -37,7 +37,7 @@ func (db *DB) Claim(ctx context.Context, now time.Time, kind string, n int, leas
 		err := t.b.c.query(sqlDue, func(r row) error {
 			out = append(out, scanJob(r))
 			return nil
-		}, now.UnixMilli(), int64(n), kind)
+		}, now.UnixMilli(), kind, int64(n))
 		for i := range out {
 			out[i].Attempt++
 			out[i].Hold(now.Add(lease))
@@ -58,7 +58,7 @@ func (db *DB) anyDue(ctx context.Context, now time.Time, kind string) (due bool,
 		return true, nil // they get their rows with the claim
 	}
 	err = db.read(ctx, func(c conn) error {
-		return c.query(sqlDue, func(row) error { due = true; return nil }, now.UnixMilli(), int64(1), kind)
+		return c.query(sqlDue, func(row) error { due = true; return nil }, now.UnixMilli(), kind, int64(1))
 	})
 	return due, err
 }

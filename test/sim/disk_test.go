@@ -135,7 +135,7 @@ type noDispatch struct{}
 func (noDispatch) Admit() bool                     { return true }
 func (noDispatch) Reserve() bool                   { return true }
 func (noDispatch) Release()                        {}
-func (noDispatch) Dispatch(queue.Job, verify.Made) {}
+func (noDispatch) Dispatch(queue.Job, *verify.Made) {}
 
 type oneRoute struct{}
 

@@ -312,8 +312,8 @@ type dispatcher struct{ *queue.Runner[deliver.Work] }
 
 func (d dispatcher) Reserve() bool { return d.Runner.Reserve(verify.JobKind) }
 func (d dispatcher) Release()      { d.Runner.Release(verify.JobKind) }
-func (d dispatcher) Dispatch(j queue.Job, m verify.Made) {
-	d.Runner.Dispatch(j, deliver.Fresh(deliver.Made(m)))
+func (d dispatcher) Dispatch(j queue.Job, m *verify.Made) {
+	d.Runner.Dispatch(j, deliver.Fresh((*deliver.Made)(m)))
 }
 
 // uncounted is metrics that count nothing.
