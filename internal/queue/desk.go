@@ -97,7 +97,9 @@ func (d *desk[T]) next(wait bool) (h Held[T], ok bool) {
 	}
 	h = d.waiting.pop()
 	d.running++
-	d.hunger()
+	if d.behind && d.wants() > 0 {
+		d.wake() // there is room now for what waits in the store
+	}
 	return h, true
 }
 
@@ -106,14 +108,6 @@ func (d *desk[T]) ended() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.running--
-	d.hunger()
-}
-
-// hunger looks for more jobs when there is room and the store has some. The caller must hold d.mu.
-func (d *desk[T]) hunger() {
-	if d.behind && d.wants() > 0 {
-		d.wake()
-	}
 }
 
 // free is how many more jobs may come. The caller must hold d.mu.
