@@ -27,6 +27,8 @@ type Handler struct {
 	Lease time.Duration
 	// Next is the kind of job that goes on to another channel, when a parcel has a Timer.
 	Next string
+	// Retry is the kind of job that a message is whose sending was put off; empty: the one that it has.
+	Retry string
 	// After runs a function once a time is over; nil: time.AfterFunc.
 	After func(time.Duration, func())
 	// Pause returns when a time is over or ctx ends; nil: by a timer.
@@ -41,6 +43,10 @@ type Handler struct {
 	reports atomic.Int64 // conversions that are being reported to providers
 	late    atomic.Int64 // receipts that wait for what they are about to be written down
 }
+
+// RetryKind is the kind of the jobs of messages that were put off. They have workers of their own, so that new messages do not wait
+// behind those that come again and again.
+const RetryKind = "retry"
 
 // Work is what a node knows of a job that it holds, besides its row. The zero Work knows nothing.
 type Work struct {

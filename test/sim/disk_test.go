@@ -132,9 +132,9 @@ type deskCore struct {
 
 type noDispatch struct{}
 
-func (noDispatch) Admit() bool                     { return true }
-func (noDispatch) Reserve() bool                   { return true }
-func (noDispatch) Release()                        {}
+func (noDispatch) Admit() bool                      { return true }
+func (noDispatch) Reserve() bool                    { return true }
+func (noDispatch) Release()                         {}
 func (noDispatch) Dispatch(queue.Job, *verify.Made) {}
 
 type oneRoute struct{}
