@@ -56,15 +56,31 @@ type part struct {
 type circuit struct {
 	failures int
 	open     bool
-	rested   time.Time      // since when it rests
-	trial    bool           // a call is under way that decides
 	blame    *channel.Error // the failure that opened it
+	// fresh and stale are the trials by messages that have not failed before, and by those that have. The second ones wait a little longer,
+	// and their failures, which are nothing new, keep nobody else from a trial.
+	fresh, stale trials
+}
+
+// trials are how an open circuit is tried.
+type trials struct {
+	rested time.Time // since when it rests
+	run    bool      // a call is under way that decides
+}
+
+// of returns the trials that a message may take.
+func (c *circuit) of(stale bool) *trials {
+	if stale {
+		return &c.stale
+	}
+	return &c.fresh
 }
 
 func (c *circuit) bad(now time.Time, e *channel.Error) {
 	c.failures++
 	if c.failures >= tripAfter && !c.open {
-		c.open, c.rested, c.blame = true, now, e
+		c.open, c.blame = true, e
+		c.fresh.rested, c.stale.rested = now, now.Add(staleFor)
 	}
 }
 
@@ -106,10 +122,10 @@ func (h *Health) begin(q query) (c *call, refusal *channel.Error) {
 		return nil, resting(nil)
 	}
 	if h.line.open {
-		if h.line.trial || h.resting(c.began, q.stale) {
+		if why := h.line.rests(c.began, q.stale); why != "" {
 			return nil, resting(h.line.blame)
 		}
-		c.trial, h.line.trial = true, true
+		c.trial, h.line.of(q.stale).run = true, true
 	}
 	h.calls[c] = struct{}{}
 	return c, nil
@@ -124,13 +140,15 @@ func resting(blame *channel.Error) *channel.Error {
 	return e
 }
 
-// resting reports whether it is not time for a trial. The caller must hold h.mu.
-func (h *Health) resting(now time.Time, stale bool) bool {
-	ripe := h.line.rested.Add(restFor)
-	if stale {
-		ripe = ripe.Add(staleFor)
+// rests returns why an open circuit is not tried now; empty when it is time for a trial.
+func (c *circuit) rests(now time.Time, stale bool) string {
+	switch t := c.of(stale); {
+	case t.run:
+		return "on trial"
+	case now.Before(t.rested.Add(restFor)):
+		return "circuit open"
 	}
-	return now.Before(ripe)
+	return ""
 }
 
 // end says what became of the call; nil: the message was taken.
@@ -142,17 +160,20 @@ func (c *call) end(e *channel.Error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.calls, c)
+	trials := h.line.of(c.query.stale)
 	if c.trial {
-		h.line.trial = false
+		trials.run = false
 	}
 	h.learn(c, e, now)
 	if e != nil && (ours(e) || e.Kind == channel.Throttled) {
 		return // says nothing of the route
 	}
 	if e != nil && (e.Subject() == channel.OfRoute || e.Subject() == channel.OfAccount) {
-		h.line.bad(now, e)
+		if !c.query.stale { // the failure of one that has failed before is nothing new
+			h.line.bad(now, e)
+		}
 		if c.trial {
-			h.line.rested, h.line.blame = now, e
+			trials.rested, h.line.blame = now, e
 		}
 		return
 	}
@@ -202,7 +223,7 @@ func (h *Health) judge(q query, e *channel.Error, now time.Time) {
 				h.parts[p] = c
 			}
 			if c.bad(now, e); c.open {
-				c.rested = now
+				c.fresh.rested = now
 			}
 		}
 	}
@@ -228,19 +249,13 @@ func (h *Health) sick(q query) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.line.open {
-		switch {
-		case h.line.trial:
-			return "on trial"
-		case h.resting(now, q.stale):
-			return "circuit open"
-		}
-		return ""
+		return h.line.rests(now, q.stale)
 	}
 	if why := h.quiet(now); why != "" || len(h.parts) == 0 {
 		return why
 	}
 	for _, p := range q.parts() {
-		if c := h.parts[p]; c != nil && c.open && now.Before(c.rested.Add(partRest)) {
+		if c := h.parts[p]; c != nil && c.open && now.Before(c.fresh.rested.Add(partRest)) {
 			if p.about == channel.OfDestination {
 				return "refuses " + p.name
 			}
