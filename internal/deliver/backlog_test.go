@@ -138,7 +138,7 @@ func TestACrashUnderASustainedBacklog(t *testing.T) {
 		t.Run(takes.String(), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				const workers, rate, seconds = 16, 60, 40
+				const workers, rate, seconds = 16, 60, 20
 				shelf := delivertest.NewShelf()
 				c := &patient{takes: takes, sent: map[string]int{}}
 				route := func() *deliver.Route {

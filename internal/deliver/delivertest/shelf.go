@@ -4,7 +4,6 @@ package delivertest
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -58,17 +57,23 @@ func (s *Shelf) Update(_ context.Context, _, _ id.ID, work func(deliver.Tx) erro
 func (s *Shelf) Claim(_ context.Context, now time.Time, kind string, n int, lease time.Duration) (out []queue.Job, err error) {
 	s.Lock()
 	defer s.Unlock()
-	for _, j := range slices.SortedFunc(maps.Values(s.Jobs), func(a, b queue.Job) int {
-		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID.Seq(), b.ID.Seq()))
-	}) {
-		if j.Kind == kind && !j.Due.After(now) && len(out) < n && s.Broken == nil {
-			j.Attempt++
-			j.Hold(now.Add(lease))
-			s.Jobs[j.ID] = j
-			out = append(out, j)
+	if s.Broken != nil {
+		return nil, s.Broken
+	}
+	var due []queue.Job
+	for _, j := range s.Jobs {
+		if j.Kind == kind && !j.Due.After(now) {
+			due = append(due, j)
 		}
 	}
-	return out, s.Broken
+	slices.SortFunc(due, func(a, b queue.Job) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID.Seq(), b.ID.Seq())) })
+	for _, j := range due[:min(n, len(due))] {
+		j.Attempt++
+		j.Hold(now.Add(lease))
+		s.Jobs[j.ID] = j
+		out = append(out, j)
+	}
+	return out, nil
 }
 
 // Return implements queue.Store.
