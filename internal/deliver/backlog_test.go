@@ -77,9 +77,12 @@ func newPost(t *testing.T, shelf *delivertest.Shelf, workers int, routes ...*del
 	p.Handler.IDs = id.NewSource(id.ID{})
 	p.runner = queue.NewRunner(queue.Options[deliver.Work]{
 		Store: shelf, Log: slog.New(slog.DiscardHandler), Now: time.Now,
-		Kinds: []queue.Kind[deliver.Work]{{Name: "deliver", Workers: workers, Run: p.Handler.Run, Yield: p.Handler.Yield, Kept: p.Handler.Kept}},
+		Kinds: []queue.Kind[deliver.Work]{
+			{Name: "deliver", Workers: workers, Run: p.Handler.Run, Yield: p.Handler.Yield, Kept: p.Handler.Kept},
+			{Name: deliver.RetryKind, Workers: workers, Run: p.Handler.Run, Yield: p.Handler.Yield},
+		},
 	})
-	p.Handler.Again = p.runner.Again
+	p.Handler.Again, p.Handler.Retry = p.runner.Again, deliver.RetryKind
 	p.runner.Start()
 	return p
 }
@@ -255,6 +258,34 @@ func TestAStopHandsOver(t *testing.T) {
 			t.Errorf("in the end: %v, %d in doubt, %d sent", by, doubted, len(carrier.sent))
 		}
 		if err := second.runner.Stop(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRetriesDoNotStarveNewMessages: while many messages come again and again, each for two seconds of a worker, a new one leaves at once.
+func TestRetriesDoNotStarveNewMessages(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		old := &patient{takes: 2 * time.Second, sent: map[string]int{}, down: true}
+		well := &patient{takes: 10 * time.Millisecond, sent: map[string]int{}}
+		p := newPost(t, delivertest.NewShelf(), 4,
+			&deliver.Route{Name: "old", Sender: old, Countries: []string{"GB"}, Timeout: 10 * time.Second, Slots: make(chan struct{}, 64)},
+			&deliver.Route{Name: "new", Sender: well, Countries: []string{"FR"}, Timeout: 10 * time.Second, Slots: make(chan struct{}, 64)})
+		for range 100 {
+			p.start("old")
+		}
+		time.Sleep(time.Minute + time.Second)
+		before := time.Now()
+		for len(well.sent) < 20 {
+			p.start("new")
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+		}
+		if took := time.Since(before); took > 2500*time.Millisecond {
+			t.Errorf("20 new messages took %v", took)
+		}
+		if err := p.runner.Stop(time.Minute); err != nil {
 			t.Error(err)
 		}
 	})

@@ -244,7 +244,7 @@ func poison(t *testing.T, shape channel.Error, refused, share, routes int, same 
 }
 
 // TestABurstOfOneSender: one application's sender or text, refused again and again, leaves other applications' messages where they are, and
-// its own go by the other route first once that is known.
+// its own go by the other route.
 func TestABurstOfOneSender(t *testing.T) {
 	t.Parallel()
 	for _, about := range []channel.Subject{channel.OfSender, channel.OfTemplate, channel.OfMessage} {
