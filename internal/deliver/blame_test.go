@@ -243,6 +243,30 @@ func poison(t *testing.T, shape channel.Error, refused, share, routes int, same 
 	}
 }
 
+// TestARefusalIsRemembered: a route that has refused a message is not called again for it while the other one is down.
+func TestARefusalIsRemembered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		a := newPicky(func(channel.Message) *channel.Error {
+			return &channel.Error{Kind: channel.Refused, Code: "21408", About: channel.OfDestination}
+		})
+		b := newPicky(func(channel.Message) *channel.Error {
+			if time.Since(begin) < 30*time.Second {
+				return &channel.Error{Kind: channel.Unavailable, Code: "HTTP 500"}
+			}
+			return nil
+		})
+		w := newTown(t, a, b)
+		w.send(t, british(1), "")
+		time.Sleep(time.Minute)
+		w.stop(t)
+		if n, d := a.calls[british(1)], w.last(british(1)); n != 1 || d.Route != "b" || d.Status != channel.Taken {
+			t.Errorf("%d calls of the route that refuses it; %+v", n, d)
+		}
+	})
+}
+
 // TestABurstOfOneSender: one application's sender or text, refused again and again, leaves other applications' messages where they are, and
 // its own go by the other route.
 func TestABurstOfOneSender(t *testing.T) {
