@@ -53,7 +53,9 @@ type Work struct {
 	made *Made
 	// tried are, within one round, the routes that would not have the message.
 	tried []string
-	turn  *turn
+	// failed reports whether a provider was called in this round and did not take it.
+	failed bool
+	turn   *turn
 	// written reports whether this attempt has written down that it is sending, and has not called anybody since.
 	written bool
 }

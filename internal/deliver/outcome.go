@@ -141,7 +141,7 @@ func (t *try) fail(ctx context.Context, e *channel.Error) (verdict, error) {
 	t.tell(ctx, route, e)
 	h.Metrics.Delivery(route, kind, status)
 	if next != nil {
-		t.j, t.w = *next, Work{tried: append(slices.Clone(t.w.tried), route)}
+		t.j, t.w = *next, Work{tried: append(slices.Clone(t.w.tried), route), failed: t.w.failed || !ours(e)}
 		return again, nil
 	}
 	return finished(gone), nil

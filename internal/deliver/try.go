@@ -35,8 +35,8 @@ func (t *try) query() query {
 
 // stale reports whether a provider has failed to take the message before.
 func (t *try) stale() bool {
-	if len(t.w.tried) > 0 || t.parcel == nil {
-		return len(t.w.tried) > 0
+	if t.w.failed || t.parcel == nil {
+		return t.w.failed
 	}
 	return slices.ContainsFunc(t.parcel.since(t.j.ID), func(d channel.Delivery) bool {
 		return d.Kind != "" && d.Kind != channel.MaybeSent && !own(d.Code)
