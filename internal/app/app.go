@@ -136,20 +136,21 @@ func (n *Node) assemble(routes []*deliver.Route, o options) {
 	n.routes.Conversions = deliver.NewConversions(time.Now, rand.Uint64()) //nolint:gosec // it chooses routes, no secrets
 	n.routes.Replace(routes, deliver.Policy(n.cfg.Routing.Policy))
 	n.handler = &deliver.Handler{
-		Store: n.store, Routes: n.routes, IDs: n.ids, Now: n.store.Now, Log: n.log, Metrics: n.metrics, Lease: lease, Next: verify.NextKind,
+		Store: n.store, Routes: n.routes, IDs: n.ids, Now: n.store.Now, Log: n.log, Metrics: n.metrics, Lease: lease, Next: verify.NextKind, Retry: deliver.RetryKind,
 		Callbacks: &deliver.Callbacks{Ring: o.ring, PublicURL: n.cfg.PublicURL},
 	}
 	n.runner = queue.NewRunner(queue.Options[deliver.Work]{
 		Store: n.store, Log: n.log, Now: n.store.Now, Lease: lease, MaxOpen: n.cfg.Queue.MaxOpen, Observe: n.metrics.Queue,
 		Kinds: []queue.Kind[deliver.Work]{
 			{Name: verify.JobKind, Workers: n.cfg.Queue.Workers, Run: n.handler.Run, Yield: n.handler.Yield, Kept: n.handler.Kept},
+			{Name: deliver.RetryKind, Workers: n.cfg.Queue.Workers, Run: n.handler.Run, Yield: n.handler.Yield},
 			{Name: verify.NextKind, Workers: min(n.cfg.Queue.Workers, timers), Run: func(ctx context.Context, j queue.Job, _ deliver.Work) (bool, error) {
 				return verify.Fallback{Service: n.core}.Run(ctx, j)
 			}},
 		},
 	})
 	n.handler.Again = n.runner.Again
-	n.metrics.watchLines(n.handler)
+	n.metrics.watchRoutes(n.handler)
 	n.core = verify.New(verify.Options{
 		Store: n.store, Router: n.routes, Dispatch: dispatcher{n.runner}, Ring: o.ring, IDs: n.ids, Now: n.store.Now, Lease: lease,
 		Host: publicHost(n.cfg), AllowFiction: o.dev, Limits: limits(n.cfg.Limits), Metrics: n.metrics, Approved: n.handler.Approved,
@@ -167,8 +168,8 @@ func (d dispatcher) Reserve() bool { return d.Runner.Reserve(verify.JobKind) }
 func (d dispatcher) Release() { d.Runner.Release(verify.JobKind) }
 
 // Dispatch implements verify.Dispatcher.
-func (d dispatcher) Dispatch(j queue.Job, m verify.Made) {
-	d.Runner.Dispatch(j, deliver.Fresh(deliver.Made(m)))
+func (d dispatcher) Dispatch(j queue.Job, m *verify.Made) {
+	d.Runner.Dispatch(j, deliver.Fresh((*deliver.Made)(m)))
 }
 
 // composer hands deliver the messages that verify makes.

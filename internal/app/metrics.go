@@ -165,27 +165,37 @@ func (m *metrics) Events(d queue.Depth) {
 func (m *metrics) Queue(d queue.Depth) {
 	m.open.Set(float64(d.Open))
 	m.overdue.Set(d.Overdue.Seconds())
-	m.unaccepted.Set(d.Oldest[verify.JobKind].Seconds())
+	m.unaccepted.Set(max(d.Oldest[verify.JobKind], d.Oldest[deliver.RetryKind]).Seconds())
 }
 
-// lines are the messages that wait for room on a route, read when somebody asks.
-type lines struct {
-	handler *deliver.Handler
-	desc    *prometheus.Desc
+// ways are what is to be known of the routes, read when somebody asks.
+type ways struct {
+	handler          *deliver.Handler
+	waiting, healthy *prometheus.Desc
 }
 
-// watchLines adds them to the metrics.
-func (m *metrics) watchLines(h *deliver.Handler) {
-	m.registry.MustRegister(lines{h, prometheus.NewDesc("dialproof_route_waiting_messages",
-		"Messages that wait on this node because their route makes as many calls as it may.", []string{"route"}, nil)})
+// watchRoutes adds them to the metrics.
+func (m *metrics) watchRoutes(h *deliver.Handler) {
+	route := []string{"route"}
+	m.registry.MustRegister(ways{
+		h, prometheus.NewDesc("dialproof_route_waiting_messages", "Messages that wait on this node because their route makes as many calls as it may.", route, nil),
+		prometheus.NewDesc("dialproof_route_healthy", "Whether the route is well on this node: 1, or 0 while others go first.", route, nil),
+	})
 }
 
 // Describe implements prometheus.Collector.
-func (l lines) Describe(out chan<- *prometheus.Desc) { out <- l.desc }
+func (w ways) Describe(out chan<- *prometheus.Desc) { out <- w.waiting; out <- w.healthy }
 
 // Collect implements prometheus.Collector.
-func (l lines) Collect(out chan<- prometheus.Metric) {
-	for route, n := range l.handler.Waiting() {
-		out <- prometheus.MustNewConstMetric(l.desc, prometheus.GaugeValue, float64(n), route)
+func (w ways) Collect(out chan<- prometheus.Metric) {
+	for route, n := range w.handler.Waiting() {
+		out <- prometheus.MustNewConstMetric(w.waiting, prometheus.GaugeValue, float64(n), route)
+	}
+	for route, why := range w.handler.Unwell() {
+		healthy := 0.0
+		if why == "" {
+			healthy = 1
+		}
+		out <- prometheus.MustNewConstMetric(w.healthy, prometheus.GaugeValue, healthy, route)
 	}
 }

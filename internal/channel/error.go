@@ -29,10 +29,31 @@ func ErrorKinds() []ErrorKind {
 	return []ErrorKind{Rejected, Refused, Throttled, Unavailable, MaybeSent}
 }
 
+// Subject is what a failure is about, and so whom it is counted against: a number that a route refuses says nothing of the others.
+type Subject string
+
+// The subjects.
+const (
+	// OfDestination: the number, its prefix or its country.
+	OfDestination Subject = "destination"
+	// OfSender: the sender ID.
+	OfSender Subject = "sender"
+	// OfTemplate: the text, or the template that it is made of.
+	OfTemplate Subject = "template"
+	// OfMessage: the message in some way that the provider does not name: its destination, its sender or its text.
+	OfMessage Subject = "message"
+	// OfAccount: our account there, its credentials or its balance.
+	OfAccount Subject = "account"
+	// OfRoute: the provider or the line to it.
+	OfRoute Subject = "route"
+)
+
 // Error is the only error that leaves a Sender. Its text never holds a secret, a code, or a whole number.
 type Error struct {
 	Kind     ErrorKind
 	Provider string
+	// About is what the failure is about, where the provider says more than Kind does; see Subject.
+	About Subject
 	// Code is the provider's own code ("21211", "ESME_RTHROTTLED", "HTTP 503").
 	Code string
 	// Detail is for the operator: what happened, in words of ours.
@@ -52,6 +73,35 @@ func (e *Error) Error() string {
 		s += ": " + e.Detail
 	}
 	return fmt.Sprintf("%s (%s)", s, e.Kind)
+}
+
+// codeAnswer stands with an answer that says yes without saying what was taken.
+const codeAnswer = "answer"
+
+// Subject returns what the failure is about. Where the provider does not say: a rejection is about the destination, a refusal about
+// the message, and anything else about the route. An answer that cannot be read is about the message: the provider has answered.
+func (e *Error) Subject() Subject {
+	switch {
+	case e.About != "":
+		return e.About
+	case e.Kind == Rejected:
+		return OfDestination
+	case e.Kind == Refused || (e.Kind == MaybeSent && e.Code == codeAnswer):
+		return OfMessage
+	}
+	return OfRoute
+}
+
+// Lasting reports whether the same message would fail in the same way again: it is not worth a second call.
+func (e *Error) Lasting() bool {
+	switch e.Kind {
+	case Rejected, Refused:
+		return true
+	case Unavailable:
+		return e.Subject() != OfRoute && e.Subject() != OfAccount
+	case Throttled, MaybeSent:
+	}
+	return false
 }
 
 // Unwrap answers the cause, if one was kept with Because. Its text may hold anything: never print it.

@@ -113,7 +113,7 @@ func StatusError(provider string, a Answer, now time.Time) *Error {
 	case a.Status == http.StatusTooManyRequests:
 		e.Kind, e.Detail, e.RetryAfter = Throttled, "the provider asks for a pause", a.RetryAfter(now)
 	case a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden:
-		e.Kind, e.Detail = Refused, "the provider does not accept our credentials"
+		e.Kind, e.About, e.Detail = Refused, OfAccount, "the provider does not accept our credentials"
 	case a.Status >= 500:
 		e.Kind, e.Detail = Unavailable, "the provider is out of order"
 	case a.Status >= 400:

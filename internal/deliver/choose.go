@@ -38,30 +38,43 @@ type candidate struct {
 
 // candidates answers the routes that serve the number, best first: those that are well, in the order of the policy, and then
 // those that are not, which may still be better than nothing.
-func (s *Routes) candidates(to phone.Number, kind channel.Kind, test bool) []candidate {
+func (s *Routes) candidates(q query) []candidate {
 	p := s.current.Load()
 	var out []candidate
 	for _, r := range p.routes {
-		if r.serves(to, kind, test) && !(r.Spare && len(out) > 0) {
-			c := candidate{Route: r, sick: r.Health.sick(), reason: string(Priority)}
+		if r.serves(q.to, q.kind, q.test) && !(r.Spare && len(out) > 0) {
+			c := candidate{Route: r, sick: r.Health.sick(r.asked(q)), reason: string(Priority)}
 			if c.sick == "" && s.Conversions.fallen(r.Name) {
-				c.sick = "codes are not typed"
+				c.sick = unTyped
 			}
 			out = append(out, c)
 		}
 	}
 	if len(out) > 1 || p.policy != Priority {
-		s.order(out, p.policy, to)
+		s.order(out, p.policy, q.to)
 	}
-	for i := range out {
-		if out[i].sick != "" {
-			out[i].reason = "all routes are unwell: " + out[i].sick
-		}
-	}
+	standIn(out)
 	return out
 }
 
-// order sorts the candidates, which come in the order of priority.
+// standIn puts those that are well before those that are not, and says of whom the first one takes the place.
+func standIn(out []candidate) {
+	passed := ""
+	for i := range out {
+		switch c := &out[i]; {
+		case c.sick != "":
+			if passed == "" {
+				passed = fmt.Sprintf(", instead of %s: %s", c.Name, c.sick)
+			}
+			c.reason = "all routes are unwell: " + c.sick
+		default:
+			c.reason += passed
+		}
+	}
+	slices.SortStableFunc(out, func(a, b candidate) int { return cmp.Compare(min(len(a.sick), 1), min(len(b.sick), 1)) })
+}
+
+// order sorts the candidates by the policy. They come in the order of priority.
 func (s *Routes) order(out []candidate, policy Policy, to phone.Number) {
 	for i := range out {
 		c := &out[i]
@@ -77,21 +90,20 @@ func (s *Routes) order(out []candidate, policy Policy, to phone.Number) {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b candidate) int {
-		well := cmp.Compare(min(len(a.sick), 1), min(len(b.sick), 1))
 		switch policy {
 		case Cheapest:
-			return cmp.Or(well, cmp.Compare(a.price, b.price))
+			return cmp.Compare(a.price, b.price)
 		case Converting:
-			return cmp.Or(well, cmp.Compare(b.sample, a.sample), cmp.Compare(a.price, b.price))
+			return cmp.Or(cmp.Compare(b.sample, a.sample), cmp.Compare(a.price, b.price))
 		case Priority:
 		}
-		return well
+		return 0
 	})
 }
 
 // Plan implements verify.Router.
 func (s *Routes) Plan(to phone.Number, kind channel.Kind, test bool, avoid string) (route, reason string, ok bool) {
-	all := s.candidates(to, kind, test)
+	all := s.candidates(query{to: to, kind: kind, test: test})
 	for _, c := range all {
 		// Rather the one that did not arrive before than one that is unwell.
 		if c.Name != avoid && (c.sick == "" || avoid == "") {

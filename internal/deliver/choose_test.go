@@ -44,7 +44,7 @@ func TestConverting(t *testing.T) {
 			for range n {
 				now = now.Add(time.Second)
 				route, reason, ok := routes.Plan(to, channel.SMS, false, "")
-				if !ok || !strings.HasPrefix(reason, "converting: ") || !strings.HasSuffix(reason, " on +447700") {
+				if !ok || !strings.HasPrefix(reason, "converting: ") || !strings.Contains(reason, " on +447700") {
 					t.Fatalf("route %q, because %q", route, reason)
 				}
 				v := ids.New(now)

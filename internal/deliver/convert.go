@@ -143,6 +143,23 @@ func (c *Conversions) fallen(route string) bool {
 	return false
 }
 
+// trouble returns why a route is not well as far as codes tell; empty when it is.
+func (c *Conversions) trouble(route string) string {
+	if c == nil {
+		return ""
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mature()
+	if t := c.trends[route]; t != nil && t.fallen() {
+		return unTyped
+	}
+	return ""
+}
+
+// unTyped is why a route is not well whose codes are not typed.
+const unTyped = "codes are not typed"
+
 // NewConversions answers an empty record. The same seed and events give the same samples.
 func NewConversions(now func() time.Time, seed uint64) *Conversions {
 	return &Conversions{

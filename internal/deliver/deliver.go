@@ -41,6 +41,16 @@ func (p *Parcel) delivery(d id.ID) *channel.Delivery {
 	return nil
 }
 
+// since returns the deliveries of a job: the one that it was made for, and those that came of it.
+func (p *Parcel) since(job id.ID) []channel.Delivery {
+	for i := range p.Deliveries {
+		if p.Deliveries[i].ID == job {
+			return p.Deliveries[i:]
+		}
+	}
+	return p.Deliveries
+}
+
 // Tx is one atomic piece of work, under the lock of the parcel's number.
 type Tx interface {
 	// Parcel answers the parcel, or nil.
@@ -95,6 +105,6 @@ type Metrics interface {
 	Delivery(route string, kind channel.Kind, status channel.Status)
 	// Accepted observes how long a message took from its job's birth to the provider's answer.
 	Accepted(route string, kind channel.Kind, took time.Duration)
-	// Failed counts a failed call by its kind.
+	// Failed counts a call that a provider failed, by its kind.
 	Failed(route string, kind channel.ErrorKind)
 }

@@ -27,6 +27,8 @@ type Handler struct {
 	Lease time.Duration
 	// Next is the kind of job that goes on to another channel, when a parcel has a Timer.
 	Next string
+	// Retry is the kind of job that a message is whose sending was put off; empty: the one that it has.
+	Retry string
 	// After runs a function once a time is over; nil: time.AfterFunc.
 	After func(time.Duration, func())
 	// Pause returns when a time is over or ctx ends; nil: by a timer.
@@ -42,12 +44,18 @@ type Handler struct {
 	late    atomic.Int64 // receipts that wait for what they are about to be written down
 }
 
+// RetryKind is the kind of the jobs of messages that were put off. They have workers of their own, so that new messages do not wait
+// behind those that come again and again.
+const RetryKind = "retry"
+
 // Work is what a node knows of a job that it holds, besides its row. The zero Work knows nothing.
 type Work struct {
 	made *Made
 	// tried are, within one round, the routes that would not have the message.
 	tried []string
-	turn  *turn
+	// failed reports whether a provider was called in this round and did not take it.
+	failed bool
+	turn   *turn
 	// written reports whether this attempt has written down that it is sending, and has not called anybody since.
 	written bool
 }
@@ -64,7 +72,7 @@ type Made struct {
 }
 
 // Fresh returns the work of a job that was written a moment ago, whose first attempt is written down.
-func Fresh(m Made) Work { return Work{made: &m, written: true} }
+func Fresh(m *Made) Work { return Work{made: m, written: true} }
 
 // errSettled says that another attempt has settled the job: there is nothing to record.
 var errSettled = errors.New("deliver: settled by another attempt")

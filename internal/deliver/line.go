@@ -153,6 +153,18 @@ func (h *Handler) Waiting() map[string]int {
 	return out
 }
 
+// Unwell returns why each route is not well, by its name; empty for one that is.
+func (h *Handler) Unwell() map[string]string {
+	out := map[string]string{}
+	for _, r := range h.Routes.All() {
+		h.notice(r)
+		if out[r.Name] = r.Health.Unwell(); out[r.Name] == "" {
+			out[r.Name] = h.Routes.Conversions.trouble(r.Name)
+		}
+	}
+	return out
+}
+
 // Kept returns the jobs that wait for room, and forgets them.
 func (h *Handler) Kept() (out []queue.Held[Work]) {
 	h.lines.mu.Lock()
@@ -236,8 +248,7 @@ func (t *try) wait(e *channel.Error) bool {
 
 // others reports whether another route that is well would have the job, and has not been tried in this round.
 func (t *try) others() bool {
-	m := &t.c.Message
-	return slices.ContainsFunc(t.h.Routes.candidates(m.To, m.Channel, t.c.Test), func(o candidate) bool {
+	return slices.ContainsFunc(t.h.Routes.candidates(t.query()), func(o candidate) bool {
 		return o.sick == "" && o.Name != t.route.Name && !slices.Contains(t.w.tried, o.Name)
 	})
 }

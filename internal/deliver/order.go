@@ -106,16 +106,17 @@ func (h *Health) impatient(ctx context.Context, wait time.Duration) (_ context.C
 	return ctx, func() { last.Stop(); stop(); cancel(nil) }
 }
 
-// whenSilent calls f once the route has been found silent while a call that begins now is not answered.
+// whenSilent calls f once the route has been found silent while a call that begins now is not answered: it has been unwell, or has
+// answered nobody at all in that time. One call alone is enough.
 func (h *Health) whenSilent(f func()) (stop func() bool) {
 	h.mu.Lock()
-	patience := h.slowest()
+	patience, began := h.slowest(), h.now()
 	h.mu.Unlock()
 	var timer *time.Timer
 	armed := make(chan struct{})
 	timer = time.AfterFunc(patience, func() {
 		<-armed
-		if h.sick() != "" {
+		if h.unheard(began) || h.Unwell() != "" {
 			f()
 			return
 		}

@@ -208,7 +208,7 @@ func TestAHangGivesWay(t *testing.T) {
 			job := b.job
 			var w deliver.Work
 			if order {
-				w = deliver.Fresh(deliver.Made{Delivery: b.newest(), Wait: 25 * time.Second})
+				w = deliver.Fresh(&deliver.Made{Delivery: b.newest(), Wait: 25 * time.Second})
 			}
 			go func() {
 				if _, err := b.Run(context.Background(), job, w); err != nil {

@@ -98,7 +98,7 @@ func (h *Handler) putOff(ctx context.Context, j queue.Job, wait time.Duration) (
 			return left, err
 		}
 		d.Status = channel.Queued
-		j.PutOff(h.now().Add(wait))
+		h.park(&j, h.now().Add(wait))
 		tx.PutJob(j)
 		return false, nil
 	})
@@ -125,76 +125,165 @@ func (t *try) fail(ctx context.Context, e *channel.Error) (verdict, error) {
 		if route, kind, next, status = d.Route, d.Channel, nil, d.Status; left {
 			return true, nil
 		}
-		switch doubted := d.Kind == channel.MaybeSent; e.Kind {
-		case channel.MaybeSent, channel.Rejected:
-			d.Kind, d.Code, d.Status = e.Kind, cut(e.Code, 64), channel.Failed
-			if doubted || e.Kind == channel.MaybeSent {
-				d.Status = channel.Unknown
-			}
+		t.blame(d, e)
+		if e.Kind == channel.MaybeSent || e.Kind == channel.Rejected {
 			status = d.Status
 			return true, nil
-		case channel.Refused, channel.Unavailable, channel.Throttled:
-			if !doubted {
-				d.Kind, d.Code = e.Kind, cut(e.Code, 64)
-			}
 		}
-		next = t.elsewhere(tx, p, d, e)
+		var waits bool
+		next, waits = t.elsewhere(tx, p, d, e)
 		status = d.Status
-		return next == nil && d.Status != channel.Queued, nil
+		return next == nil && !waits, nil
 	})
 	if err != nil {
 		return parked, err
 	}
-	h.Metrics.Failed(route, e.Kind)
+	t.tell(ctx, route, e)
 	h.Metrics.Delivery(route, kind, status)
-	level := slog.LevelWarn
-	if e.Kind == channel.Refused {
-		level = slog.LevelError
-	}
-	h.Log.Log(ctx, level, "a message was not accepted", "route", route, "kind", string(e.Kind), "code", e.Code, "detail", e.Detail, "delivery", current(t.j).Text(id.Delivery))
 	if next != nil {
-		t.j, t.w = *next, Work{tried: append(slices.Clone(t.w.tried), route)}
+		t.j, t.w = *next, Work{tried: append(slices.Clone(t.w.tried), route), failed: t.w.failed || !ours(e)}
 		return again, nil
 	}
 	return finished(gone), nil
+}
+
+// blame writes down why a call failed. What may have left before stays in doubt, and what a provider has said is not taken back by a
+// refusal of our own.
+func (t *try) blame(d *channel.Delivery, e *channel.Error) {
+	doubted := d.Kind == channel.MaybeSent
+	switch {
+	case e.Kind == channel.MaybeSent, e.Kind == channel.Rejected:
+		d.Kind, d.Code, d.Status = e.Kind, cut(e.Code, 64), channel.Failed
+		if doubted || e.Kind == channel.MaybeSent {
+			d.Status = channel.Unknown
+		}
+	case doubted, ours(e) && e.Kind != channel.Refused && d.Code != "" && !own(d.Code):
+	default:
+		d.Kind, d.Code = e.Kind, cut(e.Code, 64)
+		if e.Lasting() {
+			d.Kind = channel.Refused // a second call would be in vain
+		}
+	}
+}
+
+// tell counts and logs a failed call. What our own limits hold back is no failure of a provider.
+func (t *try) tell(ctx context.Context, route string, e *channel.Error) {
+	level := slog.LevelWarn
+	switch {
+	case e.Code == codeBusy, e.Code == codeRate, e.Code == codeOpen:
+		level = slog.LevelDebug
+	case e.Kind == channel.Refused:
+		level = slog.LevelError
+	}
+	if !ours(e) {
+		t.h.Metrics.Failed(route, e.Kind)
+	}
+	t.h.Log.Log(ctx, level, "a message was not accepted", "route", route, "kind", string(e.Kind), "about", string(e.Subject()), "code", e.Code, "detail", e.Detail,
+		"delivery", current(t.j).Text(id.Delivery))
+}
+
+// notice logs that a route has left or returned.
+func (h *Handler) notice(r *Route) {
+	switch why, unwell, changed := r.Health.news(); {
+	case !changed:
+	case why != "":
+		h.Log.Warn("route unhealthy", "route", r.Name, "reason", why)
+	default:
+		h.Log.Info("route healthy", "route", r.Name, "unhealthy_for", unwell.Round(time.Millisecond).String())
+	}
 }
 
 // maxDeliveries bounds the deliveries that one verification lists; later calls reuse the newest one.
 const maxDeliveries = 32
 
 // elsewhere moves the job to the next route that has not been tried in this round, at once; without one,
-// it puts the job off, and the next round may try them all.
-func (t *try) elsewhere(tx Tx, p *Parcel, d *channel.Delivery, e *channel.Error) *queue.Job {
+// it puts the job off, and the next round may try them again. A route that has refused the message is not tried again, and when all have,
+// the delivery has failed.
+func (t *try) elsewhere(tx Tx, p *Parcel, d *channel.Delivery, e *channel.Error) (next *queue.Job, waits bool) {
 	h, j, now := t.h, t.j, t.h.now()
-	routes := h.Routes.candidates(t.c.Message.To, d.Channel, t.c.Test)
-	for _, r := range routes {
+	all := h.Routes.candidates(t.query())
+	left := t.open(all, p, d, e)
+	if len(left) == 0 && (len(all) > 0 || e.Lasting()) {
+		d.Reason = advice(e)
+		undone(d)
+		return nil, false
+	}
+	reuse := j.Attempt > 1 && !e.Lasting()
+	for _, r := range left {
 		if r.Name == d.Route || slices.Contains(t.w.tried, r.Name) {
 			continue
 		}
 		reason := fmt.Sprintf("failover: %s was %s", d.Route, e.Kind)
-		j.Payload = h.moved(p, d, r.Name, reason, j.Attempt > 1)
+		j.Payload = h.moved(p, d, r.Name, reason, reuse)
 		j.Hold(now.Add(h.Lease))
 		tx.PutJob(j)
-		return &j
+		return &j, false
 	}
-	due := now.Add(max(backoff(j.Attempt), min(e.RetryAfter, 30*time.Second)))
-	if p.Timer == j.ID {
-		next := j.ID.Time().Add(p.Wait)
-		if !now.Before(next) { // the time of this channel is over
-			undone(d)
-			return nil
+	due, ok := t.comesAgain(p, e, now)
+	if !ok {
+		undone(d)
+		return nil, false
+	}
+	route := d.Route
+	if len(left) > 0 {
+		route = left[0].Name
+	}
+	j.Payload = h.moved(p, d, route, "waiting: every route has failed", !e.Lasting())
+	h.park(&j, due)
+	tx.PutJob(j)
+	return nil, true
+}
+
+// open returns the routes that have not refused the message.
+func (t *try) open(all []candidate, p *Parcel, d *channel.Delivery, e *channel.Error) (left []candidate) {
+	before := p.since(t.j.ID)
+	for _, r := range all {
+		refused := e.Lasting() && r.Name == d.Route
+		for i := range before {
+			refused = refused || (before[i].Route == r.Name && before[i].Channel == d.Channel && before[i].Kind == channel.Refused && before[i].ID != d.ID)
 		}
-		if due.After(next) {
-			due = next
+		if !refused {
+			left = append(left, r)
 		}
 	}
-	d.Status, d.Reason = channel.Queued, "waiting: every route has failed"
-	if len(routes) > 0 {
-		d.Route = routes[0].Name
+	return left
+}
+
+// comesAgain returns when a message that no route would have is tried again; ok is false when the time of its channel is over.
+func (t *try) comesAgain(p *Parcel, e *channel.Error, now time.Time) (due time.Time, ok bool) {
+	due = now.Add(max(backoff(t.j.Attempt), min(e.RetryAfter, 30*time.Second)))
+	if p.Timer != t.j.ID {
+		return due, true
+	}
+	next := t.j.ID.Time().Add(p.Wait)
+	if due.After(next) {
+		due = next
+	}
+	return due, now.Before(next)
+}
+
+// park puts a job off. It comes again among those that do, so that new ones do not wait behind it.
+func (h *Handler) park(j *queue.Job, due time.Time) {
+	if h.Retry != "" {
+		j.Kind = h.Retry
 	}
 	j.PutOff(due)
-	tx.PutJob(j)
-	return nil
+}
+
+// advice says what the application can do about a message that every route has refused.
+func advice(e *channel.Error) string {
+	switch e.Subject() {
+	case channel.OfDestination:
+		return "refused by every route: this number cannot be reached on this channel, another channel or number may be"
+	case channel.OfSender:
+		return "refused by every route: the sender ID is not accepted, the operator has to change it; another channel may work"
+	case channel.OfTemplate:
+		return "refused by every route: the text is not accepted, change the template or have it registered; another channel may work"
+	case channel.OfAccount:
+		return "refused by every route: the provider does not accept the account, the operator has to mend it; another channel may work"
+	case channel.OfMessage, channel.OfRoute:
+	}
+	return "refused by every route: try another channel, and see the error code"
 }
 
 // moved answers the id of the delivery that goes on: a new one in the first round, so that each route's part

@@ -87,6 +87,14 @@ func (r *Route) serves(to phone.Number, kind channel.Kind, test bool) bool {
 	return len(r.Prefixes) == 0 || slices.ContainsFunc(r.Prefixes, func(p string) bool { return strings.HasPrefix(to.E164(), p) })
 }
 
+// asked returns a query as the health of the route knows it: its sender is the sender ID with whose it is.
+func (r *Route) asked(q query) query {
+	if q.sender != "" {
+		q.sender = r.sender(q.to.Country()) + "\x00" + q.sender
+	}
+	return q
+}
+
 // sender answers the sender ID for a country.
 func (r *Route) sender(country string) string { return cmp.Or(r.FromBy[country], r.From) }
 

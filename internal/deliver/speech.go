@@ -14,7 +14,7 @@ func (s *Routes) understood(r *Route, m *channel.Message) *channel.Error {
 	if m.Channel != channel.Voice || r.speaks(m) {
 		return nil
 	}
-	for _, other := range s.candidates(m.To, m.Channel, r.Test) {
+	for _, other := range s.candidates(query{to: m.To, kind: m.Channel, test: r.Test}) {
 		if other.Route != r && other.sick == "" && other.speaks(m) {
 			return &channel.Error{
 				Kind: channel.Refused, Provider: r.Provider, Code: codeLanguage,

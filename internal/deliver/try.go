@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
@@ -22,7 +23,24 @@ type try struct {
 	c      Composed
 	route  *Route
 
+	called   bool // the provider was
 	accepted channel.Accepted
+}
+
+// query is what a route is looked for.
+func (t *try) query() query {
+	m := &t.c.Message
+	return query{to: m.To, kind: t.d.Channel, test: t.c.Test, sender: m.Brand, stale: t.stale()}
+}
+
+// stale reports whether a provider has failed to take the message before.
+func (t *try) stale() bool {
+	if t.w.failed || t.parcel == nil {
+		return t.w.failed
+	}
+	return slices.ContainsFunc(t.parcel.since(t.j.ID), func(d channel.Delivery) bool {
+		return d.Kind != "" && d.Kind != channel.MaybeSent && !own(d.Code)
+	})
 }
 
 // verdict is what follows a stage.
@@ -189,11 +207,12 @@ func (t *try) prolong(ctx context.Context) (v verdict, err error) {
 func (t *try) send(ctx context.Context) (verdict, error) {
 	h, turn := t.h, t.w.turn
 	taken, err := t.call(ctx)
-	called := err == nil || !ours(err)
-	if turn != nil {
-		turn.taken = called
+	if t.called = err == nil || !ours(err); t.called {
+		t.w.written = false
 	}
-	t.w.written = t.w.written && !called
+	if turn != nil {
+		turn.taken = t.called
+	}
 	if err != nil {
 		if t.wait(err) {
 			return parked, nil
@@ -216,9 +235,11 @@ func (t *try) call(ctx context.Context) (accepted channel.Accepted, fault *chann
 	if err := h.Routes.understood(r, &t.c.Message); err != nil {
 		return channel.Accepted{}, err
 	}
-	made, ok := r.Health.begin()
-	if !ok {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Unavailable, Provider: r.Provider, Code: codeOpen, Detail: "the route has failed several times in a row and rests"}
+	made, refusal := r.Health.begin(r.asked(t.query()))
+	if refusal != nil {
+		refusal.Provider = r.Provider
+		h.notice(r)
+		return channel.Accepted{}, refusal
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -227,6 +248,7 @@ func (t *try) call(ctx context.Context) (accepted channel.Accepted, fault *chann
 			accepted, fault = channel.Accepted{}, &channel.Error{Kind: channel.MaybeSent, Provider: r.Provider, Code: "panic"}
 		}
 		made.end(fault)
+		h.notice(r)
 	}()
 	wait := t.patience()
 	if wait > 0 {
@@ -252,8 +274,10 @@ const (
 )
 
 // ours reports whether an error comes from ourselves: the provider was not called.
-func ours(e *channel.Error) bool {
-	return e.Code == codeRate || e.Code == codeBusy || e.Code == codeOpen || e.Code == codeGone || e.Code == codeTemplate
+func ours(e *channel.Error) bool { return own(e.Code) }
+
+func own(code string) bool {
+	return code == codeRate || code == codeBusy || code == codeOpen || code == codeGone || code == codeTemplate
 }
 
 // bounded makes the call when the route has room for it.

@@ -15,7 +15,7 @@ type desk[T any] struct {
 
 	mu       sync.Mutex
 	work     *sync.Cond
-	waiting  []Held[T]
+	waiting  fifo[Held[T]]
 	running  int
 	reserved int
 	hired    int // workers: as many as were ever needed at once, so that a quiet node keeps none
@@ -27,6 +27,7 @@ type desk[T any] struct {
 
 func newDesk[T any](k Kind[T]) *desk[T] {
 	d := &desk[T]{Kind: k, woken: make(chan struct{}, 1)}
+	d.waiting.all = make([]Held[T], 0, min(2*k.Workers, 1024)) // nearly always enough
 	d.work = sync.NewCond(&d.mu)
 	return d
 }
@@ -36,7 +37,7 @@ func (d *desk[T]) start(hire func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.hire = hire
-	for range d.waiting {
+	for range d.waiting.size() {
 		d.call()
 	}
 }
@@ -65,7 +66,7 @@ func (d *desk[T]) call() {
 func (d *desk[T]) put(h Held[T]) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.waiting = append(d.waiting, h)
+	d.waiting.push(h)
 	d.call()
 }
 
@@ -76,7 +77,7 @@ func (d *desk[T]) restore(jobs []Held[T]) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.waiting = slices.Insert(d.waiting, 0, jobs...)
+	d.waiting.all = slices.Insert(d.waiting.take(), 0, jobs...)
 	for range jobs {
 		d.call()
 	}
@@ -86,18 +87,18 @@ func (d *desk[T]) restore(jobs []Held[T]) {
 func (d *desk[T]) next(wait bool) (h Held[T], ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for wait && len(d.waiting) == 0 && !d.closed {
+	for wait && d.waiting.size() == 0 && !d.closed {
 		d.idle++
 		d.work.Wait()
 	}
-	if len(d.waiting) == 0 || (wait && d.closed) {
+	if d.waiting.size() == 0 || (wait && d.closed) {
 		return h, false
 	}
-	h = d.waiting[0]
-	d.waiting[0] = Held[T]{}
-	d.waiting = d.waiting[1:]
+	h = d.waiting.pop()
 	d.running++
-	d.hunger()
+	if d.behind && d.wants() > 0 {
+		d.wake() // there is room now for what waits in the store
+	}
 	return h, true
 }
 
@@ -106,25 +107,17 @@ func (d *desk[T]) ended() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.running--
-	d.hunger()
-}
-
-// hunger looks for more jobs when there is room and the store has some. The caller must hold d.mu.
-func (d *desk[T]) hunger() {
-	if d.behind && d.wants() > 0 {
-		d.wake()
-	}
 }
 
 // free is how many more jobs may come. The caller must hold d.mu.
 func (d *desk[T]) free() int {
-	return max(2*d.Workers-d.running-d.reserved-len(d.waiting), 0)
+	return max(2*d.Workers-d.running-d.reserved-d.waiting.size(), 0)
 }
 
 // wants is how many jobs are to be claimed: none while half the room for those that wait is taken, so that one claim brings many. The
 // caller must hold d.mu.
 func (d *desk[T]) wants() int {
-	if d.closed || 2*len(d.waiting) > d.Workers {
+	if d.closed || 2*d.waiting.size() > d.Workers {
 		return 0
 	}
 	return d.free()
@@ -185,12 +178,8 @@ func (d *desk[T]) learn(more bool) {
 func (d *desk[T]) takeOut(until time.Time) (out []Held[T]) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if until.IsZero() {
-		out, d.waiting = d.waiting, nil
-		return out
-	}
-	d.waiting = slices.DeleteFunc(d.waiting, func(h Held[T]) bool {
-		late := h.Due.Before(until)
+	d.waiting.all = slices.DeleteFunc(d.waiting.take(), func(h Held[T]) bool {
+		late := until.IsZero() || h.Due.Before(until)
 		if late {
 			out = append(out, h)
 		}
@@ -210,5 +199,37 @@ func (d *desk[T]) wake() {
 func (d *desk[T]) ready() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.waiting)
+	return d.waiting.size()
+}
+
+// fifo is first come, first served. It uses its room again.
+type fifo[T any] struct {
+	all  []T
+	head int // of those that are left
+}
+
+func (f *fifo[T]) size() int { return len(f.all) - f.head }
+
+func (f *fifo[T]) push(x T) {
+	if f.head > len(f.all)/2 && len(f.all) == cap(f.all) {
+		f.all = f.take()
+	}
+	f.all = append(f.all, x)
+}
+
+func (f *fifo[T]) pop() (x T) {
+	var none T
+	x, f.all[f.head] = f.all[f.head], none
+	f.head++
+	if f.head == len(f.all) {
+		f.all, f.head = f.all[:0], 0
+	}
+	return x
+}
+
+// take moves those that are left to the beginning and returns them.
+func (f *fifo[T]) take() []T {
+	f.all = slices.Delete(f.all, 0, f.head)
+	f.head = 0
+	return f.all
 }

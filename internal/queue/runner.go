@@ -106,7 +106,7 @@ func (r *Runner[T]) desk(kind string) *desk[T] {
 // Start begins to run jobs. Call Stop once. Who does not call it may drive the runner by Step and Poll, one thing at a
 // time, as a simulation does.
 func (r *Runner[T]) Start() {
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // its work is asked for by no request: Stop ends it
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo,gosec // its work is asked for by no request: Stop ends it
 	r.cancel = cancel
 	for _, d := range r.desks {
 		d.start(func() { r.loops.Go(func() { r.work(ctx, d) }) })

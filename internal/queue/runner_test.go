@@ -344,10 +344,13 @@ func TestABacklogLongerThanALease(t *testing.T) {
 				const workers, many = 4, 10 * 2 * 4
 				var mu sync.Mutex
 				ran := map[id.ID]int{}
-				over := 0
-				r, s := newRunner(func(_ context.Context, j queue.Job) error {
+				over, most := 0, 0
+				var r *runner
+				var s *shelf
+				r, s = newRunner(func(_ context.Context, j queue.Job) error {
 					mu.Lock()
 					ran[j.ID]++
+					most = max(most, r.Ready("k"))
 					if !time.Now().Before(j.Due) {
 						over++
 					}
@@ -369,6 +372,9 @@ func TestABacklogLongerThanALease(t *testing.T) {
 					if n != 1 {
 						t.Errorf("job %s ran %d times", j.Text(""), n)
 					}
+				}
+				if most >= 2*workers {
+					t.Errorf("%d jobs waited in memory behind %d workers", most, workers)
 				}
 				if len(ran) != many || over > 0 || s.count() != 0 || r.Open() != 0 {
 					t.Errorf("%d of %d ran, %d of them after their lease; %d rows are left, %d are open", len(ran), many, over, s.count(), r.Open())
@@ -528,6 +534,55 @@ func TestRoomIsForTheOldest(t *testing.T) {
 		r.Release("k")
 		if !r.Reserve("k") {
 			t.Error("room that was given up is not there")
+		}
+	})
+}
+
+// TestWhatCannotBeGivenBack: a job whose lease cannot be given back still runs when a worker has time before its lease ends.
+func TestWhatCannotBeGivenBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var ran []time.Duration
+		begin := time.Now()
+		r, s := newRunner(func(context.Context, queue.Job) error {
+			ran = append(ran, time.Since(begin))
+			time.Sleep(25 * time.Second)
+			return nil
+		}, 1, 0)
+		s.breaks(errors.New("planted"))
+		r.Start()
+		ids := id.NewSource(id.ID{})
+		for range 2 {
+			birth(r, s, ids)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if want := []time.Duration{0, 25 * time.Second}; !slices.Equal(ran, want) {
+			t.Errorf("they ran at %v, want %v", ran, want)
+		}
+		if err := r.Stop(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestWhatIsDueIsClaimedAtOnce: a job that is written without a lease is not left to the next poll.
+func TestWhatIsDueIsClaimedAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var ran atomic.Int64
+		r, s := newRunner(func(context.Context, queue.Job) error { ran.Add(1); return nil }, 1, 0)
+		r.Start()
+		synctest.Wait() // the first poll is over
+		j := queue.Job{ID: id.NewSource(id.ID{}).New(time.Now()), Kind: "k", Due: time.Now()}
+		s.put(j)
+		r.Dispatch(j, "")
+		synctest.Wait()
+		if ran.Load() != 1 {
+			t.Error("it waits for a poll")
+		}
+		if err := r.Stop(time.Second); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -35,7 +35,7 @@ func (nowhere) Plan(phone.Number, channel.Kind, bool, string) (route, reason str
 func (nowhere) Admit() bool                                            { return true }
 func (nowhere) Reserve() bool                                          { return true }
 func (nowhere) Release()                                               {}
-func (nowhere) Dispatch(queue.Job, verify.Made)                        {}
+func (nowhere) Dispatch(queue.Job, *verify.Made)                       {}
 func (nowhere) Started(*application.Application, channel.Kind, string) {}
 func (nowhere) Checked(*application.Application, verify.Result)        {}
 func (nowhere) Limited(string)                                         {}

@@ -210,12 +210,14 @@ func (s *Service) Resend(ctx context.Context, c application.Caller, r ResendRequ
 		needs.Replay = r.Replay.Key
 	}
 	var v *Verification
-	err := s.dispatched(func(held bool) (_ *queue.Job, _ Made, err error) {
+	err := s.dispatched(func(held bool) (_ *queue.Job, _ *Made, err error) {
 		var job queue.Job
 		if v, job, err = s.doResend(ctx, c, r, needs, held); err != nil {
-			return nil, Made{}, err
+			return nil, nil, err
 		}
-		return &job, v.made(), nil
+		made := &Made{}
+		made.fill(v)
+		return &job, made, nil
 	})
 	if err != nil {
 		return nil, s.refused(err)

@@ -21,7 +21,7 @@ type Fallback struct{ Service *Service }
 
 // Run goes on to the next step that can be taken. done reports that its job is finished.
 func (f Fallback) Run(ctx context.Context, j queue.Job) (done bool, err error) {
-	err = f.Service.dispatched(func(held bool) (next *queue.Job, made Made, err error) {
+	err = f.Service.dispatched(func(held bool) (next *queue.Job, made *Made, err error) {
 		next, made, done, err = f.next(ctx, j, held)
 		return next, made, err
 	})
@@ -29,7 +29,7 @@ func (f Fallback) Run(ctx context.Context, j queue.Job) (done bool, err error) {
 }
 
 // next is one transaction: the fence, the limits, the new delivery and its job; nil when the order has ended.
-func (f Fallback) next(ctx context.Context, j queue.Job, held bool) (next *queue.Job, made Made, done bool, err error) {
+func (f Fallback) next(ctx context.Context, j queue.Job, held bool) (next *queue.Job, made *Made, done bool, err error) {
 	s := f.Service
 	err = s.Store.Do(ctx, Needs{Verification: j.Ref, Job: j.ID}, func(tx Tx) error {
 		next, done = nil, false
@@ -53,7 +53,8 @@ func (f Fallback) next(ctx context.Context, j queue.Job, held bool) (next *queue
 			next = &job
 			tx.PutNumber(n)
 			tx.PutJob(job)
-			made = v.made()
+			made = &Made{}
+			made.fill(v)
 		}
 		tx.PutVerification(v, false)
 		return nil

@@ -81,7 +81,7 @@ type Dispatcher interface {
 	// Release gives a reservation up.
 	Release()
 	// Dispatch is told of a job that has been written: a leased one, for which room was reserved, is run here. It never blocks.
-	Dispatch(queue.Job, Made)
+	Dispatch(queue.Job, *Made)
 }
 
 // Made spares the node that wrote a job from reading and unsealing what it just wrote.
@@ -95,13 +95,13 @@ type Made struct {
 	Wait time.Duration
 }
 
-// made returns what is known of the newest delivery of a verification.
-func (v *Verification) made() Made {
-	return Made{Delivery: v.Deliveries[len(v.Deliveries)-1], Test: v.Spec.Test, Wait: v.Wait()}
+// fill takes over what is known of the newest delivery of a verification.
+func (m *Made) fill(v *Verification) {
+	m.Delivery, m.Test, m.Wait = v.Deliveries[len(v.Deliveries)-1], v.Spec.Test, v.Wait()
 }
 
-// dispatched runs work, which writes a job, with room for it if there is any. What work returns is dispatched once it is durable.
-func (s *Service) dispatched(work func(held bool) (*queue.Job, Made, error)) error {
+// dispatched runs work, which writes a job, with room for it if there is any. What work returns is dispatched: it is durable.
+func (s *Service) dispatched(work func(held bool) (*queue.Job, *Made, error)) error {
 	held := s.Dispatch.Reserve()
 	dispatched := false
 	defer func() {

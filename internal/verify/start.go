@@ -33,13 +33,12 @@ func (s *Service) Start(ctx context.Context, c application.Caller, r StartReques
 	if p.replay != nil {
 		needs.Replay = p.replay.Key
 	}
-	err = s.dispatched(func(held bool) (*queue.Job, Made, error) {
+	err = s.dispatched(func(held bool) (*queue.Job, *Made, error) {
 		if err := s.Store.Do(ctx, needs, func(tx Tx) error { return s.begin(tx, p, held) }); err != nil {
-			return nil, Made{}, err
+			return nil, nil, err
 		}
-		made := p.Verification.made()
-		made.Message = p.message
-		return &p.job, made, nil
+		p.made.fill(p.Verification)
+		return &p.job, &p.made, nil
 	})
 	if err != nil {
 		return nil, s.refused(err)
@@ -52,12 +51,12 @@ func (s *Service) Start(ctx context.Context, c application.Caller, r StartReques
 type startPlan struct {
 	Verification *Verification
 
-	message channel.Message
-	limits  []keyedRate
-	route   string
-	reason  string
-	replay  *Replay
-	job     queue.Job // once it is written
+	made   Made // with the message
+	limits []keyedRate
+	route  string
+	reason string
+	replay *Replay
+	job    queue.Job // once it is written
 }
 
 type keyedRate struct {
@@ -122,7 +121,7 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 	}
 	p := &startPlan{Verification: v, route: route, reason: reason, replay: r.Replay}
 	// Rendered at the door, a text that cannot be made is the caller's error and not a delivery that fails later.
-	if p.message, err = s.message(v, private, to, c.App, kind, now); err != nil {
+	if p.made.Message, err = s.message(v, private, to, c.App, kind, now); err != nil {
 		return nil, invalid([]Field{messageField("message", err)})
 	}
 	p.limits = append(append(s.linkLimits(r.Link), s.rates(c, r.Client)...), s.emailLimits(c, email)...)

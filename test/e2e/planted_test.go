@@ -107,7 +107,7 @@ func (*core) Reserve() bool { return true }
 func (*core) Release() {}
 
 // Dispatch brings the message at once.
-func (c *core) Dispatch(j queue.Job, _ verify.Made) {
+func (c *core) Dispatch(j queue.Job, _ *verify.Made) {
 	m, _, _, err := verify.Composer{Service: c.Service, Apps: anyApp{}}.Compose(context.Background(), j.Ref, channel.Delivery{Channel: channel.SMS})
 	if err != nil {
 		return

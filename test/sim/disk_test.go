@@ -142,10 +142,10 @@ type deskCore struct {
 
 type noDispatch struct{}
 
-func (noDispatch) Admit() bool                     { return true }
-func (noDispatch) Reserve() bool                   { return true }
-func (noDispatch) Release()                        {}
-func (noDispatch) Dispatch(queue.Job, verify.Made) {}
+func (noDispatch) Admit() bool                      { return true }
+func (noDispatch) Reserve() bool                    { return true }
+func (noDispatch) Release()                         {}
+func (noDispatch) Dispatch(queue.Job, *verify.Made) {}
 
 type oneRoute struct{}
 

@@ -171,7 +171,7 @@ func (n *node) boot() {
 	routes.Replace(out, deliver.Priority)
 	log := slog.New(slog.DiscardHandler)
 	n.handler = &deliver.Handler{
-		Store: s, Routes: routes, IDs: ids, Now: n.now, Log: log, Metrics: uncounted{}, Lease: lease, Next: verify.NextKind,
+		Store: s, Routes: routes, IDs: ids, Now: n.now, Log: log, Metrics: uncounted{}, Lease: lease, Next: verify.NextKind, Retry: deliver.RetryKind,
 		Callbacks: &deliver.Callbacks{Ring: u.ring, PublicURL: "https://sim.example"},
 		After:     func(d time.Duration, f func()) { n.later(d, f) },
 		Writers:   1,
@@ -181,6 +181,7 @@ func (n *node) boot() {
 		Store: s, Log: log, Now: n.now, Lease: lease, MaxOpen: 1000, Writers: 1,
 		Kinds: []queue.Kind[deliver.Work]{
 			{Name: verify.JobKind, Workers: 3, Run: n.watched(n.handler.Run), Yield: n.handler.Yield, Kept: n.handler.Kept},
+			{Name: deliver.RetryKind, Workers: 3, Run: n.watched(n.handler.Run), Yield: n.handler.Yield},
 			{Name: verify.NextKind, Workers: 2, Run: n.watched(func(ctx context.Context, j queue.Job, _ deliver.Work) (bool, error) {
 				return verify.Fallback{Service: n.core}.Run(ctx, j)
 			})},
@@ -192,7 +193,7 @@ func (n *node) boot() {
 		Limits: u.limits, Metrics: uncounted{}, Approved: n.handler.Approved,
 	})
 	n.handler.Composer = composer{verify.Composer{Service: n.core, Apps: u}}
-	for i, kind := range []string{verify.JobKind, verify.JobKind, verify.JobKind, verify.NextKind, verify.NextKind} {
+	for i, kind := range []string{verify.JobKind, verify.JobKind, verify.JobKind, deliver.RetryKind, deliver.RetryKind, deliver.RetryKind, verify.NextKind, verify.NextKind} {
 		n.spawn(fmt.Sprintf("worker%d", i), func() {
 			for {
 				u.until(0, func() bool { return n.runner.Ready(kind) > 0 })
@@ -215,7 +216,7 @@ func (n *node) boot() {
 
 // looksForRoom notes for which kinds of jobs the node has no room just now.
 func (n *node) looksForRoom() {
-	for _, kind := range []string{verify.JobKind, verify.NextKind} {
+	for _, kind := range []string{verify.JobKind, deliver.RetryKind, verify.NextKind} {
 		if n.up && n.runner.Room(kind) == 0 {
 			n.full[kind] = time.Now()
 		}
@@ -316,8 +317,8 @@ type dispatcher struct{ *queue.Runner[deliver.Work] }
 
 func (d dispatcher) Reserve() bool { return d.Runner.Reserve(verify.JobKind) }
 func (d dispatcher) Release()      { d.Runner.Release(verify.JobKind) }
-func (d dispatcher) Dispatch(j queue.Job, m verify.Made) {
-	d.Runner.Dispatch(j, deliver.Fresh(deliver.Made(m)))
+func (d dispatcher) Dispatch(j queue.Job, m *verify.Made) {
+	d.Runner.Dispatch(j, deliver.Fresh((*deliver.Made)(m)))
 }
 
 // uncounted is metrics that count nothing.

@@ -85,7 +85,20 @@ func statusError(status uint32) *channel.Error {
 	if !known {
 		row = errorRow{fmt.Sprintf("%#08x", status), channel.Refused, "an error of the carrier's own: its documentation has the meaning"}
 	}
-	return &channel.Error{Kind: row.kind, Provider: name, Code: row.code, Detail: row.detail}
+	return &channel.Error{Kind: row.kind, Provider: name, About: about(status), Code: row.code, Detail: row.detail}
+}
+
+// about answers what a command_status is about, where it says more than its kind does.
+func about(status uint32) channel.Subject {
+	switch status {
+	case 0x05, 0x0D, 0x0E, 0x0F, 0x53:
+		return channel.OfAccount
+	case 0x0A, 0x48, 0x49:
+		return channel.OfSender
+	case 0x45, 0xFE:
+		return channel.OfDestination
+	}
+	return ""
 }
 
 // unavailable answers an error about a message that surely never left.

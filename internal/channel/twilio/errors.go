@@ -69,7 +69,20 @@ func coded(code string, otherwise channel.ErrorKind) *channel.Error {
 	if !known {
 		row = rest.Means(otherwise, "Twilio's error "+digits(code))
 	}
-	return row.Error(name, digits(code))
+	e := row.Error(name, digits(code))
+	e.About = about(code)
+	return e
+}
+
+// about answers what one of Twilio's codes is about, where it says more than its kind does.
+func about(code string) channel.Subject {
+	switch code {
+	case "10001", "20003", "20005", "20404", "30002":
+		return channel.OfAccount
+	case "21215", "21216", "21408":
+		return channel.OfDestination
+	}
+	return ""
 }
 
 // digits keeps a code of somebody else's harmless.

@@ -2,16 +2,18 @@
 package delivertest
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/dialproof/dialproof/internal/deliver"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/queue"
 )
 
-// Shelf is a deliver.Store in memory, one piece of work at a time. Its fields are guarded by its lock.
+// Shelf is a deliver.Store and a queue.Store in memory, one piece of work at a time. Its fields are guarded by its lock.
 type Shelf struct {
 	sync.Mutex
 	Parcels map[id.ID]deliver.Parcel
@@ -49,6 +51,49 @@ func (s *Shelf) Update(_ context.Context, _, _ id.ID, work func(deliver.Tx) erro
 		w()
 	}
 	return nil
+}
+
+// Claim implements queue.Store.
+func (s *Shelf) Claim(_ context.Context, now time.Time, kind string, n int, lease time.Duration) (out []queue.Job, err error) {
+	s.Lock()
+	defer s.Unlock()
+	if s.Broken != nil {
+		return nil, s.Broken
+	}
+	var due []queue.Job
+	for _, j := range s.Jobs {
+		if j.Kind == kind && !j.Due.After(now) {
+			due = append(due, j)
+		}
+	}
+	slices.SortFunc(due, func(a, b queue.Job) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID.Seq(), b.ID.Seq())) })
+	for _, j := range due[:min(n, len(due))] {
+		j.Attempt++
+		j.Hold(now.Add(lease))
+		s.Jobs[j.ID] = j
+		out = append(out, j)
+	}
+	return out, nil
+}
+
+// Return implements queue.Store.
+func (s *Shelf) Return(_ context.Context, now time.Time, jobs []queue.Job) error {
+	s.Lock()
+	defer s.Unlock()
+	for _, j := range jobs {
+		if kept, ok := s.Jobs[j.ID]; ok && kept.Attempt == j.Attempt && s.Broken == nil {
+			kept.PutOff(now)
+			s.Jobs[j.ID] = kept
+		}
+	}
+	return s.Broken
+}
+
+// Depth implements queue.Store.
+func (s *Shelf) Depth(context.Context, time.Time) (queue.Depth, error) {
+	s.Lock()
+	defer s.Unlock()
+	return queue.Depth{Open: len(s.Jobs)}, s.Broken
 }
 
 type tx struct {

@@ -125,7 +125,7 @@ func (b *bench) Reserve() bool { return true }
 func (b *bench) Release() {}
 
 // Dispatch implements verify.Dispatcher.
-func (b *bench) Dispatch(j queue.Job, _ verify.Made) {
+func (b *bench) Dispatch(j queue.Job, _ *verify.Made) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.jobs = append(b.jobs, j)

@@ -302,8 +302,8 @@ func (d dispatcher) Reserve() bool { return d.Runner.Reserve(verify.JobKind) }
 func (d dispatcher) Release() { d.Runner.Release(verify.JobKind) }
 
 // Dispatch implements verify.Dispatcher.
-func (d dispatcher) Dispatch(j queue.Job, m verify.Made) {
-	d.Runner.Dispatch(j, deliver.Fresh(deliver.Made(m)))
+func (d dispatcher) Dispatch(j queue.Job, m *verify.Made) {
+	d.Runner.Dispatch(j, deliver.Fresh((*deliver.Made)(m)))
 }
 
 // composer hands deliver the messages that verify makes, as app does.
