@@ -64,7 +64,7 @@ func TestMoveToPostgres(t *testing.T) {
 	if a := c.call(t, http.StatusOK, http.MethodPost, "/v1/verifications/"+v+"/check", map[string]any{"code": s.codeFor(to)}); field(a, "result") != "approved" {
 		t.Errorf("a code from before the move: %s", a.body)
 	}
-	wantWord(t, refused(t, "store", "copy", "--config", d.config, "--to", next), "running")
+	wantWord(t, refused(t, "store", "copy", "--config", d.config, "--to", next), "moved to PostgreSQL")
 	wantWord(t, refused(t, "store", "backup", "--config", next, filepath.Join(d.dir, "b.db")), "PostgreSQL")
 	// The tests' server does not sync its files, and the doctor says so.
 	wantWord(t, refused(t, "doctor", "--config", next), "WRONG  store: fsync is off")

@@ -24,7 +24,7 @@ func TestToolsDoNotMigrate(t *testing.T) {
 			}
 		}
 	}
-	refuse(empty.config, "no schema yet")
+	refuse(empty.config, "it has none yet")
 	f := onPostgres(t, pg, 1)
 	schema := schemaOf(f.store)
 	for _, step := range [][2]string{

@@ -125,7 +125,7 @@ func TestCrossing(t *testing.T) {
 		t.Parallel()
 		p := newRawPeer(t, crossing(100))
 		r := newRouteTo(t, p.settings(), nil)
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		a, err := r.callIn(ctx, nil) // somebody is there: the call goes on
 		must(t, err)
@@ -149,7 +149,7 @@ func TestDeafToCancel(t *testing.T) {
 				}
 			})
 			r := newRouteTo(t, p.settings(), func(c *Config) { c.RingTimeout = time.Second })
-			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
 			a, err := r.callIn(ctx, nil)
 			if ring {

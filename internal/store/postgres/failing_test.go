@@ -26,7 +26,7 @@ func failedCommits(t *testing.T, server *pgtest.Server) {
 	storetest.RunFailedCommits(t, func(t *testing.T) (storetest.FailingStore, func(bool)) {
 		t.Helper()
 		dsn := server.Fresh()
-		db := opened(t, postgres.Options{DSN: dsn, Connections: 6, Lanes: 2})
+		db := opened(t, postgres.Options{DSN: dsn, Migrate: true, Connections: 6, Lanes: 2})
 		exec := func(sql string) {
 			t.Helper()
 			c, err := pgx.Connect(t.Context(), dsn)

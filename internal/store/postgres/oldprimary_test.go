@@ -251,7 +251,7 @@ func neverMigrates(t *testing.T, server *pgtest.Server) {
 			t.Error(db.Close())
 		}
 	}
-	refused("no schema yet")
+	refused("it has none yet")
 	if n := server.Count(`SELECT count(*) FROM pg_tables WHERE schemaname = '` + schema + `'`); n != 0 {
 		t.Errorf("%d tables were made", n)
 	}

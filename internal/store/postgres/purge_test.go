@@ -70,7 +70,7 @@ const today = 20_000 * row.Day
 func filled(t *testing.T, server *pgtest.Server, s *steps, n, oneIn int) (*store.DB, *pgx.Conn) {
 	t.Helper()
 	dsn := server.Fresh()
-	e, err := Open(t.Context(), Options{DSN: dsn, Lanes: 1, Connections: 4})
+	e, err := Open(t.Context(), Options{DSN: dsn, Migrate: true, Lanes: 1, Connections: 4})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// Guest is a file that another process may own: it reads everything, and changes tenants. Numbers, verifications and jobs are the
-// owner's to change.
+// Guest is a file that another process may own: it reads everything, changes tenants, and makes events. Numbers, verifications and jobs are
+// the owner's to change.
 type Guest struct {
 	tables.Reader
 	w       *conn
@@ -67,7 +67,17 @@ func (g *Guest) Close() error { return errors.Join(g.readers.close(false), g.w.c
 
 // Commit implements store.Engine.
 func (g *Guest) Commit(_ context.Context, _ int, b *store.Batch) error {
-	return transact(g.w, func() error { return b.Run(visiting{tables.Tables{Conn: g.w, Dialect: g.Dialect}}) })
+	return transact(g.w, func() error {
+		if err := b.Run(visiting{tables.Tables{Conn: g.w, Dialect: g.Dialect}}); err != nil {
+			return err
+		}
+		for i := range b.Events {
+			if err := tables.AddEvent(g.w, &b.Events[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // visiting is a transaction of a guest.

@@ -19,6 +19,7 @@ import (
 	"github.com/dialproof/dialproof/internal/store/sqlite/journal"
 	"github.com/dialproof/dialproof/internal/store/tables"
 	"github.com/dialproof/dialproof/internal/verify"
+	"github.com/dialproof/dialproof/internal/webhook"
 )
 
 // journaled is an engine with a small journal beside a model of what it was told.
@@ -311,6 +312,13 @@ func (j *journaled) guest() {
 	db := store.Direct(g)
 	if err := db.PutApplication(j.Context(), application.Application{ID: j.ids.New(j.now), Name: "shop"}); err != nil {
 		j.Fatal(err)
+	}
+	made := webhook.Event{ID: j.ids.New(j.now), Endpoint: id.ID{1}, Due: j.now}
+	if err := db.AddEvents(j.Context(), []webhook.Event{made}); err != nil {
+		j.Fatal(err)
+	}
+	if events, err := j.e.Events(j.Context(), id.ID{1}, webhook.Page{Limit: 1}); err != nil || len(events) != 1 || events[0].ID != made.ID {
+		j.Fatalf("the guest's event is %+v, %v", events, err)
 	}
 	if err := db.Do(j.Context(), verify.Needs{}, func(x verify.Tx) error { _, err := x.Number(verify.NumberKey{1}); return err }); err == nil {
 		j.Fatal("a guest read the row of a number to change it")

@@ -59,6 +59,9 @@ func record(t testing.TB, p plan) *history {
 			return h
 		}
 		h.Run(t, db, p.starts, p.clients, !p.mute)
+		if err := h.Broken(); err != nil && p.faults == (powertest.Faults{}) {
+			t.Fatal(err)
+		}
 		if err := db.Close(); err != nil && p.faults == (powertest.Faults{}) {
 			t.Error(err)
 		}
@@ -188,6 +191,10 @@ func TestPowerPlanted(t *testing.T) {
 			t.Parallel()
 			for i := range 20 {
 				h := record(t, plan{runs: 1, starts: 40, clients: 1, mute: true, faults: f})
+				if err := h.Broken(); err != nil {
+					t.Logf("found by history %d, while it ran: %v", i, err)
+					return
+				}
 				var first string
 				judged := h.cuts(t, uint64(i), 1, func(what string, m powertest.Image) {
 					if m != nil && first == "" {

@@ -42,6 +42,7 @@ type Ack struct {
 // Load is the clients of a store: each starts, and types wrong and right codes, while the messages go out. It goes on over any number of
 // stores, one after the other, as a server does that is started again.
 type Load struct {
+	broken error
 	ring   *keyring.Ring
 	caller application.Caller
 	say    func(Ack)
@@ -63,6 +64,9 @@ func NewLoad(t testing.TB, say func(Ack)) *Load {
 	return l
 }
 
+// Broken returns why a server could not be made of the store; nil when that has not happened.
+func (l *Load) Broken() error { return l.broken }
+
 // Counts returns how many answers have been given, and how many requests were refused with 503.
 func (l *Load) Counts() (acked, refused int64) { return l.acks.Load(), l.denied.Load() }
 
@@ -76,11 +80,11 @@ type server struct {
 }
 
 // serve makes the core. Its messages go to a carrier that takes a moment for each, and is sometimes away.
-func (l *Load) serve(t testing.TB, s Store) *server {
+func (l *Load) serve(t testing.TB, s Store) (*server, error) {
 	t.Helper()
 	last, err := s.Last(t.Context())
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	log, ids := slog.New(slog.DiscardHandler), id.NewSource(last)
 	routes := deliver.NewRoutes(nil)
@@ -103,13 +107,17 @@ func (l *Load) serve(t testing.TB, s Store) *server {
 		Limits: limits, Metrics: uncounted{}, Approved: h.Approved,
 	})
 	h.Composer = composer{verify.Composer{Service: out.Service, Apps: l}}
-	return out
+	return out, nil
 }
 
 // Run does n verifications, so many at once. Without a carrier, no message goes out.
 func (l *Load) Run(t testing.TB, s Store, n, atOnce int, carrier bool) {
 	t.Helper()
-	srv := l.serve(t, s)
+	srv, err := l.serve(t, s)
+	if err != nil {
+		l.broken = err
+		return
+	}
 	if carrier {
 		srv.runner.Start()
 	}
@@ -255,7 +263,11 @@ func (l *Load) judgeJobs(t testing.TB, s Store, fault func(string, ...any)) {
 
 // judgeService asks for what was approved again, and for something new.
 func (l *Load) judgeService(t testing.TB, s Store, acked []Ack, fault func(string, ...any)) {
-	srv := l.serve(t, s)
+	srv, err := l.serve(t, s)
+	if err != nil {
+		fault("it cannot be served: %v", err)
+		return
+	}
 	asked := 0
 	for i := len(acked) - 1; i >= 0 && asked < 3; i-- {
 		if a := acked[i]; a.Status == verify.Approved {
