@@ -49,7 +49,7 @@ type Options[T any] struct {
 	MaxOpen int
 	// Writers is how many jobs are yielded at once, so that they share commits; 32. With 1 nothing runs beside the caller.
 	Writers int
-	// Observe is told the depth of the queue once a second; may be nil.
+	// Observe is told the depth of the queue once a second, or at each fourth Poll where that is less often; may be nil.
 	Observe func(Depth)
 }
 
@@ -322,7 +322,7 @@ const measureEvery = time.Second
 
 // watch measures the queue in turns.
 func (r *Runner[T]) watch(ctx context.Context) {
-	tick := time.NewTicker(measureEvery)
+	tick := time.NewTicker(max(measureEvery, 4*r.o.Poll))
 	defer tick.Stop()
 	for {
 		r.measure(ctx)
