@@ -12,8 +12,8 @@ import (
 	"github.com/dialproof/dialproof/internal/store/storetest"
 )
 
-// TestPatroni runs a store on the fenced set-up of docs/operations.md. The machine of the primary stands still, another one takes
-// over, and the old one wakes up; then, in the long form, the new one dies with its agent, and comes back. Nothing acknowledged is gone, and a server
+// TestPatroni runs a store on the fenced set-up of docs/operations.md. The primary dies with its agent, another server takes over, and the old one comes
+// back. In the long form, the machine of the primary then stands still, and wakes up when another one has taken over. Nothing acknowledged is gone, and a server
 // that comes back follows. A node that knows nothing and reaches the old primary alone gets no commit from it.
 func TestPatroni(t *testing.T) {
 	t.Parallel()
@@ -22,7 +22,7 @@ func TestPatroni(t *testing.T) {
 	db := opened(t, o)
 	load := storetest.NewLoad(t, db)
 	load.Run(t, 20, 4)
-	signals := []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL}
+	signals := []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP}
 	if os.Getenv("DIALPROOF_SOAK") == "" {
 		signals = signals[:1] // each failover takes a quarter of a minute
 	}
