@@ -29,7 +29,7 @@ var (
 	currencyForm = regexp.MustCompile(`^[A-Z]{3}$`)
 )
 
-// checkStart answers every field of a start that is out of bounds.
+// checkStart returns every field of a start that is out of bounds.
 func (s *Service) checkStart(c application.Caller, r StartRequest, p *Spec, life int) []Field {
 	var out []Field
 	add := func(ok bool, name, code, detail string) {
@@ -60,7 +60,7 @@ func (s *Service) checkStart(c application.Caller, r StartRequest, p *Spec, life
 // maxPurpose bounds the name of a purpose, in bytes.
 const maxPurpose = 32
 
-// purposeForm tells whether a purpose is a name like sign_in.
+// purposeForm reports whether a purpose is a name like sign_in.
 func purposeForm(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; (c < 'a' || c > 'z') && (i == 0 || c != '_' && (c < '0' || c > '9')) {
@@ -70,14 +70,14 @@ func purposeForm(s string) bool {
 	return s != "" && len(s) <= maxPurpose
 }
 
-// suppliedForm tells whether a code that the application supplied can be typed and keeps the entropy floor.
+// suppliedForm reports whether a code that the application supplied can be typed and keeps the entropy floor.
 func suppliedForm(c message.Code) bool {
 	s := c.Reveal()
 	return len(s) >= application.MinCodeLength && len(s) <= application.MaxCodeLength &&
 		!strings.ContainsFunc(s, func(r rune) bool { return (r < '0' || r > '9') && (r < 'A' || r > 'Z') })
 }
 
-// checkTransaction answers what is wrong with a payment.
+// checkTransaction returns what is wrong with a payment.
 func checkTransaction(t *message.Transaction) []Field {
 	if t == nil {
 		return nil
@@ -109,7 +109,7 @@ func (s *Service) checkTrailer(c application.Caller, t message.Trailer) []Field 
 	return nil
 }
 
-// mayBind tells whether a caller may have codes bound to a host: one of the application's, the deployment's own page, or a page that
+// mayBind reports whether a caller may have codes bound to a host: one of the application's, the deployment's own page, or a page that
 // may show that one in a frame.
 func (s *Service) mayBind(c application.Caller, t message.Trailer) bool {
 	if t.Embedded != "" {
@@ -149,7 +149,7 @@ func checkMetadata(m map[string]string) []Field {
 	return nil
 }
 
-// plainText tells whether s has so many characters and no control character.
+// plainText reports whether s has so many characters and no control character.
 func plainText(s string, low, top int) bool {
 	n := utf8.RuneCountInString(s)
 	return utf8.ValidString(s) && n >= low && n <= top && !strings.ContainsFunc(s, unicode.IsControl)

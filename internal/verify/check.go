@@ -7,12 +7,35 @@ import (
 
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/id"
-	"github.com/dialproof/dialproof/internal/limit"
-	"github.com/dialproof/dialproof/internal/queue"
+	"github.com/dialproof/dialproof/internal/message"
 )
 
 // maxTyped bounds a submitted code, in bytes: the longest code with spaces between its full-width digits.
 const maxTyped = 64
+
+// CheckRequest is one submission of a code, for a verification by ID or by To and Purpose.
+type CheckRequest struct {
+	ID          id.ID
+	To, Region  string
+	Purpose     string
+	Code        string
+	Transaction *message.Transaction
+	Replay      *Replay
+}
+
+// CheckAnswer is what became of a check.
+type CheckAnswer struct {
+	Verification *Verification
+	Result       Result
+	// Proven is what the approval proves; nil for every other result.
+	Proven *Proven
+}
+
+// Proven is what an approval proves, in full: it is for a proof and never for a log.
+type Proven struct {
+	To          string // E.164
+	Transaction *message.Transaction
+}
 
 // Check submits a code. A wrong code is an answer, not an error. Checks of one number never overlap: of any
 // number of right codes one is approved, of any number of wrong ones as many are compared as attempts are left.
@@ -65,7 +88,7 @@ func (s *Service) judge(tx Tx, k *check) error {
 	return nil
 }
 
-// target answers what a check is about.
+// target returns what a check is about.
 func (s *Service) target(ctx context.Context, c application.Caller, r *CheckRequest) (n Needs, err error) {
 	if r.Replay != nil {
 		n.Replay = r.Replay.Key
@@ -94,7 +117,7 @@ func (s *Service) target(ctx context.Context, c application.Caller, r *CheckRequ
 
 func notFound() *Error { return fail(CodeNotFound, "there is no such verification") }
 
-// load locks the number of a verification, which the work has told as its need, and answers both, as copies that may be changed.
+// load locks the number of a verification, which the work has told as its need, and returns both, as copies that may be changed.
 func (s *Service) load(tx Tx, c application.Caller, one id.ID) (*Verification, *Number, error) {
 	v, err := tx.Verification(one)
 	if err != nil {
@@ -107,7 +130,7 @@ func (s *Service) load(tx Tx, c application.Caller, one id.ID) (*Verification, *
 	return v, n, err
 }
 
-// settled answers the result of any check of a verification that is final.
+// settled returns the result of any check of a verification that is final.
 func settled(st Status) (Result, bool) {
 	switch st {
 	case Approved:
@@ -123,7 +146,7 @@ func settled(st Status) (Result, bool) {
 	return "", false
 }
 
-// compare judges one code, puts what changes, and answers what an approval proves.
+// compare judges one code, puts what changes, and returns what an approval proves.
 func (s *Service) compare(tx Tx, v *Verification, n *Number, r *CheckRequest, now time.Time) (Result, *Proven, error) {
 	if result, done := settled(v.At(now)); done {
 		if v.Status == Pending {
@@ -174,7 +197,7 @@ func (s *Service) compare(tx Tx, v *Verification, n *Number, r *CheckRequest, no
 	return result, nil, nil
 }
 
-// right tells whether the code is the one that is valid now, for the payment that it was made for.
+// right reports whether the code is the one that is valid now, for the payment that it was made for.
 func (s *Service) right(v *Verification, p *Private, r *CheckRequest) (bool, error) {
 	want, err := s.code(v, p)
 	if err != nil {
@@ -182,82 +205,4 @@ func (s *Service) right(v *Verification, p *Private, r *CheckRequest) (bool, err
 	}
 	same := sameCode(want, r.Code)
 	return subtle.ConstantTimeCompare(linked(p.Transaction), linked(r.Transaction)) == 1 && same, nil
-}
-
-// locked answers why no code of this number may be compared, or nil.
-func (s *Service) locked(n *Number, now time.Time) *limit.Refusal {
-	if _, retry, ok := s.Limits.Wrong.Take(n.Wrong, now); !ok {
-		return &limit.Refusal{Name: s.Limits.Wrong.Name, Limit: s.Limits.Wrong.Burst, Window: s.Limits.Wrong.Period, Retry: retry}
-	}
-	until := time.UnixMilli(n.Last).Add(s.Limits.LockFor).UTC()
-	if s.Limits.MaxStreak > 0 && n.Streak >= s.Limits.MaxStreak && now.Before(until) {
-		return &limit.Refusal{Name: "number_wrong_streak", Limit: s.Limits.MaxStreak, Window: s.Limits.LockFor, Retry: until}
-	}
-	return nil
-}
-
-// Resend sends one more message of a pending verification. The code is the same while it lives, unless the
-// application asked for fresh codes: then the old one is dead when Resend returns.
-func (s *Service) Resend(ctx context.Context, c application.Caller, r ResendRequest) (*Verification, error) {
-	if r.Channel != "" && !r.Channel.Valid() {
-		return nil, invalid([]Field{field("channel", "invalid_value", "is not a channel")})
-	}
-	if !s.Dispatch.Admit() {
-		return nil, busy(s.Now())
-	}
-	needs := Needs{Verification: r.ID}
-	if r.Replay != nil {
-		needs.Replay = r.Replay.Key
-	}
-	var v *Verification
-	err := s.dispatched(func(held bool) (_ *queue.Job, _ *Made, err error) {
-		var job queue.Job
-		if v, job, err = s.doResend(ctx, c, r, needs, held); err != nil {
-			return nil, nil, err
-		}
-		made := &Made{}
-		made.fill(v)
-		return &job, made, nil
-	})
-	if err != nil {
-		return nil, s.refused(err)
-	}
-	return v, nil
-}
-
-// Cancel ends a pending verification.
-func (s *Service) Cancel(ctx context.Context, c application.Caller, v id.ID, replay *Replay) (*Verification, error) {
-	needs := Needs{Verification: v}
-	if replay != nil {
-		needs.Replay = replay.Key
-	}
-	var out *Verification
-	err := s.Store.Do(ctx, needs, func(tx Tx) error {
-		if err := s.replayed(tx, replay); err != nil {
-			return err
-		}
-		v, _, err := s.load(tx, c, needs.Verification)
-		if err != nil {
-			return err
-		}
-		out = v
-		if st := v.At(s.Now()); st != Pending {
-			if st == Canceled {
-				return nil // canceled before: the same answer again
-			}
-			return notPending(st)
-		}
-		v.end(Canceled, s.Now())
-		halt(tx, v)
-		tx.PutVerification(v, false)
-		s.keepReplay(tx, replay, CheckAnswer{Verification: v})
-		return nil
-	})
-	return out, err
-}
-
-func notPending(st Status) *Error {
-	e := fail(CodeNotPending, "the verification is %s", st)
-	e.Status = st
-	return e
 }

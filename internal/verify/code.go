@@ -17,7 +17,18 @@ const alphanumerics = "34679ACDEFGHJKMNPQRTWXY"
 
 const digits = "0123456789"
 
-// deriveCode answers the code of a verification: characters of HMAC-SHA-256 over its id, nonce and
+// code returns the code that is valid now.
+func (s *Service) code(v *Verification, p *Private) (message.Code, error) {
+	switch {
+	case p.Supplied != "":
+		return message.NewCode(p.Supplied), nil
+	case v.Spec.Magic == MagicApproved && v.Spec.Alphabet == application.Digits:
+		return magicCode(v.Spec.CodeLength), nil
+	}
+	return deriveCode(s.Ring, v.ID, &v.Spec, v.Generation, p.Transaction)
+}
+
+// deriveCode returns the code of a verification: characters of HMAC-SHA-256 over its id, nonce and
 // generation, and over the payment when there is one (PSD2 RTS Art. 5: the code is specific to amount and
 // payee). Nothing of it is kept. Bytes that would favour some characters are skipped, and when the hash runs
 // out, a counter makes another one.
@@ -47,7 +58,7 @@ func deriveCode(ring *keyring.Ring, v id.ID, s *Spec, generation int, t *message
 	}
 }
 
-// linked answers the payment as bytes that no other payment has.
+// linked returns the payment as bytes that no other payment has.
 func linked(t *message.Transaction) []byte {
 	if t == nil {
 		return nil
@@ -60,7 +71,7 @@ func sameCode(want message.Code, typed string) bool {
 	return subtle.ConstantTimeCompare([]byte(want.Reveal()), []byte(normalise(typed))) == 1
 }
 
-// normalise answers a typed code without spaces and hyphens, with full-width and other decimal digits as
+// normalise returns a typed code without spaces and hyphens, with full-width and other decimal digits as
 // ASCII and letters in upper case.
 func normalise(typed string) string {
 	return strings.Map(func(r rune) rune {

@@ -39,7 +39,7 @@ func (c Composer) Compose(ctx context.Context, ref id.ID, d channel.Delivery) (m
 	return m, v.Spec.Test, err == nil, err
 }
 
-// Number answers whom a verification is for; the zero number when that is forgotten.
+// Number returns whom a verification is for; the zero number when that is forgotten.
 func (c Composer) Number(ctx context.Context, ref id.ID) (phone.Number, error) {
 	_, p, err := c.load(ctx, ref)
 	if err != nil || p == nil {

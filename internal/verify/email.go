@@ -25,10 +25,10 @@ const (
 	ProvesEither Proof = "phone_or_email"
 )
 
-// Proofs answers every proof.
+// Proofs returns every proof.
 func Proofs() []Proof { return []Proof{ProvesPhone, ProvesEmail, ProvesEither} }
 
-// Proves answers what a right code shows now. A delivery counts whatever became of it: one that is said to have failed may
+// Proves returns what a right code shows now. A delivery counts whatever became of it: one that is said to have failed may
 // have arrived all the same.
 func (v *Verification) Proves() Proof {
 	mail, phone := v.Channel == channel.Email, v.Channel != channel.Email
@@ -59,7 +59,7 @@ var (
 	emailDomain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$`)
 )
 
-// ParseEmail answers a mail address with its domain in lower case and ASCII; ok is false when it is none.
+// ParseEmail returns a mail address with its domain in lower case and ASCII; ok is false when it is none.
 func ParseEmail(s string) (address string, ok bool) {
 	at := strings.LastIndexByte(s, '@')
 	if at < 1 || len(s) > 2*MaxEmail || !utf8.ValidString(s) {
@@ -74,7 +74,7 @@ func ParseEmail(s string) (address string, ok bool) {
 	return local + "@" + domain, emailLocal.MatchString(local) && emailDomain.MatchString(domain)
 }
 
-// maskEmail answers "p•••@example.com". The dots are always three: the length is the person's as well.
+// maskEmail returns "p•••@example.com". The dots are always three: the length is the person's as well.
 func maskEmail(address string) string {
 	local, domain, ok := strings.Cut(address, "@")
 	if !ok {
@@ -91,7 +91,7 @@ func emailRates() []limit.Rate {
 	}
 }
 
-// emailLimits answers the limits that a start with an address takes.
+// emailLimits returns the limits that a start with an address takes.
 func (s *Service) emailLimits(c application.Caller, address string) (out []keyedRate) {
 	if address == "" {
 		return nil
@@ -102,7 +102,7 @@ func (s *Service) emailLimits(c application.Caller, address string) (out []keyed
 	return out
 }
 
-// needsEmail answers the refusal of a channel that lacks its address, or nil.
+// needsEmail returns the refusal of a channel that lacks its address, or nil.
 func needsEmail(kind channel.Kind, address string) error {
 	if kind != channel.Email || address != "" {
 		return nil

@@ -68,7 +68,7 @@ func field(name, code, format string, args ...any) Field {
 	return Field{Name: name, Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// invalid answers an error for wrong fields, or nil for none.
+// invalid returns an error for wrong fields, or nil for none.
 func invalid(fields []Field) error {
 	if len(fields) == 0 {
 		return nil
@@ -83,7 +83,7 @@ func plural(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun + "s"
 }
 
-// limited answers the error for a refusal.
+// limited returns the error for a refusal.
 func limited(c Code, r *limit.Refusal) *Error {
 	detail := "too many requests: the limit " + r.Name + " is used up"
 	if c == CodeLocked {
@@ -92,7 +92,7 @@ func limited(c Code, r *limit.Refusal) *Error {
 	return &Error{Code: c, Detail: detail, Refusal: r, Retry: r.Retry}
 }
 
-// numberError answers the field error for a number that cannot be taken.
+// numberError returns the field error for a number that cannot be taken.
 func numberError(err error) error {
 	code, detail := "invalid_number", "is not a phone number"
 	if e, ok := errors.AsType[*phone.Error](err); ok {
@@ -101,7 +101,7 @@ func numberError(err error) error {
 	return invalid([]Field{{Name: "to", Code: code, Detail: detail}})
 }
 
-// messageField answers the field error for a text that cannot be made.
+// messageField returns the field error for a text that cannot be made.
 func messageField(name string, err error) Field {
 	if e, ok := errors.AsType[*message.Error](err); ok {
 		return Field{Name: name, Code: e.Code, Detail: e.Detail}

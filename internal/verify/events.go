@@ -14,7 +14,7 @@ import (
 // change, so that no change goes untold and nothing is told that did not happen. Where nobody listens it costs a look into a map.
 type Teller struct {
 	Webhooks *webhook.Directory
-	// Render answers a verification as the API does: a JSON object with no code and no whole number.
+	// Render returns a verification as the API does: a JSON object with no code and no whole number.
 	Render func(v *Verification, now time.Time) ([]byte, error)
 	Now    func() time.Time
 	Log    *slog.Logger
@@ -25,7 +25,7 @@ type Teller struct {
 // Written tells that events are durable.
 func (t *Teller) Written() { t.Wake() }
 
-// Changed answers the events of a change and counts them in after. before is nil for a new verification.
+// Changed returns the events of a change and counts them in after. before is nil for a new verification.
 func (t *Teller) Changed(before, after *Verification) []webhook.Event {
 	to := t.Webhooks.Audience(after.App, after.Spec.Test)
 	if len(to) == 0 {
@@ -79,7 +79,7 @@ func wanted(to []*webhook.Endpoint, k webhook.Kind) bool {
 	return false
 }
 
-// happened answers what is to be told of a change, in order: what became of deliveries, then the verification's end.
+// happened returns what is to be told of a change, in order: what became of deliveries, then the verification's end.
 func happened(before, after *Verification) (out []webhook.News) {
 	was := map[id.ID]channel.Status{}
 	status := Pending
@@ -103,7 +103,7 @@ func happened(before, after *Verification) (out []webhook.News) {
 	return out
 }
 
-// told tells whether a delivery that reaches a status is worth an event: it has left our hands, or will not.
+// told reports whether a delivery that reaches a status is worth an event: it has left our hands, or will not.
 func told(s channel.Status) bool { return s != channel.Queued && s != channel.Sending }
 
 func endings() map[Status]webhook.Kind {

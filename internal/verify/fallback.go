@@ -62,7 +62,7 @@ func (f Fallback) next(ctx context.Context, j queue.Job, held bool) (next *queue
 	return next, made, done, err
 }
 
-// look answers the verification that the job is about, with its number locked; nil when another attempt or another job has gone
+// look returns the verification that the job is about, with its number locked; nil when another attempt or another job has gone
 // on, or there is nothing left to do. gone reports that the job was dropped.
 func (f Fallback) look(tx Tx, j queue.Job) (v *Verification, n *Number, gone bool, err error) {
 	if v, err = tx.Verification(j.Ref); err != nil || v == nil {
@@ -94,7 +94,7 @@ type nextStep struct {
 	log           limit.Log
 }
 
-// step answers the next step of the order that a route serves, or nil when the order ends: after its last step, when the sends
+// step returns the next step of the order that a route serves, or nil when the order ends: after its last step, when the sends
 // are used up, or when a limit of the number says so. The gaps between the person's own resends do not hold it; it counts
 // as a send in all other respects.
 func (s *Service) step(v *Verification, n *Number, now time.Time) (*nextStep, error) {
@@ -129,12 +129,12 @@ func (s *Service) step(v *Verification, n *Number, now time.Time) (*nextStep, er
 	return nil, nil
 }
 
-// rejected tells whether the number has turned out not to work on a channel.
+// rejected reports whether the number has turned out not to work on a channel.
 func (v *Verification) rejected(kind channel.Kind) bool {
 	return slices.ContainsFunc(v.Deliveries, func(d channel.Delivery) bool { return d.Channel == kind && d.Kind == channel.Rejected })
 }
 
-// stepOf answers the first step of a channel from one on; past the last when there is none.
+// stepOf returns the first step of a channel from one on; past the last when there is none.
 func (v *Verification) stepOf(kind channel.Kind, from int) int {
 	for i := from; i < len(v.Spec.Fallback); i++ {
 		if v.Spec.Fallback[i].Channel == kind {
@@ -144,7 +144,7 @@ func (v *Verification) stepOf(kind channel.Kind, from int) int {
 	return len(v.Spec.Fallback)
 }
 
-// Next answers the channel that the order goes on with and when, unless a message arrives before; ok is false when nothing follows.
+// Next returns the channel that the order goes on with and when, unless a message arrives before; ok is false when nothing follows.
 func (v *Verification) Next() (kind channel.Kind, at time.Time, ok bool) {
 	if v.Timer.IsZero() || v.Step+1 >= len(v.Spec.Fallback) {
 		return "", time.Time{}, false
@@ -152,7 +152,7 @@ func (v *Verification) Next() (kind channel.Kind, at time.Time, ok bool) {
 	return v.Spec.Fallback[v.Step+1].Channel, v.Timer.Time().Add(v.Wait()).UTC(), true
 }
 
-// Wait answers how long the present step waits for the next one; 0 when nothing follows.
+// Wait returns how long the present step waits for the next one; 0 when nothing follows.
 func (v *Verification) Wait() time.Duration {
 	if v.Timer.IsZero() || v.Step >= len(v.Spec.Fallback) {
 		return 0

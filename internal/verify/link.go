@@ -18,7 +18,7 @@ func linkStarts() limit.Rate { return limit.Rate{Name: "link", Burst: 5, Period:
 
 func (s *Service) linkKey(link id.ID) [16]byte { return s.Ring.Lookup([]byte("link"), link[:]) }
 
-// linkLimits answers the limit that a start from a link takes. An approval uses all of it up, so that a link is approved once; and it
+// linkLimits returns the limit that a start from a link takes. An approval uses all of it up, so that a link is approved once; and it
 // is kept where the other limits are, so that a link needs no row of its own.
 func (s *Service) linkLimits(link id.ID) []keyedRate {
 	if link.IsZero() {
@@ -34,7 +34,7 @@ func (s *Service) spend(tx Tx, link id.ID, now time.Time) {
 	}
 }
 
-// spent tells whether a link has been approved. Starts alone never take it that far: five of them end where the period does.
+// spent reports whether a link has been approved. Starts alone never take it that far: five of them end where the period does.
 func (s *Service) spent(tx Tx, link id.ID, now time.Time) (bool, error) {
 	if link.IsZero() {
 		return false, nil
@@ -61,7 +61,7 @@ func (s *Service) outrun(tx Tx, v *Verification, now time.Time) Result {
 	return ResultCanceled
 }
 
-// Vet answers what would be wrong with a start, and does nothing. The number may still be missing.
+// Vet returns what would be wrong with a start, and does nothing. The number may still be missing.
 func (s *Service) Vet(c application.Caller, r StartRequest) error {
 	if r.To != "" {
 		_, err := s.plan(c, r)
@@ -71,7 +71,7 @@ func (s *Service) Vet(c application.Caller, r StartRequest) error {
 	return err
 }
 
-// Proven answers an approved verification and what it proves, for a proof that was lost on its way. It is not found when it is not
+// Proven returns an approved verification and what it proves, for a proof that was lost on its way. It is not found when it is not
 // approved, or when it is so long ago that the number is forgotten.
 func (s *Service) Proven(ctx context.Context, c application.Caller, vid id.ID) (*Verification, *Proven, error) {
 	v, err := s.Get(ctx, c, vid)

@@ -2,9 +2,36 @@ package verify
 
 import (
 	"maps"
+	"time"
 
+	"github.com/dialproof/dialproof/internal/limit"
 	"github.com/dialproof/dialproof/internal/message"
 )
+
+// Magic is a fixed outcome of a number in test mode. docs/testing.md lists the numbers.
+type Magic string
+
+// The magic outcomes.
+const (
+	MagicNone        Magic = ""
+	MagicApproved    Magic = "approved"    // the code is MagicCode
+	MagicUndelivered Magic = "undelivered" // the message comes back undelivered
+	MagicExpired     Magic = "expired"     // it is expired as soon as it is started
+	MagicBlocked     Magic = "blocked"     // the start is refused as blocked
+	MagicLimited     Magic = "limited"     // the start is refused as too fast
+)
+
+// refuse returns the fixed refusals of test mode.
+func (m Magic) refuse(now time.Time) error {
+	switch m {
+	case MagicBlocked:
+		return fail(CodeBlocked, "this number is not sent to")
+	case MagicLimited:
+		return limited(CodeLimited, &limit.Refusal{Name: "number_hour", Limit: 5, Window: time.Hour, Retry: now.Add(time.Hour).UTC()})
+	case MagicNone, MagicApproved, MagicUndelivered, MagicExpired:
+	}
+	return nil
+}
 
 // MagicCode is the code of the number with the outcome MagicApproved, cut or repeated to the wanted length.
 const MagicCode = "1234567890"
@@ -18,7 +45,7 @@ var magicNumbers = map[string]Magic{ //nolint:gochecknoglobals // a constant tab
 	"+447700900005": MagicLimited,
 }
 
-// MagicNumbers answers the numbers with fixed outcomes in test mode.
+// MagicNumbers returns the numbers with fixed outcomes in test mode.
 func MagicNumbers() map[string]Magic { return maps.Clone(magicNumbers) }
 
 func magicCode(length int) message.Code { return message.NewCode(MagicCode[:length]) }

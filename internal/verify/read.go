@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"time"
 
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/id"
@@ -13,7 +14,24 @@ const MaxPage = 100
 // scanMax bounds the rows that one page may look at; a page may come out short, with a cursor to go on.
 const scanMax = 10_000
 
-// Get answers one verification of the caller's application.
+// Filter chooses verifications of one application.
+type Filter struct {
+	To, Region    string
+	Status        Status
+	Purpose       string
+	After, Before time.Time // of creation
+	Limit         int       // 1 to 100
+	Cursor        id.ID     // continue after this one
+}
+
+// Page is a part of a list, newest first.
+type Page struct {
+	Items []*Verification
+	// Next continues the list; zero at its end.
+	Next id.ID
+}
+
+// Get returns one verification of the caller's application.
 func (s *Service) Get(ctx context.Context, c application.Caller, v id.ID) (*Verification, error) {
 	found, err := s.Store.Find(ctx, v)
 	if err != nil {
@@ -25,7 +43,7 @@ func (s *Service) Get(ctx context.Context, c application.Caller, v id.ID) (*Veri
 	return found, nil
 }
 
-// List answers the verifications of the caller's application that pass the filter, newest first.
+// List returns the verifications of the caller's application that pass the filter, newest first.
 func (s *Service) List(ctx context.Context, c application.Caller, f Filter) (Page, error) {
 	l := &lister{f: f, test: c.Key.Mode == application.Test, service: s}
 	if f.Limit <= 0 || f.Limit > MaxPage {
@@ -56,7 +74,7 @@ type lister struct {
 	last    id.ID
 }
 
-// take adds v if it passes, and tells whether to go on.
+// take adds v if it passes, and reports whether to go on.
 func (l *lister) take(v *Verification) bool {
 	if len(l.page.Items) == l.f.Limit || l.seen == scanMax {
 		l.page.Next = l.last

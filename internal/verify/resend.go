@@ -2,16 +2,49 @@ package verify
 
 import (
 	"context"
-	"crypto/subtle"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/channel"
+	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/queue"
 )
 
-// replayFor is how long an idempotency key is remembered.
-const replayFor = 24 * time.Hour
+// ResendRequest asks for one more message.
+type ResendRequest struct {
+	ID      id.ID
+	Channel channel.Kind // empty: the same again
+	Replay  *Replay
+}
+
+// Resend sends one more message of a pending verification. The code is the same while it lives, unless the
+// application asked for fresh codes: then the old one is dead when Resend returns.
+func (s *Service) Resend(ctx context.Context, c application.Caller, r ResendRequest) (*Verification, error) {
+	if r.Channel != "" && !r.Channel.Valid() {
+		return nil, invalid([]Field{field("channel", "invalid_value", "is not a channel")})
+	}
+	if !s.Dispatch.Admit() {
+		return nil, busy(s.Now())
+	}
+	needs := Needs{Verification: r.ID}
+	if r.Replay != nil {
+		needs.Replay = r.Replay.Key
+	}
+	var v *Verification
+	err := s.dispatched(func(held bool) (_ *queue.Job, _ *Made, err error) {
+		var job queue.Job
+		if v, job, err = s.doResend(ctx, c, r, needs, held); err != nil {
+			return nil, nil, err
+		}
+		made := &Made{}
+		made.fill(v)
+		return &job, made, nil
+	})
+	if err != nil {
+		return nil, s.refused(err)
+	}
+	return v, nil
+}
 
 // doResend does the transactional part of Resend.
 func (s *Service) doResend(ctx context.Context, c application.Caller, r ResendRequest, needs Needs, held bool) (v *Verification, job queue.Job, err error) {
@@ -80,30 +113,4 @@ func (s *Service) again(tx Tx, v *Verification, n *Number, p *Private, kind chan
 	tx.PutVerification(v, false)
 	tx.PutJob(job)
 	return job, nil
-}
-
-// replayed answers the first answer of a repeated request as an error, or nil when it is the first.
-func (s *Service) replayed(tx Tx, r *Replay) error {
-	if r == nil {
-		return nil
-	}
-	fingerprint, sealed, ok, err := tx.Replay(r.Key, s.Now())
-	if err != nil || !ok {
-		return err
-	}
-	if subtle.ConstantTimeCompare(fingerprint[:], r.Fingerprint[:]) != 1 {
-		return fail(CodeReused, "this Idempotency-Key came before with another request: use a new one")
-	}
-	body, err := s.Ring.Open(sealed, r.Key[:])
-	if err != nil {
-		return err
-	}
-	return &Replayed{Body: body}
-}
-
-// keepReplay keeps the answer for a repetition. It is sealed: answers hold what the application put in.
-func (s *Service) keepReplay(tx Tx, r *Replay, a CheckAnswer) {
-	if r != nil {
-		tx.PutReplay(r.Key, r.Fingerprint, s.Ring.Seal(r.Render(a), r.Key[:]), s.Now().Add(replayFor))
-	}
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/keyring"
-	"github.com/dialproof/dialproof/internal/limit"
 	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/queue"
 )
@@ -17,12 +16,12 @@ import (
 // or not at all. The function that uses it may be run again when the store retries: it must be pure but
 // for its Tx and the variables that it sets.
 type Tx interface {
-	// Number answers the row of a number, a new one if there is none. It locks the number: two pieces of
+	// Number returns the row of a number, a new one if there is none. It locks the number: two pieces of
 	// work on one number never overlap.
 	Number(NumberKey) (*Number, error)
-	// Verification answers a copy of a row, which the work may change and put, or nil.
+	// Verification returns a copy of a row, which the work may change and put, or nil.
 	Verification(id.ID) (*Verification, error)
-	// Limit answers the kept state of a GCRA limit, 0 if there is none.
+	// Limit returns the kept state of a GCRA limit, 0 if there is none.
 	Limit(key [16]byte) (int64, error)
 	// Replay returns the fingerprint and sealed answer kept under an idempotency key until after now; ok is false for none.
 	Replay(key [32]byte, now time.Time) (fingerprint [32]byte, sealed []byte, ok bool, err error)
@@ -33,7 +32,7 @@ type Tx interface {
 	PutLimit(key [16]byte, tat int64)
 	PutReplay(key, fingerprint [32]byte, sealed []byte, until time.Time)
 	PutJob(queue.Job)
-	// Job answers a job as it is kept, or nil when it is finished.
+	// Job returns a job as it is kept, or nil when it is finished.
 	Job(job id.ID) (*queue.Job, error)
 	DropJob(job id.ID)
 }
@@ -52,20 +51,20 @@ type Needs struct {
 // Store keeps verifications. Errors of the work itself come back as they are; errors of the store are
 // *Error with CodeBusy or CodeUnavailable.
 type Store interface {
-	// Do runs work and answers when its effect is durable.
+	// Do runs work and returns when its effect is durable.
 	Do(ctx context.Context, n Needs, work func(Tx) error) error
-	// Find answers one verification, or nil.
+	// Find returns one verification, or nil.
 	Find(ctx context.Context, v id.ID) (*Verification, error)
-	// NumberRow answers the row of a number, or nil.
+	// NumberRow returns the row of a number, or nil.
 	NumberRow(ctx context.Context, k NumberKey) (*Number, error)
 	// Scan calls yield with the verifications of an application, newest first, from before the id given
-	// (zero: from the newest), until it answers false or there are no more.
+	// (zero: from the newest), until it returns false or there are no more.
 	Scan(ctx context.Context, app, before id.ID, yield func(*Verification) bool) error
 }
 
-// Router answers what deliver would do, without doing it.
+// Router returns what deliver would do, without doing it.
 type Router interface {
-	// Plan answers the route that a message to the number would take, with the reason for the choice. avoid names
+	// Plan returns the route that a message to the number would take, with the reason for the choice. avoid names
 	// a route that is taken only when there is no other; empty for none. ok is false when no route serves the
 	// number. test asks for routes that reach nobody.
 	Plan(to phone.Number, kind channel.Kind, test bool, avoid string) (route, reason string, ok bool)
@@ -137,37 +136,6 @@ type Options struct {
 	Approved func(v id.ID)
 }
 
-// Limits are the deployment's velocity limits.
-type Limits struct {
-	// Sends per number.
-	Sends limit.Schedule
-	// Wrong codes per number, and the number of them in a row that locks it.
-	Wrong     limit.Rate
-	MaxStreak int
-	LockFor   time.Duration
-	// Client limits sends per client address (/32 for IPv4, /64 for IPv6).
-	Client []limit.Rate
-}
-
-// DefaultLimits are the published defaults: 1 send in 30 s, then 60, 120, 300; 5 in an hour, 10 in a day;
-// 15 wrong codes a day and 100 without a success (NIST SP 800-63B-4 §3.2.2); 10 an hour and 30 a day per client.
-func DefaultLimits() Limits {
-	return Limits{
-		Sends: limit.Schedule{
-			Gaps:    []time.Duration{30 * time.Second, 60 * time.Second, 120 * time.Second, 300 * time.Second},
-			Windows: []limit.Window{{Name: "number_hour", Max: 5, Span: time.Hour}, {Name: "number_day", Max: 10, Span: 24 * time.Hour}},
-			Forget:  time.Hour,
-		},
-		Wrong:     limit.Rate{Name: "number_wrong_day", Burst: 15, Period: 24 * time.Hour},
-		MaxStreak: 100,
-		LockFor:   24 * time.Hour,
-		Client: []limit.Rate{
-			{Name: "client_hour", Burst: 10, Period: time.Hour},
-			{Name: "client_day", Burst: 30, Period: 24 * time.Hour},
-		},
-	}
-}
-
 // Metrics is told what happens. Methods must not block.
 type Metrics interface {
 	Started(app *application.Application, kind channel.Kind, country string)
@@ -180,7 +148,7 @@ type Service struct {
 	Options
 }
 
-// New answers a Service.
+// New returns a Service.
 func New(o Options) *Service {
 	if o.Lease == 0 {
 		o.Lease = 30 * time.Second

@@ -1,16 +1,12 @@
 package verify
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"net/netip"
 	"time"
 
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/channel"
 	"github.com/dialproof/dialproof/internal/id"
-	"github.com/dialproof/dialproof/internal/limit"
 	"github.com/dialproof/dialproof/internal/message"
 	"github.com/dialproof/dialproof/internal/phone"
 	"github.com/dialproof/dialproof/internal/queue"
@@ -18,6 +14,26 @@ import (
 
 // JobKind is the kind of the jobs that bring codes to people.
 const JobKind = "deliver"
+
+// StartRequest is what an application asks for. Zero fields take the application's policy.
+type StartRequest struct {
+	To, Region  string
+	Email       string // for the channel Email
+	Channel     channel.Kind
+	Purpose     string
+	Locale      string
+	CodeLength  int
+	Alphabet    string
+	Code        message.Code // supplied by the application; zero: Dialproof makes one
+	ExpiresIn   int          // seconds
+	MaxAttempts int
+	Transaction *message.Transaction
+	Autofill    message.Trailer
+	Client      *Client
+	Metadata    map[string]string
+	Link        id.ID // that it comes from; zero for none
+	Replay      *Replay
+}
 
 // Start begins a verification. When it returns without an error, the verification and the job that sends its
 // message are durable. A start that a limit refuses costs nothing.
@@ -57,11 +73,6 @@ type startPlan struct {
 	reason string
 	replay *Replay
 	job    queue.Job // once it is written
-}
-
-type keyedRate struct {
-	key  [16]byte
-	rate limit.Rate
 }
 
 func (p *startPlan) limitKeys() [][16]byte {
@@ -128,19 +139,7 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 	return p, nil
 }
 
-// refuse answers the fixed refusals of test mode.
-func (m Magic) refuse(now time.Time) error {
-	switch m {
-	case MagicBlocked:
-		return fail(CodeBlocked, "this number is not sent to")
-	case MagicLimited:
-		return limited(CodeLimited, &limit.Refusal{Name: "number_hour", Limit: 5, Window: time.Hour, Retry: now.Add(time.Hour).UTC()})
-	case MagicNone, MagicApproved, MagicUndelivered, MagicExpired:
-	}
-	return nil
-}
-
-// spec fills in the policy and checks every bound. It answers how long the verification lives.
+// spec fills in the policy and checks every bound. It returns how long the verification lives.
 func (s *Service) spec(c application.Caller, r StartRequest, to phone.Number, now time.Time, spec *Spec) (time.Duration, error) {
 	p := c.App.Policy.Filled()
 	*spec = Spec{
@@ -216,19 +215,6 @@ func (s *Service) begin(tx Tx, p *startPlan, held bool) error {
 	return nil
 }
 
-// forgive starts the gaps anew when the newest verification of the number was approved: its owner is there.
-// Looking back here spares every approval a write.
-func forgive(tx Tx, n *Number) error {
-	if n.Head.IsZero() || n.Sends.Step == 0 {
-		return nil
-	}
-	v, err := tx.Verification(n.Head)
-	if err == nil && v != nil && v.Status == Approved {
-		n.Sends = n.Sends.Reset()
-	}
-	return err
-}
-
 // send adds a delivery to v and returns its job. A node that has room holds the job from birth: the attempt is
 // written before the call, in the transaction of the start itself. Without room the job is due at once.
 func (s *Service) send(v *Verification, n *Number, to nextStep, now time.Time, held bool) queue.Job {
@@ -271,128 +257,4 @@ func (s *Service) supersede(tx Tx, n *Number, purpose string, now time.Time) err
 	halt(tx, v)
 	tx.PutVerification(v, false)
 	return nil
-}
-
-// end makes v final, if st is final.
-func (v *Verification) end(st Status, now time.Time) {
-	if st == Pending {
-		return
-	}
-	v.Status, v.Ended, v.ResendAt = st, now.UTC().Truncate(time.Millisecond), time.Time{}
-	if st == Expired {
-		v.Ended = v.Expires
-	}
-}
-
-type takenRate struct {
-	key [16]byte
-	tat int64
-}
-
-// take takes one of each rate, or none.
-func take(tx Tx, rates []keyedRate, now time.Time) ([]takenRate, error) {
-	var out []takenRate
-	for _, k := range rates {
-		tat, err := tx.Limit(k.key)
-		if err != nil {
-			return nil, err
-		}
-		next, retry, ok := k.rate.Take(tat, now)
-		if !ok {
-			return nil, limited(CodeLimited, &limit.Refusal{Name: k.rate.Name, Limit: k.rate.Burst, Window: k.rate.Period, Retry: retry})
-		}
-		out = append(out, takenRate{k.key, next})
-	}
-	return out, nil
-}
-
-// rates answers the limits beside the number's own that a start takes.
-func (s *Service) rates(c application.Caller, client *Client) []keyedRate {
-	var out []keyedRate
-	if r := c.App.Policy.Rate(); r.Burst > 0 {
-		out = append(out, keyedRate{s.Ring.Lookup([]byte("app"), c.App.ID[:], []byte(r.Name)), r})
-	}
-	if client == nil || client.IP == "" {
-		return out
-	}
-	addr, err := netip.ParseAddr(client.IP)
-	if err != nil {
-		return out
-	}
-	net := ClientNet(addr)
-	for _, r := range s.Limits.Client {
-		out = append(out, keyedRate{s.Ring.Lookup([]byte("client"), c.App.ID[:], []byte(net.String()), []byte(r.Name)), r})
-	}
-	return out
-}
-
-// ClientNet answers the network that counts as one client: an IPv4 address, or an IPv6 /64, which is what
-// one customer is given.
-func ClientNet(a netip.Addr) netip.Prefix {
-	a = a.Unmap().WithZone("")
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	return netip.PrefixFrom(a, bits).Masked()
-}
-
-// numberKey answers the key under which a number is kept.
-func (s *Service) numberKey(app id.ID, n phone.Number) NumberKey {
-	return NumberKey(s.Ring.Lookup([]byte("number"), app[:], []byte(n.Key())))
-}
-
-// seal answers the private part of a verification as it is kept: JSON under the key ring.
-func (s *Service) seal(v *Verification, p *Private) ([]byte, error) {
-	if *p == (Private{To: p.To}) { // most of them; the digits of a number need no escapes
-		var space [64]byte
-		return s.Ring.Seal(append(append(append(space[:0], onlyTo...), p.To...), onlyEnd...), v.ID[:]), nil
-	}
-	whole := *p
-	plain, err := json.Marshal(&whole)
-	if err != nil {
-		return nil, err
-	}
-	return s.Ring.Seal(plain, v.ID[:]), nil
-}
-
-// unseal answers the private part of a verification.
-func (s *Service) unseal(v *Verification) (*Private, error) {
-	plain, err := s.Ring.Open(v.Sealed, v.ID[:])
-	if err != nil {
-		return nil, err
-	}
-	if to, ok := bytes.CutPrefix(plain, []byte(onlyTo)); ok {
-		if to, ok = bytes.CutSuffix(to, []byte(onlyEnd)); ok && !bytes.ContainsAny(to, `"\`) {
-			return &Private{To: string(to)}, nil
-		}
-	}
-	p := &Private{}
-	return p, json.Unmarshal(plain, p)
-}
-
-// What stands around the number in a Private that has nothing else.
-const onlyTo, onlyEnd = `{"to":"`, `"}`
-
-// code answers the code that is valid now.
-func (s *Service) code(v *Verification, p *Private) (message.Code, error) {
-	switch {
-	case p.Supplied != "":
-		return message.NewCode(p.Supplied), nil
-	case v.Spec.Magic == MagicApproved && v.Spec.Alphabet == application.Digits:
-		return magicCode(v.Spec.CodeLength), nil
-	}
-	return deriveCode(s.Ring, v.ID, &v.Spec, v.Generation, p.Transaction)
-}
-
-func busy(now time.Time) *Error {
-	return &Error{Code: CodeBusy, Detail: "too much work is waiting: try again", Retry: now.Add(time.Second)}
-}
-
-// refused counts the refusal of a limit on its way out.
-func (s *Service) refused(err error) error {
-	if e, ok := err.(*Error); ok && e.Refusal != nil { //nolint:errorlint // our own error, never wrapped by the store
-		s.Metrics.Limited(e.Refusal.Name)
-	}
-	return err
 }

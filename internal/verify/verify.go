@@ -29,7 +29,7 @@ const (
 	Canceled Status = "canceled"
 )
 
-// Statuses answers every status.
+// Statuses returns every status.
 func Statuses() []Status { return []Status{Pending, Approved, Failed, Expired, Canceled} }
 
 // Result is the answer to one check.
@@ -45,7 +45,7 @@ const (
 	ResultUsed      Result = "used" // approved before
 )
 
-// Results answers every result.
+// Results returns every result.
 func Results() []Result {
 	return []Result{ResultApproved, ResultIncorrect, ResultExpired, ResultExhausted, ResultCanceled, ResultUsed}
 }
@@ -119,32 +119,7 @@ type Spec struct {
 	Link id.ID `json:"link,omitzero"`
 }
 
-// Private is what is sealed.
-type Private struct {
-	To          string               `json:"to"` // E.164
-	Email       string               `json:"email,omitzero"`
-	Supplied    string               `json:"code,omitzero"`
-	Transaction *message.Transaction `json:"transaction,omitzero"`
-	Client      *Client              `json:"client,omitzero"`
-}
-
-// Client is what the application knows of the person's side.
-type Client struct {
-	IP        string `json:"ip,omitzero"`
-	UserAgent string `json:"user_agent,omitzero"`
-	DeviceID  string `json:"device_id,omitzero"`
-}
-
-// Forget takes out what is personal: country and prefix of the number stay, and what became of it.
-func (v *Verification) Forget() {
-	v.Sealed = nil
-	v.Spec.Number, v.Spec.Masked, v.Spec.Email, v.Spec.Metadata, v.Spec.Previous = NumberKey{}, "", "", nil, id.ID{}
-	for i := range v.Deliveries {
-		v.Deliveries[i].ProviderID = ""
-	}
-}
-
-// At answers the status at a time: a pending verification past its deadline is expired, written or not.
+// At returns the status at a time: a pending verification past its deadline is expired, written or not.
 func (v *Verification) At(now time.Time) Status {
 	if v.Status == Pending && !now.Before(v.Expires) {
 		return Expired
@@ -152,13 +127,24 @@ func (v *Verification) At(now time.Time) Status {
 	return v.Status
 }
 
-// AttemptsLeft answers how many codes may still be compared.
+// end makes v final, if st is final.
+func (v *Verification) end(st Status, now time.Time) {
+	if st == Pending {
+		return
+	}
+	v.Status, v.Ended, v.ResendAt = st, now.UTC().Truncate(time.Millisecond), time.Time{}
+	if st == Expired {
+		v.Ended = v.Expires
+	}
+}
+
+// AttemptsLeft returns how many codes may still be compared.
 func (v *Verification) AttemptsLeft() int { return max(v.Spec.MaxAttempts-v.Attempts, 0) }
 
-// ResendsLeft answers how many resends remain.
+// ResendsLeft returns how many resends remain.
 func (v *Verification) ResendsLeft() int { return max(v.Spec.MaxSends-v.Sends, 0) }
 
-// lastRoute answers the route that carried the newest message of a channel; empty for none. Who asks again has not got it.
+// lastRoute returns the route that carried the newest message of a channel; empty for none. Who asks again has not got it.
 func (v *Verification) lastRoute(kind channel.Kind) string {
 	for _, d := range slices.Backward(v.Deliveries) {
 		if d.Channel == kind {
@@ -168,7 +154,7 @@ func (v *Verification) lastRoute(kind channel.Kind) string {
 	return ""
 }
 
-// clone answers a copy whose slices are its own.
+// clone returns a copy whose slices are its own.
 func (v *Verification) clone() *Verification {
 	c := *v
 	c.Deliveries = slices.Clone(v.Deliveries)
@@ -201,7 +187,7 @@ type Latest struct {
 // latestMax bounds the purposes remembered per number.
 const latestMax = 8
 
-// latest answers the newest verification of the purpose; zero for none.
+// latest returns the newest verification of the purpose; zero for none.
 func (n *Number) latest(purpose string) id.ID {
 	for _, l := range n.Latest {
 		if l.Purpose == purpose {
@@ -220,111 +206,6 @@ func (n *Number) remember(purpose string, v id.ID) {
 		}
 	}
 	n.Latest, n.Head = keep, v
-}
-
-// StartRequest is what an application asks for. Zero fields take the application's policy.
-type StartRequest struct {
-	To, Region  string
-	Email       string // for the channel Email
-	Channel     channel.Kind
-	Purpose     string
-	Locale      string
-	CodeLength  int
-	Alphabet    string
-	Code        message.Code // supplied by the application; zero: Dialproof makes one
-	ExpiresIn   int          // seconds
-	MaxAttempts int
-	Transaction *message.Transaction
-	Autofill    message.Trailer
-	Client      *Client
-	Metadata    map[string]string
-	Link        id.ID // that it comes from; zero for none
-	Replay      *Replay
-}
-
-// CheckRequest is one submission of a code, for a verification by ID or by To and Purpose.
-type CheckRequest struct {
-	ID          id.ID
-	To, Region  string
-	Purpose     string
-	Code        string
-	Transaction *message.Transaction
-	Replay      *Replay
-}
-
-// ResendRequest asks for one more message.
-type ResendRequest struct {
-	ID      id.ID
-	Channel channel.Kind // empty: the same again
-	Replay  *Replay
-}
-
-// CheckAnswer is what became of a check.
-type CheckAnswer struct {
-	Verification *Verification
-	Result       Result
-	// Proven is what the approval proves; nil for every other result.
-	Proven *Proven
-}
-
-// Proven is what an approval proves, in full: it is for a proof and never for a log.
-type Proven struct {
-	To          string // E.164
-	Transaction *message.Transaction
-}
-
-// Replay makes a request safe to repeat. It is nil without an Idempotency-Key.
-type Replay struct {
-	// Key hashes the caller's application and key; Fingerprint hashes the request.
-	Key, Fingerprint [32]byte
-	// Render makes the answer that a repetition gets. It is called in the transaction and must be pure.
-	Render func(CheckAnswer) []byte
-}
-
-// Replayed is the error that carries the first answer of a repeated request.
-type Replayed struct{ Body []byte }
-
-// Error says what it is; callers unwrap it with errors.As.
-func (*Replayed) Error() string { return "verify: answered before" }
-
-// Filter chooses verifications of one application.
-type Filter struct {
-	To, Region    string
-	Status        Status
-	Purpose       string
-	After, Before time.Time // of creation
-	Limit         int       // 1 to 100
-	Cursor        id.ID     // continue after this one
-}
-
-// Page is a part of a list, newest first.
-type Page struct {
-	Items []*Verification
-	// Next continues the list; zero at its end.
-	Next id.ID
-}
-
-// Magic is a fixed outcome of a number in test mode. docs/testing.md lists the numbers.
-type Magic string
-
-// The magic outcomes.
-const (
-	MagicNone        Magic = ""
-	MagicApproved    Magic = "approved"    // the code is MagicCode
-	MagicUndelivered Magic = "undelivered" // the message comes back undelivered
-	MagicExpired     Magic = "expired"     // it is expired as soon as it is started
-	MagicBlocked     Magic = "blocked"     // the start is refused as blocked
-	MagicLimited     Magic = "limited"     // the start is refused as too fast
-)
-
-// number returns whom it is for. The number was judged when it was written down: newer metadata that would refuse it does not
-// make it unreadable.
-func (p *Private) number() (phone.Number, error) {
-	n, err := phone.FromE164(p.To)
-	if n.IsZero() {
-		return n, err
-	}
-	return n, nil
 }
 
 // number parses what the request named.
