@@ -132,7 +132,7 @@ func (w *world) Release() { w.locked(func() { w.reserved-- }) }
 // Dispatch implements verify.Dispatcher.
 func (w *world) Dispatch(j queue.Job, m *verify.Made) {
 	w.locked(func() {
-		w.jobs, w.made = append(w.jobs, j), append(w.made, m)
+		w.jobs, w.made = append(w.jobs, j), append(w.made, *m)
 		if j.Leased {
 			w.reserved--
 		}
