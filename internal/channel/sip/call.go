@@ -302,8 +302,22 @@ func (c *call) takeBack() *gosip.Response {
 				return res
 			}
 		case <-c.tx.Done():
-			return nil
+			return c.last()
 		case <-timer.C:
+			return nil
+		}
+	}
+}
+
+// last returns the final response of a transaction that has ended, or nil: a response that ends it may be there at the same moment.
+func (c *call) last() *gosip.Response {
+	for {
+		select {
+		case res := <-c.tx.Responses():
+			if res == nil || !res.IsProvisional() {
+				return res
+			}
+		default:
 			return nil
 		}
 	}

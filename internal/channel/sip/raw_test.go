@@ -99,11 +99,12 @@ const rawSDP = "v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio 9 RTP/AVP 0 101\r\n"
 // TestCrossing: the person picks up while the CANCEL is on its way.
 func TestCrossing(t *testing.T) {
 	t.Parallel()
-	crossing := func(first int) func(*rawPeer, *gosip.Request) {
+	crossing := func(first int, invited func()) func(*rawPeer, *gosip.Request) {
 		return func(p *rawPeer, req *gosip.Request) {
 			switch {
 			case req.IsInvite():
 				p.reply(req, first, "")
+				invited()
 			case req.IsCancel():
 				p.reply(p.invite, 200, rawSDP)
 				p.reply(req, 481, "")
@@ -114,7 +115,7 @@ func TestCrossing(t *testing.T) {
 	}
 	t.Run("after ringing", func(t *testing.T) {
 		t.Parallel()
-		p := newRawPeer(t, crossing(180))
+		p := newRawPeer(t, crossing(180, func() {}))
 		r := newRouteTo(t, p.settings(), func(c *Config) { c.RingTimeout = time.Second })
 		a, err := r.call(nil)
 		must(t, err)
@@ -123,10 +124,10 @@ func TestCrossing(t *testing.T) {
 	})
 	t.Run("before ringing", func(t *testing.T) {
 		t.Parallel()
-		p := newRawPeer(t, crossing(100))
-		r := newRouteTo(t, p.settings(), nil)
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
+		p := newRawPeer(t, crossing(100, func() { time.AfterFunc(200*time.Millisecond, cancel) }))
+		r := newRouteTo(t, p.settings(), nil)
 		a, err := r.callIn(ctx, nil) // somebody is there: the call goes on
 		must(t, err)
 		r.receipt(a.ID, channel.Undelivered, "no_press", "")
@@ -140,17 +141,18 @@ func TestDeafToCancel(t *testing.T) {
 	for first, ring := range map[int]bool{100: false, 180: true} {
 		t.Run(itoa(first), func(t *testing.T) {
 			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
 			p := newRawPeer(t, func(p *rawPeer, req *gosip.Request) {
 				switch {
 				case req.IsInvite():
 					p.reply(req, first, "")
+					time.AfterFunc(300*time.Millisecond, cancel)
 				case req.Method == gosip.BYE:
 					p.reply(req, 200, "")
 				}
 			})
 			r := newRouteTo(t, p.settings(), func(c *Config) { c.RingTimeout = time.Second })
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-			defer cancel()
 			a, err := r.callIn(ctx, nil)
 			if ring {
 				must(t, err)
