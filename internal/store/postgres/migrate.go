@@ -174,7 +174,7 @@ func (e *Engine) stepIn(ctx context.Context, conn *pgx.Conn, all []migration, lo
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		c := pgConn{ctx, tx}
 		// A migration of large tables takes its time.
-		for _, sql := range []string{`SET LOCAL statement_timeout = 0`, `SET LOCAL lock_timeout = 0`, lock, sqlMakeVersion} {
+		for _, sql := range []string{`SET LOCAL statement_timeout = 0`, `SET LOCAL lock_timeout = 0`, `SET LOCAL idle_in_transaction_session_timeout = 0`, lock, sqlMakeVersion} {
 			if sql == "" {
 				continue
 			}
