@@ -196,10 +196,13 @@ func (d *desk[T]) wake() {
 	}
 }
 
+// ready returns how many jobs wait for which no worker is on its way. A job that was just put stands in waiting until the worker that was
+// called for it wakes up: to count it would make a node without a queue look as if it had one.
 func (d *desk[T]) ready() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.waiting.size()
+	coming := max(d.hired-d.idle-d.running, 0)
+	return max(d.waiting.size()-coming, 0)
 }
 
 // fifo is first come, first served. It uses its room again.
