@@ -86,15 +86,21 @@ func TestCalls(t *testing.T) {
 		call func(context.Context, *Client) error
 		want string
 	}{
-		{"check", func(ctx context.Context, c *Client) error { _, err := c.Check(ctx, "vrf_1", "123456"); return err }, `POST /v1/verifications/vrf_1/check {"code":"123456"}`},
+		{"check", func(ctx context.Context, c *Client) error { _, err := c.Check(ctx, "vrf_1", "123456"); return err },
+			`POST /v1/verifications/vrf_1/check {"code":"123456"}`},
 		{"check by number", func(ctx context.Context, c *Client) error {
 			_, err := c.CheckByNumber(ctx, CheckRequest{To: "+447700900123", Purpose: "login", Code: "1"})
 			return err
 		}, `POST /v1/verifications/check {"code":"1","purpose":"login","to":"+447700900123"}`},
-		{"resend", func(ctx context.Context, c *Client) error { _, err := c.Resend(ctx, "vrf_1", "voice"); return err }, `POST /v1/verifications/vrf_1/resend {"channel":"voice"}`},
-		{"cancel", func(ctx context.Context, c *Client) error { _, err := c.Cancel(ctx, "vrf_1"); return err }, `POST /v1/verifications/vrf_1/cancel {}`},
-		{"get", func(ctx context.Context, c *Client) error { _, err := c.Get(ctx, "vrf_1"); return err }, `GET /v1/verifications/vrf_1 `},
-		{"an id with a slash stays one segment", func(ctx context.Context, c *Client) error { _, err := c.Get(ctx, "../keys"); return err }, `GET /v1/verifications/../keys `},
+		{"resend", func(ctx context.Context, c *Client) error { _, err := c.Resend(ctx, "vrf_1", "voice"); return err },
+			`POST /v1/verifications/vrf_1/resend {"channel":"voice"}`},
+		{"cancel", func(ctx context.Context, c *Client) error { _, err := c.Cancel(ctx, "vrf_1"); return err },
+			`POST /v1/verifications/vrf_1/cancel {}`},
+		{"get", func(ctx context.Context, c *Client) error { _, err := c.Get(ctx, "vrf_1"); return err },
+			`GET /v1/verifications/vrf_1 `},
+		{"an id with a slash stays one segment",
+			func(ctx context.Context, c *Client) error { _, err := c.Get(ctx, "../keys"); return err },
+			`GET /v1/verifications/../keys `},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -120,13 +126,17 @@ func TestRepetitions(t *testing.T) {
 	}{
 		{"full, then room", []answer{{503, "1", problem(CodeBusy)}, {200, "", `{}`}}, "", []time.Duration{time.Second}},
 		{"full for long", []answer{{503, "60", problem(CodeBusy)}}, CodeBusy, nil},
-		{"always full", []answer{{503, "", problem(CodeBusy)}}, CodeBusy, []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond}},
-		{"a short limit", []answer{{429, "2", problem(CodeRateLimited)}, {200, "", `{}`}}, "", []time.Duration{2 * time.Second}},
+		{"always full", []answer{{503, "", problem(CodeBusy)}}, CodeBusy,
+			[]time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond}},
+		{"a short limit", []answer{{429, "2", problem(CodeRateLimited)}, {200, "", `{}`}}, "",
+			[]time.Duration{2 * time.Second}},
 		{"a long limit", []answer{{429, "30", problem(CodeRateLimited)}}, CodeRateLimited, nil},
-		{"in flight", []answer{{409, "", problem(CodeIdempotencyInFlight)}, {200, "", `{}`}}, "", []time.Duration{200 * time.Millisecond}},
+		{"in flight", []answer{{409, "", problem(CodeIdempotencyInFlight)}, {200, "", `{}`}}, "",
+			[]time.Duration{200 * time.Millisecond}},
 		{"another conflict", []answer{{409, "", problem(CodeNotPending)}}, CodeNotPending, nil},
 		{"refused", []answer{{422, "", problem(CodeInvalidRequest)}}, CodeInvalidRequest, nil},
-		{"a date of a proxy", []answer{{503, "Fri, 31 Dec 1999 23:59:59 GMT", problem(CodeBusy)}, {200, "", `{}`}}, "", []time.Duration{200 * time.Millisecond}},
+		{"a date of a proxy", []answer{{503, "Fri, 31 Dec 1999 23:59:59 GMT", problem(CodeBusy)}, {200, "", `{}`}}, "",
+			[]time.Duration{200 * time.Millisecond}},
 		{"a proxy's page", []answer{{404, "", "<html>"}}, CodeBadAnswer, nil},
 		{"a redirect is not followed", []answer{{302, "", ""}}, CodeBadAnswer, nil},
 	} {
@@ -187,7 +197,15 @@ func (d *deaf) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	d := &deaf{}
-	c := Must(New("http://127.0.0.1:1", "dp_test_1", WithTimeout(time.Millisecond), WithRetries(1), WithHTTPClient(&http.Client{Transport: d})))
+	c := Must(
+		New(
+			"http://127.0.0.1:1",
+			"dp_test_1",
+			WithTimeout(time.Millisecond),
+			WithRetries(1),
+			WithHTTPClient(&http.Client{Transport: d}),
+		),
+	)
 	c.wait = func(context.Context, time.Duration) error { return nil }
 	_, err := c.Get(t.Context(), "vrf_1")
 	if !errors.Is(err, context.DeadlineExceeded) || d.tries != 2 || CodeOf(err) != "" {
@@ -210,7 +228,15 @@ func TestRetryAfterAsDate(t *testing.T) {
 
 func TestErrorText(t *testing.T) {
 	t.Parallel()
-	_, c := serve(t, answer{422, "", `{"status":422,"code":"invalid_request","title":"Unprocessable","detail":"the request has one invalid field","errors":[{"field":"to","code":"invalid_number","detail":"is not a phone number"}]}`})
+	_, c := serve(
+		t,
+		answer{
+			422,
+			"",
+			`{"status":422,"code":"invalid_request","title":"Unprocessable","detail":"the request has one invalid field",` +
+				`"errors":[{"field":"to","code":"invalid_number","detail":"is not a phone number"}]}`,
+		},
+	)
 	_, err := c.Start(t.Context(), StartRequest{To: "12"})
 	want := "dialproof: invalid_request (422): the request has one invalid field; to: is not a phone number"
 	if err == nil || err.Error() != want {
@@ -249,7 +275,8 @@ func TestList(t *testing.T) {
 		}
 		got = append(got, v.ID)
 	}
-	if strings.Join(got, "") != "abc" || f.requests[0].query != "limit=2&status=approved" || f.requests[1].query != "cursor=c2&limit=2&status=approved" {
+	if strings.Join(got, "") != "abc" || f.requests[0].query != "limit=2&status=approved" ||
+		f.requests[1].query != "cursor=c2&limit=2&status=approved" {
 		t.Errorf("got %v by %+v", got, f.requests)
 	}
 	for range c.List(t.Context(), Filter{}) {
@@ -259,7 +286,8 @@ func TestList(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
-	for _, tc := range []struct{ url, key string }{{"", "k"}, {"ftp://x", "k"}, {"127.0.0.1:8080", "k"}, {"http://x", ""}, {"http://x", "a\nb"}} {
+	for _, tc := range []struct{ url, key string }{{"", "k"}, {"ftp://x", "k"}, {"127.0.0.1:8080", "k"}, {"http://x", ""},
+		{"http://x", "a\nb"}} {
 		if _, err := New(tc.url, tc.key); err == nil {
 			t.Errorf("New(%q, %q) passed", tc.url, tc.key)
 		}

@@ -31,10 +31,12 @@ func TestWebhook(t *testing.T) {
 		{"another secret", other, "1614265330", vectorSignature, vectorBody, 0, "no signature fits"},
 		{"another body", vectorSecret, "1614265330", vectorSignature, vectorBody + " ", 0, "no signature fits"},
 		{"another time", vectorSecret, "1614265331", vectorSignature, vectorBody, 0, "no signature fits"},
-		{"another version", vectorSecret, "1614265330", "v2" + strings.TrimPrefix(vectorSignature, "v1"), vectorBody, 0, "no signature fits"},
+		{"another version", vectorSecret, "1614265330", "v2" + strings.TrimPrefix(vectorSignature, "v1"), vectorBody, 0,
+			"no signature fits"},
 		{"no signature", vectorSecret, "1614265330", "", vectorBody, 0, "no signature fits"},
 		{"no time", vectorSecret, "", vectorSignature, vectorBody, 0, "is missing"},
-		{"a replay", vectorSecret, "1614265330", vectorSignature, vectorBody, WebhookTolerance + time.Second, "its time is 5m1s from ours"},
+		{"a replay", vectorSecret, "1614265330", vectorSignature, vectorBody, WebhookTolerance + time.Second,
+			"its time is 5m1s from ours"},
 		{"from the future", vectorSecret, "1614265330", vectorSignature, vectorBody, -time.Hour, "from ours"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -137,7 +137,8 @@ func TestLongerEntryWins(t *testing.T) {
 			t.Errorf("importing %s: got %v, want %v", imported, ok, want)
 		}
 	}
-	if !r.covers("internal/channel/twilio/twilio.go") || r.covers("internal/channel/channel.go") || r.covers("internal/channel/all/all.go") {
+	if !r.covers("internal/channel/twilio/twilio.go") || r.covers("internal/channel/channel.go") ||
+		r.covers("internal/channel/all/all.go") {
 		t.Error("the file patterns of the rule providers do not mean what they say")
 	}
 }

@@ -1,5 +1,6 @@
 // Package clienttest lets an application's tests verify numbers without a phone: it reads codes off the handset of
-// `dialproof dev`, and starts `dialproof dev` where none runs. It is for tests alone: a server in earnest has no handset.
+// `dialproof dev`, and starts `dialproof dev` where none runs. It is for tests alone: a server in earnest has no
+// handset.
 //
 //	dev := clienttest.Start(t)
 //	c, err := client.New(dev.URL, dev.Key)
@@ -37,7 +38,11 @@ type Handset struct {
 
 // NewHandset answers the handset of the server at baseURL, for example "http://127.0.0.1:8080".
 func NewHandset(baseURL string) *Handset {
-	return &Handset{base: strings.TrimSuffix(baseURL, "/"), http: &http.Client{Timeout: Patience}, read: map[string]time.Time{}}
+	return &Handset{
+		base: strings.TrimSuffix(baseURL, "/"),
+		http: &http.Client{Timeout: Patience},
+		read: map[string]time.Time{},
+	}
 }
 
 // Messages answers what a number got, newest first. The number is E.164; empty means all numbers.

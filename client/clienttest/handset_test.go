@@ -14,7 +14,8 @@ func TestCodeIsAnsweredOnce(t *testing.T) {
 	answers := make(chan string, 3)
 	answers <- `[]`
 	answers <- `[{"to":"+447700900123","text":"111111 is your code","at":"2026-11-23T09:00:00Z"}]`
-	answers <- `[{"to":"+447700900123","text":"222222 is your code","at":"2026-11-23T09:00:01Z"},{"text":"111111 is your code","at":"2026-11-23T09:00:00Z"}]`
+	answers <- `[{"to":"+447700900123","text":"222222 is your code","at":"2026-11-23T09:00:01Z"},{"text":"111111 is ` +
+		`your code","at":"2026-11-23T09:00:00Z"}]`
 	last := ""
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.RequestURI() != "/dev/messages?to=%2B447700900123" {
@@ -44,7 +45,10 @@ func TestNoHandset(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(s.Close)
-	if _, err := NewHandset(s.URL).Code(t.Context(), "+447700900123"); err == nil || !strings.Contains(err.Error(), "dialproof dev") {
+	if _, err := NewHandset(
+		s.URL,
+	).Code(t.Context(), "+447700900123"); err == nil ||
+		!strings.Contains(err.Error(), "dialproof dev") {
 		t.Errorf("got %v, want a word on dialproof dev", err)
 	}
 }

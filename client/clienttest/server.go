@@ -31,7 +31,8 @@ func Start(t testing.TB) *Server {
 		program = "dialproof"
 	}
 	data := t.TempDir()
-	cmd := exec.Command(program, "dev", "--listen", "127.0.0.1:0", "--data", data) //nolint:noctx,gosec // it lives as long as the test; the tester names the program
+	//nolint:noctx,gosec // it lives as long as the test; the tester names the program
+	cmd := exec.Command(program, "dev", "--listen", "127.0.0.1:0", "--data", data)
 	cmd.Env = append(os.Environ(), "NO_COLOR=1")
 	out, err := cmd.StdoutPipe()
 	if err == nil {

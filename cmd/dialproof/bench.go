@@ -27,10 +27,11 @@ type benchCmd struct {
 
 // Help has the examples.
 func (benchCmd) Help() string {
-	return `It starts a floor (a program that only decodes, writes 256 bytes durably and posts), this binary on SQLite and, with
---postgres, on PostgreSQL, and asks each for verifications in turn: a new number every start, the right code every check, a
-provider on loopback that does nothing. It prints what an operation costs and the ratios to the floor.
-Only the ratios of one run mean something. It writes to a folder in /tmp (or $TMPDIR: put it on the disk you mean to use).
+	return `It starts a floor (a program that only decodes, writes 256 bytes durably and posts), this binary on SQLite
+and, with --postgres, on PostgreSQL, and asks each for verifications in turn: a new number every start, the right
+code every check, a provider on loopback that does nothing. It prints what an operation costs and the ratios to the
+floor. Only the ratios of one run mean something. It writes to a folder in /tmp (or $TMPDIR: put it on the disk you
+mean to use).
 
 Examples:
   dialproof bench
@@ -67,7 +68,20 @@ func (c benchCmd) Run(ctx context.Context, w world) error {
 		return err
 	}
 	return bench.Run(ctx, bench.Options{
-		Program: program, Rounds: c.Rounds, Ops: c.Ops, Connections: c.Connections, Postgres: c.Postgres, PostgresPID: c.PostgresPID, Peers: c.Peer, Sink: c.Sink, PeerPIDs: pids, Overload: c.Overload, Seconds: c.Seconds, Old: c.Old, Pending: c.Pending, Out: w.Out,
+		Program:     program,
+		Rounds:      c.Rounds,
+		Ops:         c.Ops,
+		Connections: c.Connections,
+		Postgres:    c.Postgres,
+		PostgresPID: c.PostgresPID,
+		Peers:       c.Peer,
+		Sink:        c.Sink,
+		PeerPIDs:    pids,
+		Overload:    c.Overload,
+		Seconds:     c.Seconds,
+		Old:         c.Old,
+		Pending:     c.Pending,
+		Out:         w.Out,
 	})
 }
 

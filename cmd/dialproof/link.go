@@ -21,7 +21,8 @@ type linkCmd struct {
 
 // Help has the examples.
 func (linkCmd) Help() string {
-	return `It prints the address of the hosted page, where a person enters the number and the code. Whoever has the link may use it.
+	return `It prints the address of the hosted page, where a person enters the number and the code. Whoever has the
+link may use it.
 
 Examples:
   dialproof link --return-url http://localhost:3000/verified
@@ -35,7 +36,13 @@ func (c linkCmd) Run(ctx context.Context, w world) error {
 		return err
 	}
 	l, err := server.CreateLink(ctx, client.NewLink{
-		ReturnURL: c.ReturnURL, To: c.To, Region: c.Region, Purpose: c.Purpose, Locale: c.Locale, State: c.State, ExpiresIn: int(c.Expires / time.Second),
+		ReturnURL: c.ReturnURL,
+		To:        c.To,
+		Region:    c.Region,
+		Purpose:   c.Purpose,
+		Locale:    c.Locale,
+		State:     c.State,
+		ExpiresIn: int(c.Expires / time.Second),
 	})
 	if err != nil {
 		return c.explain(err)

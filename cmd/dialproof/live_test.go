@@ -52,7 +52,8 @@ func startDev(t *testing.T) (address, folder string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, []string{"dev", "--listen", "127.0.0.1:0", "--data", folder}, world{Env: noEnv, Out: out, Err: errs, app: wire()})
+		ended <- run(ctx, []string{"dev", "--listen", "127.0.0.1:0", "--data", folder},
+			world{Env: noEnv, Out: out, Err: errs, app: wire()})
 	}()
 	select {
 	case <-out.there:
@@ -107,7 +108,8 @@ func TestDevSendCheck(t *testing.T) {
 	}
 
 	code, out, errs := call(t, wire(), append([]string{"send", "--to", to}, server...)...)
-	if code != exitOK || !regexp.MustCompile(`^vrf_[0-9a-z]{26}  \+44\S+123\n$`).MatchString(out) || strings.Contains(out+errs, to) {
+	if code != exitOK || !regexp.MustCompile(`^vrf_[0-9a-z]{26}  \+44\S+123\n$`).MatchString(out) ||
+		strings.Contains(out+errs, to) {
 		t.Fatalf("send: exit %d: %s%s", code, out, errs)
 	}
 	id, typed := strings.Fields(out)[0], shown(t, address, to)
@@ -116,10 +118,18 @@ func TestDevSendCheck(t *testing.T) {
 	if typed == wrong {
 		wrong = "000001"
 	}
-	if code, out, errs = call(t, wire(), append([]string{"check", id, wrong}, server...)...); code != exitNotApproved || out != "incorrect  (4 left)\n" {
+	if code, out, errs = call(
+		t,
+		wire(),
+		append([]string{"check", id, wrong}, server...)...); code != exitNotApproved ||
+		out != "incorrect  (4 left)\n" {
 		t.Errorf("check of a wrong code: exit %d: %s%s", code, out, errs)
 	}
-	if code, out, errs = call(t, wire(), append([]string{"check", id, typed}, server...)...); code != exitOK || out != "approved\n" {
+	if code, out, errs = call(
+		t,
+		wire(),
+		append([]string{"check", id, typed}, server...)...); code != exitOK ||
+		out != "approved\n" {
 		t.Errorf("check of the right code: exit %d: %s%s", code, out, errs)
 	}
 	code, out, errs = call(t, wire(), append([]string{"check", id, typed, "--json"}, server...)...)
@@ -130,10 +140,25 @@ func TestDevSendCheck(t *testing.T) {
 		t.Errorf("second check: exit %d: %s%s", code, out, errs)
 	}
 	// What the server refuses is told by its field.
-	if code, out, errs = call(t, wire(), append([]string{"send", "--to", "12"}, server...)...); code != exitFailed || !strings.Contains(errs, "to: ") {
+	if code, out, errs = call(
+		t,
+		wire(),
+		append([]string{"send", "--to", "12"}, server...)...); code != exitFailed ||
+		!strings.Contains(errs, "to: ") {
 		t.Errorf("send to no number: exit %d: %s%s", code, out, errs)
 	}
-	if code, _, errs = call(t, wire(), "send", "--to", to, "--url", address, "--key", "dp_test_wrong"); code != exitFailed || !strings.Contains(errs, "dialproof key list") {
+	if code, _, errs = call(
+		t,
+		wire(),
+		"send",
+		"--to",
+		to,
+		"--url",
+		address,
+		"--key",
+		"dp_test_wrong",
+	); code != exitFailed ||
+		!strings.Contains(errs, "dialproof key list") {
 		t.Errorf("send with a wrong key: exit %d: %s", code, errs)
 	}
 }
@@ -163,15 +188,30 @@ func TestTenants(t *testing.T) {
 		t.Errorf("key create: %s", out)
 	}
 	out := do(exitOK, "key", "create", "--app", "shop", "--name", "checkout", "--expires", "24h")
-	token, key := regexp.MustCompile(`dp_live_[a-z0-9]{32}`).FindString(out), regexp.MustCompile(`key_[0-9a-z]{26}`).FindString(out)
+	token, key := regexp.MustCompile(`dp_live_[a-z0-9]{32}`).
+		FindString(out),
+		regexp.MustCompile(`key_[0-9a-z]{26}`).
+			FindString(out)
 	if token == "" || key == "" {
 		t.Fatalf("key create: %s", out)
 	}
-	if out := do(exitOK, "key", "list", "--app", "shop"); strings.Contains(out, token) || !strings.Contains(out, "checkout") || !strings.Contains(out, key) {
+	if out := do(
+		exitOK,
+		"key",
+		"list",
+		"--app",
+		"shop",
+	); strings.Contains(out, token) || !strings.Contains(out, "checkout") ||
+		!strings.Contains(out, key) {
 		t.Errorf("key list: %s", out)
 	}
 	do(exitOK, "key", "revoke", key)
-	if out := do(exitOK, "key", "list"); !strings.Contains(out, key) || !strings.Contains(out, "(operator)") && !strings.Contains(out, "dev") {
+	if out := do(
+		exitOK,
+		"key",
+		"list",
+	); !strings.Contains(out, key) ||
+		!strings.Contains(out, "(operator)") && !strings.Contains(out, "dev") {
 		t.Errorf("key list: %s", out)
 	}
 	if out := do(exitFailed, "key", "revoke", "key_"+strings.Repeat("0", 26)); !strings.Contains(out, "key list") {

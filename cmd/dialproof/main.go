@@ -35,8 +35,8 @@ const (
 )
 
 // garbage is how much the heap may grow between collections, in percent. The rows that the store keeps in memory are
-// looked through at each: with Go's own 100 that costs a tenth of the CPU under load. heapGoal holds the growth off when there
-// is much to keep, in bytes. GOGC and GOMEMLIMIT, when set, win.
+// looked through at each: with Go's own 100 that costs a tenth of the CPU under load. heapGoal holds the growth off
+// when there is much to keep, in bytes. GOGC and GOMEMLIMIT, when set, win.
 const (
 	garbage  = 300
 	heapGoal = 100 << 20
@@ -51,8 +51,8 @@ func tuneMemory(env func(string) (string, bool)) {
 	}
 }
 
-// processors is how many of Go's processors there are at least. With one, everything stands still while a commit waits for the
-// disk, until the runtime notices and takes the processor away from it. GOMAXPROCS, when set, wins.
+// processors is how many of Go's processors there are at least. With one, everything stands still while a commit waits
+// for the disk, until the runtime notices and takes the processor away from it. GOMAXPROCS, when set, wins.
 const processors = 2
 
 func tuneProcessors(env func(string) (string, bool)) {
@@ -137,7 +137,9 @@ func newParser(c *cli, w world, exit func(int)) (*kong.Kong, error) {
 	return kong.New(
 		c,
 		kong.Name("dialproof"),
-		kong.Description("Dialproof proves that a person holds a phone number: it sends a one-time code and checks what was typed."),
+		kong.Description(
+			"Dialproof proves that a person holds a phone number: it sends a one-time code and checks what was typed.",
+		),
 		kong.Writers(w.Out, w.Err),
 		kong.Exit(exit),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),

@@ -103,7 +103,8 @@ func TestServeGetsTheLogItAskedFor(t *testing.T) {
 		return errors.New("the port is taken")
 	}}
 	code, _, errs := call(t, w, "serve", "--config", file)
-	if code != exitFailed || strings.Contains(errs, "hidden") || !strings.Contains(errs, "shown") || !strings.HasSuffix(errs, "dialproof: the port is taken\n") {
+	if code != exitFailed || strings.Contains(errs, "hidden") || !strings.Contains(errs, "shown") ||
+		!strings.HasSuffix(errs, "dialproof: the port is taken\n") {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 }

@@ -20,8 +20,8 @@ type routeTestCmd struct {
 
 // Help has the examples.
 func (routeTestCmd) Help() string {
-	return `It sends a real message, which costs what a message costs. It needs no running server and touches no database. It ends
-with 0 when the provider took the message.
+	return `It sends a real message, which costs what a message costs. It needs no running server and touches no
+database. It ends with 0 when the provider took the message.
 
 Examples:
   dialproof route test main --to +447700900123
@@ -34,5 +34,10 @@ func (c routeTestCmd) Run(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
-	return w.app.testRoute(ctx, cfg, routeTest{Route: c.Name, To: c.To, Channel: c.Channel, Email: c.Email, Wait: c.Wait}, w.Out)
+	return w.app.testRoute(
+		ctx,
+		cfg,
+		routeTest{Route: c.Name, To: c.To, Channel: c.Channel, Email: c.Email, Wait: c.Wait},
+		w.Out,
+	)
 }

@@ -37,7 +37,12 @@ func (f configFlag) load(w world) (config.Config, error) {
 	case err == nil:
 		return c, nil
 	case path == "":
-		return c, usageError{fmt.Errorf("there is no dialproof.yaml here or in /etc/dialproof; name one with --config, or try `dialproof dev`, which needs none")}
+		return c, usageError{
+			fmt.Errorf(
+				"there is no dialproof.yaml here or in /etc/dialproof; name one with --config, or try `dialproof dev`, which " +
+					"needs none",
+			),
+		}
 	case errors.Is(err, fs.ErrNotExist) && f.Config != "":
 		return c, usageError{fmt.Errorf("%w; name another with --config", err)}
 	}
@@ -63,9 +68,9 @@ type serveCmd struct {
 
 // Help has the examples.
 func (serveCmd) Help() string {
-	return `Every key of the file can also come from the environment, which wins: log.level is DIALPROOF_LOG_LEVEL. A signal
-(INT or TERM) finishes what is under way and ends; a second one ends at once. HUP reads the file again and puts its
-routes in place of the old ones; the rest needs a restart. Logs go to standard error.
+	return `Every key of the file can also come from the environment, which wins: log.level is DIALPROOF_LOG_LEVEL. A
+signal (INT or TERM) finishes what is under way and ends; a second one ends at once. HUP reads the file again and
+puts its routes in place of the old ones; the rest needs a restart. Logs go to standard error.
 
 Examples:
   dialproof serve --config /etc/dialproof/dialproof.yaml
@@ -85,7 +90,8 @@ func (c serveCmd) Run(ctx context.Context, w world) error {
 	return w.app.serve(ctx, cfg, log, c.reloads(ctx, w, log))
 }
 
-// reloads answers the configuration anew at each HUP. A file that cannot be used is told in the log, and the old one holds.
+// reloads answers the configuration anew at each HUP. A file that cannot be used is told in the log, and the old one
+// holds.
 func (c serveCmd) reloads(ctx context.Context, w world, log *slog.Logger) <-chan config.Config {
 	signals, out := make(chan os.Signal, 1), make(chan config.Config)
 	signal.Notify(signals, syscall.SIGHUP)
@@ -120,8 +126,8 @@ type devCmd struct {
 
 // Help has the examples.
 func (devCmd) Help() string {
-	return `It prints the address, a ready API key (also in <data>/dev.key) and the page of the handset: a phone in the browser
-that shows what a person would receive. Nothing leaves this machine. Numbers reserved for fiction, like
+	return `It prints the address, a ready API key (also in <data>/dev.key) and the page of the handset: a phone in the
+browser that shows what a person would receive. Nothing leaves this machine. Numbers reserved for fiction, like
 +447700900123, are welcome here.
 
 Examples:
@@ -143,8 +149,8 @@ type migrateCmd struct {
 
 // Help has the examples.
 func (migrateCmd) Help() string {
-	return `serve does this by itself when it starts. Run it alone before many nodes are started, or to see that it works. It
-changes nothing when there is nothing to do. Make a copy of the database first: there is no way back.
+	return `serve does this by itself when it starts. Run it alone before many nodes are started, or to see that it
+works. It changes nothing when there is nothing to do. Make a copy of the database first: there is no way back.
 
 Example:
   dialproof migrate --config /etc/dialproof/dialproof.yaml`

@@ -18,8 +18,8 @@ type storeCmd struct {
 
 // Help has the examples.
 func (storeCmd) Help() string {
-	return `These are the operator's tools for what is kept. PostgreSQL has its own for backups (pg_dump, pg_basebackup): docs/operations.md
-says how to use them.
+	return `These are the operator's tools for what is kept. PostgreSQL has its own for backups (pg_dump,
+pg_basebackup): docs/operations.md says how to use them.
 
 Examples:
   dialproof store backup /backup/dialproof-$(date +%F).db
@@ -34,9 +34,9 @@ type storeBackupCmd struct {
 
 // Help has the examples.
 func (storeBackupCmd) Help() string {
-	return `The copy is the state of one moment, whole and checked. It holds numbers, sealed: it is of no use without the key ring, and
-must be kept apart from it. Deliveries that are under way at that moment are in it, and are sent again after a restore while
-their codes live.
+	return `The copy is the state of one moment, whole and checked. It holds numbers, sealed: it is of no use without
+the key ring, and must be kept apart from it. Deliveries that are under way at that moment are in it, and are sent
+again after a restore while their codes live.
 
 Examples:
   dialproof store backup /backup/dialproof-$(date +%F).db
@@ -64,7 +64,12 @@ func onSQLite(cfg config.Config) error {
 	if cfg.Store.Driver == config.SQLite {
 		return nil
 	}
-	return usageError{errors.New("the configuration's store is PostgreSQL, which has tools of its own for this; docs/operations.md says how to use them")}
+	return usageError{
+		errors.New(
+			"the configuration's store is PostgreSQL, which has tools of its own for this; docs/operations.md says how to " +
+				"use them",
+		),
+	}
 }
 
 type storeRestoreCmd struct {
@@ -74,8 +79,8 @@ type storeRestoreCmd struct {
 
 // Help has the examples.
 func (storeRestoreCmd) Help() string {
-	return `Stop the server first. What the store held stays beside it under another name, which is printed. What happened since the backup
-is gone: verifications that began since, and the counts of limits and wrong codes.
+	return `Stop the server first. What the store held stays beside it under another name, which is printed. What
+happened since the backup is gone: verifications that began since, and the counts of limits and wrong codes.
 
 Example:
   dialproof store restore /backup/dialproof-2026-11-23.db`
@@ -110,9 +115,9 @@ type storeCopyCmd struct {
 
 // Help has the examples.
 func (storeCopyCmd) Help() string {
-	return `It makes PostgreSQL equal to the SQLite store and writes only what differs. So copy once while the server runs, which may take a
-while; then stop the server, copy with --final, which is short, and start the nodes with the new configuration. The old file
-stays, and no server opens it any more.
+	return `It makes PostgreSQL equal to the SQLite store and writes only what differs. So copy once while the server
+runs, which may take a while; then stop the server, copy with --final, which is short, and start the nodes with the
+new configuration. The old file stays, and no server opens it any more.
 
 Examples:
   dialproof store copy --to new.yaml            # the server runs
@@ -152,7 +157,8 @@ type storeCheckCmd struct {
 
 // Help has the examples.
 func (storeCheckCmd) Help() string {
-	return `It reads the whole file and verifies the checksum of each segment of the journal, which holds the newest changes. Nothing is written.
+	return `It reads the whole file and verifies the checksum of each segment of the journal, which holds the newest
+changes. Nothing is written.
 
 Examples:
   dialproof store check
@@ -181,9 +187,9 @@ type storeRepairCmd struct {
 
 // Help has the examples.
 func (storeRepairCmd) Help() string {
-	return `A server does not start on a store whose journal is damaged: changes that were acknowledged are missing then, and codes that were used could
-be used again. Restore a backup if you can. Otherwise stop the server and run this command. It moves the damaged segments to the table
-"quarantine", keeps everything else, and prints what was lost.
+	return `A server does not start on a store whose journal is damaged: changes that were acknowledged are missing
+then, and codes that were used could be used again. Restore a backup if you can. Otherwise stop the server and run
+this command. It moves the damaged segments to the table "quarantine", keeps everything else, and prints what was lost.
 
 Examples:
   dialproof store check

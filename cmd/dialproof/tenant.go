@@ -38,7 +38,8 @@ type appCmd struct {
 
 // Help has the examples.
 func (appCmd) Help() string {
-	return `An application is whoever asks for verifications: a product, a team, a customer. It has a brand, a policy and keys.
+	return `An application is whoever asks for verifications: a product, a team, a customer. It has a brand, a policy
+and keys.
 
 Examples:
   dialproof app create --name shop --brand "Acme Shop"
@@ -164,7 +165,8 @@ type appUpdateCmd struct {
 
 // Help has the examples.
 func (appUpdateCmd) Help() string {
-	return `What you leave out stays as it is. A running server knows within seconds; verifications that have begun go on as they began.
+	return `What you leave out stays as it is. A running server knows within seconds; verifications that have begun go
+on as they began.
 
 Examples:
   dialproof app update shop --fallback "sms 25s, sms 25s, voice"
@@ -255,7 +257,9 @@ Examples:
 func (c keyCreateCmd) Run(ctx context.Context, w world) error {
 	operator := slices.Equal(c.Scope, []string{string(application.Admin)})
 	if (c.App == "") != operator {
-		return usageError{errors.New("say whom the key is for: --app NAME for an application, or --scope admin alone for the operator")}
+		return usageError{
+			errors.New("say whom the key is for: --app NAME for an application, or --scope admin alone for the operator"),
+		}
 	}
 	return directory(ctx, w, c.storeFlag, func(d *application.Directory) error {
 		n := application.NewKey{Name: c.Name, Mode: application.Mode(c.Mode)}

@@ -14,7 +14,12 @@ import (
 )
 
 // webhooks opens the endpoints and tenants, runs work and closes them.
-func webhooks(ctx context.Context, w world, f storeFlag, work func(*webhook.Directory, *application.Directory) error) error {
+func webhooks(
+	ctx context.Context,
+	w world,
+	f storeFlag,
+	work func(*webhook.Directory, *application.Directory) error,
+) error {
 	cfg, err := f.load(w)
 	if err != nil {
 		return err
@@ -33,11 +38,18 @@ func explainWebhook(err error) error {
 	}
 	switch {
 	case errors.Is(err, webhook.ErrDisabled):
-		return errors.New("the webhook is disabled: `dialproof webhook list` says why, `dialproof webhook enable` lets events go to it again")
+		return errors.New(
+			"the webhook is disabled: `dialproof webhook list` says why, `dialproof webhook enable` lets events go to it again",
+		)
 	case errors.Is(err, webhook.ErrTooMany):
-		return fmt.Errorf("the application has %d webhooks, which is as many as it may: `dialproof webhook delete` one", webhook.MaxEndpoints)
+		return fmt.Errorf(
+			"the application has %d webhooks, which is as many as it may: `dialproof webhook delete` one",
+			webhook.MaxEndpoints,
+		)
 	case errors.Is(err, webhook.ErrNotFound):
-		return errors.New("there is no such webhook or event; `dialproof webhook list` and `dialproof webhook events` show them")
+		return errors.New(
+			"there is no such webhook or event; `dialproof webhook list` and `dialproof webhook events` show them",
+		)
 	}
 	return err
 }
@@ -56,9 +68,9 @@ type webhookCmd struct {
 
 // Help has the examples.
 func (webhookCmd) Help() string {
-	return `A webhook tells an application what happens to its verifications: started, approved, failed, expired, canceled, and what
-became of each delivery. Events are signed (Standard Webhooks) and sent again until they are taken. A running server knows of
-changes within seconds.
+	return `A webhook tells an application what happens to its verifications: started, approved, failed, expired,
+canceled, and what became of each delivery. Events are signed (Standard Webhooks) and sent again until they are
+taken. A running server knows of changes within seconds.
 
 Examples:
   dialproof webhook create --app shop --to https://shop.example/dialproof
@@ -78,10 +90,11 @@ type webhookCreateCmd struct {
 
 // Help has the examples.
 func (webhookCreateCmd) Help() string {
-	return `The secret goes to standard output. Give it to the receiver, which checks the signature of each request with it: every
-language has a library for Standard Webhooks, and the SDKs have it built in. docs/webhooks.md shows how.
+	return `The secret goes to standard output. Give it to the receiver, which checks the signature of each request with
+it: every language has a library for Standard Webhooks, and the SDKs have it built in. docs/webhooks.md shows how.
 
-Addresses in your own network need webhooks.allow_private in the configuration; the server of "dialproof dev" takes them.
+Addresses in your own network need webhooks.allow_private in the configuration; the server of "dialproof dev" takes
+them.
 
 Examples:
   dialproof webhook create --app shop --to https://shop.example/dialproof
@@ -105,7 +118,11 @@ func (c webhookCreateCmd) Run(ctx context.Context, w world) error {
 			return err
 		}
 		fmt.Fprintln(w.Out, secret.Reveal())
-		fmt.Fprintf(w.Err, "This is the secret of %s. Keep it now: it is not shown again. Then: dialproof webhook test %[1]s\n", e.ID.Text(id.Webhook))
+		fmt.Fprintf(
+			w.Err,
+			"This is the secret of %s. Keep it now: it is not shown again. Then: dialproof webhook test %[1]s\n",
+			e.ID.Text(id.Webhook),
+		)
 		return nil
 	})
 }
@@ -117,8 +134,8 @@ type webhookListCmd struct {
 
 // Help has the examples.
 func (webhookListCmd) Help() string {
-	return `STATE is "enabled", "failing since ..." when it has taken nothing for a while, or "disabled" with the reason: by operator,
-gone (it answered 410), or failing (it took nothing for five days).
+	return `STATE is "enabled", "failing since ..." when it has taken nothing for a while, or "disabled" with the
+reason: by operator, gone (it answered 410), or failing (it took nothing for five days).
 
 Examples:
   dialproof webhook list
@@ -144,7 +161,17 @@ func (c webhookListCmd) Run(ctx context.Context, w world) error {
 			if e.Test {
 				mode = application.Test
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.ID.Text(id.Webhook), a.Name, mode, stateOf(&e), kinds(e.Kinds), e.URL, e.Description)
+			fmt.Fprintf(
+				t,
+				"%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+				e.ID.Text(id.Webhook),
+				a.Name,
+				mode,
+				stateOf(&e),
+				kinds(e.Kinds),
+				e.URL,
+				e.Description,
+			)
 		}
 		return t.Flush()
 	})
@@ -184,7 +211,12 @@ func (c webhookArg) on(ctx context.Context, w world, work func(d *webhook.Direct
 	if err != nil {
 		return usageError{fmt.Errorf("%q is no webhook's id; `dialproof webhook list` shows them", c.ID)}
 	}
-	return webhooks(ctx, w, c.storeFlag, func(d *webhook.Directory, _ *application.Directory) error { return work(d, endpoint) })
+	return webhooks(
+		ctx,
+		w,
+		c.storeFlag,
+		func(d *webhook.Directory, _ *application.Directory) error { return work(d, endpoint) },
+	)
 }
 
 type webhookEventsCmd struct {
@@ -226,7 +258,18 @@ func (c webhookEventsCmd) Run(ctx context.Context, w world) error {
 			if !e.Ref.IsZero() {
 				v = e.Ref.Text(id.Verification)
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", e.Event.Text(id.Event), e.Kind, v, day(e.ID.Time()), e.State, e.Tries, lastOf(e), moment(e.Due))
+			fmt.Fprintf(
+				t,
+				"%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n",
+				e.Event.Text(id.Event),
+				e.Kind,
+				v,
+				day(e.ID.Time()),
+				e.State,
+				e.Tries,
+				lastOf(e),
+				moment(e.Due),
+			)
 		}
 		return t.Flush()
 	})
@@ -259,8 +302,8 @@ type webhookTestCmd struct {
 
 // Help has the examples.
 func (webhookTestCmd) Help() string {
-	return `It sends a test.ping, which a receiver takes by answering with any 2xx status. The server must be running: it is the one
-that sends. It ends with 0 when the event was taken, and with 1 when it was not.
+	return `It sends a test.ping, which a receiver takes by answering with any 2xx status. The server must be running:
+it is the one that sends. It ends with 0 when the event was taken, and with 1 when it was not.
 
 Example:
   dialproof webhook test whk_01kb2v5w8e7x9a3c4d5f6g7h8j`
@@ -280,7 +323,12 @@ func (c webhookTestCmd) Run(ctx context.Context, w world) error {
 		for {
 			select {
 			case <-ctx.Done():
-				return fmt.Errorf("nothing became of %s within %v: is the server running? `dialproof webhook events %s` shows it later", e.Event.Text(id.Event), c.Wait, c.ID)
+				return fmt.Errorf(
+					"nothing became of %s within %v: is the server running? `dialproof webhook events %s` shows it later",
+					e.Event.Text(id.Event),
+					c.Wait,
+					c.ID,
+				)
 			case <-tick.C:
 			}
 			now, err := find(ctx, d, endpoint, e.Event)
@@ -318,8 +366,8 @@ type webhookReplayCmd struct {
 
 // Help has the examples.
 func (webhookReplayCmd) Help() string {
-	return `An event is dead after ten attempts in about three days. They are kept for 30 days, delivered ones for 3, and both no
-longer than retention.days. The receiver knows an event that it has had by its webhook-id.
+	return `An event is dead after ten attempts in about three days. They are kept for 30 days, delivered ones for 3,
+and both no longer than retention.days. The receiver knows an event that it has had by its webhook-id.
 
 Examples:
   dialproof webhook replay whk_01kb2v5w8e7x9a3c4d5f6g7h8j --since 72h
@@ -348,8 +396,8 @@ type webhookRotateCmd struct{ webhookArg }
 
 // Help has the examples.
 func (webhookRotateCmd) Help() string {
-	return `The new secret goes to standard output. For 24 hours each request bears two signatures, so that the receiver can change
-in its own time: give it the new secret, then take the old one away.
+	return `The new secret goes to standard output. For 24 hours each request bears two signatures, so that the receiver
+can change in its own time: give it the new secret, then take the old one away.
 
 Example:
   dialproof webhook rotate whk_01kb2v5w8e7x9a3c4d5f6g7h8j`
@@ -363,7 +411,11 @@ func (c webhookRotateCmd) Run(ctx context.Context, w world) error {
 			return err
 		}
 		fmt.Fprintln(w.Out, secret.Reveal())
-		fmt.Fprintf(w.Err, "Keep it now: it is not shown again. The old secret signs too until %s UTC.\n", day(e.Secrets[1].Until))
+		fmt.Fprintf(
+			w.Err,
+			"Keep it now: it is not shown again. The old secret signs too until %s UTC.\n",
+			day(e.Secrets[1].Until),
+		)
 		return nil
 	})
 }
@@ -372,8 +424,8 @@ type webhookEnableCmd struct{ webhookArg }
 
 // Help has the examples.
 func (webhookEnableCmd) Help() string {
-	return `What waited while it was disabled goes out at once. What happened meanwhile was not written down; what was given up needs a
-replay.
+	return `What waited while it was disabled goes out at once. What happened meanwhile was not written down; what was
+given up needs a replay.
 
 Example:
   dialproof webhook enable whk_01kb2v5w8e7x9a3c4d5f6g7h8j`

@@ -102,12 +102,22 @@ type route struct {
 
 // routes are all of them; a test holds them against the contract.
 func routes() []route {
-	verifyOnly, readOnly, admin := []application.Scope{application.Verify}, []application.Scope{application.Read}, []application.Scope{application.Admin}
+	verifyOnly, readOnly, admin := []application.Scope{
+		application.Verify,
+	}, []application.Scope{
+		application.Read,
+	}, []application.Scope{
+		application.Admin,
+	}
 	return []route{
 		{"POST /v1/verifications", verifyOnly, func(a *api) handler { return a.start }},
 		{"GET /v1/verifications", readOnly, func(a *api) handler { return a.list }},
 		{"POST /v1/verifications/check", verifyOnly, func(a *api) handler { return a.checkByNumber }},
-		{"GET /v1/verifications/{id}", []application.Scope{application.Verify, application.Read}, func(a *api) handler { return a.get }},
+		{
+			"GET /v1/verifications/{id}",
+			[]application.Scope{application.Verify, application.Read},
+			func(a *api) handler { return a.get },
+		},
 		{"POST /v1/verifications/{id}/check", verifyOnly, func(a *api) handler { return a.check }},
 		{"POST /v1/verifications/{id}/resend", verifyOnly, func(a *api) handler { return a.resend }},
 		{"POST /v1/verifications/{id}/cancel", verifyOnly, func(a *api) handler { return a.cancel }},
@@ -157,10 +167,13 @@ func New(o Options) http.Handler {
 		a.mux.Handle(r.pattern, a.guarded(r.scopes, h))
 	}
 	if o.Metrics != nil {
-		a.mux.Handle("GET /metrics", a.guarded([]application.Scope{application.Admin}, func(w http.ResponseWriter, r *http.Request) error {
-			o.Metrics.ServeHTTP(w, r)
-			return nil
-		}))
+		a.mux.Handle(
+			"GET /metrics",
+			a.guarded([]application.Scope{application.Admin}, func(w http.ResponseWriter, r *http.Request) error {
+				o.Metrics.ServeHTTP(w, r)
+				return nil
+			}),
+		)
 	}
 	if o.Docs != nil {
 		a.mux.Handle("GET /docs", o.Docs)
@@ -168,7 +181,8 @@ func New(o Options) http.Handler {
 	}
 	if o.Pages != nil {
 		for _, pattern := range []string{
-			"GET /verify/{token}", "POST /verify/{token}", "GET /verify/{token}/status", "GET /verify/assets/page.css", "GET /verify/assets/page.js", "GET /verify/assets/icon.svg", "GET /verify/assets/country/{code}", "GET /widget.js",
+			"GET /verify/{token}", "POST /verify/{token}", "GET /verify/{token}/status", "GET /verify/assets/page.css",
+			"GET /verify/assets/page.js", "GET /verify/assets/icon.svg", "GET /verify/assets/country/{code}", "GET /widget.js",
 		} {
 			a.mux.Handle(pattern, o.Pages)
 		}
@@ -185,7 +199,8 @@ func New(o Options) http.Handler {
 // elsewhere is the pattern of what no route serves.
 const elsewhere = "/"
 
-// Server returns a server with bounds that hold off slow and greedy callers. What net/http itself has to say goes to errors.
+// Server returns a server with bounds that hold off slow and greedy callers. What net/http itself has to say goes to
+// errors.
 func Server(addr string, h http.Handler, errors *log.Logger) *http.Server {
 	return &http.Server{
 		Addr: addr, Handler: h,
@@ -200,8 +215,8 @@ func Server(addr string, h http.Handler, errors *log.Logger) *http.Server {
 
 type ctxKey struct{}
 
-// call is what one request carries through its handlers. It is the request's context and the writer of its answer as well, so that
-// a request costs one such thing and not four.
+// call is what one request carries through its handlers. It is the request's context and the writer of its answer as
+// well, so that a request costs one such thing and not four.
 type call struct {
 	context.Context // the request's own
 	recorder
@@ -262,7 +277,17 @@ func (a *api) finish(r *http.Request, c *call, begin time.Time) {
 		if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
 			panic(p)
 		}
-		a.Log.Error("a request panicked", "request", c.id, "route", r.Pattern, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		a.Log.Error(
+			"a request panicked",
+			"request",
+			c.id,
+			"route",
+			r.Pattern,
+			"panic",
+			fmt.Sprint(p),
+			"stack",
+			string(debug.Stack()),
+		)
 		if c.status == 0 {
 			newProblem("internal", "something went wrong on our side; the instance names the request in the log").write(c, c.id)
 		}
@@ -302,7 +327,8 @@ func (a *api) unrouted(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r)
 	r.Pattern = "" // logs and metrics name no route
 	var allow []string
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch,
+		http.MethodDelete} {
 		probe := r.Clone(r.Context())
 		probe.Method = method
 		if _, pattern := a.mux.Handler(probe); pattern != elsewhere {
@@ -333,8 +359,8 @@ func (a *api) guarded(scopes []application.Scope, h handler) http.Handler {
 	})
 }
 
-// clientGone is the status of a request whose caller did not wait for the answer. Nobody reads it: it keeps such requests apart from our
-// own failures in metrics, log and traces.
+// clientGone is the status of a request whose caller did not wait for the answer. Nobody reads it: it keeps such
+// requests apart from our own failures in metrics, log and traces.
 const clientGone = 499
 
 // refuse answers a request with an error. What is a fault of ours is logged.
@@ -349,7 +375,8 @@ func (a *api) refuse(r *http.Request, c *call, err error) {
 	if gone || p.Code == "stopping" {
 		level = slog.LevelDebug
 	}
-	if p.Status >= http.StatusInternalServerError && p != err { //nolint:errorlint // the gate's own refusals are many, and it tells of them itself
+	if p.Status >= http.StatusInternalServerError &&
+		p != err { //nolint:errorlint // the gate's own refusals are many, and it tells of them itself
 		a.Log.Log(r.Context(), level, "a request failed", "request", c.id, "route", r.Pattern, "code", p.Code, "error", err)
 	}
 	p.write(c, c.id)
@@ -406,7 +433,13 @@ func answer(w http.ResponseWriter, status int, v any) error {
 }
 
 // The values of headers that every answer has, made once. Nobody changes a header's value in place.
-var typeJSON, noStore, noSniff = []string{"application/json"}, []string{"no-store"}, []string{"nosniff"} //nolint:gochecknoglobals // constants
+var typeJSON, noStore, noSniff = []string{
+	"application/json",
+}, []string{
+	"no-store",
+}, []string{
+	"nosniff",
+} //nolint:gochecknoglobals // constants
 
 func send(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()

@@ -56,13 +56,22 @@ func bare(t testing.TB, start func(verify.StartRequest) (*verify.Verification, e
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, token, err := d.CreateKey(t.Context(), application.NewKey{App: app.ID, Name: "k", Mode: application.Live, Scopes: []application.Scope{application.Verify}})
+	_, token, err := d.CreateKey(
+		t.Context(),
+		application.NewKey{App: app.ID, Name: "k", Mode: application.Live, Scopes: []application.Scope{application.Verify}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := api.New(api.Options{
-		Core: core{start: start}, Directory: d, IDs: ids, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
-		Ready: func(context.Context) error { return nil },
+		Core: core{
+			start: start,
+		},
+		Directory: d,
+		IDs:       ids,
+		Log:       slog.New(slog.DiscardHandler),
+		Now:       func() time.Time { return now },
+		Ready:     func(context.Context) error { return nil },
 	})
 	return h, token
 }
@@ -95,8 +104,21 @@ func code(t *testing.T, w *httptest.ResponseRecorder) string {
 
 func pending() *verify.Verification {
 	return &verify.Verification{
-		ID: id.NewSource(id.ID{}).New(now), Status: verify.Pending, Channel: channel.SMS, Expires: now.Add(5 * time.Minute), Sends: 1,
-		Spec: verify.Spec{Masked: "+44•••••••123", Country: "GB", Purpose: "login", CodeLength: 6, Created: now, MaxAttempts: 5, MaxSends: 5},
+		ID: id.NewSource(id.ID{}).
+			New(now),
+		Status:  verify.Pending,
+		Channel: channel.SMS,
+		Expires: now.Add(5 * time.Minute),
+		Sends:   1,
+		Spec: verify.Spec{
+			Masked:      "+44•••••••123",
+			Country:     "GB",
+			Purpose:     "login",
+			CodeLength:  6,
+			Created:     now,
+			MaxAttempts: 5,
+			MaxSends:    5,
+		},
 	}
 }
 
@@ -112,7 +134,8 @@ func TestAPanicIsOneRequests(t *testing.T) {
 		return pending(), nil
 	})
 	w := post(t, h, token, nil)
-	if w.Code != http.StatusInternalServerError || code(t, w) != "internal" || strings.Contains(w.Body.String(), "planted") {
+	if w.Code != http.StatusInternalServerError || code(t, w) != "internal" ||
+		strings.Contains(w.Body.String(), "planted") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	if w := post(t, h, token, nil); w.Code != http.StatusCreated {
@@ -130,14 +153,20 @@ func TestErrorsBecomeAnswers(t *testing.T) {
 		code   string
 		header map[string]string
 	}{
-		{"a limit", &verify.Error{Code: verify.CodeLimited, Retry: now.Add(29*time.Second + time.Millisecond), Refusal: &limit.Refusal{Name: "number_30s", Limit: 1, Window: 30 * time.Second}}, 429, "rate_limited",
-			map[string]string{"Retry-After": "30", "RateLimit-Policy": `"number_30s";q=1;w=30`, "RateLimit": `"number_30s";r=0;t=30`}},
-		{"a limit that is just over", &verify.Error{Code: verify.CodeLimited, Retry: now, Refusal: &limit.Refusal{Name: "x", Limit: 1}}, 429, "rate_limited",
+		{"a limit", &verify.Error{Code: verify.CodeLimited, Retry: now.Add(29*time.Second + time.Millisecond),
+			Refusal: &limit.Refusal{Name: "number_30s", Limit: 1, Window: 30 * time.Second}}, 429, "rate_limited",
+			map[string]string{"Retry-After": "30", "RateLimit-Policy": `"number_30s";q=1;w=30`,
+				"RateLimit": `"number_30s";r=0;t=30`}},
+		{"a limit that is just over",
+			&verify.Error{Code: verify.CodeLimited, Retry: now, Refusal: &limit.Refusal{Name: "x", Limit: 1}}, 429,
+			"rate_limited",
 			map[string]string{"Retry-After": "1", "RateLimit-Policy": `"x";q=1;w=1`}},
-		{"a store that is down", &verify.Error{Code: verify.CodeUnavailable, Detail: "the store cannot be written"}, 503, "store_unavailable", map[string]string{"Retry-After": "1"}},
+		{"a store that is down", &verify.Error{Code: verify.CodeUnavailable, Detail: "the store cannot be written"}, 503,
+			"store_unavailable", map[string]string{"Retry-After": "1"}},
 		{"too much at once", &verify.Error{Code: verify.CodeBusy}, 503, "busy", map[string]string{"Retry-After": "1"}},
 		{"an error of nobody's", errors.New("secret detail"), 500, "internal", nil},
-		{"a wrapped error", errors.Join(errors.New("secret detail"), &verify.Error{Code: verify.CodeNoRoute, Detail: "no route serves the number"}), 422, "no_route", nil},
+		{"a wrapped error", errors.Join(errors.New("secret detail"),
+			&verify.Error{Code: verify.CodeNoRoute, Detail: "no route serves the number"}), 422, "no_route", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -173,7 +202,13 @@ func TestIdempotencyInFlight(t *testing.T) {
 	done := make(chan int)
 	go func() { done <- post(t, h, token, header).Code }()
 	<-entered
-	if w := post(t, h, token, map[string]string{"Idempotency-Key": "order-7"}); w.Code != http.StatusConflict || code(t, w) != "idempotency_in_flight" {
+	if w := post(
+		t,
+		h,
+		token,
+		map[string]string{"Idempotency-Key": "order-7"},
+	); w.Code != http.StatusConflict ||
+		code(t, w) != "idempotency_in_flight" {
 		t.Errorf("at the same time: %d %s", w.Code, w.Body)
 	}
 	close(leave)
@@ -194,7 +229,8 @@ func TestRequestIDs(t *testing.T) {
 	t.Parallel()
 	h, token := server(t, func(verify.StartRequest) (*verify.Verification, error) { return pending(), nil })
 	for given, kept := range map[string]bool{
-		"abc-123_X": true, "447700900123": false, "a b": false, "a\tb": false, strings.Repeat("a", 65): false, "": false, "req=1": false,
+		"abc-123_X": true, "447700900123": false, "a b": false, "a\tb": false, strings.Repeat("a", 65): false, "": false,
+		"req=1": false,
 	} {
 		w := post(t, h, token, map[string]string{"X-Request-Id": given})
 		got := w.Header().Get("X-Request-Id")
@@ -207,7 +243,8 @@ func TestRequestIDs(t *testing.T) {
 // FuzzStart sends any bytes: the answer is a 4xx with a code of the contract, or the core is asked.
 func FuzzStart(f *testing.F) {
 	for _, seed := range []string{
-		`{"to":"+447700900123"}`, `{"to":"07700 900123","region":"GB","code_length":6,"metadata":{"a":"b"}}`, `{"transaction":{"amount":"1"}}`,
+		`{"to":"+447700900123"}`, `{"to":"07700 900123","region":"GB","code_length":6,` +
+			`"metadata":{"a":"b"}}`, `{"transaction":{"amount":"1"}}`,
 		`{"to":`, `[]`, `null`, `{"to":"\ud800"}`, `{"client":{"ip":"::1"},"autofill":{"origin":"example.com"}}`, "\xff",
 	} {
 		f.Add([]byte(seed))
@@ -246,7 +283,8 @@ func TestOverload(t *testing.T) {
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	apitest.Conform(t, h).ServeHTTP(w, r)
-	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), `"busy"`) {
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" ||
+		!strings.Contains(w.Body.String(), `"busy"`) {
 		t.Errorf("answer %d, Retry-After %q: %s", w.Code, w.Header().Get("Retry-After"), w.Body)
 	}
 	close(release)

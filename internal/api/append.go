@@ -4,8 +4,8 @@ import (
 	"github.com/dialproof/dialproof/internal/object"
 )
 
-// The two answers that nearly all requests get are written without reflection. A test holds them against the encoder that writes
-// the others.
+// The two answers that nearly all requests get are written without reflection. A test holds them against the encoder
+// that writes the others.
 
 // The room for the answer of a start or a check without metadata, in bytes: what is longer grows.
 const roomForVerification, roomForCheck = 768, 384

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// deadline is a connection's time limit for reads or for writes, set seldom. A server sets several for each request, and
-// setting one costs the runtime more than it seems; nearly always the one before is nearer, and neither is ever
+// deadline is a connection's time limit for reads or for writes, set seldom. A server sets several for each request,
+// and setting one costs the runtime more than it seems; nearly always the one before is nearer, and neither is ever
 // reached. So the nearer one is left in force, and whoever runs into it puts it off to the one that was meant.
 type deadline struct {
 	set func(time.Time) error // of the connection

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestDeadline: a connection is told of a limit when it is nearer than the one it knows, and of the one that is meant when it runs into
-// a nearer one.
+// TestDeadline: a connection is told of a limit when it is nearer than the one it knows, and of the one that is meant
+// when it runs into a nearer one.
 func TestDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -93,29 +93,35 @@ func limited(t *testing.T, limits *http.Server, h http.HandlerFunc) string {
 
 const asked = "POST /v1/verifications HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 
-// TestLimitsHold: limits that are set seldom are the server's all the same, on a connection that has had requests before.
+// TestLimitsHold: limits that are set seldom are the server's all the same, on a connection that has had requests
+// before.
 func TestLimitsHold(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		limits *http.Server
 		do     func(t *testing.T, c *caller)
 	}{
-		"a slow header": {&http.Server{ReadHeaderTimeout: 200 * time.Millisecond, IdleTimeout: time.Minute}, func(t *testing.T, c *caller) {
-			c.say("POST /v1/verif")
-			closed(t, c)
-		}},
-		"a slow body": {&http.Server{ReadTimeout: 200 * time.Millisecond, IdleTimeout: time.Minute}, func(t *testing.T, c *caller) {
-			c.say(strings.TrimSuffix(asked, "{}") + "{")
-			closed(t, c)
-		}},
-		"silence": {&http.Server{ReadHeaderTimeout: time.Minute, IdleTimeout: 200 * time.Millisecond}, func(t *testing.T, c *caller) { closed(t, c) }},
-		"silence that is allowed": {&http.Server{ReadHeaderTimeout: 50 * time.Millisecond, ReadTimeout: 50 * time.Millisecond, WriteTimeout: 50 * time.Millisecond, IdleTimeout: time.Minute}, func(t *testing.T, c *caller) {
-			for range 3 {
-				time.Sleep(100 * time.Millisecond) // longer than any limit but that of silence
-				c.say(asked)
-				c.answers("ok")
-			}
-		}},
+		"a slow header": {&http.Server{ReadHeaderTimeout: 200 * time.Millisecond, IdleTimeout: time.Minute},
+			func(t *testing.T, c *caller) {
+				c.say("POST /v1/verif")
+				closed(t, c)
+			}},
+		"a slow body": {&http.Server{ReadTimeout: 200 * time.Millisecond, IdleTimeout: time.Minute},
+			func(t *testing.T, c *caller) {
+				c.say(strings.TrimSuffix(asked, "{}") + "{")
+				closed(t, c)
+			}},
+		"silence": {&http.Server{ReadHeaderTimeout: time.Minute, IdleTimeout: 200 * time.Millisecond},
+			func(t *testing.T, c *caller) { closed(t, c) }},
+		"silence that is allowed": {&http.Server{ReadHeaderTimeout: 50 * time.Millisecond,
+			ReadTimeout: 50 * time.Millisecond, WriteTimeout: 50 * time.Millisecond, IdleTimeout: time.Minute},
+			func(t *testing.T, c *caller) {
+				for range 3 {
+					time.Sleep(100 * time.Millisecond) // longer than any limit but that of silence
+					c.say(asked)
+					c.answers("ok")
+				}
+			}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -185,7 +191,8 @@ func TestWriteLimitHolds(t *testing.T) {
 	}
 }
 
-// TestWhoLeaves: a GET learns that its caller has gone; a POST is finished, and what the caller has sent after it is answered too.
+// TestWhoLeaves: a GET learns that its caller has gone; a POST is finished, and what the caller has sent after it is
+// answered too.
 func TestWhoLeaves(t *testing.T) {
 	t.Parallel()
 	begun, gone, finish := make(chan struct{}, 2), make(chan struct{}, 2), make(chan struct{})
@@ -221,8 +228,8 @@ func TestWhoLeaves(t *testing.T) {
 	}
 }
 
-// TestNothingIsReadAhead: while a handler works, a POST is told at once that nothing has come, and what has come stays for the next request;
-// of a GET, and of a POST that came in pieces, the byte is read.
+// TestNothingIsReadAhead: while a handler works, a POST is told at once that nothing has come, and what has come stays
+// for the next request; of a GET, and of a POST that came in pieces, the byte is read.
 func TestNothingIsReadAhead(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// Guard puts the gate before a server: it answers a listener for it whose connections refuse requests, while there are too many,
-// before net/http has read them. What net/http does for a request costs twice what the refusal itself does, and all of it is
-// taken from what could be done.
+// Guard puts the gate before a server: it answers a listener for it whose connections refuse requests, while there are
+// too many, before net/http has read them. What net/http does for a request costs twice what the refusal itself does,
+// and all of it is taken from what could be done.
 //
-// Only what is plainly a whole request to a gated route is refused there, and only where a request begins: anything else is left
-// to net/http and the handler.
+// Only what is plainly a whole request to a gated route is refused there, and only where a request begins: anything
+// else is left to net/http and the handler.
 func (g *Gate) Guard(s *http.Server, l net.Listener) net.Listener {
 	s.ConnState = func(c net.Conn, state http.ConnState) {
 		if v, ok := c.(*visitor); ok && state == http.StateIdle {
@@ -48,8 +48,8 @@ func (d *door) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// visitor is a guarded connection. It follows what net/http does with it, to know where a request begins: net/http may hold the
-// begin of the next one already, and then what is read is the rest of that.
+// visitor is a guarded connection. It follows what net/http does with it, to know where a request begins: net/http may
+// hold the begin of the next one already, and then what is read is the rest of that.
 type visitor struct {
 	*net.TCPConn
 	door  *door
@@ -61,7 +61,12 @@ type visitor struct {
 }
 
 func visit(c *net.TCPConn, d *door) *visitor {
-	return &visitor{TCPConn: c, door: d, reads: deadline{set: c.SetReadDeadline}, writes: deadline{set: c.SetWriteDeadline}}
+	return &visitor{
+		TCPConn: c,
+		door:    d,
+		reads:   deadline{set: c.SetReadDeadline},
+		writes:  deadline{set: c.SetWriteDeadline},
+	}
 }
 
 // place is where in the conversation a connection is.
@@ -74,8 +79,8 @@ const (
 	waiting               // net/http has set the time for the next one, and reads it now if it holds nothing of it
 )
 
-// SetReadDeadline implements net.Conn. Between two requests, net/http sets one for the wait, and another one when it has the first
-// bytes of the next.
+// SetReadDeadline implements net.Conn. Between two requests, net/http sets one for the wait, and another one when it
+// has the first bytes of the next.
 func (v *visitor) SetReadDeadline(t time.Time) error {
 	switch v.place {
 	case answered:
@@ -101,8 +106,9 @@ func (v *visitor) Read(p []byte) (n int, err error) {
 		v.whole = len(p)
 	}
 	if v.place == within && v.brief && len(p) == 1 {
-		// While a handler works, net/http reads one byte more, to learn whether the caller has gone: a goroutine, a call of the kernel
-		// and two deadlines for each request. What a POST has begun is finished, whoever goes: there is nothing to learn.
+		// While a handler works, net/http reads one byte more, to learn whether the caller has gone: a goroutine, a call of
+		// the kernel and two deadlines for each request. What a POST has begun is finished, whoever goes: there is nothing to
+		// learn.
 		return 0, nil
 	}
 	for {
@@ -155,8 +161,8 @@ func (v *visitor) ReadFrom(r io.Reader) (int64, error) {
 	return v.TCPConn.ReadFrom(r)
 }
 
-// ask asks the kernel how long ago the request came in. When there is too much to do, requests wait there longer than anywhere
-// else, and nothing that is measured from the first byte read on knows of it.
+// ask asks the kernel how long ago the request came in. When there is too much to do, requests wait there longer than
+// anywhere else, and nothing that is measured from the first byte read on knows of it.
 func (v *visitor) ask() {
 	if d, ok := sinceReceived(v.TCPConn); ok {
 		v.door.gate.waited(d)
@@ -192,8 +198,8 @@ func (v *visitor) refuse(b []byte) (bool, error) {
 	return true, err
 }
 
-// send writes the refusal. The connection may be silent for as long as the server says, and a caller who does not read cannot hold
-// it for longer.
+// send writes the refusal. The connection may be silent for as long as the server says, and a caller who does not read
+// cannot hold it for longer.
 func (v *visitor) send(out []byte) error {
 	until := time.Now().Add(v.door.idle)
 	if err := errors.Join(v.reads.mean(until), v.writes.mean(until)); err != nil {
@@ -209,8 +215,8 @@ type glimpse struct {
 	name  []byte // the caller's own id of the request
 }
 
-// glance reads a request as far as a refusal needs. It says no to all that is not plainly one whole request to a gated route: in
-// doubt, net/http decides where it ends.
+// glance reads a request as far as a refusal needs. It says no to all that is not plainly one whole request to a gated
+// route: in doubt, net/http decides where it ends.
 func glance(b []byte) (out glimpse, ok bool) {
 	line, rest, ok := cutLine(b)
 	line, post := bytes.CutPrefix(line, []byte("POST "))

@@ -94,7 +94,14 @@ func (c *caller) hear() (status int, body string, h http.Header) {
 }
 
 func text(path, body string, headers ...string) string {
-	return "POST " + path + " HTTP/1.1\r\nHost: x\r\n" + strings.Join(append(headers, ""), "\r\n") + fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body)
+	return "POST " + path + " HTTP/1.1\r\nHost: x\r\n" + strings.Join(
+		append(headers, ""),
+		"\r\n",
+	) + fmt.Sprintf(
+		"Content-Length: %d\r\n\r\n%s",
+		len(body),
+		body,
+	)
 }
 
 // TestDoor: a full gate refuses on the connection, one request like the next, and the connection goes on.
@@ -200,7 +207,8 @@ func TestDoorLeavesTheRest(t *testing.T) {
 		"a check":              {text("/v1/verifications/vrf_1/check", "{}")},
 		"a body in two pieces": {whole[:len(whole)-1], whole[len(whole)-1:]},
 		"two at once":          {whole + whole},
-		"chunks":               {"POST /v1/verifications HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"},
+		"chunks": {"POST /v1/verifications HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: " +
+			"chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -218,8 +226,8 @@ func TestDoorLeavesTheRest(t *testing.T) {
 	}
 }
 
-// TestDoorIsNotFooled: a request inside the body of another one is no request, also where the server holds the begin of that
-// other one already.
+// TestDoorIsNotFooled: a request inside the body of another one is no request, also where the server holds the begin of
+// that other one already.
 func TestDoorIsNotFooled(t *testing.T) {
 	t.Parallel()
 	s := guard(t)
@@ -254,7 +262,8 @@ func TestDoorIsNotFooled(t *testing.T) {
 // FuzzGlance: what the door takes for a whole request, net/http takes for one too, and for no more.
 func FuzzGlance(f *testing.F) {
 	for _, s := range []string{
-		text("/v1/verifications", "{}"), text("/v1/verifications/vrf_1/check", `{"code":"1"}`, "X-Request-Id: a", "Accept: */*"),
+		text("/v1/verifications", "{}"),
+		text("/v1/verifications/vrf_1/check", `{"code":"1"}`, "X-Request-Id: a", "Accept: */*"),
 		"POST /v1/verifications HTTP/1.1\r\nHost: x\r\nA: b\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n{}",
 		"POST /v1/verifications HTTP/1.1\r\nHost: x\r\n\r\n", text("/v1/verifications", "", "Content-Length: 0"),
 		"POST /v1/verifications HTTP/1.1\r\nHost: x\r\nA: b\r\n Content-Length: 9\r\nContent-Length: 2\r\n\r\n{}",

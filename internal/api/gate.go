@@ -9,12 +9,12 @@ import (
 	"github.com/dialproof/dialproof/internal/id"
 )
 
-// Gate bounds how many requests that write are under way, so that what is taken is answered soon and the rest is refused at
-// once, while there is still time to ask another node.
+// Gate bounds how many requests that write are under way, so that what is taken is answered soon and the rest is
+// refused at once, while there is still time to ask another node.
 //
-// How many that may be depends on the machine, the disk and the network, so it is found by measuring. The gate is wide open, and
-// bursts pass, until answers have been slow for a while. Then it narrows to what is answered within a short time (Little's law:
-// number = rate × time), and opens again as soon as it refuses nobody.
+// How many that may be depends on the machine, the disk and the network, so it is found by measuring. The gate is wide
+// open, and bursts pass, until answers have been slow for a while. Then it narrows to what is answered within a short
+// time (Little's law: number = rate × time), and opens again as soon as it refuses nobody.
 type Gate struct {
 	o       GateOptions
 	refusal refusal
@@ -77,28 +77,29 @@ const (
 	// interval is how long the gate looks before it moves, and enough how many answers it must have seen.
 	interval = 50 * time.Millisecond
 	enough   = 32
-	// patient is over how many intervals the gate judges. An open gate narrows when most of them were slow: fewer are a burst.
+	// patient is over how many intervals the gate judges. An open gate narrows when most of them were slow: fewer are a
+	// burst.
 	patient = 4
 	most    = 3
 	// slowest is how long answers may take on average, as a multiple of the fastest.
 	slowest = 5
 	// soon is how long they may always take while the gate is open: a collection of garbage is no crowd.
 	soon = 15 * time.Millisecond
-	// brisk is how long they may always take once it is not. The more is under way, the less of it the processor's caches hold, and
-	// the fewer answers a second there are: with 256 a third fewer than with 32.
+	// brisk is how long they may always take once it is not. The more is under way, the less of it the processor's caches
+	// hold, and the fewer answers a second there are: with 256 a third fewer than with 32.
 	brisk = 8 * time.Millisecond
-	// gain is how much of what a narrow gate is wrong by it sets right at once. Single intervals jump: commits are shared, and garbage
-	// is collected in turns.
+	// gain is how much of what a narrow gate is wrong by it sets right at once. Single intervals jump: commits are shared,
+	// and garbage is collected in turns.
 	gain = .3
 	// spellTime is how long the fastest answer is remembered, at least.
 	spellTime = time.Minute
 	// tellTime is how often the log is told, at most.
 	tellTime = 10 * time.Second
-	// codeFirst is how much more of the requests that end a verification may be under way than of those that begin one: who holds a
-	// code, and is about to be done, goes before who asks for one.
+	// codeFirst is how much more of the requests that end a verification may be under way than of those that begin one:
+	// who holds a code, and is about to be done, goes before who asks for one.
 	codeFirst = .5
-	// messagesFirst is the share of the room for starts that messages which wait to be sent can take: who was promised one goes
-	// before who asks for one. Not all of it: where a provider is slow, many wait, and the node has time for more.
+	// messagesFirst is the share of the room for starts that messages which wait to be sent can take: who was promised one
+	// goes before who asks for one. Not all of it: where a provider is slow, many wait, and the node has time for more.
 	messagesFirst = .5
 )
 
@@ -125,8 +126,8 @@ func NewGate(o GateOptions) *Gate {
 	return &Gate{o: o, refusal: newRefusal(), limit: widest, least: float64(leastPerCore * runtime.GOMAXPROCS(0))}
 }
 
-// room tells whether there is room for one more request. extra is the share of the limit that the request may use beyond it; one
-// that may use none comes after the messages that wait.
+// room tells whether there is room for one more request. extra is the share of the limit that the request may use
+// beyond it; one that may use none comes after the messages that wait.
 func (g *Gate) room(extra float64) bool {
 	most := g.limit * (1 + extra)
 	if extra == 0 {
@@ -135,7 +136,8 @@ func (g *Gate) room(extra float64) bool {
 	return float64(g.in) < most
 }
 
-// enter tells whether a request may go on; leave must follow when it may. tell is true when the refusal should be logged.
+// enter tells whether a request may go on; leave must follow when it may. tell is true when the refusal should be
+// logged.
 func (g *Gate) enter(now time.Time, extra float64) (ok, tell bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -172,8 +174,8 @@ func (g *Gate) refuse(now time.Time) (tell bool) {
 	return tell
 }
 
-// leave ends a request that took so long. One that was refused for what it said did not reach the store, and says nothing
-// about it.
+// leave ends a request that took so long. One that was refused for what it said did not reach the store, and says
+// nothing about it.
 func (g *Gate) leave(now time.Time, took time.Duration, answered bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

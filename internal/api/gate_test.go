@@ -93,8 +93,8 @@ func TestGateOnASlowStore(t *testing.T) {
 	}
 }
 
-// TestGateFull: of requests that are never answered only so many are taken, those that end a verification last; and the log
-// is told once.
+// TestGateFull: of requests that are never answered only so many are taken, those that end a verification last; and the
+// log is told once.
 func TestGateFull(t *testing.T) {
 	t.Parallel()
 	g, now := NewGate(GateOptions{}), time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
@@ -124,8 +124,8 @@ func TestGateFull(t *testing.T) {
 	}
 }
 
-// core is a processor that looks at all requests that have come, refuses those for which there is no room, and then works on the
-// others. What it has not looked at waits where the gate cannot count it.
+// core is a processor that looks at all requests that have come, refuses those for which there is no room, and then
+// works on the others. What it has not looked at waits where the gate cannot count it.
 type core struct {
 	g          *Gate
 	now        time.Time
@@ -167,8 +167,8 @@ func (c *core) run(lasts, pause time.Duration) {
 	}
 }
 
-// TestGateSeesWhatIsNotRead: requests that wait to be read are part of the crowd, however soon they are answered once they are. At
-// twice the load the gate keeps the wait short, the core at work, and still.
+// TestGateSeesWhatIsNotRead: requests that wait to be read are part of the crowd, however soon they are answered once
+// they are. At twice the load the gate keeps the wait short, the core at work, and still.
 func TestGateSeesWhatIsNotRead(t *testing.T) {
 	t.Parallel()
 	c := newCore()
@@ -208,7 +208,8 @@ func TestGateBearsAStall(t *testing.T) {
 	}
 }
 
-// TestGateLetsMessagesGoFirst: messages that wait take of the room for starts, not all of it, and nothing of that for checks.
+// TestGateLetsMessagesGoFirst: messages that wait take of the room for starts, not all of it, and nothing of that for
+// checks.
 func TestGateLetsMessagesGoFirst(t *testing.T) {
 	t.Parallel()
 	for waiting, want := range map[int]int{0: widest, 100: widest - 100, 100_000: widest / 2} {
@@ -229,8 +230,8 @@ func TestGateLetsMessagesGoFirst(t *testing.T) {
 	}
 }
 
-// TestGateKeepsRoom: however slow answers are, there is room for a commit under way and those that share the next one. Below that, callers
-// who come again at once would take the time that is needed to widen the gate again.
+// TestGateKeepsRoom: however slow answers are, there is room for a commit under way and those that share the next one.
+// Below that, callers who come again at once would take the time that is needed to widen the gate again.
 func TestGateKeepsRoom(t *testing.T) {
 	t.Parallel()
 	m := newMill()

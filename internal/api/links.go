@@ -41,7 +41,10 @@ func (a *api) createLink(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if a.PublicURL == "" || a.Pages == nil {
-		return newProblem("page_unavailable", "the deployment has no public_url, so nobody could open the page: its operator sets one")
+		return newProblem(
+			"page_unavailable",
+			"the deployment has no public_url, so nobody could open the page: its operator sets one",
+		)
 	}
 	caller := callOf(r).caller
 	l, err := a.link(caller, &in)
@@ -49,7 +52,13 @@ func (a *api) createLink(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	err = a.Core.Vet(caller, verify.StartRequest{
-		To: l.To, Region: l.Region, Channel: l.Channel, Purpose: l.Purpose, Locale: l.Locale, Transaction: l.Transaction, Metadata: l.Metadata,
+		To:          l.To,
+		Region:      l.Region,
+		Channel:     l.Channel,
+		Purpose:     l.Purpose,
+		Locale:      l.Locale,
+		Transaction: l.Transaction,
+		Metadata:    l.Metadata,
 	})
 	if err != nil {
 		return err
@@ -58,7 +67,11 @@ func (a *api) createLink(w http.ResponseWriter, r *http.Request) error {
 	if len(token) > link.MaxToken-128 { // room for what a step adds
 		return wrong("metadata", "too_long", "makes the link too long: shorten metadata, state or return_url")
 	}
-	return answer(w, http.StatusCreated, linkView{l.ID.Text(id.Link), strings.TrimSuffix(a.PublicURL, "/") + "/verify/" + token, l.Expires})
+	return answer(
+		w,
+		http.StatusCreated,
+		linkView{l.ID.Text(id.Link), strings.TrimSuffix(a.PublicURL, "/") + "/verify/" + token, l.Expires},
+	)
 }
 
 // link answers what was asked for, or what of it cannot be.
@@ -78,13 +91,27 @@ func (a *api) link(c application.Caller, in *linkBody) (link.Link, error) {
 	}
 	now := a.Now()
 	return link.Link{
-		ID: a.IDs.New(now), Key: c.Key.ID, Expires: now.Add(life).UTC().Truncate(time.Second), To: in.To, Region: in.Region, Purpose: in.Purpose,
-		Locale: in.Locale, Channel: in.Channel, Return: in.ReturnURL, Embed: in.Embed, State: in.State, Bare: in.NoAutofill,
-		Transaction: in.Transaction.core(), Metadata: in.Metadata,
+		ID: a.IDs.New(
+			now,
+		),
+		Key:         c.Key.ID,
+		Expires:     now.Add(life).UTC().Truncate(time.Second),
+		To:          in.To,
+		Region:      in.Region,
+		Purpose:     in.Purpose,
+		Locale:      in.Locale,
+		Channel:     in.Channel,
+		Return:      in.ReturnURL,
+		Embed:       in.Embed,
+		State:       in.State,
+		Bare:        in.NoAutofill,
+		Transaction: in.Transaction.core(),
+		Metadata:    in.Metadata,
 	}, nil
 }
 
-// endOf judges where the person goes at the end. Whoever could be sent anywhere from our address could be phished with it.
+// endOf judges where the person goes at the end. Whoever could be sent anywhere from our address could be phished with
+// it.
 func endOf(c application.Caller, in *linkBody) error {
 	switch {
 	case in.ReturnURL == "" && in.Embed == "":

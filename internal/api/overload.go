@@ -13,8 +13,8 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// gatedBy tells whether requests of a route pass the gate: those that write a verification. extra is by how much of the limit
-// more there may be.
+// gatedBy tells whether requests of a route pass the gate: those that write a verification. extra is by how much of the
+// limit more there may be.
 func gatedBy(pattern string) (extra float64, ok bool) {
 	switch pattern {
 	case "POST /v1/verifications", "POST /v1/verifications/{id}/resend":
@@ -52,7 +52,10 @@ func (a *api) gated(extra float64, h handler) handler {
 
 // overloadProblem is how a refusal is answered; it says what the caller can do.
 func overloadProblem(now time.Time) *problem {
-	return coreProblem(&verify.Error{Code: verify.CodeBusy, Detail: "more is asked than can be done: try again, or ask another node"}, now)
+	return coreProblem(
+		&verify.Error{Code: verify.CodeBusy, Detail: "more is asked than can be done: try again, or ask another node"},
+		now,
+	)
 }
 
 func (g *Gate) tell(request string) {
@@ -73,8 +76,8 @@ func share(path []byte) (extra float64, ok bool) {
 	return 0, true
 }
 
-// overloaded refuses a request that the gate would refuse, before anything else is done for it: what a refusal costs is taken
-// from what is done. It tells whether it did. Most refusals do not come as far: see door.
+// overloaded refuses a request that the gate would refuse, before anything else is done for it: what a refusal costs is
+// taken from what is done. It tells whether it did. Most refusals do not come as far: see door.
 func (a *api) overloaded(w http.ResponseWriter, r *http.Request, c *call, now time.Time) bool {
 	if r.Method != http.MethodPost {
 		return false
@@ -112,7 +115,9 @@ func newRefusal() refusal {
 		panic("a refusal is no JSON") // it is a constant
 	}
 	return refusal{
-		head: "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: " + p.header.Get("Retry-After") + "\r\nX-Request-Id: ",
+		head: "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: " + p.header.Get(
+			"Retry-After",
+		) + "\r\nX-Request-Id: ",
 		body: text,
 	}
 }

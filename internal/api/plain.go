@@ -1,7 +1,7 @@
 package api
 
-// Most bodies are one object of a few short strings. Those are read without reflection; everything else, and all that is wrong,
-// is the strict decoder's. A test holds the two together.
+// Most bodies are one object of a few short strings. Those are read without reflection; everything else, and all that
+// is wrong, is the strict decoder's. A test holds the two together.
 
 // plainBody is a body that may be that simple. set takes a member; false for one that it does not know or has had.
 type plainBody interface {

@@ -86,7 +86,15 @@ var kinds = map[string]kind{ //nolint:gochecknoglobals // a constant table
 // newProblem answers a problem of a code.
 func newProblem(code, detail string, faults ...fieldFault) *problem {
 	k := kinds[code]
-	return &problem{Type: docs + code, Title: k.title, Status: k.status, Detail: detail, Code: code, Errors: faults, header: http.Header{}}
+	return &problem{
+		Type:   docs + code,
+		Title:  k.title,
+		Status: k.status,
+		Detail: detail,
+		Code:   code,
+		Errors: faults,
+		header: http.Header{},
+	}
 }
 
 // ErrStopping is returned by Options.Ready when the server is about to stop.
@@ -105,11 +113,22 @@ func asProblem(err error, now time.Time) *problem {
 	case errors.As(err, &core):
 		return coreProblem(core, now)
 	case errors.As(err, &field):
-		return newProblem("invalid_request", "the request has one invalid field", fieldFault{field.Field, field.Code, field.Detail})
+		return newProblem(
+			"invalid_request",
+			"the request has one invalid field",
+			fieldFault{field.Field, field.Code, field.Detail},
+		)
 	case errors.As(err, &hook):
-		return newProblem("invalid_request", "the request has one invalid field", fieldFault{hook.Field, hook.Code, hook.Detail})
+		return newProblem(
+			"invalid_request",
+			"the request has one invalid field",
+			fieldFault{hook.Field, hook.Code, hook.Detail},
+		)
 	case errors.Is(err, ErrStopping):
-		return coreProblem(&verify.Error{Code: "stopping", Detail: "the server is stopping: ask another node, or try again"}, now)
+		return coreProblem(
+			&verify.Error{Code: "stopping", Detail: "the server is stopping: ask another node, or try again"},
+			now,
+		)
 	case errors.Is(err, webhook.ErrNotFound):
 		return newProblem("not_found", "there is no such webhook or event")
 	case errors.Is(err, webhook.ErrDisabled):
@@ -141,7 +160,10 @@ func coreProblem(e *verify.Error, now time.Time) *problem {
 	if r := e.Refusal; r != nil {
 		p.Limit = r.Name
 		name := `"` + r.Name + `"`
-		p.header.Set("RateLimit-Policy", name+";q="+strconv.Itoa(r.Limit)+";w="+strconv.Itoa(max(int(r.Window/time.Second), 1)))
+		p.header.Set(
+			"RateLimit-Policy",
+			name+";q="+strconv.Itoa(r.Limit)+";w="+strconv.Itoa(max(int(r.Window/time.Second), 1)),
+		)
 		p.header.Set("RateLimit", name+";r=0;t="+strconv.Itoa(seconds))
 	}
 	return p
@@ -163,7 +185,8 @@ func (p *problem) write(w http.ResponseWriter, instance string) {
 
 // pointerPath answers a JSON pointer as people write it: /transaction/amount is transaction.amount.
 func pointerPath(pointer string) string {
-	path := strings.NewReplacer("~1", "/", "~0", "~").Replace(strings.ReplaceAll(strings.TrimPrefix(pointer, "/"), "/", "."))
+	path := strings.NewReplacer("~1", "/", "~0", "~").
+		Replace(strings.ReplaceAll(strings.TrimPrefix(pointer, "/"), "/", "."))
 	// A name that somebody made up is not repeated at length.
 	return path[:min(len(path), 80)]
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// TestProofOfAPhoneAlone: a proof is for a code that can only have come to the phone, for an approval, and for who asked.
+// TestProofOfAPhoneAlone: a proof is for a code that can only have come to the phone, for an approval, and for who
+// asked.
 func TestProofOfAPhoneAlone(t *testing.T) {
 	t.Parallel()
 	ring, err := keyring.New([]keyring.Key{{ID: 1, Secret: keyring.NewSecret()}})
@@ -36,11 +37,20 @@ func TestProofOfAPhoneAlone(t *testing.T) {
 		"nobody asked":         {[]channel.Kind{channel.SMS}, proven, "", false},
 		"nothing was approved": {[]channel.Kind{channel.SMS}, nil, proof.Hash, false},
 	} {
-		v := &verify.Verification{ID: id.NewSource(id.ID{}).New(now), Status: verify.Approved, Ended: now, Channel: c.channels[len(c.channels)-1]}
+		v := &verify.Verification{
+			ID:      id.NewSource(id.ID{}).New(now),
+			Status:  verify.Approved,
+			Ended:   now,
+			Channel: c.channels[len(c.channels)-1],
+		}
 		for _, kind := range c.channels {
 			v.Deliveries = append(v.Deliveries, channel.Delivery{Channel: kind})
 		}
-		got, err := a.checked(application.Caller{App: &application.Application{}}, verify.CheckAnswer{Verification: v, Result: verify.ResultApproved, Proven: c.proven}, c.form)
+		got, err := a.checked(
+			application.Caller{App: &application.Application{}},
+			verify.CheckAnswer{Verification: v, Result: verify.ResultApproved, Proven: c.proven},
+			c.form,
+		)
 		if err != nil || (got.Proof != "") != c.want {
 			t.Errorf("%s: a proof is there: %t, want %t (%v)", name, got.Proof != "", c.want, err)
 		}

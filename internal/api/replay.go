@@ -46,14 +46,15 @@ func idempotencyKey(r *http.Request) (string, error) {
 	if len(key) >= 2 && key[0] == '"' && key[len(key)-1] == '"' {
 		key = key[1 : len(key)-1]
 	}
-	if len(values) > 1 || key == "" || len(key) > maxKey || strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) {
+	if len(values) > 1 || key == "" || len(key) > maxKey ||
+		strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) {
 		return "", newProblem("invalid_idempotency_key", "an Idempotency-Key has 1 to 128 visible ASCII characters")
 	}
 	return key, nil
 }
 
-// enter answers what makes a request safe to repeat, or nil when it has no Idempotency-Key. Its Render is the caller's to set, and
-// leave must follow.
+// enter answers what makes a request safe to repeat, or nil when it has no Idempotency-Key. Its Render is the caller's
+// to set, and leave must follow.
 func (a *api) enter(r *http.Request, body []byte) (*verify.Replay, error) {
 	key, err := idempotencyKey(r)
 	if err != nil || key == "" {
@@ -65,7 +66,10 @@ func (a *api) enter(r *http.Request, body []byte) (*verify.Replay, error) {
 		Fingerprint: sha256.Sum256([]byte(r.Method + " " + r.URL.Path + "\x00" + string(body))),
 	}
 	if !a.inFlight.enter(replay.Key) {
-		return nil, newProblem("idempotency_in_flight", "the first request with this Idempotency-Key is still under way: try again in a moment")
+		return nil, newProblem(
+			"idempotency_in_flight",
+			"the first request with this Idempotency-Key is still under way: try again in a moment",
+		)
 	}
 	return replay, nil
 }

@@ -41,8 +41,17 @@ type keyView struct {
 
 func viewKey(k application.Key) keyView {
 	v := keyView{
-		ID: k.ID.Text(id.Key), Name: k.Name, Mode: k.Mode, Scopes: k.Scopes, Prefix: k.Prefix, CreatedAt: k.Created, ExpiresAt: k.Expires,
-		RevokedAt: k.Revoked, LastUsedAt: k.LastUsed,
+		ID: k.ID.Text(
+			id.Key,
+		),
+		Name:       k.Name,
+		Mode:       k.Mode,
+		Scopes:     k.Scopes,
+		Prefix:     k.Prefix,
+		CreatedAt:  k.Created,
+		ExpiresAt:  k.Expires,
+		RevokedAt:  k.Revoked,
+		LastUsedAt: k.LastUsed,
 	}
 	if !k.App.IsZero() {
 		v.Application = k.App.Text(id.Application)

@@ -36,8 +36,8 @@ func ask(t *testing.T, h http.Handler, r *http.Request) (*httptest.ResponseRecor
 	return w, p
 }
 
-// TestReadyErrors: whatever keeps a node from being ready, /readyz is answered with 503, a code and words, and is in the log as an error only
-// when it is one.
+// TestReadyErrors: whatever keeps a node from being ready, /readyz is answered with 503, a code and words, and is in
+// the log as an error only when it is one.
 func TestReadyErrors(t *testing.T) {
 	t.Parallel()
 	full := &verify.Error{Code: verify.CodeUnavailable, Detail: "the store cannot be written: the disk is full"}
@@ -59,7 +59,9 @@ func TestReadyErrors(t *testing.T) {
 		"a fault":                 {errors.New("a fault of ours"), false, 500, "internal", true},
 	} {
 		var log bytes.Buffer
-		h := api.New(api.Options{Ready: func(context.Context) error { return c.err }, Log: slog.New(slog.NewJSONHandler(&log, nil))})
+		h := api.New(
+			api.Options{Ready: func(context.Context) error { return c.err }, Log: slog.New(slog.NewJSONHandler(&log, nil))},
+		)
 		ctx, cancel := context.WithCancel(t.Context())
 		if c.gone {
 			cancel()
@@ -69,7 +71,9 @@ func TestReadyErrors(t *testing.T) {
 		if w.Code != c.status || p.Code != c.code || (log.Len() > 0) != c.logged {
 			t.Errorf("%s: %d %s, log %q", name, w.Code, w.Body, log.String())
 		}
-		if c.status == 503 && (w.Header().Get("Retry-After") != "1" || w.Header().Get("Content-Type") != "application/problem+json" || p.Detail == "") {
+		if c.status == 503 &&
+			(w.Header().Get("Retry-After") != "1" || w.Header().Get("Content-Type") != "application/problem+json" ||
+				p.Detail == "") {
 			t.Errorf("%s: %v %s", name, w.Header(), w.Body)
 		}
 	}
@@ -87,7 +91,8 @@ func TestUnready(t *testing.T) {
 		r := httptest.NewRequest(method, path, nil)
 		r.Header.Set("X-Request-Id", "mine")
 		w, p := ask(t, h, r)
-		if w.Code != 503 || p.Code != "store_unavailable" || p.Detail != "the disk is full" || p.Instance != "mine" || w.Header().Get("Retry-After") == "" {
+		if w.Code != 503 || p.Code != "store_unavailable" || p.Detail != "the disk is full" || p.Instance != "mine" ||
+			w.Header().Get("Retry-After") == "" {
 			t.Errorf("%s: %d %s", target, w.Code, w.Body)
 		}
 	}

@@ -97,9 +97,19 @@ func (b *startBody) core() (verify.StartRequest, error) {
 		return verify.StartRequest{}, missing("to")
 	}
 	r := verify.StartRequest{
-		To: *b.To, Region: b.Region, Email: b.Email, Channel: b.Channel, Purpose: b.Purpose, Locale: b.Locale, CodeLength: given(b.CodeLength),
-		Alphabet: b.CodeAlphabet, Code: message.NewCode(b.Code), ExpiresIn: given(b.ExpiresIn), MaxAttempts: given(b.MaxAttempts),
-		Transaction: b.Transaction.core(), Metadata: b.Metadata,
+		To:          *b.To,
+		Region:      b.Region,
+		Email:       b.Email,
+		Channel:     b.Channel,
+		Purpose:     b.Purpose,
+		Locale:      b.Locale,
+		CodeLength:  given(b.CodeLength),
+		Alphabet:    b.CodeAlphabet,
+		Code:        message.NewCode(b.Code),
+		ExpiresIn:   given(b.ExpiresIn),
+		MaxAttempts: given(b.MaxAttempts),
+		Transaction: b.Transaction.core(),
+		Metadata:    b.Metadata,
 	}
 	if b.Autofill != nil {
 		r.Autofill = message.Trailer{Origin: b.Autofill.Origin, AppHash: b.Autofill.AppHash}
@@ -200,11 +210,29 @@ func (a *api) checkByNumber(w http.ResponseWriter, r *http.Request) error {
 	case in.Code == nil:
 		return missing("code")
 	}
-	return a.judge(w, r, body, in.Proof, verify.CheckRequest{To: *in.To, Region: in.Region, Purpose: in.Purpose, Code: *in.Code, Transaction: in.Transaction.core()})
+	return a.judge(
+		w,
+		r,
+		body,
+		in.Proof,
+		verify.CheckRequest{
+			To:          *in.To,
+			Region:      in.Region,
+			Purpose:     in.Purpose,
+			Code:        *in.Code,
+			Transaction: in.Transaction.core(),
+		},
+	)
 }
 
 // judge checks a code; form says whether and how an approval is to be proven.
-func (a *api) judge(w http.ResponseWriter, r *http.Request, body []byte, form *proof.Form, request verify.CheckRequest) error {
+func (a *api) judge(
+	w http.ResponseWriter,
+	r *http.Request,
+	body []byte,
+	form *proof.Form,
+	request verify.CheckRequest,
+) error {
 	var f proof.Form
 	if form != nil {
 		if f = *form; !f.Valid() {
@@ -254,7 +282,11 @@ func (a *api) resend(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer a.leave(replay)
 	a.renders(replay)
-	made, err := a.Core.Resend(r.Context(), callOf(r).caller, verify.ResendRequest{ID: v, Channel: in.Channel, Replay: replay})
+	made, err := a.Core.Resend(
+		r.Context(),
+		callOf(r).caller,
+		verify.ResendRequest{ID: v, Channel: in.Channel, Replay: replay},
+	)
 	return a.answerVerification(w, http.StatusOK, made, err)
 }
 

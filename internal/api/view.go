@@ -89,8 +89,20 @@ func viewVerification(v *verify.Verification, now time.Time) verificationView {
 	}
 	for i, d := range v.Deliveries {
 		out.Deliveries[i] = deliveryView{
-			ID: d.ID.Text(id.Delivery), Channel: d.Channel, Route: d.Route, Status: d.Status, Reason: d.Reason, Error: d.Kind, ErrorCode: d.Code,
-			Parts: d.Parts, Price: d.Price, Currency: d.Currency, CreatedAt: d.Created, UpdatedAt: d.Updated,
+			ID: d.ID.Text(
+				id.Delivery,
+			),
+			Channel:   d.Channel,
+			Route:     d.Route,
+			Status:    d.Status,
+			Reason:    d.Reason,
+			Error:     d.Kind,
+			ErrorCode: d.Code,
+			Parts:     d.Parts,
+			Price:     d.Price,
+			Currency:  d.Currency,
+			CreatedAt: d.Created,
+			UpdatedAt: d.Updated,
 		}
 	}
 	return out
@@ -100,8 +112,17 @@ func viewVerification(v *verify.Verification, now time.Time) verificationView {
 func (a *api) checked(c application.Caller, answer verify.CheckAnswer, f proof.Form) (checkView, error) {
 	v := answer.Verification
 	out := checkView{
-		ID: v.ID.Text(id.Verification), Status: v.At(a.Now()), Result: answer.Result, To: v.Spec.Masked, Proves: v.Proves(), Purpose: v.Spec.Purpose,
-		AttemptsLeft: v.AttemptsLeft(), ExpiresAt: v.Expires, Metadata: v.Spec.Metadata,
+		ID: v.ID.Text(
+			id.Verification,
+		),
+		Status:       v.At(a.Now()),
+		Result:       answer.Result,
+		To:           v.Spec.Masked,
+		Proves:       v.Proves(),
+		Purpose:      v.Spec.Purpose,
+		AttemptsLeft: v.AttemptsLeft(),
+		ExpiresAt:    v.Expires,
+		Metadata:     v.Spec.Metadata,
 	}
 	// Whoever reads a proof takes its subject for the holder of the number: one that went by mail proves no such thing.
 	if f == "" || answer.Proven == nil || out.Proves != verify.ProvesPhone {
@@ -109,8 +130,15 @@ func (a *api) checked(c application.Caller, answer verify.CheckAnswer, f proof.F
 	}
 	var err error
 	out.Proof, err = a.Prover.Sign(proof.Statement{
-		Verification: out.ID, Application: c.App.ID.Text(id.Application), Test: v.Spec.Test, To: answer.Proven.To, Country: v.Spec.Country,
-		Purpose: v.Spec.Purpose, Channel: v.Channel, Transaction: answer.Proven.Transaction, At: v.Ended,
+		Verification: out.ID,
+		Application:  c.App.ID.Text(id.Application),
+		Test:         v.Spec.Test,
+		To:           answer.Proven.To,
+		Country:      v.Spec.Country,
+		Purpose:      v.Spec.Purpose,
+		Channel:      v.Channel,
+		Transaction:  answer.Proven.Transaction,
+		At:           v.Ended,
 	}, f)
 	return out, err
 }

@@ -41,9 +41,21 @@ type webhookView struct {
 
 func (a *api) viewWebhook(e webhook.Endpoint, s secret.Text) webhookView {
 	v := webhookView{
-		ID: e.ID.Text(id.Webhook), Application: e.App.Text(id.Application), Mode: application.Live, URL: e.URL, Events: e.Kinds,
-		Description: e.Description, Enabled: e.Enabled(), Secret: s.Reveal(), DisabledAt: e.Disabled, Reason: e.Reason,
-		FailingSince: e.Failing, CreatedAt: e.Created, UpdatedAt: e.Updated,
+		ID: e.ID.Text(
+			id.Webhook,
+		),
+		Application:  e.App.Text(id.Application),
+		Mode:         application.Live,
+		URL:          e.URL,
+		Events:       e.Kinds,
+		Description:  e.Description,
+		Enabled:      e.Enabled(),
+		Secret:       s.Reveal(),
+		DisabledAt:   e.Disabled,
+		Reason:       e.Reason,
+		FailingSince: e.Failing,
+		CreatedAt:    e.Created,
+		UpdatedAt:    e.Updated,
 	}
 	if e.Test {
 		v.Mode = application.Test
@@ -76,7 +88,13 @@ type attemptView struct {
 
 func viewEvent(e *webhook.Event, enabled bool) eventView {
 	v := eventView{
-		ID: e.Event.Text(id.Event), Type: e.Kind, Status: e.State.String(), CreatedAt: e.ID.Time(), Attempts: make([]attemptView, len(e.Log)),
+		ID: e.Event.Text(
+			id.Event,
+		),
+		Type:      e.Kind,
+		Status:    e.State.String(),
+		CreatedAt: e.ID.Time(),
+		Attempts:  make([]attemptView, len(e.Log)),
 	}
 	if !e.Ref.IsZero() {
 		v.Verification = e.Ref.Text(id.Verification)

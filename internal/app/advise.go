@@ -9,7 +9,8 @@ import (
 	"github.com/dialproof/dialproof/internal/deliver"
 )
 
-// ask lets every route that can log in, all at once, so that several that hang cost the time of one. Routes that cannot have no answer.
+// ask lets every route that can log in, all at once, so that several that hang cost the time of one. Routes that cannot
+// have no answer.
 func (n *Node) ask(ctx context.Context) []chan error {
 	out := make([]chan error, len(n.routes.All()))
 	for i, r := range n.routes.All() {

@@ -136,24 +136,54 @@ func (n *Node) assemble(routes []*deliver.Route, o options) {
 	n.routes.Conversions = deliver.NewConversions(time.Now, rand.Uint64()) //nolint:gosec // it chooses routes, no secrets
 	n.routes.Replace(routes, deliver.Policy(n.cfg.Routing.Policy))
 	n.handler = &deliver.Handler{
-		Store: n.store, Routes: n.routes, IDs: n.ids, Now: n.store.Now, Log: n.log, Metrics: n.metrics, Lease: lease, Next: verify.NextKind, Retry: deliver.RetryKind,
+		Store:     n.store,
+		Routes:    n.routes,
+		IDs:       n.ids,
+		Now:       n.store.Now,
+		Log:       n.log,
+		Metrics:   n.metrics,
+		Lease:     lease,
+		Next:      verify.NextKind,
+		Retry:     deliver.RetryKind,
 		Callbacks: &deliver.Callbacks{Ring: o.ring, PublicURL: n.cfg.PublicURL},
 	}
 	n.runner = queue.NewRunner(queue.Options[deliver.Work]{
 		Store: n.store, Log: n.log, Now: n.store.Now, Lease: lease, MaxOpen: n.cfg.Queue.MaxOpen, Observe: n.metrics.Queue,
 		Kinds: []queue.Kind[deliver.Work]{
-			{Name: verify.JobKind, Workers: n.cfg.Queue.Workers, Run: n.handler.Run, Yield: n.handler.Yield, Kept: n.handler.Kept},
+			{
+				Name:    verify.JobKind,
+				Workers: n.cfg.Queue.Workers,
+				Run:     n.handler.Run,
+				Yield:   n.handler.Yield,
+				Kept:    n.handler.Kept,
+			},
 			{Name: deliver.RetryKind, Workers: n.cfg.Queue.Workers, Run: n.handler.Run, Yield: n.handler.Yield},
-			{Name: verify.NextKind, Workers: min(n.cfg.Queue.Workers, timers), Run: func(ctx context.Context, j queue.Job, _ deliver.Work) (bool, error) {
-				return verify.Fallback{Service: n.core}.Run(ctx, j)
-			}},
+			{
+				Name:    verify.NextKind,
+				Workers: min(n.cfg.Queue.Workers, timers),
+				Run: func(ctx context.Context, j queue.Job, _ deliver.Work) (bool, error) {
+					return verify.Fallback{Service: n.core}.Run(ctx, j)
+				},
+			},
 		},
 	})
 	n.handler.Again = n.runner.Again
 	n.metrics.watchRoutes(n.handler)
 	n.core = verify.New(verify.Options{
-		Store: n.store, Router: n.routes, Dispatch: dispatcher{n.runner}, Ring: o.ring, IDs: n.ids, Now: n.store.Now, Lease: lease,
-		Host: publicHost(n.cfg), AllowFiction: o.dev, Limits: limits(n.cfg.Limits), Metrics: n.metrics, Approved: n.handler.Approved,
+		Store:    n.store,
+		Router:   n.routes,
+		Dispatch: dispatcher{n.runner},
+		Ring:     o.ring,
+		IDs:      n.ids,
+		Now:      n.store.Now,
+		Lease:    lease,
+		Host: publicHost(
+			n.cfg,
+		),
+		AllowFiction: o.dev,
+		Limits:       limits(n.cfg.Limits),
+		Metrics:      n.metrics,
+		Approved:     n.handler.Approved,
 	})
 	n.handler.Composer = composer{verify.Composer{Service: n.core, Apps: n.directory}}
 }
@@ -195,14 +225,16 @@ func (n *Node) start(ctx context.Context, h http.Handler) error {
 	n.hear()
 	n.every("outages", time.Second, func(ctx context.Context) error { n.outage.Look(ctx, n.store.Health); return nil })
 	n.every("key uses", time.Minute, n.directory.Flush)
-	n.onStop("key uses", func() error { return n.directory.Flush(context.Background()) }) //nolint:forbidigo // the node is stopping: nobody else asks
+	//nolint:forbidigo // the node is stopping: nobody else asks
+	n.onStop("key uses", func() error { return n.directory.Flush(context.Background()) })
 	n.every("upkeep", time.Minute, n.upkeep)
 	n.server = api.Server(n.cfg.Listen, h, logging.Foreign(n.log, "http server"))
 	guarded := n.gate.Guard(n.server, listener)
 	failed := make(chan error, 1)
 	go func() { failed <- n.server.Serve(guarded) }()
 	n.onStop("requests", func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), drain) //nolint:forbidigo // the node is stopping: nobody else asks
+		//nolint:forbidigo // the node is stopping: nobody else asks
+		ctx, cancel := context.WithTimeout(context.Background(), drain)
 		defer cancel()
 		if err := n.server.Shutdown(ctx); err != nil {
 			return errors.Join(err, n.server.Close())
@@ -220,14 +252,18 @@ func (n *Node) start(ctx context.Context, h http.Handler) error {
 func listen(ctx context.Context, address string) (net.Listener, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen: %w. Is another Dialproof running? Choose another address with --listen or in the configuration", err)
+		return nil, fmt.Errorf(
+			"cannot listen: %w. Is another Dialproof running? Choose another address with --listen or in the configuration",
+			err,
+		)
 	}
 	return l, nil
 }
 
 // every runs work in turns until the node stops.
 func (n *Node) every(name string, period time.Duration, work func(context.Context) error) {
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // upkeep is asked for by no request: Stop ends it
+	//nolint:forbidigo // upkeep is asked for by no request: Stop ends it
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -39,8 +39,8 @@ type commits struct {
 // Uncommitted implements store.Observer.
 func (c commits) Uncommitted(batch int, err error) { c.outage.Failed(batch, err) }
 
-// await opens a node, and waits as long as its store cannot be opened for a reason that may pass. Meanwhile requests to the listener are
-// answered with 503. It returns nil, nil when ctx ends before.
+// await opens a node, and waits as long as its store cannot be opened for a reason that may pass. Meanwhile requests to
+// the listener are answered with 503. It returns nil, nil when ctx ends before.
 func await(ctx context.Context, cfg config.Config, log *slog.Logger, l net.Listener, o options) (*Node, error) {
 	s := standIn(l, cfg, logging.Foreign(log, "http server"))
 	defer s.stop()

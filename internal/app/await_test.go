@@ -57,7 +57,8 @@ func (explained) Explain(err error) string {
 	return postgres.Explain(err)
 }
 
-// TestErrorsAtTheDoor: whatever the store fails with, /readyz and the API say so with 503, a code and words, and tell nothing else of it.
+// TestErrorsAtTheDoor: whatever the store fails with, /readyz and the API say so with 503, a code and words, and tell
+// nothing else of it.
 func TestErrorsAtTheDoor(t *testing.T) {
 	t.Parallel()
 	for want, cause := range broken() {
@@ -81,7 +82,11 @@ func TestErrorsAtTheDoor(t *testing.T) {
 		}
 		status, body := answer()
 		var p struct{ Code, Detail string }
-		if err := json.Unmarshal([]byte(body), &p); err != nil || status != http.StatusServiceUnavailable || p.Code != "store_unavailable" || !strings.Contains(p.Detail, want) {
+		if err := json.Unmarshal(
+			[]byte(body),
+			&p,
+		); err != nil || status != http.StatusServiceUnavailable || p.Code != "store_unavailable" ||
+			!strings.Contains(p.Detail, want) {
 			t.Errorf("%s: %d %s", want, status, body)
 		}
 		failing = false
@@ -127,7 +132,8 @@ func TestWhatPasses(t *testing.T) {
 	}
 }
 
-// TestStandInHandsItsListenerOver: a connection that is made while the stand-in goes is answered by what comes after it.
+// TestStandInHandsItsListenerOver: a connection that is made while the stand-in goes is answered by what comes after
+// it.
 func TestStandInHandsItsListenerOver(t *testing.T) {
 	t.Parallel()
 	l, err := listen(t.Context(), "127.0.0.1:0")
@@ -151,7 +157,11 @@ func TestStandInHandsItsListenerOver(t *testing.T) {
 	s.stop()
 	got := make(chan int)
 	go func() { got <- get() }()
-	server := api.Server("", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }), nil)
+	server := api.Server(
+		"",
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }),
+		nil,
+	)
 	go server.Serve(l)   //nolint:errcheck // it ends with the test
 	defer server.Close() //nolint:errcheck // a test
 	if got := <-got; got != http.StatusTeapot {

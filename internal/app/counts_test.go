@@ -27,13 +27,14 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// The costs are counted, not timed: a loaded machine allocates no more than a quiet one. `make counts` looks, and
-// `go test ./internal/app -run TestCounts -update` writes the baseline anew: do that when a cost has become less, or when
-// what it pays for is worth it, and say so in the commit. The race detector changes the counts, so this is built without it.
+// The costs are counted, not timed: a loaded machine allocates no more than a quiet one. `make counts` looks, and `go
+// test ./internal/app -run TestCounts -update` writes the baseline anew: do that when a cost has become less, or when
+// what it pays for is worth it, and say so in the commit. The race detector changes the counts, so this is built
+// without it.
 var update = flag.Bool("update", false, "write testdata/counts.json anew")
 
-// cycles is how many calls are made of each operation, and early how many of them are not counted: caches fill, statements are
-// prepared. scripts/instructions.sh counts the instructions of more and of fewer.
+// cycles is how many calls are made of each operation, and early how many of them are not counted: caches fill,
+// statements are prepared. scripts/instructions.sh counts the instructions of more and of fewer.
 var cycles = flag.Int("cycles", 300, "calls of each operation")
 
 const early = 100
@@ -67,8 +68,16 @@ func newWorkshop(t *testing.T) *workshop {
 	t.Cleanup(sink.Close)
 	cfg := config.Default()
 	cfg.Data = t.TempDir()
-	route := config.Route{Name: "sink", Provider: "webhook", Concurrency: config.DefaultConcurrency, Timeout: config.DefaultTimeout}
-	settings := map[string]string{"url": sink.URL, "secret": "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32))}
+	route := config.Route{
+		Name:        "sink",
+		Provider:    "webhook",
+		Concurrency: config.DefaultConcurrency,
+		Timeout:     config.DefaultTimeout,
+	}
+	settings := map[string]string{
+		"url":    sink.URL,
+		"secret": "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32)),
+	}
 	if err := route.Settings.Encode(settings); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +101,10 @@ func newWorkshop(t *testing.T) *workshop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, w.key, err = w.n.directory.CreateKey(t.Context(), application.NewKey{App: app.ID, Name: "k", Mode: application.Live, Scopes: []application.Scope{application.Verify}})
+	_, w.key, err = w.n.directory.CreateKey(
+		t.Context(),
+		application.NewKey{App: app.ID, Name: "k", Mode: application.Live, Scopes: []application.Scope{application.Verify}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,8 +162,8 @@ func (w *workshop) check(i int) {
 	}
 }
 
-// measure answers what one of many calls costs, the whole process counted: the API, the core, the store on its disk and the
-// provider, one call at a time.
+// measure answers what one of many calls costs, the whole process counted: the API, the core, the store on its disk and
+// the provider, one call at a time.
 func measure(f func(i int)) count {
 	var before, after runtime.MemStats
 	for i := range *cycles {
@@ -195,10 +207,24 @@ func TestCounts(t *testing.T) { //nolint:paralleltest // it counts what the whol
 	}
 	for _, name := range slices.Sorted(maps.Keys(got)) {
 		g, w := got[name], want[name]
-		t.Logf("%s: %.0f allocations (baseline %.0f), %.0f bytes (%.0f)", name, g.Allocations, w.Allocations, g.Bytes, w.Bytes)
+		t.Logf(
+			"%s: %.0f allocations (baseline %.0f), %.0f bytes (%.0f)",
+			name,
+			g.Allocations,
+			w.Allocations,
+			g.Bytes,
+			w.Bytes,
+		)
 		if g.Allocations > growth*w.Allocations || g.Bytes > growth*w.Bytes {
-			t.Errorf("%s costs %.0f allocations and %.0f bytes, and the baseline is %.0f and %.0f: make it cheaper, or, when it is worth it, write the baseline anew with -update",
-				name, g.Allocations, g.Bytes, w.Allocations, w.Bytes)
+			t.Errorf(
+				"%s costs %.0f allocations and %.0f bytes, and the baseline is %.0f and %.0f: make it cheaper, or, when it is "+
+					"worth it, write the baseline anew with -update",
+				name,
+				g.Allocations,
+				g.Bytes,
+				w.Allocations,
+				w.Bytes,
+			)
 		}
 	}
 }

@@ -23,11 +23,27 @@ import (
 func (n *Node) api(ctx context.Context, dev http.Handler, key string) (http.Handler, error) {
 	metrics := promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{ErrorLog: logging.Foreign(n.log, "metrics")})
 	o := api.Options{
-		Core: n.core, Directory: n.directory, Webhooks: n.webhooks, Callbacks: n.handler, Ready: n.ready, Log: n.log, Now: n.store.Now, IDs: n.ids,
-		PublicURL: n.cfg.PublicURL, Dev: dev, Docs: docs.Handler(docs.Options{DevKey: key}), Prover: proof.Signer{Ring: n.ring, Issuer: n.cfg.PublicURL}, Observe: n.observer(),
+		Core:      n.core,
+		Directory: n.directory,
+		Webhooks:  n.webhooks,
+		Callbacks: n.handler,
+		Ready:     n.ready,
+		Log:       n.log,
+		Now:       n.store.Now,
+		IDs:       n.ids,
+		PublicURL: n.cfg.PublicURL,
+		Dev:       dev,
+		Docs:      docs.Handler(docs.Options{DevKey: key}),
+		Prover:    proof.Signer{Ring: n.ring, Issuer: n.cfg.PublicURL},
+		Observe:   n.observer(),
 	}
 	n.gate = api.NewGate(api.GateOptions{
-		Log: n.log, IDs: n.ids, Now: n.store.Now, Waiting: func() int { return n.runner.Ready(verify.JobKind) }, Leaving: n.leaving.now.Load, Refused: n.metrics.Refused(),
+		Log:     n.log,
+		IDs:     n.ids,
+		Now:     n.store.Now,
+		Waiting: func() int { return n.runner.Ready(verify.JobKind) },
+		Leaving: n.leaving.now.Load,
+		Refused: n.metrics.Refused(),
 	})
 	o.Gate = n.gate
 	var err error
@@ -64,7 +80,14 @@ func (n *Node) observer() func(context.Context, string, int, time.Duration) {
 func (n *Node) pages(prover proof.Signer) (link.Sealer, http.Handler, error) {
 	sealer := link.Sealer{Ring: n.ring}
 	h, err := web.Page{
-		Core: n.core, Callers: n.directory, Links: sealer, Prover: prover, Log: n.log, Now: n.store.Now, Host: publicHost(n.cfg), Proxies: n.cfg.Proxies(),
+		Core:    n.core,
+		Callers: n.directory,
+		Links:   sealer,
+		Prover:  prover,
+		Log:     n.log,
+		Now:     n.store.Now,
+		Host:    publicHost(n.cfg),
+		Proxies: n.cfg.Proxies(),
 	}.Handler()
 	return sealer, h, err
 }
@@ -78,7 +101,8 @@ func publicHost(cfg config.Config) string {
 	return u.Hostname()
 }
 
-// serveMetrics answers /metrics, and Go's profiles of the process under /debug/pprof/, on an address of its own, without a key.
+// serveMetrics answers /metrics, and Go's profiles of the process under /debug/pprof/, on an address of its own,
+// without a key.
 func (n *Node) serveMetrics(ctx context.Context, h http.Handler) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", h)

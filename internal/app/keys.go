@@ -48,10 +48,12 @@ func devRing(data string) (*keyring.Ring, error) {
 	return r, nil
 }
 
-// writeFile writes a small secret file, whole or not at all. It is durable before anything is sealed with what is in it.
+// writeFile writes a small secret file, whole or not at all. It is durable before anything is sealed with what is in
+// it.
 func writeFile(path string, text []byte) error {
 	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // the folder is the caller's choice
+	//nolint:gosec // the folder is the caller's choice
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -83,8 +85,8 @@ func makeFolder(path string) error {
 	return nil
 }
 
-// ringOf answers the key ring of a deployment or, where the configuration has none, of its development folder, and whether
-// endpoints may have private addresses there.
+// ringOf answers the key ring of a deployment or, where the configuration has none, of its development folder, and
+// whether endpoints may have private addresses there.
 func ringOf(cfg config.Config) (r *keyring.Ring, private bool, err error) {
 	if len(cfg.Keys) > 0 {
 		r, err = ring(cfg.Keys)

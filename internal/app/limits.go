@@ -13,7 +13,8 @@ func limits(c config.Limits) verify.Limits {
 	l := verify.DefaultLimits()
 	l.Sends.Gaps = c.NumberGaps
 	l.Sends.Windows = nil
-	for _, w := range []limit.Window{{Name: "number_hour", Max: c.NumberHour, Span: time.Hour}, {Name: "number_day", Max: c.NumberDay, Span: 24 * time.Hour}} {
+	for _, w := range []limit.Window{{Name: "number_hour", Max: c.NumberHour, Span: time.Hour},
+		{Name: "number_day", Max: c.NumberDay, Span: 24 * time.Hour}} {
 		if w.Max > 0 {
 			l.Sends.Windows = append(l.Sends.Windows, w)
 		}

@@ -17,8 +17,8 @@ import (
 // maxMisfits bounds what doctor says of one route.
 const maxMisfits = 20
 
-// lint compares what the applications would send over a route with the texts that are registered for it, for each purpose with a text
-// of its own and each language that is usual in the country or named by the application.
+// lint compares what the applications would send over a route with the texts that are registered for it, for each
+// purpose with a text of its own and each language that is usual in the country or named by the application.
 func lint(r *deliver.Route, apps []application.Application) (checked int, err error) {
 	var misfits []string
 	for _, country := range registeredCountries(r) {
@@ -30,7 +30,10 @@ func lint(r *deliver.Route, apps []application.Application) (checked int, err er
 				}
 				checked++
 				if !r.Fits(channel.SMS, country, text.Body) {
-					misfits = append(misfits, fmt.Sprintf("%s, application %s, %s in %s: %q", country, a.Name, request.Purpose, text.Locale, text.Body))
+					misfits = append(
+						misfits,
+						fmt.Sprintf("%s, application %s, %s in %s: %q", country, a.Name, request.Purpose, text.Locale, text.Body),
+					)
 				}
 			}
 		}
@@ -42,11 +45,16 @@ func lint(r *deliver.Route, apps []application.Application) (checked int, err er
 	if n := len(misfits) - maxMisfits; n > 0 {
 		misfits, more = misfits[:maxMisfits], fmt.Sprintf("\n       and %d more", n)
 	}
-	return checked, fmt.Errorf("these texts fit none of the registered ones and would be refused. Register them, or give the application the registered text as its template\n       %s%s",
-		strings.Join(misfits, "\n       "), more)
+	return checked, fmt.Errorf(
+		"these texts fit none of the registered ones and would be refused. Register them, or give the application the "+
+			"registered text as its template\n       %s%s",
+		strings.Join(misfits, "\n       "),
+		more,
+	)
 }
 
-// registeredCountries answers the countries of a route's registered texts; the route's own where a text is for all of them.
+// registeredCountries answers the countries of a route's registered texts; the route's own where a text is for all of
+// them.
 func registeredCountries(r *deliver.Route) []string {
 	found := map[string]bool{}
 	for _, g := range r.Registered {
@@ -65,7 +73,13 @@ func registeredCountries(r *deliver.Route) []string {
 // requests answers the messages of an application to a country that doctor can foresee.
 func requests(a application.Application, country string) (out []message.Request) {
 	policy := a.Policy.Filled()
-	purposes := []string{verify.Registration, verify.Login, verify.PasswordReset, verify.PurposeMoney, verify.ProfileChange}
+	purposes := []string{
+		verify.Registration,
+		verify.Login,
+		verify.PasswordReset,
+		verify.PurposeMoney,
+		verify.ProfileChange,
+	}
 	for _, p := range slices.Sorted(maps.Keys(policy.Templates)) {
 		if !slices.Contains(purposes, p) {
 			purposes = append(purposes, p)
@@ -78,8 +92,13 @@ func requests(a application.Application, country string) (out []message.Request)
 		}
 		for _, l := range slices.Sorted(maps.Keys(locales)) {
 			r := message.Request{
-				Purpose: p, Locale: l, Country: country, Brand: a.Brand, Code: message.NewCode(strings.Repeat("8", policy.CodeLength)),
-				ExpiresIn: time.Duration(policy.ExpiresIn) * time.Second, Templates: policy.Templates,
+				Purpose:   p,
+				Locale:    l,
+				Country:   country,
+				Brand:     a.Brand,
+				Code:      message.NewCode(strings.Repeat("8", policy.CodeLength)),
+				ExpiresIn: time.Duration(policy.ExpiresIn) * time.Second,
+				Templates: policy.Templates,
 			}
 			if p == verify.PurposeMoney {
 				r.Transaction = &message.Transaction{Amount: "39.90", Currency: "EUR", Payee: "Acme Ltd"}

@@ -61,8 +61,10 @@ func newMetrics() *metrics {
 		deliveries: counter("deliveries_total", "Deliveries that reached a status.", "route", "channel", "status"),
 		failures:   counter("send_failures_total", "Calls to providers that failed, by kind.", "route", "kind"),
 		accepted: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: "dialproof", Name: "accept_seconds", Help: "Time from the start or resend until the provider took the message.",
-			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 30, 60},
+			Namespace: "dialproof",
+			Name:      "accept_seconds",
+			Help:      "Time from the start or resend until the provider took the message.",
+			Buckets:   []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 30, 60},
 		}, []string{"route", "channel"}),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "dialproof", Name: "http_request_seconds", Help: "Time to answer a request.",
@@ -72,13 +74,21 @@ func newMetrics() *metrics {
 		overdue:    gauge("queue_oldest_overdue_seconds", "How long the job that has been due for longest has been due."),
 		unaccepted: gauge("queue_oldest_unaccepted_seconds", "Age of the oldest message that no provider has accepted."),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: "dialproof", Name: "store_commit_batch", Help: "Writes that shared one commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+			Namespace: "dialproof",
+			Name:      "store_commit_batch",
+			Help:      "Writes that shared one commit.",
+			Buckets:   prometheus.ExponentialBuckets(1, 2, 9),
 		}),
 		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: "dialproof", Name: "store_commit_seconds", Help: "Time of one commit.", Buckets: prometheus.ExponentialBuckets(.0001, 2, 14),
+			Namespace: "dialproof",
+			Name:      "store_commit_seconds",
+			Help:      "Time of one commit.",
+			Buckets:   prometheus.ExponentialBuckets(.0001, 2, 14),
 		}),
 		retried: prometheus.NewCounter(prometheus.CounterOpts{
-			Namespace: "dialproof", Name: "store_retries_total", Help: "Commits run again: another node was in the way, or the connection was lost.",
+			Namespace: "dialproof",
+			Name:      "store_retries_total",
+			Help:      "Commits run again: another node was in the way, or the connection was lost.",
 		}),
 	}
 	m.answered = map[answer]prometheus.Observer{}
@@ -86,9 +96,24 @@ func newMetrics() *metrics {
 	m.events = gauge("webhook_open_events", "Events that wait for an endpoint that is enabled.")
 	m.lateEvents = gauge("webhook_oldest_overdue_seconds", "Age of the oldest event that is overdue.")
 	m.registry.MustRegister(
-		m.webhooks, m.events, m.lateEvents,
-		m.started, m.checked, m.limited, m.deliveries, m.failures, m.accepted, m.requests, m.open, m.overdue, m.unaccepted, m.batch, m.commit, m.retried,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.webhooks,
+		m.events,
+		m.lateEvents,
+		m.started,
+		m.checked,
+		m.limited,
+		m.deliveries,
+		m.failures,
+		m.accepted,
+		m.requests,
+		m.open,
+		m.overdue,
+		m.unaccepted,
+		m.batch,
+		m.commit,
+		m.retried,
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
 }
@@ -108,8 +133,8 @@ func (m *metrics) Request(pattern string, status int, took time.Duration) {
 	series.Observe(took.Seconds())
 }
 
-// Refused answers what counts the requests that were refused before they were read. Such an answer takes no time, and is too
-// frequent to look its series up.
+// Refused answers what counts the requests that were refused before they were read. Such an answer takes no time, and
+// is too frequent to look its series up.
 func (m *metrics) Refused() func() {
 	series := m.requests.WithLabelValues(http.MethodPost+" /v1/verifications", strconv.Itoa(http.StatusServiceUnavailable))
 	return func() { series.Observe(0) }
@@ -178,8 +203,19 @@ type ways struct {
 func (m *metrics) watchRoutes(h *deliver.Handler) {
 	route := []string{"route"}
 	m.registry.MustRegister(ways{
-		h, prometheus.NewDesc("dialproof_route_waiting_messages", "Messages that wait on this node because their route makes as many calls as it may.", route, nil),
-		prometheus.NewDesc("dialproof_route_healthy", "Whether the route is well on this node: 1, or 0 while others go first.", route, nil),
+		h,
+		prometheus.NewDesc(
+			"dialproof_route_waiting_messages",
+			"Messages that wait on this node because their route makes as many calls as it may.",
+			route,
+			nil,
+		),
+		prometheus.NewDesc(
+			"dialproof_route_healthy",
+			"Whether the route is well on this node: 1, or 0 while others go first.",
+			route,
+			nil,
+		),
 	})
 }
 

@@ -55,7 +55,8 @@ func openServing(ctx context.Context, cfg config.Config, m commits, log *slog.Lo
 	return store.New(e, m), nil
 }
 
-// openTool opens the store of a deployment for a command, beside the servers that may run on it. The schema must be this version's.
+// openTool opens the store of a deployment for a command, beside the servers that may run on it. The schema must be
+// this version's.
 func openTool(ctx context.Context, cfg config.Config) (*store.DB, error) {
 	if cfg.Store.Driver == config.Postgres {
 		o := postgresOptions(cfg)
@@ -76,13 +77,15 @@ func openTool(ctx context.Context, cfg config.Config) (*store.DB, error) {
 	return store.New(g, nil), nil
 }
 
-// hear loads tenants as soon as another node has changed them. Looking every half second, which every node does, stands behind it.
+// hear loads tenants as soon as another node has changed them. Looking every half second, which every node does, stands
+// behind it.
 func (n *Node) hear() {
 	changed := n.store.Changed()
 	if changed == nil {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // it is asked for by no request: Stop ends it
+	//nolint:forbidigo // it is asked for by no request: Stop ends it
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -118,7 +121,8 @@ func (n *Node) ready(ctx context.Context) error {
 	return n.store.Health(ctx)
 }
 
-// drain says that the node stops and goes on taking requests until whoever looks at its readiness has had time to see it.
+// drain says that the node stops and goes on taking requests until whoever looks at its readiness has had time to see
+// it.
 func (n *Node) drain() error {
 	n.leaving.now.Store(true)
 	if time.Since(time.Unix(0, n.leaving.asked.Load())) < watched {
@@ -127,8 +131,8 @@ func (n *Node) drain() error {
 	return nil
 }
 
-// parting tells clients that their connection ends with this answer, once the node is leaving: a connection that is closed while
-// a request is on its way costs that request.
+// parting tells clients that their connection ends with this answer, once the node is leaving: a connection that is
+// closed while a request is on its way costs that request.
 func (n *Node) parting(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.leaving.now.Load() {
@@ -148,7 +152,8 @@ const (
 	againAfter      = time.Minute // what has failed
 )
 
-// upkeep is the kinds of recurring work. Each one has a turn of its own, so that one that fails does not stop the others.
+// upkeep is the kinds of recurring work. Each one has a turn of its own, so that one that fails does not stop the
+// others.
 func (n *Node) upkeep(ctx context.Context) error {
 	kept := time.Duration(n.cfg.Retention.Days) * 24 * time.Hour
 	purge := func(kind store.Purged, age time.Duration) func(context.Context, time.Time) (int, error) {
@@ -171,7 +176,11 @@ func (n *Node) upkeep(ctx context.Context) error {
 }
 
 // recur does recurring work when it is this node's turn. What fails is tried again after a minute.
-func (n *Node) recur(ctx context.Context, name string, work func(ctx context.Context, now time.Time) (int, error)) error {
+func (n *Node) recur(
+	ctx context.Context,
+	name string,
+	work func(ctx context.Context, now time.Time) (int, error),
+) error {
 	now := n.store.Now()
 	node := n.ids.New(now)
 	mine, err := n.store.Turn(ctx, name, node, now, retentionPeriod)

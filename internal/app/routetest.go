@@ -35,8 +35,8 @@ type RouteTest struct {
 	Wait time.Duration
 }
 
-// TestRoute sends one message with a code that opens nothing over one route, and says what the provider answers. It needs no
-// store and no running server.
+// TestRoute sends one message with a code that opens nothing over one route, and says what the provider answers. It
+// needs no store and no running server.
 func TestRoute(ctx context.Context, cfg config.Config, t RouteTest, out io.Writer) (err error) {
 	to, err := phone.Parse(t.To, "")
 	if err != nil {
@@ -77,7 +77,11 @@ func openOne(cfg config.Config, name string) (r *deliver.Route, stop func() erro
 	}
 	i := slices.Index(names, name)
 	if i < 0 {
-		return nil, nil, fmt.Errorf("there is no route %q in the configuration; there are: %s", name, strings.Join(names, ", "))
+		return nil, nil, fmt.Errorf(
+			"there is no route %q in the configuration; there are: %s",
+			name,
+			strings.Join(names, ", "),
+		)
 	}
 	cfg.Routes = cfg.Routes[i : i+1]
 	n := &Node{cfg: cfg, log: slog.New(slog.DiscardHandler)}
@@ -104,11 +108,27 @@ func sample(to phone.Number, kind channel.Kind, r *deliver.Route) (channel.Messa
 	if err != nil {
 		return channel.Message{}, err
 	}
-	request := message.Request{Purpose: "login", Country: to.Country(), Brand: "Dialproof", Code: message.NewCode(fmt.Sprintf("%06d", n)), ExpiresIn: 5 * time.Minute}
+	request := message.Request{
+		Purpose:   "login",
+		Country:   to.Country(),
+		Brand:     "Dialproof",
+		Code:      message.NewCode(fmt.Sprintf("%06d", n)),
+		ExpiresIn: 5 * time.Minute,
+	}
 	m := channel.Message{
-		Delivery: id.NewSource(id.ID{}).New(now).Text(id.Delivery), Channel: kind, To: to, From: cmp.Or(r.FromBy[to.Country()], r.From), Code: request.Code,
-		Brand: request.Brand, Purpose: request.Purpose, Locale: message.Match("", to.Country()), ExpiresAt: now.Add(5 * time.Minute),
-		Token: rand.Text(), Regulatory: r.Regulatory,
+		Delivery: id.NewSource(id.ID{}).
+			New(now).
+			Text(id.Delivery),
+		Channel:    kind,
+		To:         to,
+		From:       cmp.Or(r.FromBy[to.Country()], r.From),
+		Code:       request.Code,
+		Brand:      request.Brand,
+		Purpose:    request.Purpose,
+		Locale:     message.Match("", to.Country()),
+		ExpiresAt:  now.Add(5 * time.Minute),
+		Token:      rand.Text(),
+		Regulatory: r.Regulatory,
 	}
 	if kind == channel.Voice {
 		m.Spoken, err = message.Speak(request)
@@ -141,7 +161,14 @@ func run(ctx context.Context, s channel.Sender, receipts chan<- channel.Receipt)
 }
 
 // send sends and tells what happens.
-func send(ctx context.Context, r *deliver.Route, m channel.Message, receipts <-chan channel.Receipt, wait time.Duration, out io.Writer) error {
+func send(
+	ctx context.Context,
+	r *deliver.Route,
+	m channel.Message,
+	receipts <-chan channel.Receipt,
+	wait time.Duration,
+	out io.Writer,
+) error {
 	begin := time.Now()
 	call, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
@@ -166,7 +193,13 @@ func send(ctx context.Context, r *deliver.Route, m channel.Message, receipts <-c
 				fmt.Fprintln(out, "receipts of this provider come over HTTP, to a running server")
 				return nil
 			}
-			fmt.Fprintf(out, "receipt after %s: %s %s\n", time.Since(begin).Round(time.Millisecond), receipt.Status, receipt.Code)
+			fmt.Fprintf(
+				out,
+				"receipt after %s: %s %s\n",
+				time.Since(begin).Round(time.Millisecond),
+				receipt.Status,
+				receipt.Code,
+			)
 			if receipt.Status == channel.Delivered || receipt.Status == channel.Undelivered || receipt.Status == channel.Failed {
 				return nil
 			}

@@ -40,8 +40,8 @@ func (c *crew) dismiss() {
 	c.all.Wait()
 }
 
-// reload puts the routes of another configuration in place. Messages that are under way end on the old ones, whose senders
-// are dismissed after the longest call that a route may make.
+// reload puts the routes of another configuration in place. Messages that are under way end on the old ones, whose
+// senders are dismissed after the longest call that a route may make.
 func (n *Node) reload(next config.Config) {
 	routes, err := n.openRoutes(next, false)
 	if err != nil {

@@ -37,7 +37,10 @@ func TestSendersAreKeptRunning(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := &living{}
-		n := &Node{log: slog.New(slog.DiscardHandler), routes: deliver.NewRoutes([]*deliver.Route{{Name: "a", Sender: magicSender{l}}, {Name: "b", Sender: nobody{}}})}
+		n := &Node{
+			log:    slog.New(slog.DiscardHandler),
+			routes: deliver.NewRoutes([]*deliver.Route{{Name: "a", Sender: magicSender{l}}, {Name: "b", Sender: nobody{}}}),
+		}
 		c := n.hire(n.routes.All())
 		time.Sleep(3 * pauseOfSender)
 		synctest.Wait()

@@ -19,7 +19,8 @@ func Backup(ctx context.Context, cfg config.Config, file string) error {
 	return sqlite.Backup(ctx, storePath(cfg), file)
 }
 
-// Restore puts a backup in the place of a deployment's SQLite store and answers where the old one is now; empty for none.
+// Restore puts a backup in the place of a deployment's SQLite store and answers where the old one is now; empty for
+// none.
 func Restore(ctx context.Context, cfg config.Config, file string) (before string, err error) {
 	if err := makeFolder(cfg.Data); err != nil {
 		return "", err
@@ -87,6 +88,11 @@ func RepairStore(_ context.Context, cfg config.Config, out io.Writer) error {
 		changes += d.Rows
 		fmt.Fprintf(out, "segment %d: %d bytes, about %d changes are lost: %v\n", d.Segment, d.Bytes, d.Rows, d.Cause)
 	}
-	fmt.Fprintf(out, "%d segments with about %d changes were moved to the table quarantine: the server can start\n", len(lost), changes)
+	fmt.Fprintf(
+		out,
+		"%d segments with about %d changes were moved to the table quarantine: the server can start\n",
+		len(lost),
+		changes,
+	)
 	return nil
 }

@@ -12,8 +12,9 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// TestRetentionIsOnTime: what is personal goes when it is as old as the configuration says and not an hour earlier, and the row of a number when nobody
-// has verified it for 90 whole days, or for as long as verifications are remembered when that is longer.
+// TestRetentionIsOnTime: what is personal goes when it is as old as the configuration says and not an hour earlier, and
+// the row of a number when nobody has verified it for 90 whole days, or for as long as verifications are remembered
+// when that is longer.
 func TestRetentionIsOnTime(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
@@ -25,7 +26,12 @@ func TestRetentionIsOnTime(t *testing.T) {
 	}{{30, midnight.Add(91 * day)}, {3, midnight.Add(91 * day)}, {200, midnight.Add(201 * day)}} {
 		now := made
 		db := store.Direct(memstore.New(memstore.NewData(), memstore.Options{Now: func() time.Time { return now }}))
-		n := &Node{cfg: config.Config{Retention: config.Retention{Days: c.days}}, log: slog.New(slog.DiscardHandler), store: db, ids: id.NewSource(id.ID{})}
+		n := &Node{
+			cfg:   config.Config{Retention: config.Retention{Days: c.days}},
+			log:   slog.New(slog.DiscardHandler),
+			store: db,
+			ids:   id.NewSource(id.ID{}),
+		}
 		v := &verify.Verification{ID: n.ids.New(made), Sealed: []byte("sealed"), Status: verify.Approved}
 		k := verify.NumberKey{1}
 		if err := db.Do(t.Context(), verify.Needs{}, func(tx verify.Tx) error {

@@ -37,10 +37,11 @@ type Policy struct {
 	MaxAttempts int `json:"max_attempts,omitzero"`
 	// MaxSends is 1 to 10 sends of one verification.
 	MaxSends int `json:"max_sends,omitzero"`
-	// Channels are those that are used by themselves, the first one at the start; empty means those of Fallback, or SMS alone.
+	// Channels are those that are used by themselves, the first one at the start; empty means those of Fallback, or SMS
+	// alone.
 	Channels []channel.Kind `json:"channels,omitzero"`
-	// Fallback is what is tried in turn, each step after the wait of the one before it, until a message arrives or the verification
-	// ends; empty: only what is asked for. 2 to MaxFallback steps.
+	// Fallback is what is tried in turn, each step after the wait of the one before it, until a message arrives or the
+	// verification ends; empty: only what is asked for. 2 to MaxFallback steps.
 	Fallback []Step `json:"fallback,omitzero"`
 	// FreshCodes makes a resend carry a new code and kill the old one.
 	FreshCodes bool `json:"fresh_codes,omitzero"`
@@ -52,8 +53,8 @@ type Policy struct {
 	StartsPerHour int `json:"starts_per_hour,omitzero"`
 	// Templates are texts of the application's own: purpose → locale → text.
 	Templates map[string]map[string]string `json:"templates,omitzero"`
-	// ReturnURLs are the origins ("https://shop.example") to which the hosted page may send people back, and which may show
-	// it in a frame. Empty: none may. At most MaxReturnURLs.
+	// ReturnURLs are the origins ("https://shop.example") to which the hosted page may send people back, and which may
+	// show it in a frame. Empty: none may. At most MaxReturnURLs.
 	ReturnURLs []string `json:"return_urls,omitzero"`
 	// Branding is how the hosted page looks.
 	Branding Branding `json:"branding,omitzero"`
@@ -61,12 +62,14 @@ type Policy struct {
 
 // Branding is an application's look on the hosted page. Zero fields are Dialproof's own.
 type Branding struct {
-	// Logo is a picture as a data: URI (PNG, JPEG, WebP or SVG), at most MaxLogo bytes: the page loads nothing from elsewhere.
+	// Logo is a picture as a data: URI (PNG, JPEG, WebP or SVG), at most MaxLogo bytes: the page loads nothing from
+	// elsewhere.
 	Logo string `json:"logo,omitzero"`
 	// Accent and Background are colours as #rrggbb: of buttons, and of the page in light surroundings.
 	Accent     string `json:"accent,omitzero"`
 	Background string `json:"background,omitzero"`
-	// TermsURL and PrivacyURL are the pages that a person accepts by requesting a code: https addresses of at most MaxPageURL bytes.
+	// TermsURL and PrivacyURL are the pages that a person accepts by requesting a code: https addresses of at most
+	// MaxPageURL bytes.
 	TermsURL   string `json:"terms_url,omitzero"`
 	PrivacyURL string `json:"privacy_url,omitzero"`
 }

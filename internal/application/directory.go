@@ -21,8 +21,8 @@ const secretLen = 32
 // prefixLen is how many of them stay visible.
 const prefixLen = 4
 
-// Caller is who makes a request: a key and, unless it is the operator's, its application; an operator's is the zero application.
-// Both belong to everybody who calls with the key: nobody changes them.
+// Caller is who makes a request: a key and, unless it is the operator's, its application; an operator's is the zero
+// application. Both belong to everybody who calls with the key: nobody changes them.
 type Caller struct {
 	Key *Key
 	App *Application

@@ -104,13 +104,19 @@ func TestAKeyLivesAndDies(t *testing.T) {
 	d, c := open(t, s)
 	app := shop(t, d)
 	k, token := newKey(t, d, application.NewKey{
-		App: app.ID, Name: "web", Mode: application.Live, Scopes: []application.Scope{application.Verify}, Expires: c.now.Add(time.Hour),
+		App:     app.ID,
+		Name:    "web",
+		Mode:    application.Live,
+		Scopes:  []application.Scope{application.Verify},
+		Expires: c.now.Add(time.Hour),
 	})
-	if !strings.HasPrefix(token, "dp_live_") || len(token) != len("dp_live_")+32 || !strings.HasPrefix(token, k.Prefix) || len(k.Prefix) != len("dp_live_")+4 {
+	if !strings.HasPrefix(token, "dp_live_") || len(token) != len("dp_live_")+32 || !strings.HasPrefix(token, k.Prefix) ||
+		len(k.Prefix) != len("dp_live_")+4 {
 		t.Errorf("the key %q has the prefix %q", token, k.Prefix)
 	}
 	caller, err := d.Authenticate(token)
-	if err != nil || caller.App.ID != app.ID || !caller.May(application.Verify) || caller.May(application.Read) || caller.May(application.Admin) {
+	if err != nil || caller.App.ID != app.ID || !caller.May(application.Verify) || caller.May(application.Read) ||
+		caller.May(application.Admin) {
 		t.Errorf("%+v, %v", caller, err)
 	}
 	for _, wrong := range []string{"", token[:len(token)-1], token + "a", strings.ToUpper(token), k.Prefix} {
@@ -146,7 +152,16 @@ func TestOtherNodesSeeChanges(t *testing.T) {
 	s := newShelf()
 	a, _ := open(t, s)
 	b, _ := open(t, s)
-	k, token := newKey(t, a, application.NewKey{App: shop(t, a).ID, Name: "web", Mode: application.Test, Scopes: []application.Scope{application.Read}})
+	k, token := newKey(
+		t,
+		a,
+		application.NewKey{
+			App:    shop(t, a).ID,
+			Name:   "web",
+			Mode:   application.Test,
+			Scopes: []application.Scope{application.Read},
+		},
+	)
 	if err := b.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +189,11 @@ func TestTheStoreFails(t *testing.T) {
 	s := newShelf()
 	d, c := open(t, s)
 	app := shop(t, d)
-	k, token := newKey(t, d, application.NewKey{App: app.ID, Name: "web", Mode: application.Live, Scopes: []application.Scope{application.Verify}})
+	k, token := newKey(
+		t,
+		d,
+		application.NewKey{App: app.ID, Name: "web", Mode: application.Live, Scopes: []application.Scope{application.Verify}},
+	)
 	s.broken = errors.New("planted")
 	for name, err := range map[string]error{
 		"refresh": d.Refresh(t.Context()),
@@ -219,11 +238,22 @@ func TestWhatCannotBeTaken(t *testing.T) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
-	admin := application.NewKey{App: app.ID, Name: "k", Mode: application.Live, Scopes: []application.Scope{application.Admin}}
+	admin := application.NewKey{
+		App:    app.ID,
+		Name:   "k",
+		Mode:   application.Live,
+		Scopes: []application.Scope{application.Admin},
+	}
 	if _, _, err := d.CreateKey(t.Context(), admin); err == nil {
 		t.Error("an operator's key belongs to an application")
 	}
-	if _, _, err := d.CreateKey(t.Context(), application.NewKey{App: id.ID{1}, Name: "k", Mode: application.Live, Scopes: verify}); !errors.Is(err, application.ErrNotFound) {
+	if _, _, err := d.CreateKey(
+		t.Context(),
+		application.NewKey{App: id.ID{1}, Name: "k", Mode: application.Live, Scopes: verify},
+	); !errors.Is(
+		err,
+		application.ErrNotFound,
+	) {
 		t.Errorf("a key of no application: %v", err)
 	}
 	for field, change := range map[string]func(*application.Application){

@@ -13,8 +13,8 @@ import (
 
 var colourForm = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 
-// logoForms are the kinds of picture that a logo may be, and how its bytes begin. An SVG shown as a picture runs no script and
-// loads nothing (HTML, "img"; SVG Integration §3.4).
+// logoForms are the kinds of picture that a logo may be, and how its bytes begin. An SVG shown as a picture runs no
+// script and loads nothing (HTML, "img"; SVG Integration §3.4).
 var logoForms = map[string][]string{ //nolint:gochecknoglobals // a constant table
 	"image/png":     {"\x89PNG\r\n\x1a\n"},
 	"image/jpeg":    {"\xff\xd8\xff"},
@@ -29,20 +29,31 @@ func (p Policy) validatePage() error {
 	}
 	for _, u := range p.ReturnURLs {
 		if o, ok := Origin(u); !ok || o != strings.TrimSuffix(u, "/") {
-			return bad("policy.return_urls", "invalid_value", "must be origins like https://shop.example, without a path; http is for localhost alone")
+			return bad(
+				"policy.return_urls",
+				"invalid_value",
+				"must be origins like https://shop.example, without a path; http is for localhost alone",
+			)
 		}
 	}
-	for _, c := range []struct{ field, v string }{{"policy.branding.accent", p.Branding.Accent}, {"policy.branding.background", p.Branding.Background}} {
+	for _, c := range []struct{ field, v string }{{"policy.branding.accent", p.Branding.Accent},
+		{"policy.branding.background", p.Branding.Background}} {
 		if c.v != "" && !colourForm.MatchString(c.v) {
 			return bad(c.field, "invalid_value", "must be a colour like #0b6e4f")
 		}
 	}
-	for _, c := range []struct{ field, v string }{{"policy.branding.terms_url", p.Branding.TermsURL}, {"policy.branding.privacy_url", p.Branding.PrivacyURL}} {
+	for _, c := range []struct{ field, v string }{{"policy.branding.terms_url", p.Branding.TermsURL},
+		{"policy.branding.privacy_url", p.Branding.PrivacyURL}} {
 		if c.v == "" {
 			continue
 		}
 		if _, ok := Origin(c.v); !ok || len(c.v) > MaxPageURL || !utf8.ValidString(c.v) {
-			return bad(c.field, "invalid_value", "must be an address like https://shop.example/terms, at most %d bytes; http is for localhost alone", MaxPageURL)
+			return bad(
+				c.field,
+				"invalid_value",
+				"must be an address like https://shop.example/terms, at most %d bytes; http is for localhost alone",
+				MaxPageURL,
+			)
 		}
 	}
 	return validateLogo(p.Branding.Logo)
@@ -59,15 +70,22 @@ func validateLogo(logo string) error {
 	head, body, ok := strings.Cut(logo, ";base64,")
 	kind, isData := strings.CutPrefix(head, "data:")
 	data, err := base64.StdEncoding.DecodeString(body)
-	known := slices.ContainsFunc(logoForms[kind], func(begin string) bool { return bytes.HasPrefix(bytes.TrimSpace(data), []byte(begin)) })
+	known := slices.ContainsFunc(
+		logoForms[kind],
+		func(begin string) bool { return bytes.HasPrefix(bytes.TrimSpace(data), []byte(begin)) },
+	)
 	if !ok || !isData || err != nil || !known {
-		return bad(field, "invalid_value", "must be data:image/png;base64,… with a PNG, JPEG, WebP or SVG (image/svg+xml) in it")
+		return bad(
+			field,
+			"invalid_value",
+			"must be data:image/png;base64,… with a PNG, JPEG, WebP or SVG (image/svg+xml) in it",
+		)
 	}
 	return nil
 }
 
-// Origin answers scheme, host and port of an address ("https://shop.example"); ok is false for what nobody may be sent to: another
-// scheme than https, or http to any host but this machine, or an address with a user in it.
+// Origin answers scheme, host and port of an address ("https://shop.example"); ok is false for what nobody may be sent
+// to: another scheme than https, or http to any host but this machine, or an address with a user in it.
 func Origin(address string) (origin string, ok bool) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User != nil || u.Opaque != "" || strings.ContainsAny(address, "\\ \t\r\n") {
@@ -94,8 +112,8 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && a.IsLoopback()
 }
 
-// MayReturn tells whether people may be sent to an address, and it may show the page in a frame: its origin is on the application's
-// list, or it is this machine and the key is in test mode, as while an application is written.
+// MayReturn tells whether people may be sent to an address, and it may show the page in a frame: its origin is on the
+// application's list, or it is this machine and the key is in test mode, as while an application is written.
 func (c Caller) MayReturn(address string) bool {
 	origin, ok := Origin(address)
 	if !ok {
@@ -106,8 +124,8 @@ func (c Caller) MayReturn(address string) bool {
 		slices.ContainsFunc(c.App.Policy.ReturnURLs, func(one string) bool { o, _ := Origin(one); return o == origin })
 }
 
-// Caller answers who acts with a key that made something which outlives its request, like a link. It is ErrKey once the key is
-// revoked or has expired: what it made dies with it.
+// Caller answers who acts with a key that made something which outlives its request, like a link. It is ErrKey once the
+// key is revoked or has expired: what it made dies with it.
 func (d *Directory) Caller(key [16]byte) (Caller, error) {
 	s := d.snapshot.Load()
 	k, ok := s.keys[key]

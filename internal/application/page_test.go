@@ -39,7 +39,10 @@ func TestOrigin(t *testing.T) {
 
 func TestMayReturn(t *testing.T) {
 	t.Parallel()
-	c := application.Caller{Key: &application.Key{Mode: application.Live}, App: &application.Application{Policy: application.Policy{ReturnURLs: []string{"https://shop.example"}}}}
+	c := application.Caller{
+		Key: &application.Key{Mode: application.Live},
+		App: &application.Application{Policy: application.Policy{ReturnURLs: []string{"https://shop.example"}}},
+	}
 	for address, want := range map[string]bool{
 		"https://shop.example/done?x=1":     true,
 		"https://SHOP.example:443":          true,
@@ -70,22 +73,34 @@ func TestPagePolicy(t *testing.T) {
 		p     application.Policy
 		field string
 	}{
-		"all of it":        {application.Policy{ReturnURLs: []string{"https://a.example", "http://localhost:3000"}, Branding: application.Branding{Logo: png, Accent: "#0B6e4f", Background: "#ffffff"}}, ""},
-		"svg":              {application.Policy{Branding: application.Branding{Logo: uri("image/svg+xml", " <svg xmlns='x'/>")}}, ""},
-		"a path":           {application.Policy{ReturnURLs: []string{"https://a.example/path"}}, "policy.return_urls"},
-		"no scheme":        {application.Policy{ReturnURLs: []string{"a.example"}}, "policy.return_urls"},
-		"a star":           {application.Policy{ReturnURLs: []string{"https://*.example"}}, "policy.return_urls"},
-		"a colour's name":  {application.Policy{Branding: application.Branding{Accent: "red"}}, "policy.branding.accent"},
-		"more than colour": {application.Policy{Branding: application.Branding{Background: "#ffffff}"}}, "policy.branding.background"},
-		"logo elsewhere":   {application.Policy{Branding: application.Branding{Logo: "https://a.example/logo.png"}}, "policy.branding.logo"},
-		"page as logo":     {application.Policy{Branding: application.Branding{Logo: uri("text/html", "<svg")}}, "policy.branding.logo"},
-		"png that is not":  {application.Policy{Branding: application.Branding{Logo: uri("image/png", "<svg")}}, "policy.branding.logo"},
-		"pages":            {application.Policy{Branding: application.Branding{TermsURL: "https://a.example/terms?v=2#top", PrivacyURL: "http://localhost:3000/p"}}, ""},
-		"terms by script":  {application.Policy{Branding: application.Branding{TermsURL: "javascript:alert(1)"}}, "policy.branding.terms_url"},
-		"terms in clear":   {application.Policy{Branding: application.Branding{TermsURL: "http://a.example/terms"}}, "policy.branding.terms_url"},
-		"terms by a user":  {application.Policy{Branding: application.Branding{TermsURL: "https://a@b.example/"}}, "policy.branding.terms_url"},
-		"long privacy":     {application.Policy{Branding: application.Branding{PrivacyURL: "https://a.example/" + strings.Repeat("a", application.MaxPageURL)}}, "policy.branding.privacy_url"},
-		"large logo":       {application.Policy{Branding: application.Branding{Logo: png + strings.Repeat("A", application.MaxLogo)}}, "policy.branding.logo"},
+		"all of it": {application.Policy{ReturnURLs: []string{"https://a.example", "http://localhost:3000"},
+			Branding: application.Branding{Logo: png, Accent: "#0B6e4f", Background: "#ffffff"}}, ""},
+		"svg": {application.Policy{Branding: application.Branding{Logo: uri("image/svg+xml",
+			" <svg xmlns='x'/>")}}, ""},
+		"a path":          {application.Policy{ReturnURLs: []string{"https://a.example/path"}}, "policy.return_urls"},
+		"no scheme":       {application.Policy{ReturnURLs: []string{"a.example"}}, "policy.return_urls"},
+		"a star":          {application.Policy{ReturnURLs: []string{"https://*.example"}}, "policy.return_urls"},
+		"a colour's name": {application.Policy{Branding: application.Branding{Accent: "red"}}, "policy.branding.accent"},
+		"more than colour": {application.Policy{Branding: application.Branding{Background: "#ffffff}"}},
+			"policy.branding.background"},
+		"logo elsewhere": {application.Policy{Branding: application.Branding{Logo: "https://a.example/logo.png"}},
+			"policy.branding.logo"},
+		"page as logo": {application.Policy{Branding: application.Branding{Logo: uri("text/html", "<svg")}},
+			"policy.branding.logo"},
+		"png that is not": {application.Policy{Branding: application.Branding{Logo: uri("image/png", "<svg")}},
+			"policy.branding.logo"},
+		"pages": {application.Policy{Branding: application.Branding{TermsURL: "https://a.example/terms?v=2#top",
+			PrivacyURL: "http://localhost:3000/p"}}, ""},
+		"terms by script": {application.Policy{Branding: application.Branding{TermsURL: "javascript:alert(1)"}},
+			"policy.branding.terms_url"},
+		"terms in clear": {application.Policy{Branding: application.Branding{TermsURL: "http://a.example/terms"}},
+			"policy.branding.terms_url"},
+		"terms by a user": {application.Policy{Branding: application.Branding{TermsURL: "https://a@b.example/"}},
+			"policy.branding.terms_url"},
+		"long privacy": {application.Policy{Branding: application.Branding{PrivacyURL: "https://a.example/" +
+			strings.Repeat("a", application.MaxPageURL)}}, "policy.branding.privacy_url"},
+		"large logo": {application.Policy{Branding: application.Branding{Logo: png +
+			strings.Repeat("A", application.MaxLogo)}}, "policy.branding.logo"},
 	} {
 		err, _ := errors.AsType[*application.FieldError](c.p.Validate())
 		if (err == nil) != (c.field == "") || err != nil && err.Field != c.field {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cores says who runs where. A load that takes the server's time measures itself: so the server has cores of its own, and the
-// load and the provider have the others.
+// cores says who runs where. A load that takes the server's time measures itself: so the server has cores of its own,
+// and the load and the provider have the others.
 type cores struct {
 	server, load unix.CPUSet
 	// apart is false where there is one core, or the kernel does not let us choose: then all share what there is.
@@ -53,11 +53,15 @@ func (c *cores) String() string {
 	if !c.apart {
 		return "server, load and provider share the cores: " + c.why
 	}
-	return fmt.Sprintf("the server has %d of the cores to itself, load and provider the other %d", c.server.Count(), c.load.Count())
+	return fmt.Sprintf(
+		"the server has %d of the cores to itself, load and provider the other %d",
+		c.server.Count(),
+		c.load.Count(),
+	)
 }
 
-// serving runs f, whose child processes get the server's cores; Go's runtime makes as many processors of it. Afterwards this
-// process keeps to the load's.
+// serving runs f, whose child processes get the server's cores; Go's runtime makes as many processors of it. Afterwards
+// this process keeps to the load's.
 func (c *cores) serving(f func() error) error {
 	if !c.apart {
 		return f()

@@ -80,7 +80,10 @@ func newFloor(dir, provider string) (*floor, error) {
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 1024, MaxIdleConns: 1024}
 	return &floor{
-		file: file, provider: provider, client: &http.Client{Transport: transport, Timeout: 10 * time.Second}, waiting: make(chan chan error, 16*maxShared),
+		file:     file,
+		provider: provider,
+		client:   &http.Client{Transport: transport, Timeout: 10 * time.Second},
+		waiting:  make(chan chan error, 16*maxShared),
 	}, nil
 }
 
@@ -138,7 +141,8 @@ func (f *floor) start(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body, _ := json.Marshal(map[string]string{"to": in.To, "text": "123456 is your code.", "code": "123456"})
-	resp, err := f.client.Post(f.provider, "application/json", bytes.NewReader(body)) //nolint:noctx // the floor does the least
+	//nolint:noctx // the floor does the least
+	resp, err := f.client.Post(f.provider, "application/json", bytes.NewReader(body))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return

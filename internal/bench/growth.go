@@ -20,7 +20,14 @@ import (
 
 // growth measures Dialproof on a store that was filled behind its back, in turn with another one that was not.
 func growth(ctx context.Context, o Options, dir string, sink *sink) (err error) {
-	fmt.Fprintf(o.Out, "%s\n%d connections, %d starts and checks a round, medians of %d rounds in turn\n\n", machine(dir), o.Connections, o.Ops, o.Rounds)
+	fmt.Fprintf(
+		o.Out,
+		"%s\n%d connections, %d starts and checks a round, medians of %d rounds in turn\n\n",
+		machine(dir),
+		o.Connections,
+		o.Ops,
+		o.Rounds,
+	)
 	w := tabwriter.NewWriter(o.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "system\told verifications\tpending\tready ms\tidle RSS MB\tstart us\tcheck us\tcycle\tRSS MB\t")
 	n := &numbers{}
@@ -131,7 +138,8 @@ func (g *grown) other(ctx context.Context) (dsn string, drop func() error, err e
 	return u.String(), drop, errors.Join(drop(), exec("CREATE DATABASE "+besideName))
 }
 
-// point is one row of the table: how full the store is, how long the server took to be ready, and what it held before the load.
+// point is one row of the table: how full the store is, how long the server took to be ready, and what it held before
+// the load.
 type point struct {
 	old, pending int
 	ready        time.Duration
@@ -146,7 +154,8 @@ func idleMemory(s *server) int64 {
 	return procNumber(s.cmd.Process.Pid, "status", "VmRSS:") << 10
 }
 
-// compare measures both servers in turn: what a cycle costs on the full store is told beside the round before on the other one.
+// compare measures both servers in turn: what a cycle costs on the full store is told beside the round before on the
+// other one.
 func (g *grown) compare(ctx context.Context, empty, full *server, e, f point, w *tabwriter.Writer) error {
 	results := [2]result{{name: empty.title}, {name: full.title}}
 	var most [2]int64
@@ -163,17 +172,43 @@ func (g *grown) compare(ctx context.Context, empty, full *server, e, f point, w 
 			most[k] = max(most[k], procNumber(s.cmd.Process.Pid, "status", "VmRSS:")<<10)
 		}
 		ratios = append(ratios, cycles[1]/cycles[0])
-		fmt.Fprintf(os.Stderr, "round %d: %s: %.1f us a cycle, and %.1f us with %d old\n", i+1, full.title, cycles[0], cycles[1], g.o.Old)
+		fmt.Fprintf(
+			os.Stderr,
+			"round %d: %s: %.1f us a cycle, and %.1f us with %d old\n",
+			i+1,
+			full.title,
+			cycles[0],
+			cycles[1],
+			g.o.Old,
+		)
 	}
 	slices.Sort(ratios)
 	for k, p := range []point{e, f} {
 		r := &results[k]
-		start, check := median(r, func(n round) float64 { return n.start.cpu }), median(r, func(n round) float64 { return n.check.cpu })
+		start, check := median(
+			r,
+			func(n round) float64 { return n.start.cpu },
+		), median(
+			r,
+			func(n round) float64 { return n.check.cpu },
+		)
 		ratio := 1.0
 		if k == 1 {
 			ratio = ratios[len(ratios)/2]
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f\t%.1f\t%.1f\t%.2f x\t%.0f\t\n", r.name, p.old, p.pending, p.ready.Milliseconds(), mb(p.idle), start, check, ratio, mb(most[k]))
+		fmt.Fprintf(
+			w,
+			"%s\t%d\t%d\t%d\t%.0f\t%.1f\t%.1f\t%.2f x\t%.0f\t\n",
+			r.name,
+			p.old,
+			p.pending,
+			p.ready.Milliseconds(),
+			mb(p.idle),
+			start,
+			check,
+			ratio,
+			mb(most[k]),
+		)
 	}
 	return nil
 }
@@ -192,7 +227,13 @@ func (g *grown) pend(ctx context.Context, s *server) error {
 	}
 	_, err := drive(ctx, how.address(), g.o.Connections, len(all), func(l *lane, i int) error {
 		all[i].number = g.n.next()
-		body := fmt.Sprintf(`{"to":%q,"purpose":"login","expires_in":600,"client":{"ip":"10.%d.%d.%d"}}`, all[i].number, i>>16&255, i>>8&255, i&255)
+		body := fmt.Sprintf(
+			`{"to":%q,"purpose":"login","expires_in":600,"client":{"ip":"10.%d.%d.%d"}}`,
+			all[i].number,
+			i>>16&255,
+			i>>8&255,
+			i&255,
+		)
 		status, answer, err := l.post(how.at, "/v1/verifications", how.auth, []byte(body))
 		_, err = answered(status, answer, err, 201)
 		return err
@@ -215,24 +256,30 @@ func (s *server) again(ctx context.Context, program string) (*server, error) {
 	return next, ready(ctx, "http://"+s.how.address()+"/readyz")
 }
 
-// The rows that fill a store are copies of one that it has: approved, its personal part forgotten, made a day before. Each has the
-// row of a number. Keys are in order, which is quick, and spread as hashes are: a new number falls between them.
+// The rows that fill a store are copies of one that it has: approved, its personal part forgotten, made a day before.
+// Each has the row of a number. Keys are in order, which is quick, and spread as hashes are: a new number falls between
+// them.
 const (
 	fillLite = `
-		WITH RECURSIVE n (i) AS (SELECT %[2]d UNION ALL SELECT i + 1 FROM n WHERE i < %[3]d), one AS (SELECT * FROM verifications WHERE status = 1 ORDER BY seq LIMIT 1)
+		WITH RECURSIVE n (i) AS (SELECT %[2]d UNION ALL SELECT i + 1 FROM n WHERE i < %[3]d), one AS (SELECT * FROM
+			verifications WHERE status = 1 ORDER BY seq LIMIT 1)
 		INSERT INTO verifications (seq, id, app, spec, sealed, status, attempts, expires, state)
-		SELECT one.seq - (86400000 << 16) - %[1]d + i, substr(printf('%%016x', one.seq - (86400000 << 16) - %[1]d + i), 1, 8) || substr(one.id, 9),
+		SELECT one.seq - (86400000 << 16) - %[1]d + i, substr(printf('%%016x', one.seq - (86400000 << 16) - %[1]d + i),
+			1, 8) || substr(one.id, 9),
 			app, spec, NULL, status, attempts, expires - 86400000, state FROM n, one;
-		WITH RECURSIVE n (i) AS (SELECT %[2]d UNION ALL SELECT i + 1 FROM n WHERE i < %[3]d), one AS (SELECT * FROM numbers LIMIT 1)
+		WITH RECURSIVE n (i) AS (SELECT %[2]d UNION ALL SELECT i + 1 FROM n WHERE i < %[3]d), one AS (SELECT * FROM
+			numbers LIMIT 1)
 		INSERT OR IGNORE INTO numbers (key, data, touched)
 		SELECT unhex(printf('%%08x%%024x', i * 4294967295 / %[1]d, i)), data, touched FROM n, one;`
 	fillPostgres = `
 		WITH one AS (SELECT * FROM verifications WHERE status = 1 ORDER BY id LIMIT 1)
 		INSERT INTO verifications (id, app, number, spec, sealed, status, attempts, expires, state)
-		SELECT int8send(('x' || encode(substr(one.id, 1, 8), 'hex'))::bit(64)::bigint - (86400000::bigint << 16) - %[1]d + i) || substr(one.id, 9),
+		SELECT int8send(('x' || encode(substr(one.id, 1, 8), 'hex'))::bit(64)::bigint - (86400000::bigint << 16) - %[1]d
+			+ i) || substr(one.id, 9),
 			app, NULL, spec, NULL, status, attempts, expires - 86400000, state FROM generate_series(1, %[1]d) AS i, one;
 		WITH one AS (SELECT * FROM numbers LIMIT 1)
-		INSERT INTO numbers (key, data, touched) SELECT int8send((i * 4294967295 / %[1]d) << 32 | i) || int8send(i), data, touched FROM generate_series(1::bigint, %[1]d) AS i, one;
+		INSERT INTO numbers (key, data, touched) SELECT int8send((i * 4294967295 / %[1]d) << 32 | i) || int8send(i),
+			data, touched FROM generate_series(1::bigint, %[1]d) AS i, one;
 		ANALYZE`
 )
 

@@ -23,11 +23,23 @@ type usage struct {
 }
 
 func (u usage) minus(v usage) usage {
-	return usage{cpu: u.cpu - v.cpu, written: u.written - v.written, syncs: u.syncs - v.syncs, allocs: u.allocs - v.allocs, rss: u.rss}
+	return usage{
+		cpu:     u.cpu - v.cpu,
+		written: u.written - v.written,
+		syncs:   u.syncs - v.syncs,
+		allocs:  u.allocs - v.allocs,
+		rss:     u.rss,
+	}
 }
 
 func (u usage) plus(v usage) usage {
-	return usage{cpu: u.cpu + v.cpu, written: u.written + v.written, syncs: u.syncs + v.syncs, allocs: u.allocs + v.allocs, rss: u.rss + v.rss}
+	return usage{
+		cpu:     u.cpu + v.cpu,
+		written: u.written + v.written,
+		syncs:   u.syncs + v.syncs,
+		allocs:  u.allocs + v.allocs,
+		rss:     u.rss + v.rss,
+	}
 }
 
 // tick is the kernel's unit of CPU time in /proc (USER_HZ, 100 on every Linux that Go runs on).
@@ -87,6 +99,13 @@ func machine(dir string) string {
 	}
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	load, _ := os.ReadFile("/proc/loadavg")
-	return fmt.Sprintf("%s, %d cores, Linux %s, %s, data in %s, load before %s", cpu, runtime.NumCPU(), strings.TrimSpace(string(kernel)), runtime.Version(),
-		filepath.Dir(dir), strings.Join(strings.Fields(string(load))[:min(1, len(strings.Fields(string(load))))], ""))
+	return fmt.Sprintf(
+		"%s, %d cores, Linux %s, %s, data in %s, load before %s",
+		cpu,
+		runtime.NumCPU(),
+		strings.TrimSpace(string(kernel)),
+		runtime.Version(),
+		filepath.Dir(dir),
+		strings.Join(strings.Fields(string(load))[:min(1, len(strings.Fields(string(load))))], ""),
+	)
 }

@@ -1,8 +1,8 @@
 // Package bench measures what a durable verification costs: Dialproof's own server, beside a floor that does the least
 // a durable service can do, and beside peers that are already running.
 //
-// It stands outside: it starts the servers as processes of their own, talks HTTP to them over loopback, and reads what the
-// kernel counted. It is not a test, and no figure of it means anything without the others of the same run.
+// It stands outside: it starts the servers as processes of their own, talks HTTP to them over loopback, and reads what
+// the kernel counted. It is not a test, and no figure of it means anything without the others of the same run.
 package bench
 
 import "io"
@@ -31,8 +31,8 @@ type Options struct {
 	Overload bool
 	// Seconds is how long each load of it lasts, 1 to 600.
 	Seconds int
-	// Old measures how Dialproof grows, instead of rounds: with so many old verifications in its store, 0 to 100,000,000, and
-	// Pending that are alive, 0 to 1,000,000. 0 of both: rounds.
+	// Old measures how Dialproof grows, instead of rounds: with so many old verifications in its store, 0 to 100,000,000,
+	// and Pending that are alive, 0 to 1,000,000. 0 of both: rounds.
 	Old, Pending int
 	Out          io.Writer
 }

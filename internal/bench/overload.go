@@ -15,17 +15,20 @@ import (
 	"time"
 )
 
-// offer is a load of starts. With a rate it does not wait for answers: each start is due at its time, and its latency counts
-// from then, however late it could be sent. Without one, each connection asks again as soon as it has its answer.
+// offer is a load of starts. With a rate it does not wait for answers: each start is due at its time, and its latency
+// counts from then, however late it could be sent. Without one, each connection asks again as soon as it has its
+// answer.
 type offer struct {
 	rate        float64 // a second; 0: as fast as it is answered
 	connections int
-	callers     int // how many starts may be under way at once; each caller has as many of the connections as the others, and uses them in turn
-	lasts       time.Duration
+	// how many starts may be under way at once; each caller has as many of the connections as the others, and uses them in
+	// turn
+	callers int
+	lasts   time.Duration
 }
 
-// openConnections is over how many connections the loads come, and so how many starts of one with a rate may be under way at
-// once: that bounds what the load itself can queue. How late the load was tells whether there are enough.
+// openConnections is over how many connections the loads come, and so how many starts of one with a rate may be under
+// way at once: that bounds what the load itself can queue. How late the load was tells whether there are enough.
 const openConnections = 256
 
 // warm is the share of a load that is not counted: a system needs a moment to see that it is too much.
@@ -154,11 +157,21 @@ func judge(all []shot, lasts time.Duration) (o outcome) {
 	return o
 }
 
-// overload offers each system half of what it can do, and twice. What it can do is what callers that wait get, of the same server
-// over as many connections. A first round is not counted: it fills the server's memory, which costs in every later one.
+// overload offers each system half of what it can do, and twice. What it can do is what callers that wait get, of the
+// same server over as many connections. A first round is not counted: it fills the server's memory, which costs in
+// every later one.
 func overload(ctx context.Context, o Options, dir string, systems []system, sink *sink, c *cores) error {
-	fmt.Fprintf(o.Out, "%s\n%s\nstarts over %d connections, %d s each, medians of %d rounds; peak: %d callers that wait (few connections: over one each); then each start is due at its time\n\n",
-		machine(dir), c, openConnections, o.Seconds, o.Rounds, o.Connections)
+	fmt.Fprintf(
+		o.Out,
+		"%s\n%s\nstarts over %d connections, %d s each, medians of %d rounds; peak: %d callers that wait (few "+
+			"connections: over one each); then each start is due at its time\n\n",
+		machine(dir),
+		c,
+		openConnections,
+		o.Seconds,
+		o.Rounds,
+		o.Connections,
+	)
 	n, found := &numbers{}, make([][]loads, len(systems))
 	for round := range o.Rounds + 1 {
 		for i, s := range systems {
@@ -170,12 +183,26 @@ func overload(ctx context.Context, o Options, dir string, systems []system, sink
 				continue
 			}
 			found[i] = append(found[i], t)
-			fmt.Fprintf(os.Stderr, "round %d: %-20s peak %6.0f; at twice %6.0f offered, %6.0f accepted (%.2f), p99 %v, %.1f times that at half\n", round, s.name(),
-				t[atPeak].accepted, t[atTwice].offered, t[atTwice].accepted, t.kept(atTwice), t[atTwice].p99.Round(100*time.Microsecond), t.slower(atTwice))
+			fmt.Fprintf(
+				os.Stderr,
+				"round %d: %-20s peak %6.0f; at twice %6.0f offered, %6.0f accepted (%.2f), p99 %v, %.1f times that at half\n",
+				round,
+				s.name(),
+				t[atPeak].accepted,
+				t[atTwice].offered,
+				t[atTwice].accepted,
+				t.kept(atTwice),
+				t[atTwice].p99.Round(100*time.Microsecond),
+				t.slower(atTwice),
+			)
 		}
 	}
 	w := tabwriter.NewWriter(o.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "system\tload\toffered/s\taccepted/s\tof peak\trefused/s\tp50 ms\tp99 ms\tp99 to half\tp99 since sent\trefusal p99\tload late p99\tlast message\t")
+	fmt.Fprintln(
+		w,
+		"system\tload\toffered/s\taccepted/s\tof peak\trefused/s\tp50 ms\tp99 ms\tp99 to half\tp99 since sent\trefusal "+
+			"p99\tload late p99\tlast message\t",
+	)
 	for i, s := range systems {
 		overloadLines(w, s.name(), found[i])
 	}
@@ -185,8 +212,8 @@ func overload(ctx context.Context, o Options, dir string, systems []system, sink
 // loads is what became of the loads of a round.
 type loads [4]outcome
 
-// The loads, in their order: the half is last, so that the next round finds a node that has recovered. What a node can do over few
-// connections that are always busy is told as well, as it is more: each connection costs cache and memory.
+// The loads, in their order: the half is last, so that the next round finds a node that has recovered. What a node can
+// do over few connections that are always busy is told as well, as it is more: each connection costs cache and memory.
 const (
 	atFew = iota
 	atPeak
@@ -202,7 +229,12 @@ func (t loads) slower(load int) float64 { return float64(t[load].p99) / float64(
 
 func overloadOne(ctx context.Context, o Options, s system, sink *sink, n *numbers) (t loads, err error) {
 	for i, share := range []float64{atFew: 0, atPeak: 0, atTwice: 2, atHalf: .5} {
-		load := offer{rate: t[atPeak].accepted * share, connections: openConnections, callers: openConnections, lasts: time.Duration(o.Seconds) * time.Second}
+		load := offer{
+			rate:        t[atPeak].accepted * share,
+			connections: openConnections,
+			callers:     openConnections,
+			lasts:       time.Duration(o.Seconds) * time.Second,
+		}
 		if share == 0 {
 			load.callers = o.Connections
 		}
@@ -238,11 +270,24 @@ func overloadLines(w io.Writer, name string, rounds []loads) {
 		ms := func(of func(outcome) time.Duration) float64 {
 			return middle(func(t loads) float64 { return float64(of(t[i]).Microseconds()) / 1000 })
 		}
-		fmt.Fprintf(w, "%s\t%s\t%.0f\t%.0f\t%.2f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f\t\n", name, load,
-			middle(func(t loads) float64 { return t[i].offered }), middle(func(t loads) float64 { return t[i].accepted }),
-			middle(func(t loads) float64 { return t.kept(i) }), middle(func(t loads) float64 { return t[i].refused }),
-			ms(func(o outcome) time.Duration { return o.p50 }), ms(func(o outcome) time.Duration { return o.p99 }), middle(func(t loads) float64 { return t.slower(i) }),
-			ms(func(o outcome) time.Duration { return o.sent99 }), ms(func(o outcome) time.Duration { return o.refusal99 }),
-			ms(func(o outcome) time.Duration { return o.lag99 }), ms(func(o outcome) time.Duration { return o.behind }))
+		fmt.Fprintf(
+			w,
+			"%s\t%s\t%.0f\t%.0f\t%.2f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f\t\n",
+			name,
+			load,
+			middle(func(t loads) float64 { return t[i].offered }),
+			middle(func(t loads) float64 { return t[i].accepted }),
+			middle(func(t loads) float64 { return t.kept(i) }),
+			middle(func(t loads) float64 { return t[i].refused }),
+			ms(
+				func(o outcome) time.Duration { return o.p50 },
+			),
+			ms(func(o outcome) time.Duration { return o.p99 }),
+			middle(func(t loads) float64 { return t.slower(i) }),
+			ms(func(o outcome) time.Duration { return o.sent99 }),
+			ms(func(o outcome) time.Duration { return o.refusal99 }),
+			ms(func(o outcome) time.Duration { return o.lag99 }),
+			ms(func(o outcome) time.Duration { return o.behind }),
+		)
 	}
 }

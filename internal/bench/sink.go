@@ -62,7 +62,9 @@ func (s *sink) serve(c net.Conn) {
 			return
 		}
 		s.take(body)
-		if _, err := c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")); err != nil {
+		if _, err := c.Write(
+			[]byte("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"),
+		); err != nil {
 			return
 		}
 	}

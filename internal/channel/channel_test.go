@@ -13,7 +13,14 @@ import (
 func TestAdvance(t *testing.T) {
 	t.Parallel()
 	all := []channel.Status{
-		channel.Queued, channel.Sending, channel.Unknown, channel.Taken, channel.Sent, channel.Delivered, channel.Undelivered, channel.Failed,
+		channel.Queued,
+		channel.Sending,
+		channel.Unknown,
+		channel.Taken,
+		channel.Sent,
+		channel.Delivered,
+		channel.Undelivered,
+		channel.Failed,
 	}
 	final := map[channel.Status]bool{channel.Delivered: true, channel.Undelivered: true, channel.Failed: true}
 	for i, from := range all {
@@ -53,7 +60,8 @@ func TestStatusError(t *testing.T) {
 		}
 	}
 	for header, want := range map[string]time.Duration{
-		"": 0, "30": 30 * time.Second, "-1": 0, "x": 0, "9999999": 24 * time.Hour, "Mon, 23 Nov 2026 08:01:00 GMT": time.Minute, "Mon, 23 Nov 2020 08:01:00 GMT": 0,
+		"": 0, "30": 30 * time.Second, "-1": 0, "x": 0, "9999999": 24 * time.Hour, "Mon, 23 Nov 2026 08:01:00 " +
+			"GMT": time.Minute, "Mon, 23 Nov 2020 08:01:00 GMT": 0,
 	} {
 		a := channel.Answer{Status: 429, Header: http.Header{"Retry-After": {header}}}
 		if got := channel.StatusError("x", a, now).RetryAfter; got != want {
@@ -66,7 +74,8 @@ func TestAsError(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("the secret is hunter2")
 	e := channel.AsError("x", cause)
-	if e.Kind != channel.MaybeSent || !errors.Is(e, cause) || e.Error() != "x: internal: the provider failed in an unforeseen way (unknown)" {
+	if e.Kind != channel.MaybeSent || !errors.Is(e, cause) ||
+		e.Error() != "x: internal: the provider failed in an unforeseen way (unknown)" {
 		t.Errorf("%v", e)
 	}
 	own := &channel.Error{Kind: channel.Rejected, Provider: "y"}

@@ -29,7 +29,8 @@ func ErrorKinds() []ErrorKind {
 	return []ErrorKind{Rejected, Refused, Throttled, Unavailable, MaybeSent}
 }
 
-// Subject is what a failure is about, and so whom it is counted against: a number that a route refuses says nothing of the others.
+// Subject is what a failure is about, and so whom it is counted against: a number that a route refuses says nothing of
+// the others.
 type Subject string
 
 // The subjects.
@@ -78,8 +79,9 @@ func (e *Error) Error() string {
 // codeAnswer stands with an answer that says yes without saying what was taken.
 const codeAnswer = "answer"
 
-// Subject returns what the failure is about. Where the provider does not say: a rejection is about the destination, a refusal about
-// the message, and anything else about the route. An answer that cannot be read is about the message: the provider has answered.
+// Subject returns what the failure is about. Where the provider does not say: a rejection is about the destination, a
+// refusal about the message, and anything else about the route. An answer that cannot be read is about the message: the
+// provider has answered.
 func (e *Error) Subject() Subject {
 	switch {
 	case e.About != "":
@@ -116,5 +118,8 @@ func AsError(provider string, err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	return (&Error{Kind: MaybeSent, Provider: provider, Code: "internal", Detail: "the provider failed in an unforeseen way"}).Because(err)
+	return (&Error{Kind: MaybeSent, Provider: provider, Code: "internal", Detail: "the provider failed in an " +
+		"unforeseen way"}).Because(
+		err,
+	)
 }

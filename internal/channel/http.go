@@ -57,9 +57,16 @@ func Do(ctx context.Context, client *http.Client, provider string, req *http.Req
 	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: bytes.TrimSpace(body)}, nil
 }
 
-// Post does as Do with a request to an address that is always the same: it was parsed once. The header's keys are in their
-// canonical form, the body is not empty, and neither is changed any more.
-func Post(ctx context.Context, client *http.Client, provider string, address *url.URL, header http.Header, body []byte) (Answer, error) {
+// Post does as Do with a request to an address that is always the same: it was parsed once. The header's keys are in
+// their canonical form, the body is not empty, and neither is changed any more.
+func Post(
+	ctx context.Context,
+	client *http.Client,
+	provider string,
+	address *url.URL,
+	header http.Header,
+	body []byte,
+) (Answer, error) {
 	req := http.Request{
 		Method: http.MethodPost, URL: address, Host: address.Host, Header: header, ContentLength: int64(len(body)),
 		GetBody: func() (io.ReadCloser, error) { return newBody(body), nil }, Body: newBody(body),
@@ -67,7 +74,8 @@ func Post(ctx context.Context, client *http.Client, provider string, address *ur
 	return Do(ctx, client, provider, &req)
 }
 
-// newBody answers a body in memory, of a type that net/http knows as such: it writes header and body of such a request in one call.
+// newBody answers a body in memory, of a type that net/http knows as such: it writes header and body of such a request
+// in one call.
 func newBody(text []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(text)) }
 
 // readAnswer reads the body of an answer, as far as its bound.
@@ -80,8 +88,8 @@ func readAnswer(resp *http.Response) ([]byte, error) {
 	return body, err
 }
 
-// roundTrip makes the one call. It is not the client's Do: a provider's redirect is an answer that makes no sense and is never
-// followed, and what Do prepares for one costs more than the rest of it. The context bounds the time.
+// roundTrip makes the one call. It is not the client's Do: a provider's redirect is an answer that makes no sense and
+// is never followed, and what Do prepares for one costs more than the rest of it. The context bounds the time.
 func roundTrip(client *http.Client, req *http.Request) (*http.Response, error) {
 	if client.Timeout > 0 || client.Jar != nil || client.Transport == nil || req.URL.User != nil {
 		return client.Do(req)
@@ -124,7 +132,8 @@ func StatusError(provider string, a Answer, now time.Time) *Error {
 	return e
 }
 
-// why answers in our own words why a connection was not made. The error's own text may hold an address with a secret in it.
+// why answers in our own words why a connection was not made. The error's own text may hold an address with a secret in
+// it.
 func why(err error) string {
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
 	_, host := errors.AsType[x509.HostnameError](err)

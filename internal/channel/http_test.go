@@ -97,11 +97,22 @@ func TestPostWritesOnce(t *testing.T) {
 	}
 	c := client(t)
 	var writes atomic.Int64
-	c.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		return counted{conn, &writes}, err
-	}}
-	if _, err := channel.Post(t.Context(), c, "x", address, http.Header{}, []byte("{}")); err != nil || writes.Load() != 1 {
+	c.Transport = &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			return counted{conn, &writes}, err
+		},
+	}
+	if _, err := channel.Post(
+		t.Context(),
+		c,
+		"x",
+		address,
+		http.Header{},
+		[]byte("{}"),
+	); err != nil ||
+		writes.Load() != 1 {
 		t.Errorf("a message took %d writes: %v", writes.Load(), err)
 	}
 }
@@ -122,7 +133,15 @@ func TestPostGivenUp(t *testing.T) {
 	}
 	for _, want := range []channel.ErrorKind{channel.MaybeSent, channel.Unavailable} { // the second call begins given up
 		var e *channel.Error
-		if _, err := channel.Post(ctx, client(t), "x", address, http.Header{}, []byte("{}")); !errors.As(err, &e) || e.Kind != want {
+		if _, err := channel.Post(
+			ctx,
+			client(t),
+			"x",
+			address,
+			http.Header{},
+			[]byte("{}"),
+		); !errors.As(err, &e) ||
+			e.Kind != want {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}

@@ -24,11 +24,12 @@ type Config struct {
 	// The address under which providers and people reach this deployment, for example `https://verify.example.com`.
 	// Providers send their receipts there. Without it there are no receipts over HTTP and no hosted page links.
 	PublicURL string `yaml:"public_url"`
-	// The proxies whose header `X-Forwarded-For` is believed, as addresses or networks (`10.0.0.0/8`). On the hosted page the person's address is
-	// limited (`limits.client_hour`): behind a proxy that is not named here, everybody has the proxy's. At most 64.
+	// The proxies whose header `X-Forwarded-For` is believed, as addresses or networks (`10.0.0.0/8`). On the hosted page
+	// the person's address is limited (`limits.client_hour`): behind a proxy that is not named here, everybody has the
+	// proxy's. At most 64.
 	TrustedProxies []string `yaml:"trusted_proxies"`
-	// How long a server that is told to stop still takes requests while `/readyz` answers 503, so that a load balancer looks
-	// elsewhere first, 0s to 5m. It is not waited for when nobody has asked `/readyz` in the last half minute.
+	// How long a server that is told to stop still takes requests while `/readyz` answers 503, so that a load balancer
+	// looks elsewhere first, 0s to 5m. It is not waited for when nobody has asked `/readyz` in the last half minute.
 	Drain time.Duration `yaml:"drain"`
 	// The folder for everything that the program writes. It is made when it does not exist.
 	Data string `yaml:"data"`
@@ -67,20 +68,20 @@ type Store struct {
 	Driver string `yaml:"driver"`
 	// The SQLite file. Empty means `dialproof.db` in the data folder.
 	Path string `yaml:"path"`
-	// The PostgreSQL connection string, for example `postgres://dialproof@db/dialproof?sslmode=verify-full`. It is a secret.
-	// Several hosts (`db1,db2`) are tried in turn for the one that writes.
+	// The PostgreSQL connection string, for example `postgres://dialproof@db/dialproof?sslmode=verify-full`. It is a
+	// secret. Several hosts (`db1,db2`) are tried in turn for the one that writes.
 	DSN secret.Text `yaml:"dsn"`
 	// The most connections of this process to PostgreSQL, 4 to 1000. Its lanes take one each; the others read.
 	Connections int `yaml:"connections"`
-	// How many transactions this process commits at once on PostgreSQL, at most, 1 to 16. Each carries up to 256 requests; another
-	// begins only when one takes longer than 10 ms.
+	// How many transactions this process commits at once on PostgreSQL, at most, 1 to 16. Each carries up to 256 requests;
+	// another begins only when one takes longer than 10 ms.
 	Lanes int `yaml:"lanes"`
 	// How long PostgreSQL may take for one statement, 1s to 60s. What takes longer is answered with 503.
 	Timeout time.Duration `yaml:"timeout"`
 	// The connection string leads to a pooler in transaction mode, like PgBouncer: nothing is left on its connections.
 	Pooler bool `yaml:"pooler"`
-	// With a pooler: a connection string of PostgreSQL itself, on which nodes hear of changed applications and keys at once.
-	// Without it they look every half second.
+	// With a pooler: a connection string of PostgreSQL itself, on which nodes hear of changed applications and keys at
+	// once. Without it they look every half second.
 	ListenDSN secret.Text `yaml:"listen_dsn"`
 }
 
@@ -104,7 +105,8 @@ type Route struct {
 	Name string `yaml:"name"`
 	// The provider that carries it; docs/providers lists them.
 	Provider string `yaml:"provider"`
-	// The channels that it carries: `sms`, `voice`, `whatsapp`, `telegram`, `email`. Empty means all that the provider can.
+	// The channels that it carries: `sms`, `voice`, `whatsapp`, `telegram`, `email`. Empty means all that the provider
+	// can.
 	Channels []string `yaml:"channels"`
 	// The countries that it serves, as two letters (ISO 3166). Empty means all.
 	Countries []string `yaml:"countries"`
@@ -118,11 +120,11 @@ type Route struct {
 	Priority int `yaml:"priority"`
 	// Which of the routes of one priority goes first: the highest.
 	Weight int `yaml:"weight"`
-	// How many messages a second it may carry; 0 means no limit. What comes faster takes the next route; where there is none, it waits for its
-	// turn.
+	// How many messages a second it may carry; 0 means no limit. What comes faster takes the next route; where there is
+	// none, it waits for its turn.
 	Rate float64 `yaml:"rate"`
-	// How many calls to the provider may be under way at once, 1 to 10000. More messages take the next route; where there is none, they wait for
-	// their turn.
+	// How many calls to the provider may be under way at once, 1 to 10000. More messages take the next route; where there
+	// is none, they wait for their turn.
 	Concurrency int `yaml:"concurrency"`
 	// How long one call to the provider may take, 1s to 60s.
 	Timeout time.Duration `yaml:"timeout"`
@@ -135,8 +137,9 @@ type Route struct {
 	Test bool `yaml:"test"`
 	// What countries ask for, by the provider's own names: `dlt_entity_id` for India, `campaign_id` for the US.
 	Regulatory map[string]string `yaml:"regulatory"`
-	// The texts that a registry has approved for SMS over this route (India's DLT, a 10DLC campaign). Where there are some for a number's
-	// country, what fits none of them is not sent over the route; `dialproof doctor` says what would not fit. At most 256.
+	// The texts that a registry has approved for SMS over this route (India's DLT, a 10DLC campaign). Where there are some
+	// for a number's country, what fits none of them is not sent over the route; `dialproof doctor` says what would not
+	// fit. At most 256.
 	Registered []Registered `yaml:"registered"`
 	// The provider's own settings, as its page in docs/providers says.
 	Settings yaml.Node `yaml:"settings"`
@@ -216,8 +219,8 @@ type Queue struct {
 
 // Webhooks says how events are sent to applications.
 type Webhooks struct {
-	// Let endpoints have addresses that are not on the public internet, and plain http with those. Whoever may make endpoints can
-	// then make this machine call whatever it can reach in its own network.
+	// Let endpoints have addresses that are not on the public internet, and plain http with those. Whoever may make
+	// endpoints can then make this machine call whatever it can reach in its own network.
 	AllowPrivate bool `yaml:"allow_private"`
 	// How many calls to endpoints may be under way at once, 1 to 10000. One endpoint gets at most 8.
 	Workers int `yaml:"workers"`

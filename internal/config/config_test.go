@@ -44,7 +44,8 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := c.Routes[0]
-	if c.Listen != "127.0.0.1:8080" || c.Limits.NumberHour != 5 || len(c.Limits.NumberGaps) != 4 || c.Queue.Workers != 256 {
+	if c.Listen != "127.0.0.1:8080" || c.Limits.NumberHour != 5 || len(c.Limits.NumberGaps) != 4 ||
+		c.Queue.Workers != 256 {
 		t.Errorf("got %+v", c)
 	}
 	if r.Concurrency != 64 || r.Timeout != 10*time.Second || r.Price["GB"] != "0.035" {
@@ -69,13 +70,27 @@ func TestOverrides(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := Parse("", []byte("listen: 127.0.0.1:1\n"+good), vars(
-		"DIALPROOF_LISTEN", "0.0.0.0:80", "DIALPROOF_LOG_LEVEL", "debug", "DIALPROOF_QUEUE_WORKERS", "7", "DIALPROOF_TRACING_SAMPLE", "0.5",
-		"DIALPROOF_ALLOW_HANDSET", "true", "DIALPROOF_STORE_DRIVER", "postgres", "DIALPROOF_STORE_DSN_FILE", dsn,
+		"DIALPROOF_LISTEN",
+		"0.0.0.0:80",
+		"DIALPROOF_LOG_LEVEL",
+		"debug",
+		"DIALPROOF_QUEUE_WORKERS",
+		"7",
+		"DIALPROOF_TRACING_SAMPLE",
+		"0.5",
+		"DIALPROOF_ALLOW_HANDSET",
+		"true",
+		"DIALPROOF_STORE_DRIVER",
+		"postgres",
+		"DIALPROOF_STORE_DSN_FILE",
+		dsn,
 	))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Listen != "0.0.0.0:80" || c.Log.Level != "debug" || c.Queue.Workers != 7 || c.Tracing.Sample != 0.5 || !c.AllowHandset || c.Store.DSN.Reveal() != "postgres://x" {
+	if c.Listen != "0.0.0.0:80" || c.Log.Level != "debug" || c.Queue.Workers != 7 || c.Tracing.Sample != 0.5 ||
+		!c.AllowHandset ||
+		c.Store.DSN.Reveal() != "postgres://x" {
 		t.Errorf("got %+v", c)
 	}
 }
@@ -85,14 +100,16 @@ func TestKeyForms(t *testing.T) {
 	raw := []byte(strings.Repeat("\xfb\xff", 20))
 	for _, text := range []string{
 		hex.EncodeToString(raw), strings.ToUpper(hex.EncodeToString(raw)), base64.StdEncoding.EncodeToString(raw),
-		base64.RawStdEncoding.EncodeToString(raw), base64.URLEncoding.EncodeToString(raw), base64.RawURLEncoding.EncodeToString(raw) + "\n",
+		base64.RawStdEncoding.EncodeToString(raw), base64.URLEncoding.EncodeToString(raw),
+		base64.RawURLEncoding.EncodeToString(raw) + "\n",
 	} {
 		got, err := Key{ID: 1, Secret: secret.New(text)}.Bytes()
 		if err != nil || string(got) != string(raw) {
 			t.Errorf("%q: got %x, %v", text, got, err)
 		}
 	}
-	if _, err := (Key{ID: 1, Secret: secret.New("not a key!")}).Bytes(); err == nil || strings.Contains(err.Error(), "not a key") {
+	if _, err := (Key{ID: 1, Secret: secret.New("not a key!")}).Bytes(); err == nil ||
+		strings.Contains(err.Error(), "not a key") {
 		t.Errorf("got %v, want an error that does not repeat the secret", err)
 	}
 }
@@ -126,7 +143,11 @@ func checkExample(t *testing.T, text string) {
 	if err := os.WriteFile(file, []byte(key+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Parse("dialproof.yaml", []byte(strings.ReplaceAll(text, "/etc/dialproof/key-1", file)), vars()); err != nil {
+	if _, err := Parse(
+		"dialproof.yaml",
+		[]byte(strings.ReplaceAll(text, "/etc/dialproof/key-1", file)),
+		vars(),
+	); err != nil {
 		t.Error(err)
 	}
 }

@@ -10,8 +10,10 @@ import (
 // taken holds what Validate promises.
 func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
-		"", good, shortest, "a: [", "- 1", "null", "--- 1\n--- 2", "keys: [{id: 1, secret: x, secret_file: y}]", "routes: [{settings: 1}]",
-		"a: &a [*a]", "listen: !!binary aGk=", "limits: {number_gaps: [1s, 30]}", "<<: {listen: x}", "routes:\n- <<: &r {name: a}\n- *r\n",
+		"", good, shortest, "a: [", "- 1", "null", "--- 1\n--- 2", "keys: [{id: 1, secret: x, secret_file: " +
+			"y}]", "routes: [{settings: 1}]",
+		"a: &a [*a]", "listen: !!binary aGk=", "limits: {number_gaps: [1s, 30]}", "<<: {listen: x}", "routes:\n- <<: &r " +
+			"{name: a}\n- *r\n",
 		"keys: {id: 1}", "routes: [{price: {GB: 1.5}, senders: {GB: 1}}]", "log: 1", "listen: a\nlisten: b",
 	} {
 		f.Add(seed)

@@ -74,11 +74,18 @@ func reference(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("# The configuration file\n\n")
-	b.WriteString("<!-- Made from the comments in internal/config/config.go by `make generate`. Change them, not this page. -->\n\n")
-	b.WriteString("One YAML file, by default `./dialproof.yaml`, else `/etc/dialproof/dialproof.yaml`; `--config` names another. ")
+	b.WriteString(
+		"<!-- Made from the comments in internal/config/config.go by `make generate`. Change them, not this page. -->\n\n",
+	)
+	b.WriteString(
+		"One YAML file, by default `./dialproof.yaml`, else `/etc/dialproof/dialproof.yaml`; `--config` names another. ",
+	)
 	b.WriteString("Every key that holds one value can also come from the environment, which wins: ")
 	b.WriteString("`log.level` is `DIALPROOF_LOG_LEVEL`; lists cannot. Keys that the program does not know are refused. ")
-	b.WriteString("Every secret has a twin that names a file instead: `dsn_file` for `dsn`, `DIALPROOF_STORE_DSN_FILE` in the environment. ")
+	b.WriteString(
+		"Every secret has a twin that names a file instead: `dsn_file` for `dsn`, `DIALPROOF_STORE_DSN_FILE` in the " +
+			"environment. ",
+	)
 	b.WriteString("`dialproof doctor` tells what is wrong with a file.\n\n")
 	b.WriteString("The shortest file that serves:\n\n```yaml\n" + shortest + "```\n")
 	docs := comments(t)

@@ -1,8 +1,8 @@
 // Package country knows how each country writes its phone numbers: its calling code, its name in the languages of our
 // pages, and the rules by which a number is spaced while somebody types it.
 //
-// The rules are those of libphonenumber's metadata, handed on as they are, and the names are the Unicode CLDR's (names.txt, made
-// by scripts/cldr.sh). It judges no number: phone does.
+// The rules are those of libphonenumber's metadata, handed on as they are, and the names are the Unicode CLDR's
+// (names.txt, made by scripts/cldr.sh). It judges no number: phone does.
 package country
 
 import (
@@ -135,8 +135,14 @@ func RulesOf(code string) (r Rules, ok bool) {
 	// Countries that share a calling code are spaced by the rules of the first among them.
 	main := cmp.Or(metadata()[phonenumbers.GetRegionCodeForCountryCode(int(m.GetCountryCode()))], m)
 	return Rules{
-		Country: code, Calling: strconv.Itoa(int(m.GetCountryCode())), Prefix: m.GetNationalPrefix(),
-		National: formats(main.GetNumberFormat(), m.GetNationalPrefix()), International: formats(main.GetIntlNumberFormat(), ""),
+		Country: code,
+		Calling: strconv.Itoa(int(m.GetCountryCode())),
+		Prefix:  m.GetNationalPrefix(),
+		National: formats(
+			main.GetNumberFormat(),
+			m.GetNationalPrefix(),
+		),
+		International: formats(main.GetIntlNumberFormat(), ""),
 	}, true
 }
 

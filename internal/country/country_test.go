@@ -70,7 +70,8 @@ func TestUnknown(t *testing.T) {
 func TestNames(t *testing.T) {
 	t.Parallel()
 	for locale, want := range map[string]string{
-		"en": "Türkiye", "de": "Türkei", "es-419": "Turquía", "sr": "Турска", "ja": "トルコ", "ar": "تركيا", "zh-Hant": "土耳其", "nn": "Türkiye",
+		"en": "Türkiye", "de": "Türkei", "es-419": "Turquía", "sr": "Турска", "ja": "トルコ", "ar": "تركيا", "zh-Hant": "土耳其",
+		"nn": "Türkiye",
 	} {
 		list := country.List(locale)
 		i := slices.IndexFunc(list, func(c country.Country) bool { return c.Code == "TR" })

@@ -91,14 +91,26 @@ func newPost(t *testing.T, shelf *delivertest.Shelf, workers int, routes ...*del
 func (p *post) start(route string) {
 	now := time.Now()
 	ref := p.IDs.New(now)
-	d := channel.Delivery{ID: p.IDs.New(now), Channel: channel.SMS, Route: route, Status: channel.Queued, Created: now, Updated: now}
+	d := channel.Delivery{
+		ID:      p.IDs.New(now),
+		Channel: channel.SMS,
+		Route:   route,
+		Status:  channel.Queued,
+		Created: now,
+		Updated: now,
+	}
 	j := queue.Job{ID: d.ID, Kind: "deliver", Ref: ref, Due: now}
 	if p.runner.Reserve("deliver") {
 		d.Status, d.Attempt, j.Attempt = channel.Sending, 1, 1
 		j.Hold(now.Add(30 * time.Second))
 	}
 	p.shelf.Lock()
-	p.shelf.Parcels[ref] = deliver.Parcel{Ref: ref, Open: true, Expires: now.Add(time.Hour), Deliveries: []channel.Delivery{d}}
+	p.shelf.Parcels[ref] = deliver.Parcel{
+		Ref:        ref,
+		Open:       true,
+		Expires:    now.Add(time.Hour),
+		Deliveries: []channel.Delivery{d},
+	}
 	p.shelf.Jobs[j.ID] = j
 	p.shelf.Unlock()
 	p.runner.Dispatch(j, deliver.Fresh(&deliver.Made{Delivery: d}))
@@ -133,11 +145,12 @@ func sum(s *delivertest.Shelf) (by map[channel.Status]int, doubted int) {
 	return by, doubted
 }
 
-// TestACrashUnderASustainedBacklog: more starts than a slow carrier takes, and then the node is killed. The next one, whose carrier is well,
-// sends all that was not sent; twice only what was being called.
+// TestACrashUnderASustainedBacklog: more starts than a slow carrier takes, and then the node is killed. The next one,
+// whose carrier is well, sends all that was not sent; twice only what was being called.
 func TestACrashUnderASustainedBacklog(t *testing.T) {
 	t.Parallel()
-	for _, takes := range []time.Duration{500 * time.Millisecond, 900 * time.Millisecond, 2 * time.Second, 9 * time.Second} {
+	for _, takes := range []time.Duration{500 * time.Millisecond, 900 * time.Millisecond, 2 * time.Second,
+		9 * time.Second} {
 		t.Run(takes.String(), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -167,7 +180,14 @@ func TestACrashUnderASustainedBacklog(t *testing.T) {
 				}
 				by, _ := sum(shelf)
 				if len(c.sent) != rate*seconds || len(shelf.Jobs) != 0 || by[channel.Taken] != rate*seconds {
-					t.Errorf("%d of %d were sent, %d before the crash; %d jobs are left; %v", len(c.sent), rate*seconds, before, len(shelf.Jobs), by)
+					t.Errorf(
+						"%d of %d were sent, %d before the crash; %d jobs are left; %v",
+						len(c.sent),
+						rate*seconds,
+						before,
+						len(shelf.Jobs),
+						by,
+					)
 				}
 				if twice > 2*workers {
 					t.Errorf("%d were sent twice", twice)
@@ -177,8 +197,8 @@ func TestACrashUnderASustainedBacklog(t *testing.T) {
 	}
 }
 
-// TestNobodyDoubtsWhatWasNotCalled: jobs whose leases would end while they wait, in memory or in a route's line, keep them or give them
-// back. Each message is sent once, and none is taken for sent before.
+// TestNobodyDoubtsWhatWasNotCalled: jobs whose leases would end while they wait, in memory or in a route's line, keep
+// them or give them back. Each message is sent once, and none is taken for sent before.
 func TestNobodyDoubtsWhatWasNotCalled(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -195,7 +215,12 @@ func TestNobodyDoubtsWhatWasNotCalled(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				shelf := delivertest.NewShelf()
 				carrier := &patient{takes: c.takes, sent: map[string]int{}}
-				p := newPost(t, shelf, c.workers, &deliver.Route{Name: "a", Sender: carrier, Timeout: time.Minute, Slots: make(chan struct{}, c.slots)})
+				p := newPost(
+					t,
+					shelf,
+					c.workers,
+					&deliver.Route{Name: "a", Sender: carrier, Timeout: time.Minute, Slots: make(chan struct{}, c.slots)},
+				)
 				for range c.many {
 					p.start("a")
 				}
@@ -212,8 +237,18 @@ func TestNobodyDoubtsWhatWasNotCalled(t *testing.T) {
 						t.Errorf("%s was sent %d times", d, n)
 					}
 				}
-				if by, _ := sum(shelf); len(carrier.sent) != c.many || by[channel.Taken] != c.many || len(shelf.Jobs) != 0 || p.runner.Open() != 0 {
-					t.Errorf("%d of %d were sent; %v; %d jobs are left, %d are open", len(carrier.sent), c.many, by, len(shelf.Jobs), p.runner.Open())
+				if by, _ := sum(
+					shelf,
+				); len(carrier.sent) != c.many || by[channel.Taken] != c.many || len(shelf.Jobs) != 0 ||
+					p.runner.Open() != 0 {
+					t.Errorf(
+						"%d of %d were sent; %v; %d jobs are left, %d are open",
+						len(carrier.sent),
+						c.many,
+						by,
+						len(shelf.Jobs),
+						p.runner.Open(),
+					)
 				}
 				if err := p.runner.Stop(time.Minute); err != nil {
 					t.Error(err)
@@ -223,8 +258,8 @@ func TestNobodyDoubtsWhatWasNotCalled(t *testing.T) {
 	}
 }
 
-// TestAStopHandsOver: a node that stops gives back all that it has not called, from memory and from lines, and the next one sends it once,
-// without a doubt.
+// TestAStopHandsOver: a node that stops gives back all that it has not called, from memory and from lines, and the next
+// one sends it once, without a doubt.
 func TestAStopHandsOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -263,15 +298,32 @@ func TestAStopHandsOver(t *testing.T) {
 	})
 }
 
-// TestRetriesDoNotStarveNewMessages: while many messages come again and again, each for two seconds of a worker, a new one leaves at once.
+// TestRetriesDoNotStarveNewMessages: while many messages come again and again, each for two seconds of a worker, a new
+// one leaves at once.
 func TestRetriesDoNotStarveNewMessages(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		old := &patient{takes: 2 * time.Second, sent: map[string]int{}, down: true}
 		well := &patient{takes: 10 * time.Millisecond, sent: map[string]int{}}
-		p := newPost(t, delivertest.NewShelf(), 4,
-			&deliver.Route{Name: "old", Sender: old, Countries: []string{"GB"}, Timeout: 10 * time.Second, Slots: make(chan struct{}, 64)},
-			&deliver.Route{Name: "new", Sender: well, Countries: []string{"FR"}, Timeout: 10 * time.Second, Slots: make(chan struct{}, 64)})
+		p := newPost(
+			t,
+			delivertest.NewShelf(),
+			4,
+			&deliver.Route{
+				Name:      "old",
+				Sender:    old,
+				Countries: []string{"GB"},
+				Timeout:   10 * time.Second,
+				Slots:     make(chan struct{}, 64),
+			},
+			&deliver.Route{
+				Name:      "new",
+				Sender:    well,
+				Countries: []string{"FR"},
+				Timeout:   10 * time.Second,
+				Slots:     make(chan struct{}, 64),
+			},
+		)
 		for range 100 {
 			p.start("old")
 		}

@@ -24,8 +24,18 @@ func TestABatchOfReceipts(t *testing.T) {
 	address := b.Callbacks.Address("a", b.Callbacks.Token("a", second.Ref, second.ID))
 	send := func(status channel.Status, token string) {
 		t.Helper()
-		r := channel.Callback{Method: http.MethodPost, URL: &url.URL{}, Header: http.Header{"Token": {token}}, Body: []byte(status)}
-		if code, _, _ := b.Callback(t.Context(), "a", address[strings.LastIndex(address, "/")+1:], r); code != http.StatusNoContent {
+		r := channel.Callback{
+			Method: http.MethodPost,
+			URL:    &url.URL{},
+			Header: http.Header{"Token": {token}},
+			Body:   []byte(status),
+		}
+		if code, _, _ := b.Callback(
+			t.Context(),
+			"a",
+			address[strings.LastIndex(address, "/")+1:],
+			r,
+		); code != http.StatusNoContent {
 			t.Errorf("%s: %d", status, code)
 		}
 	}

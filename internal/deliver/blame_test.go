@@ -32,7 +32,10 @@ type crowd struct {
 func (c *crowd) Compose(_ context.Context, ref id.ID, d channel.Delivery) (deliver.Composed, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return deliver.Composed{Message: channel.Message{Channel: d.Channel, To: c.to[ref], Brand: c.brand[ref]}, Open: true}, nil
+	return deliver.Composed{
+		Message: channel.Message{Channel: d.Channel, To: c.to[ref], Brand: c.brand[ref]},
+		Open:    true,
+	}, nil
 }
 
 func (c *crowd) Number(_ context.Context, ref id.ID) (phone.Number, error) { return c.to[ref], nil }
@@ -75,10 +78,22 @@ type town struct {
 
 func newTown(t *testing.T, providers ...channel.Sender) *town {
 	t.Helper()
-	w := &town{crowd: &crowd{to: map[id.ID]phone.Number{}, brand: map[id.ID]string{}}, log: &bytes.Buffer{}, born: map[string]time.Time{}, refs: map[string]id.ID{}}
+	w := &town{
+		crowd: &crowd{to: map[id.ID]phone.Number{}, brand: map[id.ID]string{}},
+		log:   &bytes.Buffer{},
+		born:  map[string]time.Time{},
+		refs:  map[string]id.ID{},
+	}
 	for i, p := range providers {
 		w.routes = append(w.routes, &deliver.Route{
-			Name: string(rune('a' + i)), Sender: p, Priority: i, Timeout: 10 * time.Second, Slots: make(chan struct{}, 64), Health: deliver.NewHealth(time.Now),
+			Name: string(
+				rune('a' + i),
+			),
+			Sender:   p,
+			Priority: i,
+			Timeout:  10 * time.Second,
+			Slots:    make(chan struct{}, 64),
+			Health:   deliver.NewHealth(time.Now),
 		})
 	}
 	shelf := delivertest.NewShelf()
@@ -98,7 +113,15 @@ func (w *town) send(t *testing.T, to, brand string) {
 	route, reason, _ := w.Routes.Plan(n, channel.SMS, false, "")
 	now := time.Now()
 	ref := w.IDs.New(now)
-	d := channel.Delivery{ID: w.IDs.New(now), Channel: channel.SMS, Route: route, Reason: reason, Status: channel.Queued, Created: now, Updated: now}
+	d := channel.Delivery{
+		ID:      w.IDs.New(now),
+		Channel: channel.SMS,
+		Route:   route,
+		Reason:  reason,
+		Status:  channel.Queued,
+		Created: now,
+		Updated: now,
+	}
 	j := queue.Job{ID: d.ID, Kind: "deliver", Ref: ref, Due: now}
 	if w.runner.Reserve("deliver") {
 		d.Status, d.Attempt, j.Attempt = channel.Sending, 1, 1
@@ -108,7 +131,13 @@ func (w *town) send(t *testing.T, to, brand string) {
 	w.crowd.to[ref], w.crowd.brand[ref] = n, brand
 	w.crowd.mu.Unlock()
 	w.shelf.Lock()
-	w.shelf.Parcels[ref] = deliver.Parcel{Ref: ref, Open: true, Expires: now.Add(5 * time.Minute), Country: n.Country(), Deliveries: []channel.Delivery{d}}
+	w.shelf.Parcels[ref] = deliver.Parcel{
+		Ref:        ref,
+		Open:       true,
+		Expires:    now.Add(5 * time.Minute),
+		Country:    n.Country(),
+		Deliveries: []channel.Delivery{d},
+	}
 	w.shelf.Jobs[j.ID] = j
 	w.shelf.Unlock()
 	w.born[n.E164()], w.refs[n.E164()] = now, ref
@@ -147,8 +176,8 @@ func shapes() map[string]channel.Error {
 	}
 }
 
-// TestAPoisonedRoute: destinations that a provider refuses, a few or nearly all, in a country of their own or among the healthy ones, do not
-// hold healthy messages up, open no circuit, and cost one call for each route.
+// TestAPoisonedRoute: destinations that a provider refuses, a few or nearly all, in a country of their own or among the
+// healthy ones, do not hold healthy messages up, open no circuit, and cost one call for each route.
 func TestAPoisonedRoute(t *testing.T) {
 	t.Parallel()
 	type row struct {
@@ -169,13 +198,18 @@ func TestAPoisonedRoute(t *testing.T) {
 	for name, shape := range shapes() {
 		for _, c := range rows {
 			// Each shape with few, and two of them with many.
-			if (c.refused == 400 && (c.share != 50 || name[0] == 'r')) || (c.refused == 4000 && (name != "HTTP, the country" || c.routes != 1) && (name != "SMPP, submit failed" || c.routes != 2)) {
+			if (c.refused == 400 && (c.share != 50 || name[0] == 'r')) ||
+				(c.refused == 4000 && (name != "HTTP, the country" || c.routes != 1) &&
+					(name != "SMPP, submit failed" || c.routes != 2)) {
 				continue
 			}
-			t.Run(fmt.Sprintf("%s/%d refused, %d %%, %d routes, same country %t", name, c.refused, c.share, c.routes, c.same), func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) { poison(t, shape, c.refused, c.share, c.routes, c.same) })
-			})
+			t.Run(
+				fmt.Sprintf("%s/%d refused, %d %%, %d routes, same country %t", name, c.refused, c.share, c.routes, c.same),
+				func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) { poison(t, shape, c.refused, c.share, c.routes, c.same) })
+				},
+			)
 		}
 	}
 }
@@ -237,7 +271,11 @@ func poison(t *testing.T, shape channel.Error, refused, share, routes int, same 
 		t.Errorf("%d jobs are left; the routes are %v", len(w.shelf.Jobs), w.Unwell())
 	}
 	for to := range poisoned {
-		if d := w.last(to); d.Status != channel.Failed || d.Code != shape.Code || (shape.Kind != channel.Rejected && (d.Kind != channel.Refused || !strings.HasPrefix(d.Reason, "refused by every route"))) {
+		if d := w.last(
+			to,
+		); d.Status != channel.Failed || d.Code != shape.Code ||
+			(shape.Kind != channel.Rejected &&
+				(d.Kind != channel.Refused || !strings.HasPrefix(d.Reason, "refused by every route"))) {
 			t.Fatalf("a refused one is %+v", d)
 		}
 	}
@@ -267,8 +305,8 @@ func TestARefusalIsRemembered(t *testing.T) {
 	})
 }
 
-// TestABurstOfOneSender: one application's sender or text, refused again and again, leaves other applications' messages where they are, and
-// its own go by the other route.
+// TestABurstOfOneSender: one application's sender or text, refused again and again, leaves other applications' messages
+// where they are, and its own go by the other route.
 func TestABurstOfOneSender(t *testing.T) {
 	t.Parallel()
 	for _, about := range []channel.Subject{channel.OfSender, channel.OfTemplate, channel.OfMessage} {
@@ -296,14 +334,20 @@ func TestABurstOfOneSender(t *testing.T) {
 					}
 				}
 				if good != 200 || len(b.taken) != 200 || strings.Contains(w.log.String(), "route unhealthy") {
-					t.Errorf("%d of 200 of the other application went by the first route, %d by the second; %v", good, len(b.taken), w.Unwell())
+					t.Errorf(
+						"%d of 200 of the other application went by the first route, %d by the second; %v",
+						good,
+						len(b.taken),
+						w.Unwell(),
+					)
 				}
 			})
 		})
 	}
 }
 
-// TestARefusedCountry: a route that refuses a country comes last for it, and first for all others; after a while it is tried again.
+// TestARefusedCountry: a route that refuses a country comes last for it, and first for all others; after a while it is
+// tried again.
 func TestARefusedCountry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -340,8 +384,8 @@ func TestARefusedCountry(t *testing.T) {
 	})
 }
 
-// TestADeadAccount: what is about the account is about everybody: the circuit opens, it is told once, and messages go on at once, by the other
-// route or with the reason.
+// TestADeadAccount: what is about the account is about everybody: the circuit opens, it is told once, and messages go
+// on at once, by the other route or with the reason.
 func TestADeadAccount(t *testing.T) {
 	t.Parallel()
 	for _, routes := range []int{1, 2} {
@@ -378,15 +422,22 @@ func TestADeadAccount(t *testing.T) {
 			if _, ok := a.taken[british(100)]; !ok || w.Unwell()["a"] != "" {
 				t.Errorf("after it was mended the route is %q", w.Unwell()["a"])
 			}
-			if left, back := strings.Count(w.log.String(), "route unhealthy"), strings.Count(w.log.String(), "route healthy"); left != 1 || back != 1 {
+			if left, back := strings.Count(
+				w.log.String(),
+				"route unhealthy",
+			), strings.Count(
+				w.log.String(),
+				"route healthy",
+			); left != 1 ||
+				back != 1 {
 				t.Errorf("told %d times that it left, %d times that it returned", left, back)
 			}
 		})
 	}
 }
 
-// TestTrialsGoToNewMessages: after an outage, the trial goes to one that has not failed yet, although others that always fail come again and
-// again; and to one of those when there is no other.
+// TestTrialsGoToNewMessages: after an outage, the trial goes to one that has not failed yet, although others that
+// always fail come again and again; and to one of those when there is no other.
 func TestTrialsGoToNewMessages(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -450,7 +501,8 @@ func (c *counted) Failed(_ string, kind channel.ErrorKind) {
 	c.failed[kind]++
 }
 
-// TestOurOwnLimitsAreNobodysFailure: what waits because of our limits is neither counted nor logged as a failure of the provider.
+// TestOurOwnLimitsAreNobodysFailure: what waits because of our limits is neither counted nor logged as a failure of the
+// provider.
 func TestOurOwnLimitsAreNobodysFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -488,8 +540,8 @@ func TestAnAnswerWithoutAnID(t *testing.T) {
 	})
 }
 
-// TestALoneHangGivesWay: one message alone, on a route that answers nobody, is given up after a second when another channel can go on; the
-// others go first then. A route that is only slow is waited for longer the next time.
+// TestALoneHangGivesWay: one message alone, on a route that answers nobody, is given up after a second when another
+// channel can go on; the others go first then. A route that is only slow is waited for longer the next time.
 func TestALoneHangGivesWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -504,7 +556,11 @@ func TestALoneHangGivesWay(t *testing.T) {
 			b.renew("a")
 			b.order()
 			began := time.Now()
-			if _, err := b.Run(context.Background(), b.job, deliver.Fresh(&deliver.Made{Delivery: b.newest(), Wait: 25 * time.Second})); err != nil {
+			if _, err := b.Run(
+				context.Background(),
+				b.job,
+				deliver.Fresh(&deliver.Made{Delivery: b.newest(), Wait: 25 * time.Second}),
+			); err != nil {
 				t.Error(err)
 			}
 			return time.Since(began)

@@ -27,8 +27,8 @@ func person(t *testing.T) phone.Number {
 	return to
 }
 
-// TestConverting runs the policy against routes whose codes are typed 70 % and 30 % of the time: from the 500th send on, over
-// 90 % take the better; and when the two swap, it follows.
+// TestConverting runs the policy against routes whose codes are typed 70 % and 30 % of the time: from the 500th send
+// on, over 90 % take the better; and when the two swap, it follows.
 func TestConverting(t *testing.T) {
 	t.Parallel()
 	to := person(t)
@@ -36,7 +36,10 @@ func TestConverting(t *testing.T) {
 		now := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 		routes := deliver.NewRoutes(nil)
 		routes.Conversions = deliver.NewConversions(func() time.Time { return now }, seed)
-		routes.Replace([]*deliver.Route{{Name: "bad", Sender: &carrier{}}, {Name: "good", Sender: &carrier{}}}, deliver.Converting)
+		routes.Replace(
+			[]*deliver.Route{{Name: "bad", Sender: &carrier{}}, {Name: "good", Sender: &carrier{}}},
+			deliver.Converting,
+		)
 		people := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a simulation
 		ids := id.NewSource(id.ID{})
 		chances := map[string]float64{"good": 0.7, "bad": 0.3}
@@ -92,7 +95,8 @@ func TestConvertingIsRepeatable(t *testing.T) {
 	}
 }
 
-// TestConvertingLearnsFromResends: who asks again has not got the first one; and when two routes are equal the price decides.
+// TestConvertingLearnsFromResends: who asks again has not got the first one; and when two routes are equal the price
+// decides.
 func TestConvertingLearnsFromResends(t *testing.T) {
 	t.Parallel()
 	to := person(t)
@@ -100,7 +104,12 @@ func TestConvertingLearnsFromResends(t *testing.T) {
 	routes := deliver.NewRoutes(nil)
 	routes.Conversions = deliver.NewConversions(func() time.Time { return now }, 1)
 	routes.Replace([]*deliver.Route{
-		{Name: "a", Sender: &carrier{}, Price: map[string]int64{"*": 2}}, {Name: "b", Sender: &carrier{}, Price: map[string]int64{"GB": 1}},
+		{
+			Name:   "a",
+			Sender: &carrier{},
+			Price:  map[string]int64{"*": 2},
+		},
+		{Name: "b", Sender: &carrier{}, Price: map[string]int64{"GB": 1}},
 	}, deliver.Converting)
 	ids := id.NewSource(id.ID{})
 	for range 200 {
@@ -116,15 +125,18 @@ func TestConvertingLearnsFromResends(t *testing.T) {
 	}
 }
 
-// TestAFallOfConversion lets the best route take messages and deliver none: it loses its place, is tried now and then, and gets
-// it back when codes are typed again.
+// TestAFallOfConversion lets the best route take messages and deliver none: it loses its place, is tried now and then,
+// and gets it back when codes are typed again.
 func TestAFallOfConversion(t *testing.T) {
 	t.Parallel()
 	to := person(t)
 	now := time.Unix(1_800_000_000, 0)
 	routes := deliver.NewRoutes(nil)
 	routes.Conversions = deliver.NewConversions(func() time.Time { return now }, 1)
-	routes.Replace([]*deliver.Route{{Name: "a", Sender: &carrier{}}, {Name: "b", Sender: &carrier{}, Priority: 1}}, deliver.Priority)
+	routes.Replace(
+		[]*deliver.Route{{Name: "a", Sender: &carrier{}}, {Name: "b", Sender: &carrier{}, Priority: 1}},
+		deliver.Priority,
+	)
 	ids := id.NewSource(id.ID{})
 	works := map[string]bool{"a": true, "b": true}
 	run := func(n int) (a int) {
@@ -201,7 +213,8 @@ func TestResendsTakeAnother(t *testing.T) {
 	t.Parallel()
 	to := person(t)
 	s := deliver.NewRoutes([]*deliver.Route{{Name: "a", Sender: &carrier{}}, {Name: "b", Sender: &carrier{}, Priority: 1}})
-	for avoid, want := range map[string][2]string{"": {"a", "priority"}, "a": {"b", "priority, other than a"}, "b": {"a", "priority"}, "gone": {"a", "priority"}} {
+	for avoid, want := range map[string][2]string{"": {"a", "priority"}, "a": {"b", "priority, other than a"},
+		"b": {"a", "priority"}, "gone": {"a", "priority"}} {
 		if got, reason, _ := s.Plan(to, channel.SMS, false, avoid); got != want[0] || reason != want[1] {
 			t.Errorf("other than %q: %q because %q, want %q", avoid, got, reason, want)
 		}
@@ -230,7 +243,10 @@ func TestProvidersAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		l := &learner{told: make(chan string, 8)}
-		b.Routes.Replace([]*deliver.Route{{Name: "a", Provider: "fake", Sender: l, Timeout: time.Second, Slots: make(chan struct{}, 1)}}, deliver.Priority)
+		b.Routes.Replace(
+			[]*deliver.Route{{Name: "a", Provider: "fake", Sender: l, Timeout: time.Second, Slots: make(chan struct{}, 1)}},
+			deliver.Priority,
+		)
 		b.Approved(b.job.Ref) // before anything was accepted there is nothing to tell
 		synctest.Wait()
 		if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
@@ -267,8 +283,8 @@ func (o *outage) Send(ctx context.Context, _ channel.Message) (channel.Accepted,
 	return channel.Accepted{ID: "x"}, nil
 }
 
-// TestCircuit lets the best route fail: after five failures it is not called, but for one trial each five seconds, and when it
-// works again it is the best again.
+// TestCircuit lets the best route fail: after five failures it is not called, but for one trial each five seconds, and
+// when it works again it is the best again.
 func TestCircuit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -312,7 +328,8 @@ func TestCircuit(t *testing.T) {
 	})
 }
 
-// TestPause lets the best route ask for half a minute: the next one is taken for as long, and not when it was our own limit.
+// TestPause lets the best route ask for half a minute: the next one is taken for as long, and not when it was our own
+// limit.
 func TestPause(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -373,7 +390,12 @@ func TestSilence(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		b.renew("a") // another one is not given to it: it goes elsewhere at once
-		if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil || !slices.Equal(b.deliveries(), []string{"a failed", "b accepted"}) {
+		if _, err := b.Run(
+			t.Context(),
+			b.job,
+			deliver.Work{},
+		); err != nil ||
+			!slices.Equal(b.deliveries(), []string{"a failed", "b accepted"}) {
 			t.Errorf("%v, %v", b.deliveries(), err)
 		}
 		time.Sleep(20 * time.Second) // the calls end

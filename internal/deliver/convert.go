@@ -14,22 +14,23 @@ import (
 
 // What Conversions remember.
 const (
-	// matureAfter is how long a code may take to be typed; later it counts as not typed. Both verdicts wait for it: if those that
-	// are typed counted at once, every route would look perfect for as long, and under load nothing would be learned.
+	// matureAfter is how long a code may take to be typed; later it counts as not typed. Both verdicts wait for it: if
+	// those that are typed counted at once, every route would look perfect for as long, and under load nothing would be
+	// learned.
 	matureAfter = 45 * time.Second
-	// maxPending bounds the sends whose fate is not known; the oldest ones are forgotten without a verdict. A busy node remembers
-	// one of several, so that none is forgotten: some 180 verdicts a second are enough to learn from.
+	// maxPending bounds the sends whose fate is not known; the oldest ones are forgotten without a verdict. A busy node
+	// remembers one of several, so that none is forgotten: some 180 verdicts a second are enough to learn from.
 	maxPending = 1 << 14
 	// maxArms bounds the pairs of route and prefix.
 	maxArms = 1 << 14
-	// memory is what the past of a route counts after each verdict on it: about its last 100 verdicts matter, so that a change
-	// is noticed. The others on the prefix fade slowly, so that each is tried again now and then.
+	// memory is what the past of a route counts after each verdict on it: about its last 100 verdicts matter, so that a
+	// change is noticed. The others on the prefix fade slowly, so that each is tried again now and then.
 	memory = 0.99
 	fading = 0.9995
 )
 
-// Conversions count which routes' codes really get typed, per route and prefix. They live in the memory of one node: what a
-// node has not seen it learns again within some dozens of sends.
+// Conversions count which routes' codes really get typed, per route and prefix. They live in the memory of one node:
+// what a node has not seen it learns again within some dozens of sends.
 type Conversions struct {
 	now func() time.Time
 
@@ -45,8 +46,8 @@ type Conversions struct {
 	trends  map[string]*trend // by route
 }
 
-// trial is a send whose fate is not known. Under load there are tens of thousands, so they hold no pointer for the collector of
-// garbage to follow.
+// trial is a send whose fate is not known. Under load there are tens of thousands, so they hold no pointer for the
+// collector of garbage to follow.
 type trial struct {
 	verification id.ID
 	at           int64 // Unix nanoseconds
@@ -69,7 +70,8 @@ const maxEach = 1<<7 - 1
 func (p *pace) takes(v id.ID, now time.Time) bool {
 	if s := now.Unix(); s != p.second {
 		p.each = 0
-		for usual := int64(p.sends) * int64(matureAfter/time.Second) / max(s-p.second, 1); usual > maxPending/2 && p.each < maxEach; usual /= 2 {
+		for usual := int64(p.sends) * int64(matureAfter/time.Second) / max(s-p.second, 1); usual > maxPending/2 &&
+			p.each < maxEach; usual /= 2 {
 			p.each = 2*p.each + 1
 		}
 		p.second, p.sends = s, 0
@@ -100,7 +102,8 @@ type trend struct {
 	trial      time.Time // when the route, having fallen, is tried again
 }
 
-// When the conversion of a route counts as fallen: what is typed of late (about 20 sends) is under a third of the rule (about 400).
+// When the conversion of a route counts as fallen: what is typed of late (about 20 sends) is under a third of the rule
+// (about 400).
 const (
 	trendLate  = 20
 	trendRule  = 400
@@ -163,7 +166,11 @@ const unTyped = "codes are not typed"
 // NewConversions answers an empty record. The same seed and events give the same samples.
 func NewConversions(now func() time.Time, seed uint64) *Conversions {
 	return &Conversions{
-		now: now, random: rand.New(rand.NewPCG(seed, 0)), pending: map[id.ID]int{}, arms: map[prefix]map[string]*arm{}, trends: map[string]*trend{}, //nolint:gosec // no secret is made of it
+		now:     now,
+		random:  rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // no secret is made of it
+		pending: map[id.ID]int{},
+		arms:    map[prefix]map[string]*arm{},
+		trends:  map[string]*trend{},
 	}
 }
 
@@ -180,7 +187,10 @@ func (c *Conversions) Sent(verification id.ID, route string, to phone.Number) {
 		return
 	}
 	c.pending[verification] = c.first + len(c.queue)
-	c.queue = append(c.queue, trial{verification: verification, at: now.UnixNano(), route: c.place(route), prefix: prefixOf(to)})
+	c.queue = append(
+		c.queue,
+		trial{verification: verification, at: now.UnixNano(), route: c.place(route), prefix: prefixOf(to)},
+	)
 }
 
 // place answers where a route stands among the routes.
@@ -271,8 +281,8 @@ func (c *Conversions) rate(route string, on prefix) (share, of float64) {
 	return a.typed / (a.typed + a.lost), a.typed + a.lost
 }
 
-// sample draws how well a route may convert on a prefix, from what is known (Thompson sampling with a Beta posterior and a
-// uniform prior): routes that may be the best are tried as often as they may be the best.
+// sample draws how well a route may convert on a prefix, from what is known (Thompson sampling with a Beta posterior
+// and a uniform prior): routes that may be the best are tried as often as they may be the best.
 func (c *Conversions) sample(route string, on prefix) float64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"github.com/dialproof/dialproof/internal/phone"
 )
 
-// TestConversionsAtAnyRate: a busy node remembers some of its sends for as long as it takes to see what becomes of them, and all while
-// they are few.
+// TestConversionsAtAnyRate: a busy node remembers some of its sends for as long as it takes to see what becomes of
+// them, and all while they are few.
 func TestConversionsAtAnyRate(t *testing.T) {
 	t.Parallel()
 	for _, rate := range []int{50, 150, 1_000, 5_000, 20_000} {
@@ -37,7 +37,8 @@ func TestConversionsAtAnyRate(t *testing.T) {
 			}
 		}
 		seen := c.trends["good"]
-		if most > maxPending || seen == nil || rate < 180 && seen.n < rate*(seconds-46) || seen.n < 80*(seconds-46) && seen.n < rate*(seconds-46) {
+		if most > maxPending || seen == nil || rate < 180 && seen.n < rate*(seconds-46) ||
+			seen.n < 80*(seconds-46) && seen.n < rate*(seconds-46) {
 			t.Errorf("at %d a second: %d remembered at most, verdicts %+v", rate, most, seen)
 			continue
 		}

@@ -25,8 +25,8 @@ type Parcel struct {
 	Country    string
 	Prefix     string
 	Deliveries []channel.Delivery
-	// Timer is the job that goes on to another channel or route when this one has not brought the message; zero for none. It
-	// begins as the job of a delivery, and goes on Wait after its birth.
+	// Timer is the job that goes on to another channel or route when this one has not brought the message; zero for none.
+	// It begins as the job of a delivery, and goes on Wait after its birth.
 	Timer id.ID
 	Wait  time.Duration
 }
@@ -74,8 +74,8 @@ type Sent struct {
 
 // Store keeps parcels.
 type Store interface {
-	// Update runs work and answers when its effect is durable. ref and job (zero for none) tell what it will read, so that a
-	// store can read for many at once. Work may be run again when the store retries: it must be pure but for its Tx and
+	// Update runs work and answers when its effect is durable. ref and job (zero for none) tell what it will read, so that
+	// a store can read for many at once. Work may be run again when the store retries: it must be pure but for its Tx and
 	// the variables that it sets, each of them anew.
 	Update(ctx context.Context, ref, job id.ID, work func(Tx) error) error
 	// FindSent answers what was kept under a key.

@@ -64,7 +64,16 @@ func (c *carrier) Receipts(_ context.Context, r channel.Callback) ([]channel.Rec
 	if r.Header.Get("Signature") == "not known yet" {
 		return nil, &channel.Error{Kind: channel.Unavailable, Provider: "fake", Code: "certificate"}
 	}
-	return []channel.Receipt{{Token: r.Header.Get("Token"), ProviderID: "p-1", Status: channel.Status(r.Body), Code: "0", Price: "0.01", Currency: "EUR"}}, nil
+	return []channel.Receipt{
+		{
+			Token:      r.Header.Get("Token"),
+			ProviderID: "p-1",
+			Status:     channel.Status(r.Body),
+			Code:       "0",
+			Price:      "0.01",
+			Currency:   "EUR",
+		},
+	}, nil
 }
 
 // always composes one message.
@@ -105,17 +114,37 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{now: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC), carriers: map[string]*carrier{}, shelf: delivertest.NewShelf()}
+	b := &bench{
+		now:      time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC),
+		carriers: map[string]*carrier{},
+		shelf:    delivertest.NewShelf(),
+	}
 	ids := id.NewSource(id.ID{})
 	var routes []*deliver.Route
 	for i, name := range []string{"a", "b", "c"} {
 		c := &carrier{}
 		b.carriers[name] = c
-		routes = append(routes, &deliver.Route{Name: name, Provider: "fake", Sender: c, Priority: i, Timeout: time.Second, Slots: make(chan struct{}, 4)})
+		routes = append(
+			routes,
+			&deliver.Route{
+				Name:     name,
+				Provider: "fake",
+				Sender:   c,
+				Priority: i,
+				Timeout:  time.Second,
+				Slots:    make(chan struct{}, 4),
+			},
+		)
 	}
 	b.Handler = &deliver.Handler{
-		Store: b.shelf, Composer: always{to: to}, Routes: deliver.NewRoutes(routes), IDs: ids, Now: func() time.Time { return b.now },
-		Log: slog.New(slog.DiscardHandler), Metrics: uncounted{}, Lease: 30 * time.Second,
+		Store:     b.shelf,
+		Composer:  always{to: to},
+		Routes:    deliver.NewRoutes(routes),
+		IDs:       ids,
+		Now:       func() time.Time { return b.now },
+		Log:       slog.New(slog.DiscardHandler),
+		Metrics:   uncounted{},
+		Lease:     30 * time.Second,
 		Callbacks: &deliver.Callbacks{Ring: ring, PublicURL: "https://verify.example.com"},
 	}
 	b.renew("a")
@@ -128,9 +157,22 @@ func (b *bench) renew(route string) {
 	defer b.shelf.Unlock()
 	ids := b.IDs
 	ref := ids.New(b.now)
-	d := channel.Delivery{ID: ids.New(b.now), Channel: channel.SMS, Route: route, Status: channel.Sending, Attempt: 1, Created: b.now, Updated: b.now}
+	d := channel.Delivery{
+		ID:      ids.New(b.now),
+		Channel: channel.SMS,
+		Route:   route,
+		Status:  channel.Sending,
+		Attempt: 1,
+		Created: b.now,
+		Updated: b.now,
+	}
 	b.job = queue.Job{ID: d.ID, Kind: "deliver", Ref: ref, Attempt: 1, Due: b.now.Add(30 * time.Second)}
-	b.shelf.Parcels[ref] = deliver.Parcel{Ref: ref, Open: true, Expires: b.now.Add(5 * time.Minute), Deliveries: []channel.Delivery{d}}
+	b.shelf.Parcels[ref] = deliver.Parcel{
+		Ref:        ref,
+		Open:       true,
+		Expires:    b.now.Add(5 * time.Minute),
+		Deliveries: []channel.Delivery{d},
+	}
 	b.shelf.Jobs[b.job.ID] = b.job
 }
 
@@ -159,7 +201,8 @@ func TestErrorKindsDecide(t *testing.T) {
 		{"unavailable goes on", []error{fault(channel.Unavailable)}, nil, []string{"a failed", "b accepted"}, 0},
 		{"refused goes on", []error{fault(channel.Refused)}, nil, []string{"a failed", "b accepted"}, 0},
 		{"throttled moves on", []error{fault(channel.Throttled)}, nil, []string{"a failed", "b accepted"}, 0},
-		{"twice", []error{fault(channel.Unavailable)}, []error{fault(channel.Refused)}, []string{"a failed", "b failed", "c accepted"}, 0},
+		{"twice", []error{fault(channel.Unavailable)}, []error{fault(channel.Refused)},
+			[]string{"a failed", "b failed", "c accepted"}, 0},
 		{"rejected ends", []error{fault(channel.Rejected)}, nil, []string{"a failed"}, 0},
 		{"unknown never doubles", []error{fault(channel.MaybeSent)}, nil, []string{"a unknown"}, 0},
 		{"an error of no kind is unknown", []error{errors.New("planted")}, nil, []string{"a unknown"}, 0},
@@ -223,8 +266,8 @@ func TestAllDeadThenHealed(t *testing.T) {
 	}
 }
 
-// TestAllDeadToTheEnd lets the deadline pass while every route is down: the record says that the message was given up, and why it
-// could not be sent.
+// TestAllDeadToTheEnd lets the deadline pass while every route is down: the record says that the message was given up,
+// and why it could not be sent.
 func TestAllDeadToTheEnd(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -243,7 +286,9 @@ func TestAllDeadToTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := b.newest()
-	if d.Status != channel.Failed || d.Kind != channel.Unavailable || d.Code != "x" || d.Reason != "given up at the deadline" || len(b.shelf.Jobs) != 0 {
+	if d.Status != channel.Failed || d.Kind != channel.Unavailable || d.Code != "x" ||
+		d.Reason != "given up at the deadline" ||
+		len(b.shelf.Jobs) != 0 {
 		t.Errorf("%+v, %d jobs", d, len(b.shelf.Jobs))
 	}
 }
@@ -255,7 +300,8 @@ func TestNothingIsSentForWhatIsOver(t *testing.T) {
 	if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.deliveries(); !slices.Equal(got, []string{"a failed"}) || len(b.carriers["a"].calls) != 0 || len(b.shelf.Jobs) != 0 {
+	if got := b.deliveries(); !slices.Equal(got, []string{"a failed"}) || len(b.carriers["a"].calls) != 0 ||
+		len(b.shelf.Jobs) != 0 {
 		t.Errorf("%v, %d calls, %d jobs", got, len(b.carriers["a"].calls), len(b.shelf.Jobs))
 	}
 }
@@ -283,7 +329,10 @@ func TestARecordThatFailsIsRunAgain(t *testing.T) {
 	b.Pause = func(_ context.Context, d time.Duration) { b.now = b.now.Add(d) }
 	b.carriers["a"].script = []error{nil}
 	stop := &breaking{carrier: b.carriers["a"], shelf: b.shelf}
-	b.Routes.Replace([]*deliver.Route{{Name: "a", Provider: "fake", Sender: stop, Timeout: time.Second, Slots: make(chan struct{}, 1)}}, deliver.Priority)
+	b.Routes.Replace(
+		[]*deliver.Route{{Name: "a", Provider: "fake", Sender: stop, Timeout: time.Second, Slots: make(chan struct{}, 1)}},
+		deliver.Priority,
+	)
 	if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err == nil {
 		t.Fatal("a record that failed was not told")
 	}
@@ -383,13 +432,18 @@ func TestForgedReceipts(t *testing.T) {
 		want   int
 		change func(*string, *channel.Callback)
 	}{
-		"a guessed token":      {http.StatusNotFound, func(token *string, _ *channel.Callback) { *token = "B" + (*token)[1:] }},
-		"a short token":        {http.StatusNotFound, func(token *string, _ *channel.Callback) { *token = (*token)[:20] }},
-		"no token":             {http.StatusNotFound, func(token *string, _ *channel.Callback) { *token = "" }},
-		"another route's":      {http.StatusNotFound, func(token *string, _ *channel.Callback) { *token = b.Callbacks.Token("b", b.job.Ref, b.job.ID) }},
-		"a wrong signature":    {http.StatusForbidden, func(_ *string, r *channel.Callback) { r.Header.Set("Signature", "forged") }},
-		"no certificate now":   {http.StatusServiceUnavailable, func(_ *string, r *channel.Callback) { r.Header.Set("Signature", "not known yet") }},
-		"another verification": {http.StatusNoContent, func(token *string, _ *channel.Callback) { *token = b.Callbacks.Token("a", b.job.ID, b.job.ID) }},
+		"a guessed token": {http.StatusNotFound,
+			func(token *string, _ *channel.Callback) { *token = "B" + (*token)[1:] }},
+		"a short token": {http.StatusNotFound, func(token *string, _ *channel.Callback) { *token = (*token)[:20] }},
+		"no token":      {http.StatusNotFound, func(token *string, _ *channel.Callback) { *token = "" }},
+		"another route's": {http.StatusNotFound,
+			func(token *string, _ *channel.Callback) { *token = b.Callbacks.Token("b", b.job.Ref, b.job.ID) }},
+		"a wrong signature": {http.StatusForbidden,
+			func(_ *string, r *channel.Callback) { r.Header.Set("Signature", "forged") }},
+		"no certificate now": {http.StatusServiceUnavailable,
+			func(_ *string, r *channel.Callback) { r.Header.Set("Signature", "not known yet") }},
+		"another verification": {http.StatusNoContent,
+			func(token *string, _ *channel.Callback) { *token = b.Callbacks.Token("a", b.job.ID, b.job.ID) }},
 	} {
 		if code := b.receipt(channel.Undelivered, c.change); code != c.want || b.deliveries()[0] != "a accepted" {
 			t.Errorf("%s: %d, %v, want %d", name, code, b.deliveries(), c.want)
@@ -414,11 +468,20 @@ func TestFixedAddress(t *testing.T) {
 	}
 	address := b.Callbacks.Fixed("a")
 	send := func(status channel.Status, token string) int {
-		r := channel.Callback{Method: http.MethodPost, URL: &url.URL{}, Header: http.Header{"Token": {token}}, Body: []byte(status)}
+		r := channel.Callback{
+			Method: http.MethodPost,
+			URL:    &url.URL{},
+			Header: http.Header{"Token": {token}},
+			Body:   []byte(status),
+		}
 		code, _, _ := b.Callback(t.Context(), "a", address[strings.LastIndex(address, "/")+1:], r)
 		return code
 	}
-	if code := send(channel.Sent, b.Callbacks.Token("a", b.job.Ref, b.job.ID)); code != http.StatusNoContent || b.deliveries()[0] != "a sent" {
+	if code := send(
+		channel.Sent,
+		b.Callbacks.Token("a", b.job.Ref, b.job.ID),
+	); code != http.StatusNoContent ||
+		b.deliveries()[0] != "a sent" {
 		t.Errorf("by token: %d, %v", code, b.deliveries())
 	}
 	if code := send(channel.Undelivered, "forged"); code != http.StatusNoContent || b.deliveries()[0] != "a sent" {
@@ -435,10 +498,19 @@ func TestALateAnswer(t *testing.T) {
 	b := newBench(t)
 	b.carriers["a"].byID = true
 	token := b.Callbacks.Token("a", b.job.Ref, b.job.ID)
-	if err := b.Report(t.Context(), "a", channel.Receipt{Token: token, ProviderID: "p-9", Status: channel.Taken}); err != nil {
+	if err := b.Report(
+		t.Context(),
+		"a",
+		channel.Receipt{Token: token, ProviderID: "p-9", Status: channel.Taken},
+	); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Report(t.Context(), "a", channel.Receipt{ProviderID: "P-9", Status: channel.Delivered}); err != nil || b.deliveries()[0] != "a delivered" {
+	if err := b.Report(
+		t.Context(),
+		"a",
+		channel.Receipt{ProviderID: "P-9", Status: channel.Delivered},
+	); err != nil ||
+		b.deliveries()[0] != "a delivered" {
 		t.Errorf("%v, %v", b.deliveries(), err)
 	}
 }
@@ -463,7 +535,11 @@ func TestLateReceipt(t *testing.T) {
 		if b.deliveries()[0] != "a delivered" {
 			t.Errorf("after the wait: %v", b.deliveries())
 		}
-		if err := b.ReceiveByID(t.Context(), "a", channel.Receipt{ProviderID: "never-sent", Status: channel.Delivered}); err != nil {
+		if err := b.ReceiveByID(
+			t.Context(),
+			"a",
+			channel.Receipt{ProviderID: "never-sent", Status: channel.Delivered},
+		); err != nil {
 			t.Error(err)
 		}
 		time.Sleep(time.Minute) // and it is given up
@@ -484,7 +560,12 @@ func TestACallAsksAgain(t *testing.T) {
 		}
 	}
 	b.receipt(channel.Sent, nil)
-	if token := b.Callbacks.Token("a", b.job.Ref, b.job.ID); !open || asked.Token != token || asked.Callback == "" || asked.Delivery == "" {
+	if token := b.Callbacks.Token(
+		"a",
+		b.job.Ref,
+		b.job.ID,
+	); !open || asked.Token != token || asked.Callback == "" ||
+		asked.Delivery == "" {
 		t.Errorf("open %t, %+v", open, asked)
 	}
 	b.Composer = always{closed: true}

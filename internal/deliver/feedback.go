@@ -16,8 +16,8 @@ const (
 	reportTime = 10 * time.Second
 )
 
-// Approved is told that the code of a parcel was typed. It does not block: providers that learn from conversions are told in
-// the background.
+// Approved is told that the code of a parcel was typed. It does not block: providers that learn from conversions are
+// told in the background.
 func (h *Handler) Approved(ref id.ID) {
 	if h.Routes.Conversions != nil {
 		h.Routes.Conversions.Typed(ref)

@@ -32,12 +32,13 @@ func (o overtaken) Compose(ctx context.Context, ref id.ID, d channel.Delivery) (
 	return o.always.Compose(ctx, ref, d)
 }
 
-// TestAnOlderAttemptRecordsNothing: another node claims the job during the call. What the older attempt has to say of it is not
-// written down, whatever it is, and the job stays with the newer attempt.
+// TestAnOlderAttemptRecordsNothing: another node claims the job during the call. What the older attempt has to say of
+// it is not written down, whatever it is, and the job stays with the newer attempt.
 func TestAnOlderAttemptRecordsNothing(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]error{
-		"taken": nil, "rejected": fault(channel.Rejected), "unavailable": fault(channel.Unavailable), "lost": fault(channel.MaybeSent),
+		"taken": nil, "rejected": fault(channel.Rejected), "unavailable": fault(channel.Unavailable),
+		"lost": fault(channel.MaybeSent),
 	} {
 		b := newBench(t)
 		b.carriers["a"].script = []error{answer}
@@ -51,8 +52,8 @@ func TestAnOlderAttemptRecordsNothing(t *testing.T) {
 	}
 }
 
-// TestAnOlderAttemptRenewsNothing: another node claims the job before a call for which the lease must be longer. No call is made, and
-// the lease of the newer attempt stays as it is.
+// TestAnOlderAttemptRenewsNothing: another node claims the job before a call for which the lease must be longer. No
+// call is made, and the lease of the newer attempt stays as it is.
 func TestAnOlderAttemptRenewsNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -61,7 +62,8 @@ func TestAnOlderAttemptRenewsNothing(t *testing.T) {
 	if done, err := b.Run(t.Context(), b.job, deliver.Work{}); done || err != nil {
 		t.Errorf("done %t, %v", done, err)
 	}
-	if j := b.shelf.Jobs[b.job.ID]; len(b.carriers["a"].calls) != 0 || j.Attempt != 2 || !j.Due.Equal(b.now.Add(30*time.Second)) {
+	if j := b.shelf.Jobs[b.job.ID]; len(b.carriers["a"].calls) != 0 || j.Attempt != 2 ||
+		!j.Due.Equal(b.now.Add(30*time.Second)) {
 		t.Errorf("%d calls, the job is %+v", len(b.carriers["a"].calls), j)
 	}
 }

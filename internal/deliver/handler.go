@@ -35,7 +35,8 @@ type Handler struct {
 	Pause func(context.Context, time.Duration)
 	// Again has a job run that was kept back until its route had room; nil: jobs are put off in the store instead.
 	Again func(queue.Job, Work)
-	// Writers is how many leases are renewed at once, so that they share commits; 0: 32. With 1 nothing runs beside the caller.
+	// Writers is how many leases are renewed at once, so that they share commits; 0: 32. With 1 nothing runs beside the
+	// caller.
 	Writers int
 
 	lines lines
@@ -44,8 +45,8 @@ type Handler struct {
 	late    atomic.Int64 // receipts that wait for what they are about to be written down
 }
 
-// RetryKind is the kind of the jobs of messages that were put off. They have workers of their own, so that new messages do not wait
-// behind those that come again and again.
+// RetryKind is the kind of the jobs of messages that were put off. They have workers of their own, so that new messages
+// do not wait behind those that come again and again.
 const RetryKind = "retry"
 
 // Work is what a node knows of a job that it holds, besides its row. The zero Work knows nothing.
@@ -102,8 +103,8 @@ func (h *Handler) Run(ctx context.Context, j queue.Job, w Work) (done bool, err 
 	}
 }
 
-// Yield gives a job back that has not begun: it is due at once, in the order of its birth. What was only written down as being sent is
-// queued again, so that nobody takes it for sent.
+// Yield gives a job back that has not begun: it is due at once, in the order of its birth. What was only written down
+// as being sent is queued again, so that nobody takes it for sent.
 func (h *Handler) Yield(ctx context.Context, j queue.Job, w Work) error {
 	return h.Store.Update(ctx, j.Ref, j.ID, func(tx Tx) error {
 		kept, err := tx.Job(j.ID)

@@ -12,16 +12,17 @@ import (
 const (
 	// tripAfter is how many calls in a row may fail before the circuit opens.
 	tripAfter = 5
-	// restFor is how long an open circuit rests before one message tries the route again. staleFor is how much longer it rests for a message
-	// that has failed before, so that one that always fails does not take every trial.
+	// restFor is how long an open circuit rests before one message tries the route again. staleFor is how much longer it
+	// rests for a message that has failed before, so that one that always fails does not take every trial.
 	restFor  = 5 * time.Second
 	staleFor = time.Second
 	// partRest is how long the others go first for messages of a country or a sender that a route has refused so often.
 	partRest = time.Minute
 	// maxParts bounds the countries and senders of a route that are remembered.
 	maxParts = 4096
-	// silence is how long a route may leave all its calls without an answer, and silentCalls how many those must be. A route that
-	// is known to answer faster has four times as long as it takes on average, but silenceLeast; one that has never answered, silenceUnmet.
+	// silence is how long a route may leave all its calls without an answer, and silentCalls how many those must be. A
+	// route that is known to answer faster has four times as long as it takes on average, but silenceLeast; one that has
+	// never answered, silenceUnmet.
 	silence      = 500 * time.Millisecond
 	silenceUnmet = 250 * time.Millisecond
 	silenceLeast = 100 * time.Millisecond
@@ -29,8 +30,8 @@ const (
 )
 
 // Health watches the calls of one route. A route that fails or falls silent is tried after the healthy ones; one whose
-// circuit is open is not called, but for a trial now and then. What fails because of a message is counted against others of its kind
-// alone: the route comes last for them, and is as well as before for all others.
+// circuit is open is not called, but for a trial now and then. What fails because of a message is counted against
+// others of its kind alone: the route comes last for them, and is as well as before for all others.
 type Health struct {
 	now func() time.Time
 
@@ -57,8 +58,8 @@ type circuit struct {
 	failures int
 	open     bool
 	blame    *channel.Error // the failure that opened it
-	// fresh and stale are the trials by messages that have not failed before, and by those that have. The second ones wait a little longer,
-	// and their failures, which are nothing new, keep nobody else from a trial.
+	// fresh and stale are the trials by messages that have not failed before, and by those that have. The second ones wait
+	// a little longer, and their failures, which are nothing new, keep nobody else from a trial.
 	fresh, stale trials
 }
 
@@ -133,9 +134,14 @@ func (h *Health) begin(q query) (c *call, refusal *channel.Error) {
 
 // resting is the answer while a route is not called. A refused account is refused to everybody.
 func resting(blame *channel.Error) *channel.Error {
-	e := &channel.Error{Kind: channel.Unavailable, Code: codeOpen, Detail: "the route has failed several times in a row and rests"}
+	e := &channel.Error{
+		Kind:   channel.Unavailable,
+		Code:   codeOpen,
+		Detail: "the route has failed several times in a row and rests",
+	}
 	if blame != nil && blame.Kind == channel.Refused {
-		e.Kind, e.About, e.Detail = channel.Refused, blame.Subject(), "the provider has refused the account several times in a row ("+blame.Code+"), and the route rests"
+		e.Kind, e.About, e.Detail = channel.Refused, blame.Subject(), "the provider has refused the account several "+
+			"times in a row ("+blame.Code+"), and the route rests"
 	}
 	return e
 }
@@ -236,7 +242,10 @@ func (q query) parts() []part {
 		return []part{to}
 	}
 	return []part{
-		to, {channel.OfSender, q.sender}, {channel.OfTemplate, q.sender}, {channel.OfMessage, q.to.Country() + "\x00" + q.sender},
+		to,
+		{channel.OfSender, q.sender},
+		{channel.OfTemplate, q.sender},
+		{channel.OfMessage, q.to.Country() + "\x00" + q.sender},
 	}
 }
 
@@ -276,8 +285,8 @@ func (h *Health) quiet(now time.Time) string {
 	return ""
 }
 
-// Unwell returns why the route is not well for everybody; empty when it is. Unlike the choice of routes it does not call a route well
-// because it is time for a trial.
+// Unwell returns why the route is not well for everybody; empty when it is. Unlike the choice of routes it does not
+// call a route well because it is time for a trial.
 func (h *Health) Unwell() string {
 	if h == nil {
 		return ""
@@ -294,8 +303,8 @@ func (h *Health) unwell(now time.Time) string {
 	return h.quiet(now)
 }
 
-// news reports that the route has left or returned since it was last asked: why it is unwell now, empty when it is well again, and then for
-// how long it was not.
+// news reports that the route has left or returned since it was last asked: why it is unwell now, empty when it is well
+// again, and then for how long it was not.
 func (h *Health) news() (why string, unwell time.Duration, changed bool) {
 	if h == nil {
 		return "", 0, false
@@ -322,11 +331,12 @@ func (h *Health) patience() time.Duration {
 	return min(max(4*h.mean, silenceLeast), silence)
 }
 
-// slowest is how long they may wait before the route counts as hanging: it is not called any more then, and a call that has an
-// order of channels behind it is given up. The caller must hold h.mu.
+// slowest is how long they may wait before the route counts as hanging: it is not called any more then, and a call that
+// has an order of channels behind it is given up. The caller must hold h.mu.
 func (h *Health) slowest() time.Duration { return max(hangs, 3*h.mean) }
 
-// silent reports whether so many calls have waited for longer, and nobody has been answered since. The caller must hold h.mu.
+// silent reports whether so many calls have waited for longer, and nobody has been answered since. The caller must hold
+// h.mu.
 func (h *Health) silent(now time.Time, patience time.Duration) bool {
 	since := now.Add(-patience)
 	if h.answered.After(since) {

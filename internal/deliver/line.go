@@ -11,13 +11,13 @@ import (
 	"github.com/dialproof/dialproof/internal/queue"
 )
 
-// maxLine bounds the jobs that wait on this node for room on one route. With the usual 64 calls at once, of 300 ms each, the last
-// one waits for 5 s. More are put off in the store.
+// maxLine bounds the jobs that wait on this node for room on one route. With the usual 64 calls at once, of 300 ms
+// each, the last one waits for 5 s. More are put off in the store.
 const maxLine = 1024
 
-// lines are the jobs that wait for room on a route, because it makes as many calls as it may and no other route would have them: by the
-// route's name, so that they outlive a change of the configuration, first come, first served. A job costs nothing while it waits, but
-// the renewal of its lease now and then.
+// lines are the jobs that wait for room on a route, because it makes as many calls as it may and no other route would
+// have them: by the route's name, so that they outlive a change of the configuration, first come, first served. A job
+// costs nothing while it waits, but the renewal of its lease now and then.
 type lines struct {
 	mu sync.Mutex
 	of map[string]*line
@@ -29,14 +29,15 @@ type line struct {
 	renewed time.Time // when leases were last looked at
 }
 
-// turn is what a job has whose turn it is on a route: others have to let it pass. When it does not take its place, it passes the turn on.
+// turn is what a job has whose turn it is on a route: others have to let it pass. When it does not take its place, it
+// passes the turn on.
 type turn struct {
 	route string
 	taken bool
 }
 
-// join adds a job, at the end unless its turn has come already, and reports whether there was room. What is known of it may no longer be
-// so when its turn comes.
+// join adds a job, at the end unless its turn has come already, and reports whether there was room. What is known of it
+// may no longer be so when its turn comes.
 func (l *lines) join(route string, j queue.Job, work Work) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -194,8 +195,8 @@ func (h *Handler) enter(r *Route) *channel.Error {
 	return nil
 }
 
-// leave gives the place to the first who waits for it. When the configuration has changed meanwhile, all the places of the new route
-// may be free.
+// leave gives the place to the first who waits for it. When the configuration has changed meanwhile, all the places of
+// the new route may be free.
 func (h *Handler) leave(r *Route) {
 	<-r.Slots
 	if !h.lines.waiting(r.Name) {
@@ -208,8 +209,8 @@ func (h *Handler) leave(r *Route) {
 	h.pass(r.Name, n)
 }
 
-// pass lets the next who wait for a route run, if it would have them. Where there is no such route any more, all of them look for
-// another one.
+// pass lets the next who wait for a route run, if it would have them. Where there is no such route any more, all of
+// them look for another one.
 func (h *Handler) pass(route string, n int) {
 	r := h.Routes.Named(route)
 	switch {
@@ -232,10 +233,12 @@ func (h *Handler) resume(route string, n int) {
 
 // missed reports whether a job has waited in line until it was time for another channel to go on.
 func (t *try) missed() bool {
-	return t.w.turn != nil && t.parcel != nil && t.parcel.Timer == t.j.ID && !t.h.now().Before(t.j.ID.Time().Add(t.parcel.Wait))
+	return t.w.turn != nil && t.parcel != nil && t.parcel.Timer == t.j.ID &&
+		!t.h.now().Before(t.j.ID.Time().Add(t.parcel.Wait))
 }
 
-// wait keeps a job until its route has room, and reports whether it does: not where another route would have it, nor when too many wait.
+// wait keeps a job until its route has room, and reports whether it does: not where another route would have it, nor
+// when too many wait.
 func (t *try) wait(e *channel.Error) bool {
 	h, r := t.h, t.route
 	if h.Again == nil || (e.Code != codeBusy && e.Code != codeRate) || t.others() || !h.lines.join(r.Name, t.j, t.w) {
@@ -253,8 +256,8 @@ func (t *try) others() bool {
 	})
 }
 
-// lookEvery is how often a line is looked at in which nobody was called, in case that a turn was lost: the lease of a job may end just when it
-// is called.
+// lookEvery is how often a line is looked at in which nobody was called, in case that a turn was lost: the lease of a
+// job may end just when it is called.
 const lookEvery = time.Second
 
 // arm lets those who wait for a route run when its rate allows, or when nobody has called them.
@@ -281,8 +284,8 @@ func (h *Handler) arm(r *Route) {
 	})
 }
 
-// renewLine renews the leases of those who wait for a route before they end. Where that fails it is tried again until they do; then their
-// rows are due.
+// renewLine renews the leases of those who wait for a route before they end. Where that fails it is tried again until
+// they do; then their rows are due.
 func (h *Handler) renewLine(route string) {
 	now := h.now()
 	jobs := h.lines.ending(route, now, now.Add(h.Lease/2))
@@ -293,7 +296,8 @@ func (h *Handler) renewLine(route string) {
 	queue.Share(most, len(jobs), func(i int) {
 		j := jobs[i]
 		j.Hold(now.Add(h.Lease))
-		switch err := h.Store.Update(context.Background(), j.Ref, j.ID, func(tx Tx) error { return renew(tx, j) }); { //nolint:forbidigo // asked for by no request
+		switch err := h.Store.Update(context.Background(), j.Ref, j.ID,
+			func(tx Tx) error { return renew(tx, j) }); { //nolint:forbidigo // asked for by no request
 		case err == nil:
 			h.lines.renewed(route, j, j.Due)
 		case errors.Is(err, errSettled):

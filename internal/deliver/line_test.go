@@ -53,7 +53,8 @@ func newCounter(t *testing.T, routes ...*deliver.Route) *counter {
 	for _, r := range routes {
 		r.Provider, r.Timeout = "fake", time.Second
 	}
-	c.Handler.Routes, c.Handler.Now, c.Handler.IDs = deliver.NewRoutes(routes), time.Now, id.NewSource(id.ID{}) // ids tell the time too
+	// ids tell the time too
+	c.Handler.Routes, c.Handler.Now, c.Handler.IDs = deliver.NewRoutes(routes), time.Now, id.NewSource(id.ID{})
 	c.Handler.Again = func(j queue.Job, w deliver.Work) { c.run(t, j, w) }
 	return c
 }
@@ -105,8 +106,8 @@ func inOrder(t *testing.T, got, want []string) {
 	}
 }
 
-// TestLine: messages for which a route has no room leave one after the other as soon as it has, in the order in which they came,
-// and none is put off.
+// TestLine: messages for which a route has no room leave one after the other as soon as it has, in the order in which
+// they came, and none is put off.
 func TestLine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -181,7 +182,8 @@ func TestLineIsForTheLastRoute(t *testing.T) {
 	})
 }
 
-// TestLineDoesNotHoldTheOrderUp: whose turn comes when another channel should go on is not sent any more, and the order goes on.
+// TestLineDoesNotHoldTheOrderUp: whose turn comes when another channel should go on is not sent any more, and the order
+// goes on.
 func TestLineDoesNotHoldTheOrderUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -246,9 +248,17 @@ func TestLineDoesNotTrustTheSick(t *testing.T) {
 		for range 20 {
 			b.script = append(b.script, fault(channel.Unavailable))
 		}
-		c := newCounter(t,
+		c := newCounter(
+			t,
 			&deliver.Route{Name: "a", Sender: a, Slots: make(chan struct{}, 1)},
-			&deliver.Route{Name: "b", Sender: b, Priority: 1, Slots: make(chan struct{}, 1), Health: deliver.NewHealth(time.Now)})
+			&deliver.Route{
+				Name:     "b",
+				Sender:   b,
+				Priority: 1,
+				Slots:    make(chan struct{}, 1),
+				Health:   deliver.NewHealth(time.Now),
+			},
+		)
 		for range 10 { // each of them goes on by a
 			c.come(t, 1, "b")
 			c.all.Wait()
@@ -325,7 +335,8 @@ func TestLineIsBounded(t *testing.T) {
 	})
 }
 
-// TestLineOutlivesItsRoute: jobs that wait for a route that is taken away or replaced meanwhile go on with what there is.
+// TestLineOutlivesItsRoute: jobs that wait for a route that is taken away or replaced meanwhile go on with what there
+// is.
 func TestLineOutlivesItsRoute(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"a", "b"} {
@@ -335,10 +346,20 @@ func TestLineOutlivesItsRoute(t *testing.T) {
 				before, after := &slow{}, &slow{}
 				c := newCounter(t, &deliver.Route{Name: "a", Sender: before, Slots: make(chan struct{}, 1)})
 				c.come(t, 10, "a")
-				c.Routes.Replace([]*deliver.Route{{Name: name, Provider: "fake", Sender: after, Slots: make(chan struct{}, 3), Timeout: time.Second}}, deliver.Priority)
+				c.Routes.Replace(
+					[]*deliver.Route{
+						{Name: name, Provider: "fake", Sender: after, Slots: make(chan struct{}, 3), Timeout: time.Second},
+					},
+					deliver.Priority,
+				)
 				c.all.Wait()
 				if len(before.sent) != 1 || len(after.sent) != 9 || (name == "a" && after.most != 3) {
-					t.Errorf("%d by the route before and %d by the new one; statuses %v", len(before.sent), len(after.sent), c.statuses())
+					t.Errorf(
+						"%d by the route before and %d by the new one; statuses %v",
+						len(before.sent),
+						len(after.sent),
+						c.statuses(),
+					)
 				}
 			})
 		})

@@ -9,9 +9,9 @@ import (
 	"github.com/dialproof/dialproof/internal/queue"
 )
 
-// An order of channels rides on the job of its newest message. When the message has left, the job is not dropped but put off,
-// as a job of Handler.Next; when a receipt says that the message arrived, it is dropped, and when one says that it did not, it is due
-// at once.
+// An order of channels rides on the job of its newest message. When the message has left, the job is not dropped but
+// put off, as a job of Handler.Next; when a receipt says that the message arrived, it is dropped, and when one says
+// that it did not, it is due at once.
 
 // codeSilent stands with a delivery whose call was given up because the provider did not answer.
 const codeSilent = "no_answer"
@@ -30,8 +30,8 @@ func (t *try) patience() time.Duration {
 	return 0
 }
 
-// settle ends a job whose message has come to an end as far as sending goes: it is dropped, or put off until the order goes on.
-// gone reports that it was dropped.
+// settle ends a job whose message has come to an end as far as sending goes: it is dropped, or put off until the order
+// goes on. gone reports that it was dropped.
 func (h *Handler) settle(tx Tx, j queue.Job, p *Parcel, d *channel.Delivery) (gone bool) {
 	now := h.now()
 	if p.Timer != j.ID || !p.Open || !now.Before(p.Expires) || arrived(p) {
@@ -53,7 +53,8 @@ func (h *Handler) settle(tx Tx, j queue.Job, p *Parcel, d *channel.Delivery) (go
 
 // hopeless tells whether nothing is to be hoped for from a delivery, so that the order goes on at once.
 func hopeless(d *channel.Delivery) bool {
-	return d.Status == channel.Failed || d.Status == channel.Undelivered || (d.Status == channel.Unknown && (d.Code == codeSilent || d.Kind == channel.Rejected))
+	return d.Status == channel.Failed || d.Status == channel.Undelivered ||
+		(d.Status == channel.Unknown && (d.Code == codeSilent || d.Kind == channel.Rejected))
 }
 
 // arrived tells whether any message of a parcel has.
@@ -66,8 +67,8 @@ func arrived(p *Parcel) bool {
 	return false
 }
 
-// follow lets the order follow a receipt of the i-th delivery: any message that arrives ends it, and the newest one that does not
-// moves it on.
+// follow lets the order follow a receipt of the i-th delivery: any message that arrives ends it, and the newest one
+// that does not moves it on.
 func (h *Handler) follow(tx Tx, p *Parcel, i int) error {
 	if p.Timer.IsZero() {
 		return nil
@@ -91,11 +92,12 @@ func (h *Handler) follow(tx Tx, p *Parcel, i int) error {
 	return nil
 }
 
-// hangs is how long the calls of a route that does not answer may take before it counts as hanging. A route that is known to be
-// slower has three times as long as it takes on average.
+// hangs is how long the calls of a route that does not answer may take before it counts as hanging. A route that is
+// known to be slower has three times as long as it takes on average.
 const hangs = time.Second
 
-// impatient answers a context that ends when the call has used up its wait, or when it hangs on a route that answers nobody.
+// impatient answers a context that ends when the call has used up its wait, or when it hangs on a route that answers
+// nobody.
 func (h *Health) impatient(ctx context.Context, wait time.Duration) (_ context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	last := time.AfterFunc(wait, func() { cancel(errSilent) })
@@ -106,8 +108,8 @@ func (h *Health) impatient(ctx context.Context, wait time.Duration) (_ context.C
 	return ctx, func() { last.Stop(); stop(); cancel(nil) }
 }
 
-// whenSilent calls f once the route has been found silent while a call that begins now is not answered: it has been unwell, or has
-// answered nobody at all in that time. One call alone is enough.
+// whenSilent calls f once the route has been found silent while a call that begins now is not answered: it has been
+// unwell, or has answered nobody at all in that time. One call alone is enough.
 func (h *Health) whenSilent(f func()) (stop func() bool) {
 	h.mu.Lock()
 	patience, began := h.slowest(), h.now()

@@ -39,7 +39,12 @@ func (b *bench) timer(began time.Time) string {
 func (b *bench) hear(t *testing.T, d channel.Delivery, status channel.Status) {
 	t.Helper()
 	r := channel.Callback{Method: http.MethodPost, Body: []byte(status), Header: http.Header{}}
-	if code, _, _ := b.Callback(t.Context(), d.Route, b.Callbacks.Token(d.Route, b.job.Ref, d.ID), r); code != http.StatusNoContent {
+	if code, _, _ := b.Callback(
+		t.Context(),
+		d.Route,
+		b.Callbacks.Token(d.Route, b.job.Ref, d.ID),
+		r,
+	); code != http.StatusNoContent {
 		t.Fatalf("the receipt is answered with %d", code)
 	}
 }
@@ -67,10 +72,12 @@ func TestTheOrderGoesOn(t *testing.T) {
 		{name: "arrived as the answer says", status: channel.Delivered, want: "dropped"},
 		{name: "with the carrier", receipts: []channel.Status{channel.Sent}, want: "next 25s"},
 		{name: "did not arrive", receipts: []channel.Status{channel.Undelivered}, want: "next 1s"},
-		{name: "did not arrive, twice, and late news", receipts: []channel.Status{channel.Undelivered, channel.Undelivered, channel.Delivered}, want: "next 1s"},
+		{name: "did not arrive, twice, and late news",
+			receipts: []channel.Status{channel.Undelivered, channel.Undelivered, channel.Delivered}, want: "next 1s"},
 		{name: "did not arrive as the answer says", status: channel.Undelivered, want: "next 0s"},
 		{name: "the number does not work", script: []error{fault(channel.Rejected)}, want: "next 0s"},
-		{name: "may have left: nobody doubles it before the time", script: []error{fault(channel.MaybeSent)}, want: "next 25s"},
+		{name: "may have left: nobody doubles it before the time", script: []error{fault(channel.MaybeSent)},
+			want: "next 25s"},
 		{name: "refused, and the next route takes it", script: []error{fault(channel.Refused)}, want: "next 25s"},
 		{name: "every route is down", script: []error{fault(channel.Unavailable)}, all: true, want: "deliver 500ms"},
 	} {
@@ -130,7 +137,8 @@ func TestTheOrderEnds(t *testing.T) {
 	}
 }
 
-// TestADeadChannelGivesWay: when no route of a channel takes the message within its time, the next channel has its turn.
+// TestADeadChannelGivesWay: when no route of a channel takes the message within its time, the next channel has its
+// turn.
 func TestADeadChannelGivesWay(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -187,8 +195,8 @@ func TestAReceiptOfAnOlderMessage(t *testing.T) {
 	}
 }
 
-// TestAHangGivesWay: on a route that answers nobody, a call is given up after a second when another channel can go on, and is
-// waited for to its end when none can.
+// TestAHangGivesWay: on a route that answers nobody, a call is given up after a second when another channel can go on,
+// and is waited for to its end when none can.
 func TestAHangGivesWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -225,7 +233,10 @@ func TestAHangGivesWay(t *testing.T) {
 			t.Errorf("the call was given up after %s", took)
 		}
 		b.job = first
-		if got := b.timer(began); got != "next 1s" || !strings.HasSuffix(b.deliveries()[0], "unknown") || b.newest().Code != "no_answer" {
+		if got := b.timer(
+			began,
+		); got != "next 1s" || !strings.HasSuffix(b.deliveries()[0], "unknown") ||
+			b.newest().Code != "no_answer" {
 			t.Errorf("the job is %q, the deliveries %v", got, b.deliveries())
 		}
 		for range 2 {

@@ -47,8 +47,8 @@ func (t *try) taken(ctx context.Context) (verdict, error) {
 	return finished(gone), nil
 }
 
-// giveUp records that a message is not sent any more: what it was for has ended, or the deadline is past. Then the record keeps why
-// it could not be sent before.
+// giveUp records that a message is not sent any more: what it was for has ended, or the deadline is past. Then the
+// record keeps why it could not be sent before.
 func (h *Handler) giveUp(ctx context.Context, j queue.Job) (gone bool, err error) {
 	return h.record(ctx, j, func(_ Tx, p *Parcel, d *channel.Delivery) (bool, error) {
 		switch {
@@ -147,8 +147,8 @@ func (t *try) fail(ctx context.Context, e *channel.Error) (verdict, error) {
 	return finished(gone), nil
 }
 
-// blame writes down why a call failed. What may have left before stays in doubt, and what a provider has said is not taken back by a
-// refusal of our own.
+// blame writes down why a call failed. What may have left before stays in doubt, and what a provider has said is not
+// taken back by a refusal of our own.
 func (t *try) blame(d *channel.Delivery, e *channel.Error) {
 	doubted := d.Kind == channel.MaybeSent
 	switch {
@@ -178,8 +178,23 @@ func (t *try) tell(ctx context.Context, route string, e *channel.Error) {
 	if !ours(e) {
 		t.h.Metrics.Failed(route, e.Kind)
 	}
-	t.h.Log.Log(ctx, level, "a message was not accepted", "route", route, "kind", string(e.Kind), "about", string(e.Subject()), "code", e.Code, "detail", e.Detail,
-		"delivery", current(t.j).Text(id.Delivery))
+	t.h.Log.Log(
+		ctx,
+		level,
+		"a message was not accepted",
+		"route",
+		route,
+		"kind",
+		string(e.Kind),
+		"about",
+		string(e.Subject()),
+		"code",
+		e.Code,
+		"detail",
+		e.Detail,
+		"delivery",
+		current(t.j).Text(id.Delivery),
+	)
 }
 
 // notice logs that a route has left or returned.
@@ -196,9 +211,9 @@ func (h *Handler) notice(r *Route) {
 // maxDeliveries bounds the deliveries that one verification lists; later calls reuse the newest one.
 const maxDeliveries = 32
 
-// elsewhere moves the job to the next route that has not been tried in this round, at once; without one,
-// it puts the job off, and the next round may try them again. A route that has refused the message is not tried again, and when all have,
-// the delivery has failed.
+// elsewhere moves the job to the next route that has not been tried in this round, at once; without one, it puts the
+// job off, and the next round may try them again. A route that has refused the message is not tried again, and when all
+// have, the delivery has failed.
 func (t *try) elsewhere(tx Tx, p *Parcel, d *channel.Delivery, e *channel.Error) (next *queue.Job, waits bool) {
 	h, j, now := t.h, t.j, t.h.now()
 	all := h.Routes.candidates(t.query())
@@ -240,7 +255,9 @@ func (t *try) open(all []candidate, p *Parcel, d *channel.Delivery, e *channel.E
 	for _, r := range all {
 		refused := e.Lasting() && r.Name == d.Route
 		for i := range before {
-			refused = refused || (before[i].Route == r.Name && before[i].Channel == d.Channel && before[i].Kind == channel.Refused && before[i].ID != d.ID)
+			refused = refused ||
+				(before[i].Route == r.Name && before[i].Channel == d.Channel && before[i].Kind == channel.Refused &&
+					before[i].ID != d.ID)
 		}
 		if !refused {
 			left = append(left, r)
@@ -249,7 +266,8 @@ func (t *try) open(all []candidate, p *Parcel, d *channel.Delivery, e *channel.E
 	return left
 }
 
-// comesAgain returns when a message that no route would have is tried again; ok is false when the time of its channel is over.
+// comesAgain returns when a message that no route would have is tried again; ok is false when the time of its channel
+// is over.
 func (t *try) comesAgain(p *Parcel, e *channel.Error, now time.Time) (due time.Time, ok bool) {
 	due = now.Add(max(backoff(t.j.Attempt), min(e.RetryAfter, 30*time.Second)))
 	if p.Timer != t.j.ID {
@@ -276,11 +294,14 @@ func advice(e *channel.Error) string {
 	case channel.OfDestination:
 		return "refused by every route: this number cannot be reached on this channel, another channel or number may be"
 	case channel.OfSender:
-		return "refused by every route: the sender ID is not accepted, the operator has to change it; another channel may work"
+		return "refused by every route: the sender ID is not accepted, the operator has to change it; another channel " +
+			"may work"
 	case channel.OfTemplate:
-		return "refused by every route: the text is not accepted, change the template or have it registered; another channel may work"
+		return "refused by every route: the text is not accepted, change the template or have it registered; another " +
+			"channel may work"
 	case channel.OfAccount:
-		return "refused by every route: the provider does not accept the account, the operator has to mend it; another channel may work"
+		return "refused by every route: the provider does not accept the account, the operator has to mend it; another " +
+			"channel may work"
 	case channel.OfMessage, channel.OfRoute:
 	}
 	return "refused by every route: try another channel, and see the error code"
@@ -296,7 +317,15 @@ func (h *Handler) moved(p *Parcel, d *channel.Delivery, route, reason string, ag
 	}
 	undone(d)
 	d.Updated = now
-	n := channel.Delivery{ID: h.IDs.New(now), Channel: d.Channel, Route: route, Status: channel.Queued, Created: now, Updated: now, Reason: reason}
+	n := channel.Delivery{
+		ID:      h.IDs.New(now),
+		Channel: d.Channel,
+		Route:   route,
+		Status:  channel.Queued,
+		Created: now,
+		Updated: now,
+		Reason:  reason,
+	}
 	p.Deliveries = append(p.Deliveries, n)
 	return n.ID[:]
 }

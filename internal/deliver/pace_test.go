@@ -34,8 +34,8 @@ func (t *typing) Pop() any {
 	return x
 }
 
-// market is a prefix with two routes, one of which has its codes typed 70 % of the time and the other 30 %, by people who take
-// four seconds and then some.
+// market is a prefix with two routes, one of which has its codes typed 70 % of the time and the other 30 %, by people
+// who take four seconds and then some.
 type market struct {
 	now    time.Time
 	routes *deliver.Routes
@@ -47,11 +47,26 @@ type market struct {
 
 func newMarket(seed uint64) *market {
 	m := &market{
-		now: time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC), routes: deliver.NewRoutes(nil), people: rand.New(rand.NewPCG(seed, 1)), //nolint:gosec // a simulation
-		ids: id.NewSource(id.ID{}), good: "b",
+		now: time.Date(
+			2026,
+			11,
+			24,
+			8,
+			0,
+			0,
+			0,
+			time.UTC,
+		),
+		routes: deliver.NewRoutes(nil),
+		people: rand.New(rand.NewPCG(seed, 1)), //nolint:gosec // a simulation
+		ids:    id.NewSource(id.ID{}),
+		good:   "b",
 	}
 	m.routes.Conversions = deliver.NewConversions(func() time.Time { return m.now }, seed)
-	m.routes.Replace([]*deliver.Route{{Name: "a", Sender: &carrier{}}, {Name: "b", Sender: &carrier{}}}, deliver.Converting)
+	m.routes.Replace(
+		[]*deliver.Route{{Name: "a", Sender: &carrier{}}, {Name: "b", Sender: &carrier{}}},
+		deliver.Converting,
+	)
 	return m
 }
 
@@ -78,8 +93,8 @@ func (m *market) send(t *testing.T, n int, gap time.Duration) (better int) {
 	return better
 }
 
-// TestConvertingAtAnyPace: the better route is found among few messages a minute and among many a second, although what becomes of
-// a message is known only after a while; and so is a swap.
+// TestConvertingAtAnyPace: the better route is found among few messages a minute and among many a second, although what
+// becomes of a message is known only after a while; and so is a swap.
 func TestConvertingAtAnyPace(t *testing.T) {
 	t.Parallel()
 	for _, gap := range []time.Duration{10 * time.Second, time.Second, 25 * time.Millisecond} {
@@ -93,7 +108,12 @@ func TestConvertingAtAnyPace(t *testing.T) {
 			m.send(t, max(700, int(3*time.Minute/gap)), gap)
 			swapped += m.send(t, sends, gap)
 		}
-		t.Logf("one each %s: %d %% took the better route, %d %% after the swap", gap, found*100/seeds/sends, swapped*100/seeds/sends)
+		t.Logf(
+			"one each %s: %d %% took the better route, %d %% after the swap",
+			gap,
+			found*100/seeds/sends,
+			swapped*100/seeds/sends,
+		)
 		if found < seeds*sends*9/10 || swapped < seeds*sends*9/10 {
 			t.Errorf("one each %s: %d of %d took the better route, %d after the swap", gap, found, seeds*sends, swapped)
 		}

@@ -17,9 +17,13 @@ const (
 	recordWait  = 2 * time.Second // between two tries, at most
 )
 
-// record runs change on the current delivery under the fence, and settles the job when change says it is done. gone reports that the
-// job's row is.
-func (h *Handler) record(ctx context.Context, j queue.Job, change func(Tx, *Parcel, *channel.Delivery) (done bool, err error)) (gone bool, err error) {
+// record runs change on the current delivery under the fence, and settles the job when change says it is done. gone
+// reports that the job's row is.
+func (h *Handler) record(
+	ctx context.Context,
+	j queue.Job,
+	change func(Tx, *Parcel, *channel.Delivery) (done bool, err error),
+) (gone bool, err error) {
 	var first *queue.Job
 	err = h.insist(ctx, j, func(tx Tx) error { return h.change(tx, j, &first, &gone, change) })
 	if errors.Is(err, errWritten) {
@@ -28,14 +32,15 @@ func (h *Handler) record(ctx context.Context, j queue.Job, change func(Tx, *Parc
 	return gone && err == nil, err
 }
 
-// insist updates the parcel of a job. While the lease holds it does not give up: what a provider has taken and nobody has
-// written down would be sent again, and what nobody has sent would wait for the lease to end.
+// insist updates the parcel of a job. While the lease holds it does not give up: what a provider has taken and nobody
+// has written down would be sent again, and what nobody has sent would wait for the lease to end.
 func (h *Handler) insist(ctx context.Context, j queue.Job, work func(Tx) error) error {
 	// What happened outside has happened: writing it down is not given up because the node is stopping.
 	keep := context.WithoutCancel(ctx)
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, recordWait) {
 		err := h.Store.Update(keep, j.Ref, j.ID, work)
-		if err == nil || errors.Is(err, errSettled) || errors.Is(err, errWritten) || ctx.Err() != nil || h.Now().Add(wait+recordSpare).After(j.Due) {
+		if err == nil || errors.Is(err, errSettled) || errors.Is(err, errWritten) || ctx.Err() != nil ||
+			h.Now().Add(wait+recordSpare).After(j.Due) {
 			return err
 		}
 		h.pause(ctx, wait)
@@ -45,8 +50,15 @@ func (h *Handler) insist(ctx context.Context, j queue.Job, work func(Tx) error) 
 // errWritten says that a try was written after all, and only its answer was lost. What it set still stands.
 var errWritten = errors.New("deliver: written before")
 
-// change is one try of record. first is the job as the first try saw it: when it has changed since, that try was written.
-func (h *Handler) change(tx Tx, j queue.Job, first **queue.Job, gone *bool, change func(Tx, *Parcel, *channel.Delivery) (done bool, err error)) error {
+// change is one try of record. first is the job as the first try saw it: when it has changed since, that try was
+// written.
+func (h *Handler) change(
+	tx Tx,
+	j queue.Job,
+	first **queue.Job,
+	gone *bool,
+	change func(Tx, *Parcel, *channel.Delivery) (done bool, err error),
+) error {
 	kept, err := tx.Job(j.ID)
 	switch {
 	case err != nil:
@@ -55,7 +67,8 @@ func (h *Handler) change(tx Tx, j queue.Job, first **queue.Job, gone *bool, chan
 		return errWritten
 	case kept == nil || kept.Attempt != j.Attempt:
 		return errSettled
-	case *first != nil && (kept.Kind != (*first).Kind || !kept.Due.Equal((*first).Due) || !bytes.Equal(kept.Payload, (*first).Payload)):
+	case *first != nil && (kept.Kind != (*first).Kind || !kept.Due.Equal((*first).Due) ||
+		!bytes.Equal(kept.Payload, (*first).Payload)):
 		return errWritten
 	}
 	*first, *gone = kept, false
@@ -101,8 +114,8 @@ func renew(tx Tx, j queue.Job) error {
 // doubt marks a delivery whose call ended unseen: its node died, or could not write the answer down.
 func doubt(d *channel.Delivery) { d.Kind, d.Code = channel.MaybeSent, "unseen" }
 
-// undone ends a delivery that no provider has taken. One that may have left all the same is unknown: failed is a promise
-// that nothing left.
+// undone ends a delivery that no provider has taken. One that may have left all the same is unknown: failed is a
+// promise that nothing left.
 func undone(d *channel.Delivery) {
 	end := channel.Failed
 	if d.Kind == channel.MaybeSent {
@@ -111,8 +124,8 @@ func undone(d *channel.Delivery) {
 	d.Status, _ = d.Status.Advance(end)
 }
 
-// settled tells whether a delivery is over although its call failed: a receipt has come, so an earlier call has brought the
-// message there.
+// settled tells whether a delivery is over although its call failed: a receipt has come, so an earlier call has brought
+// the message there.
 func settled(d *channel.Delivery) (over bool, err error) {
 	if d.Status == channel.Queued {
 		return false, errWritten

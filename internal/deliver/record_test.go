@@ -128,8 +128,8 @@ func TestFailedIsAPromise(t *testing.T) {
 	}
 }
 
-// TestAReceiptEndsTheSearch: a receipt that comes during a call that fails says that an earlier one had brought the message
-// there. It goes over no other route, and the record is not taken back.
+// TestAReceiptEndsTheSearch: a receipt that comes during a call that fails says that an earlier one had brought the
+// message there. It goes over no other route, and the record is not taken back.
 func TestAReceiptEndsTheSearch(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -19,7 +19,10 @@ type says struct {
 }
 
 func (s says) Compose(_ context.Context, _ id.ID, d channel.Delivery) (deliver.Composed, error) {
-	return deliver.Composed{Message: channel.Message{Channel: d.Channel, To: s.to, Text: message.Text{Body: s.text}}, Open: true}, nil
+	return deliver.Composed{
+		Message: channel.Message{Channel: d.Channel, To: s.to, Text: message.Text{Body: s.text}},
+		Open:    true,
+	}, nil
 }
 
 func (s says) Number(context.Context, id.ID) (phone.Number, error) { return s.to, nil }
@@ -57,7 +60,8 @@ func TestRegisteredTexts(t *testing.T) {
 		if len(calls) > 0 {
 			id = calls[0].Regulatory["dlt_template_id"]
 		}
-		if got := b.deliveries(); !slices.Equal(got, c.want) || id != c.id || route.Regulatory["dlt_template_id"] != "entity" {
+		if got := b.deliveries(); !slices.Equal(got, c.want) || id != c.id ||
+			route.Regulatory["dlt_template_id"] != "entity" {
 			t.Errorf("%q for %v: %v with the id %q", c.text, c.countries, got, id)
 		}
 	}

@@ -84,7 +84,8 @@ func (r *Route) serves(to phone.Number, kind channel.Kind, test bool) bool {
 	if len(r.Countries) > 0 && !slices.Contains(r.Countries, to.Country()) {
 		return false
 	}
-	return len(r.Prefixes) == 0 || slices.ContainsFunc(r.Prefixes, func(p string) bool { return strings.HasPrefix(to.E164(), p) })
+	return len(r.Prefixes) == 0 ||
+		slices.ContainsFunc(r.Prefixes, func(p string) bool { return strings.HasPrefix(to.E164(), p) })
 }
 
 // asked returns a query as the health of the route knows it: its sender is the sender ID with whose it is.

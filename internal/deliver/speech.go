@@ -8,8 +8,8 @@ import (
 // codeLanguage stands with a delivery whose route does not speak the language of the call.
 const codeLanguage = "language"
 
-// understood refuses a call that a route cannot speak in its language, when another route can. When none can, the route does what it does:
-// English is better than no call.
+// understood refuses a call that a route cannot speak in its language, when another route can. When none can, the route
+// does what it does: English is better than no call.
 func (s *Routes) understood(r *Route, m *channel.Message) *channel.Error {
 	if m.Channel != channel.Voice || r.speaks(m) {
 		return nil

@@ -53,7 +53,8 @@ const (
 	over                  // the job is finished
 )
 
-// stage is one step on the way of a message. One that does not say onward has written down what becomes of the job, or keeps it.
+// stage is one step on the way of a message. One that does not say onward has written down what becomes of the job, or
+// keeps it.
 type stage struct {
 	name string
 	run  func(*try, context.Context) (verdict, error)
@@ -112,7 +113,8 @@ func (t *try) look(ctx context.Context) (verdict, error) {
 	return onward, nil
 }
 
-// claim reads the delivery that a job is trying now, and writes the attempt down; nil when there is nothing left to send.
+// claim reads the delivery that a job is trying now, and writes the attempt down; nil when there is nothing left to
+// send.
 func (t *try) claim(ctx context.Context) (d *channel.Delivery, err error) {
 	h, j := t.h, t.j
 	var before *channel.Delivery // as the first try saw it
@@ -260,7 +262,12 @@ func (t *try) call(ctx context.Context) (accepted channel.Accepted, fault *chann
 		return accepted, nil
 	}
 	if fault.Kind == channel.MaybeSent && errors.Is(context.Cause(ctx), errSilent) {
-		fault = &channel.Error{Kind: channel.MaybeSent, Provider: r.Provider, Code: codeSilent, Detail: "the provider left the call without an answer, and the order goes on"}
+		fault = &channel.Error{
+			Kind:     channel.MaybeSent,
+			Provider: r.Provider,
+			Code:     codeSilent,
+			Detail:   "the provider left the call without an answer, and the order goes on",
+		}
 	}
 	return channel.Accepted{}, fault
 }

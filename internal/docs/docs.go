@@ -1,5 +1,5 @@
-// Package docs serves the documentation: the Markdown of the folder docs and a reference made from the contract, as pages
-// that work without a script, without a network and at any width.
+// Package docs serves the documentation: the Markdown of the folder docs and a reference made from the contract, as
+// pages that work without a script, without a network and at any width.
 //
 // It costs nothing until somebody reads: a page is made when it is asked for first and kept, compressed. What it keeps
 // is bounded by what is in the program: each page once.
@@ -31,7 +31,8 @@ import (
 const root = "/docs"
 
 // policy lets a page load what it came with and nothing else.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // Options is what differs between servers.
 type Options struct {
@@ -68,7 +69,9 @@ func Handler(o Options) http.Handler { return newSite(o, pages.Files) }
 func newSite(o Options, files fs.FS) *site {
 	s := &site{Options: o, files: files, ready: map[string]*entry{}}
 	s.chapters = sync.OnceValue(func() []chapter { return chapters(files) })
-	s.layout = sync.OnceValue(func() *template.Template { return template.Must(template.ParseFS(assets, "assets/page.html")) })
+	s.layout = sync.OnceValue(
+		func() *template.Template { return template.Must(template.ParseFS(assets, "assets/page.html")) },
+	)
 	s.stamp = sync.OnceValue(s.hash)
 	return s
 }
@@ -123,7 +126,14 @@ func (s *site) find(name string) (*entry, int) {
 	if build == nil {
 		name, status = "", http.StatusNotFound
 		build = func() (string, []byte, error) {
-			return s.page(link{URL: root, Title: "Not found"}, document{html: []byte(`<h1>Not found</h1><p>There is no such page. The list beside this text, or the search, may have it.</p>`)})
+			return s.page(
+				link{URL: root, Title: "Not found"},
+				document{
+					html: []byte(
+						`<h1>Not found</h1><p>There is no such page. The list beside this text, or the search, may have it.</p>`,
+					),
+				},
+			)
 		}
 	}
 	s.mu.Lock()
@@ -199,8 +209,13 @@ func (s *site) page(at link, d document) (string, []byte, error) {
 		Source            string
 		Dev, Wide         bool
 	}{
-		Title: at.Title, URL: at.URL, Stamp: s.stamp(), Chapters: s.chapters(), Dev: s.DevKey != "", Wide: at.File == reference,
-		Body: template.HTML(d.html), //nolint:gosec // made of our own files, by a renderer that passes no HTML
+		Title:    at.Title,
+		URL:      at.URL,
+		Stamp:    s.stamp(),
+		Chapters: s.chapters(),
+		Dev:      s.DevKey != "",
+		Wide:     at.File == reference,
+		Body:     template.HTML(d.html), //nolint:gosec // made of our own files, by a renderer that passes no HTML
 	}
 	for _, h := range d.headings {
 		if h.Level == 2 || h.Level == 3 {

@@ -44,12 +44,16 @@ func TestPage(t *testing.T) {
 	if plain.StatusCode != http.StatusOK || plain.Header.Get("Content-Type") != "text/html; charset=utf-8" {
 		t.Fatalf("%d %s", plain.StatusCode, plain.Header)
 	}
-	for _, want := range []string{"<title>Errors · Dialproof</title>", `<tr id="rate_limited">`, `aria-current="page"`, `<a href="/docs/providers/twilio"`} {
+	for _, want := range []string{"<title>Errors · Dialproof</title>", `<tr id="rate_limited">`, `aria-current="page"`,
+		`<a href="/docs/providers/twilio"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page has no %s", want)
 		}
 	}
-	if p := plain.Header.Get("Content-Security-Policy"); !strings.Contains(p, "default-src 'none'") || strings.Contains(p, "unsafe") {
+	if p := plain.Header.Get(
+		"Content-Security-Policy",
+	); !strings.Contains(p, "default-src 'none'") ||
+		strings.Contains(p, "unsafe") {
 		t.Errorf("policy %q", p)
 	}
 	zipped := get(t, h, "/docs/errors", "Accept-Encoding", "gzip")
@@ -60,7 +64,13 @@ func TestPage(t *testing.T) {
 	if body, _ := io.ReadAll(z); string(body) != page {
 		t.Error("the compressed page is another one")
 	}
-	if again := get(t, h, "/docs/errors", "If-None-Match", plain.Header.Get("ETag")); again.StatusCode != http.StatusNotModified {
+	if again := get(
+		t,
+		h,
+		"/docs/errors",
+		"If-None-Match",
+		plain.Header.Get("ETag"),
+	); again.StatusCode != http.StatusNotModified {
 		t.Errorf("the same page again: %d", again.StatusCode)
 	}
 }
@@ -68,7 +78,8 @@ func TestPage(t *testing.T) {
 func TestNoPage(t *testing.T) {
 	t.Parallel()
 	h := Handler(Options{}).(*site) //nolint:forcetypeassert // it is one
-	for _, path := range []string{"/docs/nothing", "/docs/../go.mod", "/docs/assets/page.html", "/docs/assets/..%2fdocs.go", "/docs/errors.md", "/docs/try.json", "/docs/a/b/c"} {
+	for _, path := range []string{"/docs/nothing", "/docs/../go.mod", "/docs/assets/page.html",
+		"/docs/assets/..%2fdocs.go", "/docs/errors.md", "/docs/try.json", "/docs/a/b/c"} {
 		if r := get(t, h, path); r.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %d", path, r.StatusCode)
 		}
@@ -76,7 +87,12 @@ func TestNoPage(t *testing.T) {
 	if len(h.ready) != 1 {
 		t.Errorf("%d things are kept for what does not exist", len(h.ready))
 	}
-	if r := get(t, h, "/docs/errors/"); r.StatusCode != http.StatusMovedPermanently || r.Header.Get("Location") != "/docs/errors" {
+	if r := get(
+		t,
+		h,
+		"/docs/errors/",
+	); r.StatusCode != http.StatusMovedPermanently ||
+		r.Header.Get("Location") != "/docs/errors" {
 		t.Errorf("a slash at the end: %d %s", r.StatusCode, r.Header.Get("Location"))
 	}
 }
@@ -86,17 +102,32 @@ func TestTry(t *testing.T) {
 	t.Parallel()
 	h := Handler(Options{DevKey: "dp_test_x"})
 	for _, host := range []string{"localhost:8080", "127.0.0.1:8080", "[::1]:8080"} {
-		if r := get(t, h, "/docs/try.json", "Host", host); body(t, r) != `{"key":"dp_test_x"}`+"\n" || r.Header.Get("Cache-Control") != "no-store" {
+		if r := get(
+			t,
+			h,
+			"/docs/try.json",
+			"Host",
+			host,
+		); body(t, r) != `{"key":"dp_test_x"}`+"\n" ||
+			r.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %d %v", host, r.StatusCode, r.Header)
 		}
 	}
 	if r := get(t, h, "/docs/try.json", "Host", "evil.example:8080"); r.StatusCode != http.StatusNotFound {
 		t.Errorf("a foreign name: %d", r.StatusCode)
 	}
-	if page := body(t, get(t, h, "/docs/api")); !strings.Contains(page, "<form data-method=\"POST\" data-path=\"/v1/verifications\"") || strings.Contains(page, "dp_test_x") {
+	if page := body(
+		t,
+		get(t, h, "/docs/api"),
+	); !strings.Contains(page, "<form data-method=\"POST\" data-path=\"/v1/verifications\"") ||
+		strings.Contains(page, "dp_test_x") {
 		t.Error("the reference cannot be tried, or holds the key")
 	}
-	if page := body(t, get(t, Handler(Options{}), "/docs/api")); strings.Contains(page, "<form") || strings.Contains(page, "try.js") {
+	if page := body(
+		t,
+		get(t, Handler(Options{}), "/docs/api"),
+	); strings.Contains(page, "<form") ||
+		strings.Contains(page, "try.js") {
 		t.Error("the reference of a server in earnest can be tried")
 	}
 }
@@ -112,7 +143,11 @@ func TestSearchIndex(t *testing.T) {
 	if err := json.Unmarshal([]byte(body(t, get(t, h, "/docs/search.json"))), &all); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]bool{"/docs/api#startVerification": false, "/docs/errors": false, "/docs/configuration#the-top": false}
+	want := map[string]bool{
+		"/docs/api#startVerification": false,
+		"/docs/errors":                false,
+		"/docs/configuration#the-top": false,
+	}
 	for _, f := range all {
 		if _, ok := want[f[2]]; ok {
 			want[f[2]] = true
@@ -135,7 +170,8 @@ func TestKept(t *testing.T) {
 				get(t, s, l.URL)
 			}
 		}
-		for _, path := range []string{"/docs/search.json", "/docs/assets/docs.css", "/docs/assets/docs.js", "/docs/assets/handset.png", "/docs/no", "/docs/nothing"} {
+		for _, path := range []string{"/docs/search.json", "/docs/assets/docs.css", "/docs/assets/docs.js",
+			"/docs/assets/handset.png", "/docs/no", "/docs/nothing"} {
 			get(t, s, path)
 		}
 	}

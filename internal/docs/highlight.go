@@ -6,19 +6,22 @@ import (
 	"strings"
 )
 
-// lexer tells apart what a reader tells apart: comments, texts, numbers and the words of a language. It is no parser: what
-// it gets wrong has the wrong colour and nothing else.
+// lexer tells apart what a reader tells apart: comments, texts, numbers and the words of a language. It is no parser:
+// what it gets wrong has the wrong colour and nothing else.
 func lexer(language string) *regexp.Regexp {
 	comment, words := `#[^\n]*`, ""
 	switch language {
 	case "go":
 		comment = `//[^\n]*|/\*[\s\S]*?\*/`
-		words = "package import func return if else for range switch case default var const type struct map chan go defer nil true false"
+		words = "package import func return if else for range switch case default var const type struct map chan go " +
+			"defer nil true false"
 	case "js", "ts", "javascript", "typescript":
 		comment = `//[^\n]*|/\*[\s\S]*?\*/`
-		words = "import from export const let var function async await return if else for of in switch case default new throw try catch class interface type null undefined true false"
+		words = "import from export const let var function async await return if else for of in switch case default new " +
+			"throw try catch class interface type null undefined true false"
 	case "python":
-		words = "import from def class return if elif else for in with as while raise try except async await not and or is None True False lambda match case"
+		words = "import from def class return if elif else for in with as while raise try except async await not and or " +
+			"is None True False lambda match case"
 	case "sh", "bash":
 		comment = `(?m:(?:^|\s)#[^\n]*)`
 		words = "if then else fi for do done while in export cd"

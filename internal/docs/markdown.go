@@ -52,7 +52,8 @@ func markdown(files fs.FS, file string, source []byte) (document, error) {
 	)
 	// These are in the frame of each page.
 	used := map[string]bool{"main": true, "menu": true, "search": true, "results": true}
-	tree := md.Parser().Parse(text.NewReader(source), parser.WithContext(parser.NewContext(parser.WithIDs(&anchors{used}))))
+	tree := md.Parser().
+		Parse(text.NewReader(source), parser.WithContext(parser.NewContext(parser.WithIDs(&anchors{used}))))
 	t := tidier{files: files, file: file, source: source, used: used}
 	t.tidy(tree)
 	var b bytes.Buffer
@@ -141,7 +142,8 @@ func plain(n ast.Node, source []byte) string {
 
 // resolve answers where a link of a page leads on the site.
 func resolve(files fs.FS, file, to string) string {
-	if to == "" || strings.HasPrefix(to, "#") || strings.HasPrefix(to, "/") || strings.Contains(strings.SplitN(to, "/", 2)[0], ":") {
+	if to == "" || strings.HasPrefix(to, "#") || strings.HasPrefix(to, "/") ||
+		strings.Contains(strings.SplitN(to, "/", 2)[0], ":") {
 		return to
 	}
 	name, fragment, has := strings.Cut(to, "#")

@@ -14,14 +14,24 @@ type group struct {
 	files []string
 }
 
-// front is the front list: every page of docs/ is in it, and a test holds that. A page that is not written yet is left out.
+// front is the front list: every page of docs/ is in it, and a test holds that. A page that is not written yet is left
+// out.
 func front() []group {
 	return []group{
 		{"Start", []string{"README.md", "quickstart.md", "concepts.md", "testing.md"}},
-		{"Guides", []string{
-			"guides/registration.md", "guides/login.md", "guides/password-reset.md", "guides/transaction.md", "guides/profile-change.md",
-			"hosted-page.md", "widget.md", "webhooks.md",
-		}},
+		{
+			"Guides",
+			[]string{
+				"guides/registration.md",
+				"guides/login.md",
+				"guides/password-reset.md",
+				"guides/transaction.md",
+				"guides/profile-change.md",
+				"hosted-page.md",
+				"widget.md",
+				"webhooks.md",
+			},
+		},
 		{"Reference", []string{reference, "errors.md", "configuration.md", "languages.md", "glossary.md"}},
 		{"Running it", []string{"operations.md", "delivery.md", "store.md", "fraud.md", "security.md", "benchmarks.md"}},
 		{"Migration", []string{"migration/twilio-verify.md", "migration/vonage-verify.md", "migration/firebase.md"}},

@@ -83,7 +83,10 @@ func TestLinks(t *testing.T) {
 		for _, m := range href.FindAllStringSubmatch(page, -1) {
 			to := strings.NewReplacer("&amp;", "&", "&#43;", "+").Replace(m[1])
 			switch {
-			case strings.HasPrefix(to, "https://"), strings.HasPrefix(to, "mailto:"), strings.HasPrefix(to, "http://127.0.0.1:8080/"), slices.Contains(outside, to):
+			case strings.HasPrefix(to, "https://"),
+				strings.HasPrefix(to, "mailto:"),
+				strings.HasPrefix(to, "http://127.0.0.1:8080/"),
+				slices.Contains(outside, to):
 			case strings.HasPrefix(to, "#") && places[url+to], places[to]:
 			case strings.HasPrefix(to, root+"/assets/"):
 				files[to] = true
@@ -108,7 +111,8 @@ func TestOutsideLinks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, m := range regexp.MustCompile(`href="`+repository+`/tree/main/([^"#]*)`).FindAllStringSubmatch(string(d.html), -1) {
+			for _, m := range regexp.MustCompile(`href="`+repository+
+				`/tree/main/([^"#]*)`).FindAllStringSubmatch(string(d.html), -1) {
 				if !inRepository(m[1]) {
 					t.Errorf("docs/%s links to %s, which is not there", l.File, m[1])
 				}
@@ -117,8 +121,8 @@ func TestOutsideLinks(t *testing.T) {
 	}
 }
 
-// TestReferenceIsWhole: every operation, parameter, field, status and object of the contract is on the page, and so is every
-// error code with its status.
+// TestReferenceIsWhole: every operation, parameter, field, status and object of the contract is on the page, and so is
+// every error code with its status.
 func TestReferenceIsWhole(t *testing.T) {
 	t.Parallel()
 	doc, err := openapi3.NewLoader().LoadFromData(openapi.OpenAPI)
@@ -186,7 +190,11 @@ func TestSamples(t *testing.T) {
 			t.Errorf("%s: %v\n%s", s.name, err, sample(s.value))
 			continue
 		}
-		if err := doc.Components.Schemas[s.name].Value.VisitJSON(v, openapi3.EnableJSONSchema2020(), openapi3.EnableFormatValidation()); err != nil {
+		if err := doc.Components.Schemas[s.name].Value.VisitJSON(
+			v,
+			openapi3.EnableJSONSchema2020(),
+			openapi3.EnableFormatValidation(),
+		); err != nil {
 			t.Errorf("%s: %v\n%s", s.name, err, sample(s.value))
 		}
 	}
@@ -195,7 +203,8 @@ func TestSamples(t *testing.T) {
 func TestHighlight(t *testing.T) {
 	t.Parallel()
 	got := highlight("sh", "# ask\ncurl \"$A<b>\" # 12")
-	want := `<span class="c"># ask</span>` + "\n" + `curl <span class="s">&#34;$A&lt;b&gt;&#34;</span><span class="c"> # 12</span>`
+	want := `<span class="c"># ask</span>` + "\n" + `curl <span class="s">&#34;$A&lt;b&gt;&#34;</span><span ` +
+		`class="c"> # 12</span>`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -203,7 +212,8 @@ func TestHighlight(t *testing.T) {
 	for _, language := range []string{"go", "js", "python", "sh", "yaml", "json", "html", ""} {
 		const code = "a<b> \"'`\n// x /* y # z\n- key: 'v' 12.5\nfunc"
 		shown := regexp.MustCompile(`<[^>]*>`).ReplaceAllString(highlight(language, code), "")
-		if shown = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&#34;", `"`, "&#39;", "'", "&amp;", "&").Replace(shown); shown != code {
+		if shown = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&#34;", `"`, "&#39;", "'", "&amp;", "&").
+			Replace(shown); shown != code {
 			t.Errorf("%s: got %q", language, shown)
 		}
 	}

@@ -43,7 +43,8 @@ func TestTextRoundTrips(t *testing.T) {
 		}
 	}
 	v := s.New(time.Now()).Text(id.Verification)
-	for _, bad := range []string{"", "vrf_", v[:29], v + "0", "dlv_" + v[4:], "vrf_8" + v[5:], "VRF_" + v[4:], v[:29] + "u", v[:29] + "\x00"} {
+	for _, bad := range []string{"", "vrf_", v[:29], v + "0", "dlv_" + v[4:], "vrf_8" + v[5:], "VRF_" + v[4:], v[:29] +
+		"u", v[:29] + "\x00"} {
 		if _, err := id.Parse(id.Verification, bad); err == nil {
 			t.Errorf("%q was taken for an id", bad)
 		}
@@ -53,7 +54,9 @@ func TestTextRoundTrips(t *testing.T) {
 func TestAtComesFirst(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
-	if made := id.NewSource(id.ID{}).New(at); made.Seq() < id.At(at).Seq() || made.Seq() >= id.At(at.Add(time.Millisecond)).Seq() || !made.Time().Equal(at) {
+	if made := id.NewSource(id.ID{}).
+		New(at); made.Seq() < id.At(at).Seq() || made.Seq() >= id.At(at.Add(time.Millisecond)).Seq() ||
+		!made.Time().Equal(at) {
 		t.Errorf("%x is not in its millisecond", made)
 	}
 }

@@ -77,7 +77,8 @@ func TestBadKeys(t *testing.T) {
 	t.Parallel()
 	good := keyring.NewSecret()
 	for name, keys := range map[string][]keyring.Key{
-		"none": nil, "no id": {{Secret: good}}, "short": {{ID: 1, Secret: good[:31]}}, "twice": {{ID: 1, Secret: good}, {ID: 1, Secret: good}},
+		"none": nil, "no id": {{Secret: good}}, "short": {{ID: 1, Secret: good[:31]}},
+		"twice": {{ID: 1, Secret: good}, {ID: 1, Secret: good}},
 	} {
 		if _, err := keyring.New(keys); err == nil {
 			t.Errorf("%s: taken", name)

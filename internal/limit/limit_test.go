@@ -43,7 +43,10 @@ func TestRate(t *testing.T) {
 func TestRateNeverExceeds(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		r := limit.Rate{Burst: rapid.IntRange(1, 20).Draw(t, "burst"), Period: time.Duration(rapid.IntRange(1, 3600).Draw(t, "period")) * time.Second}
+		r := limit.Rate{
+			Burst:  rapid.IntRange(1, 20).Draw(t, "burst"),
+			Period: time.Duration(rapid.IntRange(1, 3600).Draw(t, "period")) * time.Second,
+		}
 		interval := max(r.Period/time.Duration(r.Burst), time.Millisecond).Truncate(time.Millisecond)
 		var tat int64
 		var passed []time.Time

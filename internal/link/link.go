@@ -1,7 +1,8 @@
 // Package link makes and opens the links that lead a person to the hosted page.
 //
-// A link is sealed with the key ring and kept nowhere: it carries the application's request, which nobody can read or change, and
-// whoever has it may act on it until it expires. It dies with the API key that made it. What it starts is bounded by the core.
+// A link is sealed with the key ring and kept nowhere: it carries the application's request, which nobody can read or
+// change, and whoever has it may act on it until it expires. It dies with the API key that made it. What it starts is
+// bounded by the core.
 package link
 
 import (
@@ -45,8 +46,8 @@ type Link struct {
 	Purpose string       `json:"p,omitempty"`
 	Locale  string       `json:"l,omitempty"`
 	Channel channel.Kind `json:"c,omitempty"`
-	// Return is where the person goes at the end. Embed is the origin of the page that shows this one in a frame, and is told
-	// the end instead. One of the two is set.
+	// Return is where the person goes at the end. Embed is the origin of the page that shows this one in a frame, and is
+	// told the end instead. One of the two is set.
 	Return string `json:"u,omitempty"`
 	Embed  string `json:"f,omitempty"`
 	State  string `json:"s,omitempty"`

@@ -29,9 +29,21 @@ func whole() link.Link {
 	ids := id.NewSource(id.ID{})
 	now := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 	return link.Link{
-		ID: ids.New(now), Key: ids.New(now), Expires: now.Add(time.Hour), To: "+447700900123", Region: "GB", Purpose: "login", Locale: "en", Channel: "voice",
-		Return: "https://shop.example/back", State: "s", Transaction: &message.Transaction{Amount: "1", Currency: "EUR", Payee: "Acme"},
-		Metadata: map[string]string{"a": "b"}, Verification: ids.New(now),
+		ID: ids.New(
+			now,
+		),
+		Key:          ids.New(now),
+		Expires:      now.Add(time.Hour),
+		To:           "+447700900123",
+		Region:       "GB",
+		Purpose:      "login",
+		Locale:       "en",
+		Channel:      "voice",
+		Return:       "https://shop.example/back",
+		State:        "s",
+		Transaction:  &message.Transaction{Amount: "1", Currency: "EUR", Payee: "Acme"},
+		Metadata:     map[string]string{"a": "b"},
+		Verification: ids.New(now),
 	}
 }
 
@@ -68,7 +80,8 @@ func TestForgery(t *testing.T) {
 			t.Fatalf("opened with character %d changed: %v", i, err)
 		}
 	}
-	for name, text := range map[string]string{"empty": "", "no base64": "é", "cut": token[:len(token)-4], "longer": token + "AAAA", "too long": strings.Repeat("A", link.MaxToken+1)} {
+	for name, text := range map[string]string{"empty": "", "no base64": "é", "cut": token[:len(token)-4],
+		"longer": token + "AAAA", "too long": strings.Repeat("A", link.MaxToken+1)} {
 		if _, err := s.Open(text); !errors.Is(err, link.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}

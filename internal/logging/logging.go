@@ -1,5 +1,5 @@
-// Package logging is what a running server adds to log/slog: lines that other code in the process writes are taken in and masked, and an
-// outage of the store is two lines instead of one for each failure.
+// Package logging is what a running server adds to log/slog: lines that other code in the process writes are taken in
+// and masked, and an outage of the store is two lines instead of one for each failure.
 //
 // It holds neither metrics nor traces, and it does not choose a format: the command line does.
 package logging
@@ -17,14 +17,15 @@ import (
 // foreignEvery is how often a line of other code is logged, at most: a provider can cause one with each answer.
 const foreignEvery = 10 * time.Second
 
-// Foreign returns a logger for code that is not ours, such as net/http. Its lines become WARN lines of l, without what may be a number or
-// a code: see Mask. At most one is logged every ten seconds; the next one tells how many were left out.
+// Foreign returns a logger for code that is not ours, such as net/http. Its lines become WARN lines of l, without what
+// may be a number or a code: see Mask. At most one is logged every ten seconds; the next one tells how many were left
+// out.
 func Foreign(l *slog.Logger, from string) *log.Logger {
 	return log.New(&foreign{log: l, from: from, now: time.Now}, "", 0)
 }
 
-// Redirect makes the standard library's own logger, which net/http's client and others use, write to l as Foreign does. It changes the
-// whole process: only what runs a server calls it.
+// Redirect makes the standard library's own logger, which net/http's client and others use, write to l as Foreign does.
+// It changes the whole process: only what runs a server calls it.
 func Redirect(l *slog.Logger) {
 	log.SetFlags(0)
 	log.SetPrefix("")
@@ -49,7 +50,8 @@ func (f *foreign) Write(p []byte) (int, error) {
 		if more > 0 {
 			attrs = append(attrs, slog.Int("left_out", more))
 		}
-		f.log.LogAttrs(context.Background(), slog.LevelWarn, "a library has something to say", attrs...) //nolint:forbidigo // no request is behind it
+		//nolint:forbidigo // no request is behind it
+		f.log.LogAttrs(context.Background(), slog.LevelWarn, "a library has something to say", attrs...)
 	}
 	return len(p), nil
 }
@@ -70,8 +72,8 @@ func (f *foreign) turn() (more int, ok bool) {
 // maxForeign bounds what is kept of a line, in bytes.
 const maxForeign = 300
 
-// Mask returns a text without what may be a number or a code. What a text quotes was made by somebody else and is left out, as are words
-// with a digit in them; lines after the first are dropped.
+// Mask returns a text without what may be a number or a code. What a text quotes was made by somebody else and is left
+// out, as are words with a digit in them; lines after the first are dropped.
 func Mask(text string) string {
 	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
 	if begin := strings.IndexAny(text, "\"`'"); begin >= 0 {

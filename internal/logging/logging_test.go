@@ -16,7 +16,8 @@ import (
 func TestMask(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"Unsolicited response received on idle HTTP channel starting with \"code 123456 for +15550100\"; err=<nil>\n": "Unsolicited response received on idle HTTP channel starting with …; err=<nil>",
+		"Unsolicited response received on idle HTTP channel starting with \"code 123456 for +15550100\"; " +
+			"err=<nil>\n": "Unsolicited response received on idle HTTP channel starting with …; err=<nil>",
 		"your code is 123456":                "your code is #",
 		"your code is 123-456 or 12 34 56":   "your code is # or # # #",
 		"to +1(555)0100 with A1B2C3":         "to # with #",
@@ -70,8 +71,8 @@ func TestForeign(t *testing.T) {
 	})
 }
 
-// TestOutage: whatever fails in an outage of minutes, and however often, there is a line when it begins, one a minute, and one when it
-// ends, with the counts.
+// TestOutage: whatever fails in an outage of minutes, and however often, there is a line when it begins, one a minute,
+// and one when it ends, with the counts.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -98,7 +99,11 @@ func TestOutage(t *testing.T) {
 			look()
 			time.Sleep(time.Second)
 		}
-		if got := read(t, &b); len(got) != 3 || got[0]["level"] != "ERROR" || got[0]["error"] != "it is down" || got[2]["failed_writes"] != float64(3*120) {
+		if got := read(
+			t,
+			&b,
+		); len(got) != 3 || got[0]["level"] != "ERROR" || got[0]["error"] != "it is down" ||
+			got[2]["failed_writes"] != float64(3*120) {
 			t.Errorf("during the outage: %v", got)
 		}
 		if looked != 0 {
@@ -117,7 +122,8 @@ func TestOutage(t *testing.T) {
 		if len(got) != 1 || got[0]["failed_writes"] != float64(450) || got[0]["lasted"] != "2m35s" {
 			t.Fatalf("at its end: %v", got)
 		}
-		if f, _ := got[0]["failures"].(map[string]any); f["a request failed"] != float64(1050) || f["due jobs cannot be claimed"] != float64(150) {
+		if f, _ := got[0]["failures"].(map[string]any); f["a request failed"] != float64(1050) ||
+			f["due jobs cannot be claimed"] != float64(150) {
 			t.Errorf("the counts: %v", got[0])
 		}
 		time.Sleep(time.Hour)

@@ -18,9 +18,9 @@ const (
 // maxKinds bounds how many kinds of lines an outage counts apart.
 const maxKinds = 32
 
-// Outage tells of a dependency that fails: one line when that begins, one a minute while it lasts, and one when it is over, with the
-// counts of what failed between. Lines of its Logger that carry an error of the dependency are counted and not written, but at the level
-// DEBUG. It is safe for many goroutines.
+// Outage tells of a dependency that fails: one line when that begins, one a minute while it lasts, and one when it is
+// over, with the counts of what failed between. Lines of its Logger that carry an error of the dependency are counted
+// and not written, but at the level DEBUG. It is safe for many goroutines.
 type Outage struct {
 	next slog.Handler
 	ours func(error) bool
@@ -72,8 +72,13 @@ func (o *Outage) counts(now time.Time) []slog.Attr {
 		lines = append(lines, slog.Int(what, n))
 	}
 	return []slog.Attr{
-		slog.String("since", o.since.UTC().Format(time.RFC3339)), slog.String("lasted", now.Sub(o.since).Round(time.Millisecond).String()),
-		slog.Int("failed_writes", o.writes), slog.GroupAttrs("failures", lines...),
+		slog.String(
+			"since",
+			o.since.UTC().Format(time.RFC3339),
+		),
+		slog.String("lasted", now.Sub(o.since).Round(time.Millisecond).String()),
+		slog.Int("failed_writes", o.writes),
+		slog.GroupAttrs("failures", lines...),
 	}
 }
 
@@ -82,7 +87,8 @@ func (o *Outage) say(level slog.Level, message string, attrs ...slog.Attr) {
 	slog.New(o.next).LogAttrs(context.Background(), level, message, attrs...) //nolint:forbidigo // no request is behind it
 }
 
-// Look asks whether an outage is over, once nothing has failed for two seconds. Call it about once a second; without an outage it does nothing.
+// Look asks whether an outage is over, once nothing has failed for two seconds. Call it about once a second; without an
+// outage it does nothing.
 func (o *Outage) Look(ctx context.Context, works func(context.Context) error) {
 	if !o.quiet() || works(ctx) != nil {
 		return

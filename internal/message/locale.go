@@ -71,7 +71,29 @@ func matchPlain(locale string) string {
 // spanish returns the locale of a region: that of the Americas, for those of which CLDR says so, else that of Spain.
 func spanish(region string) string {
 	switch region {
-	case "419", "AR", "BO", "BR", "BZ", "CL", "CO", "CR", "CU", "DO", "EC", "GT", "HN", "MX", "NI", "PA", "PE", "PR", "PY", "SV", "US", "UY", "VE":
+	case "419",
+		"AR",
+		"BO",
+		"BR",
+		"BZ",
+		"CL",
+		"CO",
+		"CR",
+		"CU",
+		"DO",
+		"EC",
+		"GT",
+		"HN",
+		"MX",
+		"NI",
+		"PA",
+		"PE",
+		"PR",
+		"PY",
+		"SV",
+		"US",
+		"UY",
+		"VE":
 		return "es-419"
 	}
 	return "es"
@@ -143,8 +165,8 @@ var countries = sync.OnceValue(func() map[string]string {
 	return out
 })
 
-// region returns the country by whose custom amounts are written in a text of a locale: that of the tag that was asked for, or else the
-// number's, if the language is spoken there. "" means that the language's own custom holds.
+// region returns the country by whose custom amounts are written in a text of a locale: that of the tag that was asked
+// for, or else the number's, if the language is spoken there. "" means that the language's own custom holds.
 func region(wish, country, locale string) string {
 	if t, err := language.All.Parse(wish); err == nil {
 		if r, confidence := t.Region(); confidence == language.Exact && r.IsCountry() {

@@ -16,11 +16,12 @@ const (
 // variable is a placeholder as registries write it: {#var#}, {#numeric#}, {#alphanumeric#} and so on.
 var variable = regexp.MustCompile(`\{#[A-Za-z]{1,20}#\}`)
 
-// Registered is a text that a country's registry has approved (India's DLT, a 10DLC campaign): carriers drop what does not fit it.
+// Registered is a text that a country's registry has approved (India's DLT, a 10DLC campaign): carriers drop what does
+// not fit it.
 type Registered struct{ pattern *regexp.Regexp }
 
-// ParseRegistered reads a registered text: literal, with {#var#} for each 1 to 30 characters that change. It has at least one of
-// them, since codes change.
+// ParseRegistered reads a registered text: literal, with {#var#} for each 1 to 30 characters that change. It has at
+// least one of them, since codes change.
 //
 // The error is an *Error with InvalidTemplate.
 func ParseRegistered(text string) (Registered, error) {

@@ -35,7 +35,8 @@ func TestRegistered(t *testing.T) {
 			t.Errorf("%q fits %q: %t", c.text, c.registered, got)
 		}
 	}
-	for _, text := range []string{"", " ", "Your code is 123456", "{# var #}", strings.Repeat("x", 2000) + "{#var#}", strings.Repeat("{#var#}", 21)} {
+	for _, text := range []string{"", " ", "Your code is 123456", "{# var #}", strings.Repeat("x", 2000) + "{#var#}",
+		strings.Repeat("{#var#}", 21)} {
 		if _, err := message.ParseRegistered(text); err == nil {
 			t.Errorf("%.40q is taken", text)
 		}

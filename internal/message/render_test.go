@@ -100,7 +100,8 @@ func lintShipped(r Request, text Text) string {
 	if problem := lintCode(r, body); problem != "" {
 		return problem
 	}
-	if p := r.Transaction; p != nil && !(hasMoney(body) && strings.Contains(body, p.Currency) && strings.Contains(body, p.Payee)) {
+	if p := r.Transaction; p != nil &&
+		!(hasMoney(body) && strings.Contains(body, p.Currency) && strings.Contains(body, p.Payee)) {
 		return "does not name the payment"
 	}
 	return ""
@@ -108,7 +109,10 @@ func lintShipped(r Request, text Text) string {
 
 // hasMoney reports whether a text has the digits of longMoney, however they are grouped.
 func hasMoney(text string) bool {
-	return strings.Contains(strings.NewReplacer(" ", "", "\u00a0", "", ",", "", ".", "", "'", "").Replace(text), "123456789")
+	return strings.Contains(
+		strings.NewReplacer(" ", "", "\u00a0", "", ",", "", ".", "", "'", "").Replace(text),
+		"123456789",
+	)
 }
 
 func lintCode(r Request, body string) string {
@@ -117,11 +121,13 @@ func lintCode(r Request, body string) string {
 	switch {
 	case strings.Count(front, longCode) != 1:
 		return "does not have the code once"
-	case len([]rune(front[:strings.Index(front, longCode)])) > 8 && !strings.HasPrefix(front, "["+r.Brand+"] "): // Koreans expect the brand first
+	case len([]rune(front[:strings.Index(front, longCode)])) > 8 &&
+		!strings.HasPrefix(front, "["+r.Brand+"] "): // Koreans expect the brand first
 		return "has the code late"
 	case r.Trailer == Trailer{} && (last != "" || bound):
 		return "has a second line"
-	case r.Trailer.Origin != "" && (!bound || host != longHost || code != longCode || last != "\n@"+longHost+" #"+longCode):
+	case r.Trailer.Origin != "" &&
+		(!bound || host != longHost || code != longCode || last != "\n@"+longHost+" #"+longCode):
 		return "does not end in its origin"
 	case r.Trailer.AppHash != "" && (last != appHash || bound):
 		return "does not end in its app hash"
@@ -158,7 +164,13 @@ func TestGoldenTexts(t *testing.T) {
 // goldenPurpose prints a text with values of common length, without and with an origin, and the call.
 func goldenPurpose(t *testing.T, b *bytes.Buffer, locale, purpose string) {
 	t.Helper()
-	r := Request{Purpose: purpose, Locale: locale, Brand: "Acme Bank", Code: NewCode("492817"), ExpiresIn: 10 * time.Minute}
+	r := Request{
+		Purpose:   purpose,
+		Locale:    locale,
+		Brand:     "Acme Bank",
+		Code:      NewCode("492817"),
+		ExpiresIn: 10 * time.Minute,
+	}
 	if purpose == Payment {
 		r.Transaction = &Transaction{Amount: "39.90", Currency: "EUR", Payee: "Kiosk Seven"}
 	}
@@ -183,17 +195,25 @@ func goldenPurpose(t *testing.T, b *bytes.Buffer, locale, purpose string) {
 func TestRenderDegrades(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ name, locale, brand, host, want string }{
-		{"all fits", "en", "Acme", "", "7081936254 is your Acme code to sign in. Never share it. We will never ask you for it. Valid for 10 min."},
-		{"a compound", "fi", "Acme", "", "7081936254 on Acme-koodisi kirjautumiseen. Älä kerro sitä kenellekään. Emme koskaan kysy sitä. Voimassa 10 min."},
-		{"a compound of several words", "fi", "Dev Shop", "", "7081936254 on Dev Shop -koodisi kirjautumiseen. Älä kerro sitä kenellekään. Emme koskaan kysy sitä. Voimassa 10 min."},
-		{"no compound", "de", "Dev Shop", "", "7081936254 ist Ihr Code von Dev Shop zur Anmeldung. Geben Sie ihn niemandem weiter. Wir fragen nie danach. 10 Min. gültig."},
-		{"a clause", "lv", "Acme", longHost, "7081936254 ir jusu Acme kods, lai pieteiktos. Neizpaudiet to. Mes nekad to neprasisim. Derigs 10 min.\n\n@" + longHost + " #7081936254"},
+		{"all fits", "en", "Acme", "", "7081936254 is your Acme code to sign in. Never share it. We will never ask you " +
+			"for it. Valid for 10 min."},
+		{"a compound", "fi", "Acme", "", "7081936254 on Acme-koodisi kirjautumiseen. Älä kerro sitä kenellekään. Emme " +
+			"koskaan kysy sitä. Voimassa 10 min."},
+		{"a compound of several words", "fi", "Dev Shop", "", "7081936254 on Dev Shop -koodisi kirjautumiseen. Älä kerro " +
+			"sitä kenellekään. Emme koskaan kysy sitä. Voimassa 10 min."},
+		{"no compound", "de", "Dev Shop", "", "7081936254 ist Ihr Code von Dev Shop zur Anmeldung. Geben Sie ihn " +
+			"niemandem weiter. Wir fragen nie danach. 10 Min. gültig."},
+		{"a clause", "lv", "Acme", longHost, "7081936254 ir jusu Acme kods, lai pieteiktos. Neizpaudiet to. Mes nekad to " +
+			"neprasisim. Derigs 10 min.\n\n@" + longHost + " #7081936254"},
 		{"the brand first", "ko", "Acme", "", "[Acme] 로그인 인증번호 7081936254. 타인에게 알려주지 마세요. 10분간 유효합니다."},
-		{"other Spanish", "es-MX", "Acme", "", "7081936254 es tu codigo de Acme para iniciar sesion. No lo compartas. Nunca te lo pediremos. Valido por 10 min."},
+		{"other Spanish", "es-MX", "Acme", "", "7081936254 es tu codigo de Acme para iniciar sesion. No lo compartas. " +
+			"Nunca te lo pediremos. Valido por 10 min."},
 		{"no purpose", "ru", "Почта", longHost, "7081936254 — код Почта.\n\n@" + longHost + " #7081936254"},
 		{"a Latin brand is GSM-7", "ru", latin20, longHost, "7081936254 " + latin20 + "\n\n@" + longHost + " #7081936254"},
-		{"the brand is cut", "ru", "Двадцатибуквенный Бр", longHost, "7081936254 Двадцатибуквен\n\n@" + longHost + " #7081936254"},
-		{"no brand", "ru", "Почта", "a." + longHost + "." + longHost, "7081936254\n\n@a." + longHost + "." + longHost + " #7081936254"},
+		{"the brand is cut", "ru", "Двадцатибуквенный Бр", longHost, "7081936254 Двадцатибуквен\n\n@" + longHost +
+			" #7081936254"},
+		{"no brand", "ru", "Почта", "a." + longHost + "." + longHost, "7081936254\n\n@a." + longHost + "." + longHost +
+			" #7081936254"},
 		{"a foreign brand in a Latin text", "en", "Почта", "", "7081936254 is your Почта code to sign in. Valid for 10 min."},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -223,7 +243,14 @@ func TestRenderMoney(t *testing.T) {
 		{"ja", "", "1500", "JPY", "KioskへのJPY\u00a01,500のお支払い。", "Kioskへの1500円のお支払い。"},
 		{"en", "", "twelve", "EUR", "Payment of EUR twelve to Kiosk.", "Payment of twelve EUR to Kiosk."},
 	} {
-		r := Request{Locale: c.locale, Country: c.country, Brand: "Acme", Code: NewCode("492817"), Purpose: Payment, Transaction: &Transaction{c.amount, c.currency, "Kiosk"}}
+		r := Request{
+			Locale:      c.locale,
+			Country:     c.country,
+			Brand:       "Acme",
+			Code:        NewCode("492817"),
+			Purpose:     Payment,
+			Transaction: &Transaction{c.amount, c.currency, "Kiosk"},
+		}
 		text, err := Render(r)
 		if err != nil || !strings.Contains(text.Body, c.written) {
 			t.Errorf("%+v: %q, %v", c, text.Body, err)
@@ -324,7 +351,8 @@ func TestRefusals(t *testing.T) {
 
 func TestBrandsThatAreNames(t *testing.T) {
 	t.Parallel()
-	for _, brand := range []string{"St. Gallen Bank", "e.on", "Dr. Max", "A+B", "M&S", "3", "Café 24/7", "U.S. Bank", "دیجی‌کالا"} {
+	for _, brand := range []string{"St. Gallen Bank", "e.on", "Dr. Max", "A+B", "M&S", "3", "Café 24/7", "U.S. Bank",
+		"دیجی‌کالا"} {
 		if err := checkBrand(brand); err != nil {
 			t.Errorf("%q: %v", brand, err)
 		}

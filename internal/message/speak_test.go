@@ -23,9 +23,11 @@ func TestSpeakEverywhere(t *testing.T) {
 				t.Errorf("%s %s: a sentence is missing", locale, purpose)
 			case strings.ContainsAny(all, "{}\n") || strings.Contains(all, "  ") || strings.Contains(all, longCode):
 				t.Errorf("%s %s: %s", locale, purpose, all)
-			case !strings.Contains(s.Prompt, "Acme") || !strings.ContainsAny(s.Prompt, "1১") || !strings.Contains(s.Intro, "Acme"):
+			case !strings.Contains(s.Prompt, "Acme") || !strings.ContainsAny(s.Prompt, "1১") ||
+				!strings.Contains(s.Intro, "Acme"):
 				t.Errorf("%s %s: %s %s", locale, purpose, s.Prompt, s.Intro)
-			case purpose == Payment && !(hasMoney(s.Intro) && strings.Contains(s.Intro, payee20) && !strings.Contains(s.Intro, "EUR")):
+			case purpose == Payment && !(hasMoney(s.Intro) && strings.Contains(s.Intro, payee20) &&
+				!strings.Contains(s.Intro, "EUR")):
 				t.Errorf("%s: the payment is not said: %s", locale, s.Intro)
 			}
 		}

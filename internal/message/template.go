@@ -85,7 +85,8 @@ func (r *Request) checkOwn(c *candidate, v *values) error {
 	pays := [...]slot{slotAmount, slotCurrency, slotPayee, slotMoney}
 	for _, s := range pays {
 		named := c.uses[s] > 0 || s == slotMoney || s != slotPayee && c.uses[slotMoney] > 0 // {money} is amount and currency
-		if r.Transaction != nil && !named {                                                 // Regulation (EU) 2018/389 Art. 5(1)(a)
+		// Regulation (EU) 2018/389 Art. 5(1)(a)
+		if r.Transaction != nil && !named {
 			return refuse(InvalidTemplate, "a payment's text must have "+slotNames[s])
 		}
 		if r.Transaction == nil && c.uses[s] > 0 {

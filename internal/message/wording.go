@@ -113,7 +113,8 @@ func (w wording) candidates(purpose string, warned bool) []candidate {
 
 func (w wording) sentence(purpose string) string { return fillFor(w.text, purpose) }
 
-// fillFor puts what the code is for into a sentence. A clause of its own begins with a comma, which follows the word before.
+// fillFor puts what the code is for into a sentence. A clause of its own begins with a comma, which follows the word
+// before.
 func fillFor(sentence, purpose string) string {
 	if purpose == "" || strings.HasPrefix(purpose, ",") {
 		sentence = strings.ReplaceAll(sentence, " {for}", purpose)

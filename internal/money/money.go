@@ -1,9 +1,9 @@
 // Package money writes an amount the way a language writes it, and says it the way a language says it.
 //
 // It calculates nothing and rounds nothing: people must see the amount that they approve. How amounts look and what
-// currencies are called comes from the Unicode CLDR (formats.go and names.txt, made by scripts/cldr.sh); how many decimals
-// a currency has comes from ISO 4217. Digits are ASCII in every language, like the code beside them. The currency is its
-// ISO 4217 code, since "$" means a different currency in each of 20 countries.
+// currencies are called comes from the Unicode CLDR (formats.go and names.txt, made by scripts/cldr.sh); how many
+// decimals a currency has comes from ISO 4217. Digits are ASCII in every language, like the code beside them. The
+// currency is its ISO 4217 code, since "$" means a different currency in each of 20 countries.
 package money
 
 import (
@@ -101,8 +101,8 @@ func (f format) separates(left, digits int) bool {
 	return (left-f.primary)%f.secondary == 0
 }
 
-// split returns the digits before and after the decimal separator. There are as many decimals as the currency has: fewer
-// are filled up with zeros, and of more only zeros are left out. ok is false for what is no plain decimal number.
+// split returns the digits before and after the decimal separator. There are as many decimals as the currency has:
+// fewer are filled up with zeros, and of more only zeros are left out. ok is false for what is no plain decimal number.
 func (a Amount) split() (whole, decimals string, ok bool) {
 	whole, decimals, point := strings.Cut(a.Number, ".")
 	if !digits(whole) || point && !digits(decimals) {
@@ -126,7 +126,23 @@ func digits(s string) bool {
 // returns 2.
 func Decimals(currency string) int {
 	switch currency {
-	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
+	case "BIF",
+		"CLP",
+		"DJF",
+		"GNF",
+		"ISK",
+		"JPY",
+		"KMF",
+		"KRW",
+		"PYG",
+		"RWF",
+		"UGX",
+		"UYI",
+		"VND",
+		"VUV",
+		"XAF",
+		"XOF",
+		"XPF":
 		return 0
 	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
 		return 3

@@ -1,5 +1,5 @@
-// Package object writes JSON objects member by member, for the few that are on the way of every verification: it costs half of what
-// an encoder that looks fields up does. It knows nothing of what they say.
+// Package object writes JSON objects member by member, for the few that are on the way of every verification: it costs
+// half of what an encoder that looks fields up does. It knows nothing of what they say.
 package object
 
 import (

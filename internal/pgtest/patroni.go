@@ -18,8 +18,8 @@ import (
 	"github.com/dialproof/dialproof/internal/testport"
 )
 
-// Patroni is a cluster of servers that Patroni runs, with an etcd that says which of them leads, as docs/operations.md describes
-// it. Commits are synchronous, and times are short.
+// Patroni is a cluster of servers that Patroni runs, with an etcd that says which of them leads, as docs/operations.md
+// describes it. Commits are synchronous, and times are short.
 type Patroni struct {
 	Servers []*Server
 	t       testing.TB
@@ -69,7 +69,8 @@ func StartPatroni(t testing.TB, n int) *Patroni {
 		s := newServer(t, nil)
 		p.rest = append(p.rest, testport.Free(t))
 		text := fmt.Sprintf(patroniConfig, i, p.rest[i], etcd, s.Port, s.data(), s.bin, s.folder)
-		if err := os.WriteFile(filepath.Join(s.folder, "patroni.yml"), []byte(text), 0o644); err != nil { //nolint:gosec // another user reads it, and it holds no secret
+		//nolint:gosec // another user reads it, and it holds no secret
+		if err := os.WriteFile(filepath.Join(s.folder, "patroni.yml"), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		p.Servers = append(p.Servers, s)
@@ -92,8 +93,10 @@ func (p *Patroni) etcd() (port int) {
 	port = testport.Free(p.t)
 	folder := p.t.TempDir()
 	client, peer := fmt.Sprintf("http://127.0.0.1:%d", port), fmt.Sprintf("http://127.0.0.1:%d", testport.Free(p.t))
-	cmd := exec.Command("etcd", "--name", "e", "--data-dir", filepath.Join(folder, "etcd"), "--listen-client-urls", client, "--advertise-client-urls", client, //nolint:noctx,gosec // the cleanup ends it; the arguments are ours
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "e="+peer, "--log-level", "error")
+	//nolint:noctx,gosec // the cleanup ends it; the arguments are ours
+	cmd := exec.Command("etcd", "--name", "e", "--data-dir", filepath.Join(folder, "etcd"), "--log-level", "error",
+		"--listen-client-urls", client, "--advertise-client-urls", client,
+		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "e="+peer)
 	p.begin(cmd, filepath.Join(folder, "log"))
 	p.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	return port
@@ -121,7 +124,8 @@ func (p *Patroni) begin(cmd *exec.Cmd, log string) {
 func (p *Patroni) Run(i int) {
 	p.t.Helper()
 	s := p.Servers[i]
-	cmd := exec.Command("patroni", filepath.Join(s.folder, "patroni.yml")) //nolint:noctx,gosec // Kill ends it; the path is ours
+	//nolint:noctx,gosec // Kill ends it; the path is ours
+	cmd := exec.Command("patroni", filepath.Join(s.folder, "patroni.yml"))
 	cmd.Dir, cmd.Env = s.folder, append(os.Environ(), "HOME="+s.folder, "LC_ALL=C.UTF-8")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner}
 	p.begin(cmd, filepath.Join(s.folder, "log"))
@@ -155,7 +159,8 @@ func (p *Patroni) end(i int) {
 	if p.agents[i] != nil {
 		_ = p.agents[i].Wait()
 	}
-	for deadline := time.Now().Add(10 * time.Second); pid > 0 && syscall.Kill(pid, 0) == nil && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(10 * time.Second); pid > 0 && syscall.Kill(pid, 0) == nil &&
+		time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
 }
@@ -183,7 +188,8 @@ func (p *Patroni) Follows(i int) {
 	p.t.Helper()
 	agent := http.Client{Timeout: 5 * time.Second}
 	for deadline := time.Now().Add(startTime); ; time.Sleep(100 * time.Millisecond) {
-		resp, err := agent.Get(fmt.Sprintf("http://127.0.0.1:%d/sync", p.rest[i])) //nolint:noctx // the agent is on this machine, and the deadline bounds the tries
+		//nolint:noctx // the agent is on this machine, and the deadline bounds the tries
+		resp, err := agent.Get(fmt.Sprintf("http://127.0.0.1:%d/sync", p.rest[i]))
 		if err == nil {
 			resp.Body.Close() //nolint:errcheck,gosec // only its status counts
 			if resp.StatusCode == http.StatusOK {

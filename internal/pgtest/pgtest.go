@@ -1,7 +1,7 @@
 // Package pgtest starts real PostgreSQL servers for tests: one of a test's own, replicas of it, and a pooler before it.
 //
-// It is for tests alone. Servers listen on loopback, keep their files in a temporary folder, and end with the test. They
-// can be killed, paused and promoted, which is what tests of failure want.
+// It is for tests alone. Servers listen on loopback, keep their files in a temporary folder, and end with the test.
+// They can be killed, paused and promoted, which is what tests of failure want.
 package pgtest
 
 import (
@@ -48,12 +48,25 @@ func Durable() []string {
 	return []string{"fsync=on", "full_page_writes=on", "synchronous_commit=on"}
 }
 
-// Start starts a fresh server that stops with the test. options are settings of PostgreSQL, as name=value. Unless they are
-// Durable, files are not synced to disk: the machine must stay up, but the server may be killed.
+// Start starts a fresh server that stops with the test. options are settings of PostgreSQL, as name=value. Unless they
+// are Durable, files are not synced to disk: the machine must stay up, but the server may be killed.
 func Start(t testing.TB, options ...string) *Server {
 	t.Helper()
 	s := newServer(t, options)
-	s.tool("initdb", "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
+	s.tool(
+		"initdb",
+		"-D",
+		s.data(),
+		"-U",
+		"postgres",
+		"-A",
+		"trust",
+		"-E",
+		"UTF8",
+		"--locale=C",
+		"--no-sync",
+		"--no-instructions",
+	)
 	s.Run()
 	return s
 }
@@ -62,7 +75,8 @@ func Start(t testing.TB, options ...string) *Server {
 func newServer(t testing.TB, options []string) *Server {
 	t.Helper()
 	s := &Server{t: t, options: options, bin: binaries(t), owner: owner(t), Port: testport.Free(t)}
-	folder, err := os.MkdirTemp("", "pg") //nolint:usetesting // a path of t.TempDir is closed to other users and too long for a socket
+	//nolint:usetesting // a path of t.TempDir is closed to other users and too long for a socket
+	folder, err := os.MkdirTemp("", "pg")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +136,8 @@ func owner(t testing.TB) *syscall.Credential {
 
 // command answers a command of PostgreSQL that runs as the server's owner and does not outlive the test's process.
 func (s *Server) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(s.bin, name), args...) //nolint:noctx,gosec // the server ends by Stop, tools by themselves; the names are ours
+	//nolint:noctx,gosec // the server ends by Stop, tools by themselves; the names are ours
+	cmd := exec.Command(filepath.Join(s.bin, name), args...)
 	cmd.Dir = s.folder
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "PGCONNECT_TIMEOUT=10")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner, Pdeathsig: syscall.SIGKILL}
@@ -168,7 +183,8 @@ func (s *Server) Run() {
 // wait waits until the server answers.
 func (s *Server) wait() {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), startTime) //nolint:forbidigo // also after the test's context has ended
+	//nolint:forbidigo // also after the test's context has ended
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
 	for {
 		err := s.try(ctx)
@@ -234,8 +250,8 @@ func (s *Server) DSN(database string) string {
 	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable&connect_timeout=5", s.Port, database)
 }
 
-// Fresh answers the connection string of an empty schema of its own. It costs a few milliseconds, so that tests can share
-// one server.
+// Fresh answers the connection string of an empty schema of its own. It costs a few milliseconds, so that tests can
+// share one server.
 func (s *Server) Fresh() string {
 	s.t.Helper()
 	name := "t" + strconv.FormatInt(s.names.Add(1), 10)
@@ -273,7 +289,8 @@ func (s *Server) Exec(sql string) {
 	}
 }
 
-// Stop stops the server in good order ("fast": sessions are ended, nothing is lost). It does nothing when it does not run.
+// Stop stops the server in good order ("fast": sessions are ended, nothing is lost). It does nothing when it does not
+// run.
 func (s *Server) Stop() { s.end(syscall.SIGINT) }
 
 // Kill ends every process of the server with signal 9.

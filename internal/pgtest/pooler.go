@@ -38,7 +38,8 @@ default_pool_size = 4
 max_client_conn = 200
 `, s.Port, port, users)
 	for name, content := range map[string]string{file: text, users: "\"postgres\" \"\"\n"} {
-		if err := os.WriteFile(name, []byte(content), 0o644); err != nil { //nolint:gosec // it holds no secret and another user reads it
+		//nolint:gosec // it holds no secret and another user reads it
+		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
 			s.t.Fatal(err)
 		}
 	}

@@ -145,7 +145,8 @@ func (m muted) Write(b []byte) (int, error) {
 	return m.Conn.Write(b)
 }
 
-// answers passes the server's messages on, each a type, a length and a body (PostgreSQL, §55.7), until one is to be lost.
+// answers passes the server's messages on, each a type, a length and a body (PostgreSQL, §55.7), until one is to be
+// lost.
 func (p *Proxy) answers(client io.Writer, server io.Reader, mute *atomic.Bool) {
 	head := make([]byte, 5)
 	for {

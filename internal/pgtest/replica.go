@@ -12,7 +12,23 @@ import (
 func (s *Server) Replica() *Server {
 	s.t.Helper()
 	r := newServer(s.t, s.options)
-	r.tool("pg_basebackup", "-D", r.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port), "-U", "postgres", "-R", "-X", "stream", "-c", "fast", "--no-sync")
+	r.tool(
+		"pg_basebackup",
+		"-D",
+		r.data(),
+		"-h",
+		"127.0.0.1",
+		"-p",
+		strconv.Itoa(s.Port),
+		"-U",
+		"postgres",
+		"-R",
+		"-X",
+		"stream",
+		"-c",
+		"fast",
+		"--no-sync",
+	)
 	r.Run()
 	return r
 }
@@ -41,7 +57,8 @@ func (s *Server) Promote() {
 // until waits until a query answers true.
 func (s *Server) until(sql string) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), startTime) //nolint:forbidigo // also after the test's context has ended
+	//nolint:forbidigo // also after the test's context has ended
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
 	c, err := pgx.Connect(ctx, s.DSN("postgres"))
 	if err != nil {

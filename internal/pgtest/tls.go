@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Secure starts the server again with TLS and a certificate of its own. It answers the connection string of an empty schema over
-// TLS, by which the certificate is checked.
+// Secure starts the server again with TLS and a certificate of its own. It answers the connection string of an empty
+// schema over TLS, by which the certificate is checked.
 func (s *Server) Secure() string {
 	s.t.Helper()
 	s.Stop()
@@ -24,9 +24,14 @@ func (s *Server) Secure() string {
 		s.t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		SerialNumber:          big.NewInt(1),
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(24 * time.Hour),
+		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -36,7 +41,8 @@ func (s *Server) Secure() string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	for name, block := range map[string]*pem.Block{"server.crt": {Type: "CERTIFICATE", Bytes: cert}, "server.key": {Type: "PRIVATE KEY", Bytes: secret}} {
+	for name, block := range map[string]*pem.Block{"server.crt": {Type: "CERTIFICATE", Bytes: cert},
+		"server.key": {Type: "PRIVATE KEY", Bytes: secret}} {
 		path := filepath.Join(s.data(), name)
 		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
 			s.t.Fatal(err)
@@ -49,5 +55,10 @@ func (s *Server) Secure() string {
 	}
 	s.options = append(s.options, "ssl=on")
 	s.Run()
-	return strings.Replace(s.Fresh(), "sslmode=disable", "sslmode=verify-full&sslrootcert="+filepath.Join(s.data(), "server.crt"), 1)
+	return strings.Replace(
+		s.Fresh(),
+		"sslmode=disable",
+		"sslmode=verify-full&sslrootcert="+filepath.Join(s.data(), "server.crt"),
+		1,
+	)
 }

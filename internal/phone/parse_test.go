@@ -222,7 +222,8 @@ func TestRetire(t *testing.T) {
 		t.Errorf("parsed as %s, %v", n, err)
 	}
 	n, err := FromE164(number)
-	if code(t, err) != CodeUnassigned || n.E164() != number || n.CallingCode() != 298 || n.Country() != "FO" || n.Mask() != before.Mask() {
+	if code(t, err) != CodeUnassigned || n.E164() != number || n.CallingCode() != 298 || n.Country() != "FO" ||
+		n.Mask() != before.Mask() {
 		t.Errorf("read as %s, %v", n, err)
 	}
 	restore()

@@ -1,8 +1,8 @@
 package phone
 
-// Retire stands for newer metadata in a test: from now on no number of a calling code is in a range that is in use, so that
-// Parse refuses them all and FromE164 only reads them. restore takes it back. Nobody may parse numbers of the calling code
-// while either runs, and a program that is no test never calls it.
+// Retire stands for newer metadata in a test: from now on no number of a calling code is in a range that is in use, so
+// that Parse refuses them all and FromE164 only reads them. restore takes it back. Nobody may parse numbers of the
+// calling code while either runs, and a program that is no test never calls it.
 func Retire(callingCode int) (restore func()) {
 	t := plans()
 	old := t[callingCode]

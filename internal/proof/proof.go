@@ -1,8 +1,8 @@
 // Package proof makes signed statements that somebody holds a number: what an approved check can answer, so that
 // another back end believes it without asking us.
 //
-// A statement is a JWT (RFC 7519) signed with EdDSA (RFC 8037). The keys that check it are public (JWKS, RFC 7517). It is
-// not a session and not an access token: it says what was proven, when and how, and is over after five minutes.
+// A statement is a JWT (RFC 7519) signed with EdDSA (RFC 8037). The keys that check it are public (JWKS, RFC 7517). It
+// is not a session and not an access token: it says what was proven, when and how, and is over after five minutes.
 package proof
 
 import (
@@ -85,11 +85,22 @@ func (s Signer) Sign(st Statement, f Form) (string, error) {
 	sum := sha256.Sum256([]byte(st.To))
 	c := claims{
 		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: s.issuer(), Audience: jwt.ClaimStrings{st.Application}, Subject: hex.EncodeToString(sum[:]), ID: st.Verification,
-			IssuedAt: jwt.NewNumericDate(st.At), ExpiresAt: jwt.NewNumericDate(st.At.Add(Life)),
+			Issuer:    s.issuer(),
+			Audience:  jwt.ClaimStrings{st.Application},
+			Subject:   hex.EncodeToString(sum[:]),
+			ID:        st.Verification,
+			IssuedAt:  jwt.NewNumericDate(st.At),
+			ExpiresAt: jwt.NewNumericDate(st.At.Add(Life)),
 		},
-		AuthTime: st.At.Unix(), AMR: methods(st.Channel), Mode: "live", Purpose: st.Purpose, Channel: st.Channel, Country: st.Country,
-		Verification: st.Verification, Transaction: st.Transaction, Link: st.Link,
+		AuthTime:     st.At.Unix(),
+		AMR:          methods(st.Channel),
+		Mode:         "live",
+		Purpose:      st.Purpose,
+		Channel:      st.Channel,
+		Country:      st.Country,
+		Verification: st.Verification,
+		Transaction:  st.Transaction,
+		Link:         st.Link,
 	}
 	if st.Test {
 		c.Mode = "test"
@@ -144,7 +155,17 @@ func (s Signer) JWKS() []byte {
 		Keys []jwk `json:"keys"`
 	}{}
 	for id, key := range s.Ring.PublicKeys() {
-		set.Keys = append(set.Keys, jwk{Type: "OKP", Curve: "Ed25519", X: base64.RawURLEncoding.EncodeToString(key), ID: keyID(id), Use: "sig", Algorithm: "EdDSA"})
+		set.Keys = append(
+			set.Keys,
+			jwk{
+				Type:      "OKP",
+				Curve:     "Ed25519",
+				X:         base64.RawURLEncoding.EncodeToString(key),
+				ID:        keyID(id),
+				Use:       "sig",
+				Algorithm: "EdDSA",
+			},
+		)
 	}
 	slices.SortFunc(set.Keys, func(a, b jwk) int { return len(a.ID)*1000 + int(a.ID[0]) - len(b.ID)*1000 - int(b.ID[0]) })
 	body, _ := json.Marshal(set) // strings

@@ -31,8 +31,18 @@ func ring(t *testing.T, ids ...byte) *keyring.Ring {
 
 func statement() proof.Statement {
 	return proof.Statement{
-		Verification: "vrf_1", Application: "app_1", To: "+447700900123", Country: "GB", Purpose: "transaction", Channel: channel.SMS,
-		Transaction: &message.Transaction{Amount: "39.90", Currency: "EUR", Payee: "Acme Ltd"}, At: time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC),
+		Verification: "vrf_1",
+		Application:  "app_1",
+		To:           "+447700900123",
+		Country:      "GB",
+		Purpose:      "transaction",
+		Channel:      channel.SMS,
+		Transaction: &message.Transaction{
+			Amount:   "39.90",
+			Currency: "EUR",
+			Payee:    "Acme Ltd",
+		},
+		At: time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC),
 	}
 }
 
@@ -86,14 +96,20 @@ func TestProof(t *testing.T) {
 		c := check(t, text, s.JWKS())
 		sum := sha256.Sum256([]byte("+447700900123"))
 		for name, want := range map[string]any{
-			"iss": "https://verify.example.com", "sub": hex.EncodeToString(sum[:]), "jti": "vrf_1", "verification": "vrf_1", "mode": "live",
-			"purpose": "transaction", "channel": "sms", "country": "GB", "iat": 1795507200.0, "auth_time": 1795507200.0, "exp": 1795507500.0,
+			"iss": "https://verify.example.com", "sub": hex.EncodeToString(sum[:]), "jti": "vrf_1", "verification": "vrf_1",
+			"mode":    "live",
+			"purpose": "transaction", "channel": "sms", "country": "GB", "iat": 1795507200.0, "auth_time": 1795507200.0,
+			"exp": 1795507500.0,
 		} {
 			if c[name] != want {
 				t.Errorf("%s: %s is %v, want %v", form, name, c[name], want)
 			}
 		}
-		if got, _ := json.Marshal([]any{c["aud"], c["amr"], c["transaction"]}); string(got) != `[["app_1"],["otp","sms"],{"amount":"39.90","currency":"EUR","payee":"Acme Ltd"}]` {
+		if got, _ := json.Marshal(
+			[]any{c["aud"], c["amr"], c["transaction"]},
+		); string(
+			got,
+		) != `[["app_1"],["otp","sms"],{"amount":"39.90","currency":"EUR","payee":"Acme Ltd"}]` {
 			t.Errorf("%s: %s", form, got)
 		}
 		if _, named := c["phone_number"]; named != (form == proof.Number) || named != (c["phone_number_verified"] == true) {

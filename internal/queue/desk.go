@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// desk is where the jobs of one kind are run: those that run, those that wait behind them, and room kept for those that are on their
-// way here.
+// desk is where the jobs of one kind are run: those that run, those that wait behind them, and room kept for those that
+// are on their way here.
 type desk[T any] struct {
 	Kind[T]
 
@@ -114,8 +114,8 @@ func (d *desk[T]) free() int {
 	return max(2*d.Workers-d.running-d.reserved-d.waiting.size(), 0)
 }
 
-// wants is how many jobs are to be claimed: none while half the room for those that wait is taken, so that one claim brings many. The
-// caller must hold d.mu.
+// wants is how many jobs are to be claimed: none while half the room for those that wait is taken, so that one claim
+// brings many. The caller must hold d.mu.
 func (d *desk[T]) wants() int {
 	if d.closed || 2*d.waiting.size() > d.Workers {
 		return 0
@@ -196,8 +196,8 @@ func (d *desk[T]) wake() {
 	}
 }
 
-// ready returns how many jobs wait for which no worker is on its way. A job that was just put stands in waiting until the worker that was
-// called for it wakes up: to count it would make a node without a queue look as if it had one.
+// ready returns how many jobs wait for which no worker is on its way. A job that was just put stands in waiting until
+// the worker that was called for it wakes up: to count it would make a node without a queue look as if it had one.
 func (d *desk[T]) ready() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

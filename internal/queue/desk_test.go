@@ -2,8 +2,8 @@ package queue
 
 import "testing"
 
-// TestReadyCountsNoJobThatHasAWorker: what waits for a worker that was called already is not waiting for one. A gate that took it for
-// a queue refused requests on a node whose workers were idle.
+// TestReadyCountsNoJobThatHasAWorker: what waits for a worker that was called already is not waiting for one. A gate
+// that took it for a queue refused requests on a node whose workers were idle.
 func TestReadyCountsNoJobThatHasAWorker(t *testing.T) {
 	t.Parallel()
 	const workers = 2

@@ -20,11 +20,11 @@ type Job struct {
 	Kind string
 	// Due is when the job may be claimed: for a waiting job its time, for a leased one the end of its lease.
 	Due time.Time
-	// Leased reports whether Due is the end of a lease: somebody has the job in hand until then. A job that is put off, given back
-	// or written without a lease is not. Claim and whoever makes or renews a lease set it; the store keeps it.
+	// Leased reports whether Due is the end of a lease: somebody has the job in hand until then. A job that is put off,
+	// given back or written without a lease is not. Claim and whoever makes or renews a lease set it; the store keeps it.
 	Leased bool
-	// Attempt counts the leases. It is the fence: a finish with an older attempt is refused. A job that its maker holds from birth
-	// begins with 1, one that is free to be claimed with 0.
+	// Attempt counts the leases. It is the fence: a finish with an older attempt is refused. A job that its maker holds
+	// from birth begins with 1, one that is free to be claimed with 0.
 	Attempt int
 	// Ref names what the job is about; Payload is the handler's own, at most 4 KiB.
 	Ref     id.ID
@@ -42,8 +42,8 @@ var ErrFenced = errors.New("queue: the lease has passed to another attempt")
 
 // Store keeps jobs.
 type Store interface {
-	// Claim gives the caller up to n due jobs of a kind, oldest due first, each with Attempt raised and Due set to now+lease.
-	// No job is given to two callers.
+	// Claim gives the caller up to n due jobs of a kind, oldest due first, each with Attempt raised and Due set to
+	// now+lease. No job is given to two callers.
 	Claim(ctx context.Context, now time.Time, kind string, n int, lease time.Duration) ([]Job, error)
 	// Return gives leases back: the jobs are due at once. Attempts that are not current are passed over.
 	Return(ctx context.Context, now time.Time, jobs []Job) error

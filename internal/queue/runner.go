@@ -11,19 +11,21 @@ import (
 	"time"
 )
 
-// Kind says how the jobs of one kind are run. T is what a node may know of a job that it has made itself, which spares it
-// reading; for a job that was claimed it is the zero value.
+// Kind says how the jobs of one kind are run. T is what a node may know of a job that it has made itself, which spares
+// it reading; for a job that was claimed it is the zero value.
 type Kind[T any] struct {
 	Name string
 	// Workers is how many jobs of the kind run at once; 256. As many may wait in memory behind them.
 	Workers int
-	// Run does one job and writes down what becomes of it, in the transaction that records the result: it is dropped or put off.
-	// done reports whether its row is gone. An error means that nothing was written: the job comes again when its lease ends.
+	// Run does one job and writes down what becomes of it, in the transaction that records the result: it is dropped or
+	// put off. done reports whether its row is gone. An error means that nothing was written: the job comes again when its
+	// lease ends.
 	Run func(ctx context.Context, j Job, carry T) (done bool, err error)
-	// Yield writes down that a job goes back to the store, due at once, before it has begun; nil: Store.Return does so. Attempts that
-	// are not current are passed over.
+	// Yield writes down that a job goes back to the store, due at once, before it has begun; nil: Store.Return does so.
+	// Attempts that are not current are passed over.
 	Yield func(ctx context.Context, j Job, carry T) error
-	// Kept returns, for a node that stops, the jobs that the handler keeps until it passes them to Again, and forgets them; nil: it keeps none.
+	// Kept returns, for a node that stops, the jobs that the handler keeps until it passes them to Again, and forgets
+	// them; nil: it keeps none.
 	Kept func() []Held[T]
 }
 
@@ -38,7 +40,8 @@ type Held[T any] struct {
 type Options[T any] struct {
 	Store Store
 	Kinds []Kind[T]
-	// Log is told of each failure, so also several times a second of a store that does not work: its handler may count those.
+	// Log is told of each failure, so also several times a second of a store that does not work: its handler may count
+	// those.
 	Log *slog.Logger
 	Now func() time.Time
 	// Lease is how long a claimed job belongs to its claimer; 30 s.
@@ -53,9 +56,9 @@ type Options[T any] struct {
 	Observe func(Depth)
 }
 
-// Runner runs jobs: those that this node has just made, and those that are due in the store. In memory it has only what can begin
-// well within its lease: what runs, and as much again that waits. The rest stays in the store, where whoever has room claims it,
-// first due first. Each kind of job has its own room, so that none waits behind another.
+// Runner runs jobs: those that this node has just made, and those that are due in the store. In memory it has only what
+// can begin well within its lease: what runs, and as much again that waits. The rest stays in the store, where whoever
+// has room claims it, first due first. Each kind of job has its own room, so that none waits behind another.
 type Runner[T any] struct {
 	o     Options[T]
 	desks []*desk[T]
@@ -106,7 +109,8 @@ func (r *Runner[T]) desk(kind string) *desk[T] {
 // Start begins to run jobs. Call Stop once. Who does not call it may drive the runner by Step and Poll, one thing at a
 // time, as a simulation does.
 func (r *Runner[T]) Start() {
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo,gosec // its work is asked for by no request: Stop ends it
+	//nolint:forbidigo,gosec // its work is asked for by no request: Stop ends it
+	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	for _, d := range r.desks {
 		d.start(func() { r.loops.Go(func() { r.work(ctx, d) }) })
@@ -212,8 +216,9 @@ func (r *Runner[T]) Admit() bool { return r.open.value() < int64(r.o.MaxOpen) }
 // Open returns how many jobs are open, as far as this node knows.
 func (r *Runner[T]) Open() int64 { return r.open.value() }
 
-// Reserve keeps room for a job of a kind that is about to be written, and reports whether there was any: none is given while jobs
-// that have been due for longer wait in the store. Each success is followed by one Dispatch of a leased job, or by one Release.
+// Reserve keeps room for a job of a kind that is about to be written, and reports whether there was any: none is given
+// while jobs that have been due for longer wait in the store. Each success is followed by one Dispatch of a leased job,
+// or by one Release.
 func (r *Runner[T]) Reserve(kind string) bool {
 	d := r.desk(kind)
 	return d != nil && d.reserve()
@@ -226,8 +231,8 @@ func (r *Runner[T]) Release(kind string) {
 	}
 }
 
-// Dispatch is told of a job that this node has just written. A leased one, for which room is reserved, is run here; any other is
-// due in the store, and whoever has room claims it. It never blocks.
+// Dispatch is told of a job that this node has just written. A leased one, for which room is reserved, is run here; any
+// other is due in the store, and whoever has room claims it. It never blocks.
 func (r *Runner[T]) Dispatch(j Job, carry T) {
 	r.open.made.Add(1)
 	d := r.desk(j.Kind)
@@ -275,7 +280,8 @@ func (r *Runner[T]) Ready(kind string) int { return r.desk(kind).ready() }
 // Room returns how many jobs of a kind would be claimed now.
 func (r *Runner[T]) Room(kind string) int { return r.desk(kind).room() }
 
-// run runs one job. A job whose lease has run out while it waited here belongs to somebody else by now: it is found by its row.
+// run runs one job. A job whose lease has run out while it waited here belongs to somebody else by now: it is found by
+// its row.
 func (r *Runner[T]) run(ctx context.Context, d *desk[T], h Held[T]) {
 	defer d.ended()
 	if !r.o.Now().Before(h.Due) {
@@ -334,8 +340,8 @@ func (r *Runner[T]) watch(ctx context.Context) {
 	}
 }
 
-// Poll does once what Start does in turns: it gives back what cannot begin in time and claims what is due in the store, jobs put
-// off and jobs of nodes that died. measure also sets the count of open jobs right.
+// Poll does once what Start does in turns: it gives back what cannot begin in time and claims what is due in the store,
+// jobs put off and jobs of nodes that died. measure also sets the count of open jobs right.
 func (r *Runner[T]) Poll(ctx context.Context, measure bool) {
 	if measure {
 		r.measure(ctx)
@@ -352,8 +358,8 @@ func (r *Runner[T]) fill(ctx context.Context, d *desk[T]) {
 	}
 }
 
-// relieve gives back jobs of which two thirds of the lease are over and which nobody has begun. What cannot be written stays here: it may
-// still begin, and when its lease ends its row is due.
+// relieve gives back jobs of which two thirds of the lease are over and which nobody has begun. What cannot be written
+// stays here: it may still begin, and when its lease ends its row is due.
 func (r *Runner[T]) relieve(ctx context.Context, d *desk[T]) {
 	late := d.takeOut(r.o.Now().Add(r.o.Lease / 3))
 	left, err := r.giveBack(ctx, d, late)

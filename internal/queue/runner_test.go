@@ -29,7 +29,13 @@ type shelf struct {
 	broken error // the answer to claims and returns while it is set
 }
 
-func (s *shelf) Claim(_ context.Context, now time.Time, kind string, n int, lease time.Duration) (out []queue.Job, _ error) {
+func (s *shelf) Claim(
+	_ context.Context,
+	now time.Time,
+	kind string,
+	n int,
+	lease time.Duration,
+) (out []queue.Job, _ error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.claims++
@@ -37,7 +43,10 @@ func (s *shelf) Claim(_ context.Context, now time.Time, kind string, n int, leas
 		return nil, s.broken
 	}
 	all := slices.Collect(maps.Values(s.jobs))
-	slices.SortFunc(all, func(a, b queue.Job) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID.Seq(), b.ID.Seq())) })
+	slices.SortFunc(
+		all,
+		func(a, b queue.Job) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID.Seq(), b.ID.Seq())) },
+	)
 	for _, j := range all {
 		if j.Kind == kind && !j.Due.After(now) && len(out) < n {
 			j.Attempt++
@@ -286,7 +295,8 @@ func TestWorkersAreHired(t *testing.T) {
 	})
 }
 
-// TestMoreThanThereIsRoomFor: what has no room here is due in the store from birth, and runs as soon as there is room, in the order of birth.
+// TestMoreThanThereIsRoomFor: what has no room here is due in the store from birth, and runs as soon as there is room,
+// in the order of birth.
 func TestMoreThanThereIsRoomFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -323,8 +333,9 @@ func TestMoreThanThereIsRoomFor(t *testing.T) {
 	})
 }
 
-// TestABacklogLongerThanALease: ten times what there is room for, with handlers so slow that the backlog outlasts many leases, each of
-// which is shorter than the wait. Each job runs once, in the middle of a failing store too, and none is lost.
+// TestABacklogLongerThanALease: ten times what there is room for, with handlers so slow that the backlog outlasts many
+// leases, each of which is shorter than the wait. Each job runs once, in the middle of a failing store too, and none is
+// lost.
 func TestABacklogLongerThanALease(t *testing.T) {
 	t.Parallel()
 	for name, disturb := range map[string]func(*shelf){
@@ -377,7 +388,14 @@ func TestABacklogLongerThanALease(t *testing.T) {
 					t.Errorf("%d jobs waited in memory behind %d workers", most, workers)
 				}
 				if len(ran) != many || over > 0 || s.count() != 0 || r.Open() != 0 {
-					t.Errorf("%d of %d ran, %d of them after their lease; %d rows are left, %d are open", len(ran), many, over, s.count(), r.Open())
+					t.Errorf(
+						"%d of %d ran, %d of them after their lease; %d rows are left, %d are open",
+						len(ran),
+						many,
+						over,
+						s.count(),
+						r.Open(),
+					)
 				}
 				if err := r.Stop(time.Minute); err != nil {
 					t.Error(err)
@@ -387,8 +405,8 @@ func TestABacklogLongerThanALease(t *testing.T) {
 	}
 }
 
-// TestACrashInABacklog: a node dies in the middle of a backlog, and the next one on the same store runs all that was not finished: what
-// was free at once, what was held when its leases have ended.
+// TestACrashInABacklog: a node dies in the middle of a backlog, and the next one on the same store runs all that was
+// not finished: what was free at once, what was held when its leases have ended.
 func TestACrashInABacklog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -397,16 +415,21 @@ func TestACrashInABacklog(t *testing.T) {
 		var mu sync.Mutex
 		finished := map[id.ID]int{}
 		node := func(ctx context.Context) *runner {
-			return queue.NewRunner(options(s, queue.Kind[string]{Name: "k", Workers: workers, Run: func(_ context.Context, j queue.Job, _ string) (bool, error) {
-				time.Sleep(900 * time.Millisecond)
-				if ctx.Err() != nil || !s.finish(j) {
-					return false, nil // the process is dead: nothing is written any more
-				}
-				mu.Lock()
-				finished[j.ID]++
-				mu.Unlock()
-				return true, nil
-			}}))
+			return queue.NewRunner(
+				options(
+					s,
+					queue.Kind[string]{Name: "k", Workers: workers, Run: func(_ context.Context, j queue.Job, _ string) (bool, error) {
+						time.Sleep(900 * time.Millisecond)
+						if ctx.Err() != nil || !s.finish(j) {
+							return false, nil // the process is dead: nothing is written any more
+						}
+						mu.Lock()
+						finished[j.ID]++
+						mu.Unlock()
+						return true, nil
+					}},
+				),
+			)
 		}
 		life, die := context.WithCancel(t.Context())
 		first := node(life)
@@ -457,8 +480,13 @@ func TestKindsHaveTheirOwnRoom(t *testing.T) {
 		var mu sync.Mutex
 		var late []time.Duration
 		release := make(chan struct{})
-		r := queue.NewRunner(options(s,
-			queue.Kind[string]{Name: "k", Workers: 2, Run: doing(s, func(context.Context, queue.Job) error { <-release; return nil })},
+		r := queue.NewRunner(options(
+			s,
+			queue.Kind[string]{
+				Name:    "k",
+				Workers: 2,
+				Run:     doing(s, func(context.Context, queue.Job) error { <-release; return nil }),
+			},
 			queue.Kind[string]{Name: "timer", Workers: 2, Run: doing(s, func(_ context.Context, j queue.Job) error {
 				mu.Lock()
 				defer mu.Unlock()
@@ -488,12 +516,17 @@ func TestKindsHaveTheirOwnRoom(t *testing.T) {
 	})
 }
 
-// TestALeaseThatIsOver: a job whose lease ended while its node stood still is not run by it, and its row is claimed anew.
+// TestALeaseThatIsOver: a job whose lease ended while its node stood still is not run by it, and its row is claimed
+// anew.
 func TestALeaseThatIsOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var attempts []int
-		r, s := newRunner(func(_ context.Context, j queue.Job) error { attempts = append(attempts, j.Attempt); return nil }, 1, 0)
+		r, s := newRunner(
+			func(_ context.Context, j queue.Job) error { attempts = append(attempts, j.Attempt); return nil },
+			1,
+			0,
+		)
 		birth(r, s, id.NewSource(id.ID{}))
 		time.Sleep(30 * time.Second) // it does not run: nobody has started it
 		r.Step(t.Context(), "k")
@@ -538,7 +571,8 @@ func TestRoomIsForTheOldest(t *testing.T) {
 	})
 }
 
-// TestWhatCannotBeGivenBack: a job whose lease cannot be given back still runs when a worker has time before its lease ends.
+// TestWhatCannotBeGivenBack: a job whose lease cannot be given back still runs when a worker has time before its lease
+// ends.
 func TestWhatCannotBeGivenBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -610,14 +644,19 @@ func TestTheCountOfOpenJobs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{jobs: map[id.ID]queue.Job{}}
-		r := queue.NewRunner(options(s, queue.Kind[string]{Name: "k", Workers: 2, Run: func(_ context.Context, j queue.Job, _ string) (bool, error) {
-			if j.Attempt < 3 {
-				j.PutOff(time.Now().Add(time.Second))
-				s.put(j)
-				return false, nil
-			}
-			return s.finish(j), nil
-		}}))
+		r := queue.NewRunner(
+			options(
+				s,
+				queue.Kind[string]{Name: "k", Workers: 2, Run: func(_ context.Context, j queue.Job, _ string) (bool, error) {
+					if j.Attempt < 3 {
+						j.PutOff(time.Now().Add(time.Second))
+						s.put(j)
+						return false, nil
+					}
+					return s.finish(j), nil
+				}},
+			),
+		)
 		ids := id.NewSource(id.ID{})
 		want := func(n int64) {
 			t.Helper()
@@ -645,8 +684,8 @@ func TestTheCountOfOpenJobs(t *testing.T) {
 	})
 }
 
-// TestStopGivesBackWhatIsKept: also of jobs that a handler keeps back, the next node has not to wait for the leases. Kinds that write
-// something with it are asked to.
+// TestStopGivesBackWhatIsKept: also of jobs that a handler keeps back, the next node has not to wait for the leases.
+// Kinds that write something with it are asked to.
 func TestStopGivesBackWhatIsKept(t *testing.T) {
 	t.Parallel()
 	for _, yields := range []bool{false, true} {

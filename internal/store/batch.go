@@ -14,8 +14,9 @@ import (
 	"github.com/dialproof/dialproof/internal/webhook"
 )
 
-// Batch is the pieces of work that share a commit, and the rows that they have seen and changed. They run on rows in memory, one after
-// the other; what has changed is written once at the end, however many pieces changed it. It is empty again before each try.
+// Batch is the pieces of work that share a commit, and the rows that they have seen and changed. They run on rows in
+// memory, one after the other; what has changed is written once at the end, however many pieces changed it. It is empty
+// again before each try.
 type Batch struct {
 	ops []*op
 	tx  tx // of the piece of work that runs
@@ -29,7 +30,8 @@ type Batch struct {
 	Sent          Rows[[16]byte, deliver.Sent]
 	// Events are new.
 	Events []webhook.Event
-	// exclusive makes the rows of numbers that work found missing, because a row that is not there cannot be locked; see SharesRows.
+	// exclusive makes the rows of numbers that work found missing, because a row that is not there cannot be locked; see
+	// SharesRows.
 	exclusive bool
 }
 
@@ -113,8 +115,8 @@ func (b *Batch) Refuse(err error) {
 	}
 }
 
-// SharesRows tells the batch that other nodes work on the same rows. Work that relied on the absence of a number's row makes the row then:
-// if another node has made it meanwhile, the insert fails, and the batch runs again and sees it.
+// SharesRows tells the batch that other nodes work on the same rows. Work that relied on the absence of a number's row
+// makes the row then: if another node has made it meanwhile, the insert fails, and the batch runs again and sees it.
 func (b *Batch) SharesRows() { b.exclusive = true }
 
 // Idle reports whether the batch was made because nobody has asked for anything for a while; see Compacter.
@@ -133,7 +135,21 @@ func (b *Batch) Reset() {
 
 // Unchanged reports whether no row of the batch is to be written.
 func (b *Batch) Unchanged() bool {
-	return len(b.Numbers.Changed)+len(b.Verifications.Changed)+len(b.Limits.Changed)+len(b.Replays.Changed)+len(b.Jobs.Changed)+len(b.Sent.Changed)+len(b.Events) == 0
+	return len(
+		b.Numbers.Changed,
+	)+len(
+		b.Verifications.Changed,
+	)+len(
+		b.Limits.Changed,
+	)+len(
+		b.Replays.Changed,
+	)+len(
+		b.Jobs.Changed,
+	)+len(
+		b.Sent.Changed,
+	)+len(
+		b.Events,
+	) == 0
 }
 
 // Wanted is what the pieces of work of a batch have said that they will read. A key may be there more than once.
@@ -166,8 +182,8 @@ func (b *Batch) Wanted(w *Wanted) {
 	}
 }
 
-// Run runs the work on the rows of a transaction. A piece's own failure is its own; the error returned is a failure of the store, which
-// takes the whole batch down.
+// Run runs the work on the rows of a transaction. A piece's own failure is its own; the error returned is a failure of
+// the store, which takes the whole batch down.
 func (b *Batch) Run(in Tx) error {
 	b.in = in
 	for _, o := range b.ops {

@@ -68,7 +68,15 @@ func openShop(b *testing.B, db *store.DB) *shop {
 	app := application.Application{ID: ids.New(time.Now()), Brand: "Shop"}
 	return &shop{
 		Service: verify.New(verify.Options{
-			Store: db, Router: nowhere{}, Dispatch: nowhere{}, Ring: ring, IDs: ids, Now: time.Now, Limits: verify.DefaultLimits(), Metrics: nowhere{}, AllowFiction: true,
+			Store:        db,
+			Router:       nowhere{},
+			Dispatch:     nowhere{},
+			Ring:         ring,
+			IDs:          ids,
+			Now:          time.Now,
+			Limits:       verify.DefaultLimits(),
+			Metrics:      nowhere{},
+			AllowFiction: true,
 		}),
 		db: db, who: application.Caller{App: &app, Key: &application.Key{App: app.ID, Mode: application.Live}},
 	}
@@ -76,7 +84,11 @@ func openShop(b *testing.B, db *store.DB) *shop {
 
 // start begins a verification of a new number.
 func (s *shop) start(ctx context.Context) (*verify.Verification, error) {
-	return s.Start(ctx, s.who, verify.StartRequest{To: fmt.Sprintf("+44770%07d", 1000000+s.n.Add(1)), Code: message.NewCode("123456")})
+	return s.Start(
+		ctx,
+		s.who,
+		verify.StartRequest{To: fmt.Sprintf("+44770%07d", 1000000+s.n.Add(1)), Code: message.NewCode("123456")},
+	)
 }
 
 // accept records that a provider took the message, as deliver does.
@@ -125,7 +137,8 @@ func BenchmarkCycle(b *testing.B) {
 	parallel(b, s.cycle)
 }
 
-// BenchmarkPhases is a cycle as people make it: its check comes long after its start, when many others have come between.
+// BenchmarkPhases is a cycle as people make it: its check comes long after its start, when many others have come
+// between.
 func BenchmarkPhases(b *testing.B) {
 	s := newShop(b)
 	begun := make(chan *verify.Verification, b.N)
@@ -186,7 +199,8 @@ func (c *commits) Committed(n int, _ time.Duration) { c.batches.Add(1); c.work.A
 func (c *commits) Uncommitted(int, error)           {}
 func (c *commits) Retried()                         {}
 
-// parallel runs work 64 times at once and reports what it costs in CPU, which a loaded machine changes less than the time.
+// parallel runs work 64 times at once and reports what it costs in CPU, which a loaded machine changes less than the
+// time.
 func parallel(b *testing.B, work func(context.Context) error) {
 	b.Helper()
 	b.SetParallelism(64 / runtime.GOMAXPROCS(0))

@@ -19,16 +19,16 @@ type Engine interface {
 	Reader
 	// Writers returns how many batches may be committed at once, at most.
 	Writers() int
-	// Commit runs a batch in one transaction, for each writer (0, 1, …) one at a time. Each piece's own error stays in the batch; the error returned
-	// is a failure that undid them all. The work may run more than once.
+	// Commit runs a batch in one transaction, for each writer (0, 1, …) one at a time. Each piece's own error stays in the
+	// batch; the error returned is a failure that undid them all. The work may run more than once.
 	Commit(ctx context.Context, writer int, b *Batch) error
 	// Now returns the time that all nodes agree on.
 	Now() time.Time
 	Close() error
 }
 
-// Tx is one transaction of an engine. A batch asks it for rows that no piece of work before has read or changed. What is read stays
-// as it is until the transaction ends: its row is locked, or nobody else writes.
+// Tx is one transaction of an engine. A batch asks it for rows that no piece of work before has read or changed. What
+// is read stays as it is until the transaction ends: its row is locked, or nobody else writes.
 type Tx interface {
 	// Number, Verification and Job return nil for none.
 	Number(k verify.NumberKey) (*verify.Number, error)
@@ -36,7 +36,8 @@ type Tx interface {
 	Job(j id.ID) (*queue.Job, error)
 	Limit(k [16]byte) (tat int64, ok bool, err error)
 	Replay(k [32]byte) (r Replay, ok bool, err error)
-	// Due returns up to n jobs of a kind that were due before the batch, oldest due first. Only engines that are no Claimer are asked.
+	// Due returns up to n jobs of a kind that were due before the batch, oldest due first. Only engines that are no
+	// Claimer are asked.
 	Due(kind string, now time.Time, n int) ([]queue.Job, error)
 	Tables
 }
@@ -61,15 +62,16 @@ type Tables interface {
 	// Turn reports whether the caller is the first within a period to ask for recurring work.
 	Turn(name string, node id.ID, now time.Time, period time.Duration) (bool, error)
 	SetMark(name string, n int64) error
-	// Purge removes up to PurgeStep rows of a kind that ended before a time, oldest end first, and returns how many; 0 at the end. from is 0 at
-	// first, and then what the step before has returned as next: an engine whose removed rows stay in its way may begin there.
+	// Purge removes up to PurgeStep rows of a kind that ended before a time, oldest end first, and returns how many; 0 at
+	// the end. from is 0 at first, and then what the step before has returned as next: an engine whose removed rows stay
+	// in its way may begin there.
 	Purge(kind Purged, from int64, before time.Time) (n int, next int64, err error)
 	// Upkeep removes what dead nodes have left.
 	Upkeep(now time.Time) error
 }
 
-// Reader is what is read beside the writers, without locks. Its methods are those of verify.Store, deliver.Store, queue.Store,
-// application.Store and webhook.Store, and see everything that was durable when they were called.
+// Reader is what is read beside the writers, without locks. Its methods are those of verify.Store, deliver.Store,
+// queue.Store, application.Store and webhook.Store, and see everything that was durable when they were called.
 type Reader interface {
 	Find(ctx context.Context, v id.ID) (*verify.Verification, error)
 	NumberRow(ctx context.Context, k verify.NumberKey) (*verify.Number, error)
@@ -87,7 +89,8 @@ type Reader interface {
 	Backlogs(ctx context.Context) ([]webhook.Backlog, error)
 	Events(ctx context.Context, endpoint id.ID, p webhook.Page) ([]webhook.Event, error)
 
-	// Remembered returns up to PurgeStep of the verifications made in a span of time that still hold something personal, oldest first.
+	// Remembered returns up to PurgeStep of the verifications made in a span of time that still hold something personal,
+	// oldest first.
 	Remembered(ctx context.Context, after, end id.ID) ([]*verify.Verification, error)
 	// Mark returns how far recurring work has come, as SetMark kept it; 0 at first.
 	Mark(ctx context.Context, name string) (int64, error)
@@ -101,8 +104,8 @@ type Claimer interface {
 	ClaimEvents(ctx context.Context, now time.Time, shares []webhook.Share, lease time.Duration) ([]webhook.Event, error)
 }
 
-// Compacter is an engine that puts writes off. It compacts with a batch that Compacting reports true of, which the DB makes when nobody
-// has asked for anything for a while.
+// Compacter is an engine that puts writes off. It compacts with a batch that Compacting reports true of, which the DB
+// makes when nobody has asked for anything for a while.
 type Compacter interface {
 	// Behind reports whether there is something to compact.
 	Behind() bool
@@ -126,7 +129,8 @@ type Healther interface {
 
 // Explainer is an engine that can say in words why it does not work.
 type Explainer interface {
-	// Explain returns what a caller may read of an error of this engine, such as "the disk is full"; empty when it does not know.
+	// Explain returns what a caller may read of an error of this engine, such as "the disk is full"; empty when it does
+	// not know.
 	Explain(err error) string
 }
 

@@ -11,8 +11,8 @@ import (
 
 // Watcher is asked what a change of a verification is to be told, and told when that is durable.
 type Watcher interface {
-	// Changed returns the events of a change; before is nil for a new verification. It is called within the transaction, may be
-	// called again when that is run again, and may change nothing but after's count of events.
+	// Changed returns the events of a change; before is nil for a new verification. It is called within the transaction,
+	// may be called again when that is run again, and may change nothing but after's count of events.
 	Changed(before, after *verify.Verification) []webhook.Event
 	// Written is called when events are durable. It must not block.
 	Written()

@@ -36,8 +36,9 @@ func (h *health) doubt() {
 	}
 }
 
-// Health returns nil when the store takes writes, or why it does not. What the commits of the last seconds have shown counts; when there
-// were none, or they failed, one small write finds out, for all who ask meanwhile. It returns within a few seconds.
+// Health returns nil when the store takes writes, or why it does not. What the commits of the last seconds have shown
+// counts; when there were none, or they failed, one small write finds out, for all who ask meanwhile. It returns within
+// a few seconds.
 func (db *DB) Health(ctx context.Context) error {
 	if err := db.Failed(ctx); err != nil {
 		return err
@@ -68,8 +69,8 @@ func (db *DB) Health(ctx context.Context) error {
 	}
 }
 
-// Failed returns why the store takes no more writes until it is opened again; nil when nothing has stopped it. It is a *verify.Error
-// with CodeUnavailable, and costs nothing to ask.
+// Failed returns why the store takes no more writes until it is opened again; nil when nothing has stopped it. It is a
+// *verify.Error with CodeUnavailable, and costs nothing to ask.
 func (db *DB) Failed(ctx context.Context) error {
 	e, ok := db.engine.(Healther)
 	if !ok {
@@ -94,7 +95,8 @@ func (db *DB) unwritable(cause error) error {
 
 // probe writes a row of no meaning. Its commit tells.
 func (db *DB) probe(done chan struct{}) {
-	err := db.SetMark(context.Background(), "probe", db.Now().UnixMilli()) //nolint:forbidigo // it is for all who ask, and bounded by the engine
+	//nolint:forbidigo // it is for all who ask, and bounded by the engine
+	err := db.SetMark(context.Background(), "probe", db.Now().UnixMilli())
 	db.health.mu.Lock()
 	defer db.health.mu.Unlock()
 	db.health.at, db.health.err, db.health.probing = time.Now(), err, nil

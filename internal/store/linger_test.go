@@ -29,8 +29,8 @@ func (b *batches) Committed(n int, _ time.Duration) {
 func (b *batches) Uncommitted(int, error) {}
 func (b *batches) Retried()               {}
 
-// TestWorkThatNobodyWaitsForLingers: what becomes of a delivery shares the commit of the next request, and is written without
-// one soon.
+// TestWorkThatNobodyWaitsForLingers: what becomes of a delivery shares the commit of the next request, and is written
+// without one soon.
 func TestWorkThatNobodyWaitsForLingers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -11,7 +11,13 @@ import (
 
 // Turn gives work that recurs to one node: of all that ask within a period, the first is told true. node is noted for
 // whoever looks.
-func (db *DB) Turn(ctx context.Context, name string, node id.ID, now time.Time, period time.Duration) (mine bool, err error) {
+func (db *DB) Turn(
+	ctx context.Context,
+	name string,
+	node id.ID,
+	now time.Time,
+	period time.Duration,
+) (mine bool, err error) {
 	err = db.tables(ctx, func(t Tables) (err error) { mine, err = t.Turn(name, node, now, period); return err })
 	return mine && err == nil, err
 }
@@ -26,8 +32,8 @@ func (db *DB) Upkeep(ctx context.Context, now time.Time) error {
 	return db.tables(ctx, func(t Tables) error { return t.Upkeep(now) })
 }
 
-// Forget takes what is personal out of the verifications that began before a time, from the one after the given id on. It
-// returns the last one that it has seen, to go on from at the next call, and how many it changed.
+// Forget takes what is personal out of the verifications that began before a time, from the one after the given id on.
+// It returns the last one that it has seen, to go on from at the next call, and how many it changed.
 func (db *DB) Forget(ctx context.Context, after id.ID, before time.Time) (last id.ID, n int, err error) {
 	last, end := after, id.At(before)
 	for {
@@ -65,13 +71,17 @@ func (db *DB) forget(ctx context.Context, all []*verify.Verification) error {
 	return err
 }
 
-// Purge removes rows of one kind that ended before a time, in steps: each is a commit of its own, so that it can be ended at any time
-// and goes on at the next call. For numbers the time is when they were last verified; they stay up to a day longer. It returns how many it removed.
+// Purge removes rows of one kind that ended before a time, in steps: each is a commit of its own, so that it can be
+// ended at any time and goes on at the next call. For numbers the time is when they were last verified; they stay up to
+// a day longer. It returns how many it removed.
 func (db *DB) Purge(ctx context.Context, kind Purged, before time.Time) (total int, err error) {
 	for from := int64(0); ; {
 		var n int
 		var next int64
-		if err := db.tables(ctx, func(t Tables) (err error) { n, next, err = t.Purge(kind, from, before); return err }); err != nil {
+		if err := db.tables(
+			ctx,
+			func(t Tables) (err error) { n, next, err = t.Purge(kind, from, before); return err },
+		); err != nil {
 			return total, err
 		}
 		if n == 0 {

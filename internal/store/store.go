@@ -74,8 +74,14 @@ func New(e Engine, observe Observer) *DB {
 		observe = unobserved{}
 	}
 	db := &DB{
-		Reader: e, engine: e, observe: observe, work: make(chan *op, maxWaiting), turn: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
-		calm: time.NewTimer(calm),
+		Reader:  e,
+		engine:  e,
+		observe: observe,
+		work:    make(chan *op, maxWaiting),
+		turn:    make(chan struct{}, 1),
+		quit:    make(chan struct{}),
+		done:    make(chan struct{}),
+		calm:    time.NewTimer(calm),
 	}
 	db.turn <- struct{}{}
 	var writers sync.WaitGroup
@@ -86,10 +92,17 @@ func New(e Engine, observe Observer) *DB {
 	return db
 }
 
-// Direct returns a store that runs each piece of work at once, in the goroutine that asks, and commits it alone: for a simulation, which
-// decides what happens when. Only one piece of work may run at a time.
+// Direct returns a store that runs each piece of work at once, in the goroutine that asks, and commits it alone: for a
+// simulation, which decides what happens when. Only one piece of work may run at a time.
 func Direct(e Engine) *DB {
-	db := &DB{Reader: e, engine: e, observe: unobserved{}, quit: make(chan struct{}), done: make(chan struct{}), direct: true}
+	db := &DB{
+		Reader:  e,
+		engine:  e,
+		observe: unobserved{},
+		quit:    make(chan struct{}),
+		done:    make(chan struct{}),
+		direct:  true,
+	}
 	close(db.done)
 	return db
 }
@@ -107,8 +120,8 @@ func (db *DB) Close() error {
 	return db.engine.Close()
 }
 
-// Changed is sent to when another node has changed tenants; nil where there are no other nodes or they cannot be heard. Whoever is
-// told nothing must look now and then all the same.
+// Changed is sent to when another node has changed tenants; nil where there are no other nodes or they cannot be heard.
+// Whoever is told nothing must look now and then all the same.
 func (db *DB) Changed() <-chan struct{} {
 	if e, ok := db.engine.(Changer); ok {
 		return e.Changed()
@@ -198,13 +211,13 @@ func (db *DB) submit(ctx context.Context, o *op) error {
 	}
 }
 
-// patience is how long a commit may take before another lane begins the next one beside it. A server that is near commits in
-// less: then the lanes take turns, and a batch is as large as it can be, which is what makes a write cheap. One that is far
-// away, waits for a replica, or holds a batch up by a lock keeps only one lane.
+// patience is how long a commit may take before another lane begins the next one beside it. A server that is near
+// commits in less: then the lanes take turns, and a batch is as large as it can be, which is what makes a write cheap.
+// One that is far away, waits for a replica, or holds a batch up by a lock keeps only one lane.
 const patience = 10 * time.Millisecond
 
-// writer is one goroutine that writes. A request that comes alone is committed at once; those that come while a commit is
-// under way share the next one.
+// writer is one goroutine that writes. A request that comes alone is committed at once; those that come while a commit
+// is under way share the next one.
 func (db *DB) writer(w int) {
 	pass := func() { db.turn <- struct{}{} }
 	timer := time.AfterFunc(time.Hour, pass)
@@ -257,11 +270,12 @@ func (db *DB) rest() <-chan time.Time {
 	return db.calm.C
 }
 
-// lull is how long work that nobody waits for lingers for other work to share its commit. What becomes of a delivery is such:
-// written alone, it would stand in the way of the next start or check, and cost as much as that.
+// lull is how long work that nobody waits for lingers for other work to share its commit. What becomes of a delivery is
+// such: written alone, it would stand in the way of the next start or check, and cost as much as that.
 const lull = 2 * time.Millisecond
 
-// linger returns the work with what has come by the time that somebody waits for its commit, at the latest after the lull.
+// linger returns the work with what has come by the time that somebody waits for its commit, at the latest after the
+// lull.
 func (db *DB) linger(ops []*op) []*op {
 	over := time.NewTimer(lull)
 	defer over.Stop()
@@ -280,9 +294,10 @@ func (db *DB) linger(ops []*op) []*op {
 	return ops
 }
 
-// rounds is how often a batch lets other goroutines run before it is committed, as long as that brings more work: those that
-// are about to ask share the commit. When nobody is, a round takes no time, so work that comes alone does not wait. gatherTime
-// ends it: where very many goroutines want to run, each round is long, and everybody waits for this one.
+// rounds is how often a batch lets other goroutines run before it is committed, as long as that brings more work: those
+// that are about to ask share the commit. When nobody is, a round takes no time, so work that comes alone does not
+// wait. gatherTime ends it: where very many goroutines want to run, each round is long, and everybody waits for this
+// one.
 const (
 	rounds     = 8
 	gatherTime = time.Millisecond

@@ -33,9 +33,18 @@ type tx struct {
 // reset begins the next piece of work, in the memory of the one before.
 func (t *tx) reset(b *Batch, watch Watcher) {
 	*t = tx{
-		b: b, watch: watch,
-		numbers: empty(t.numbers), verifications: empty(t.verifications), limits: empty(t.limits), replays: empty(t.replays), jobs: empty(t.jobs),
-		sent: empty(t.sent), events: empty(t.events), absent: empty(t.absent),
+		b:     b,
+		watch: watch,
+		numbers: empty(
+			t.numbers,
+		),
+		verifications: empty(t.verifications),
+		limits:        empty(t.limits),
+		replays:       empty(t.replays),
+		jobs:          empty(t.jobs),
+		sent:          empty(t.sent),
+		events:        empty(t.events),
+		absent:        empty(t.absent),
 	}
 }
 
@@ -109,7 +118,8 @@ func (t *tx) apply() {
 	}
 }
 
-// tell gathers the events of a change. It comes before the change is the batch's own: what is there now is what was before.
+// tell gathers the events of a change. It comes before the change is the batch's own: what is there now is what was
+// before.
 func (t *tx) tell(p putVerification) {
 	if t.watch == nil {
 		return
@@ -129,8 +139,8 @@ func (t *tx) tell(p putVerification) {
 	t.events = append(t.events, t.watch.Changed(before, p.v)...)
 }
 
-// hold makes the rows of numbers that this work found missing: a row that is not there cannot be locked, but its making is
-// refused when somebody else has made it meanwhile, and then the batch runs again.
+// hold makes the rows of numbers that this work found missing: a row that is not there cannot be locked, but its making
+// is refused when somebody else has made it meanwhile, and then the batch runs again.
 func (t *tx) hold() {
 	for _, k := range t.absent {
 		if r := t.b.Numbers.of[k]; !r.There {
@@ -237,8 +247,14 @@ func (t *tx) Parcel(ref id.ID) (*deliver.Parcel, error) {
 	}
 	t.loaded = v
 	return &deliver.Parcel{
-		Ref: ref, Open: v.Status == verify.Pending, Expires: v.Expires, Country: v.Spec.Country, Prefix: v.Spec.Prefix, Deliveries: v.Deliveries,
-		Timer: v.Timer, Wait: v.Wait(),
+		Ref:        ref,
+		Open:       v.Status == verify.Pending,
+		Expires:    v.Expires,
+		Country:    v.Spec.Country,
+		Prefix:     v.Spec.Prefix,
+		Deliveries: v.Deliveries,
+		Timer:      v.Timer,
+		Wait:       v.Wait(),
 	}, nil
 }
 

@@ -1,7 +1,8 @@
 // Package testport gives tests ports for programs that cannot choose one by themselves.
 //
 // It is for tests alone. A port that was found free by listening on port 0 is soon taken again by somebody's outgoing
-// connection: these lie below the range from which the kernel takes those, and are lent to one test of one process at a time.
+// connection: these lie below the range from which the kernel takes those, and are lent to one test of one process at a
+// time.
 package testport
 
 import (

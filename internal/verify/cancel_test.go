@@ -17,10 +17,13 @@ func TestCancel(t *testing.T) {
 		status verify.Status
 	}{
 		{"ok", nil, verify.Canceled},
-		{"ok", func(t *testing.T, w *world, v *verify.Verification) { w.cancel(t, v); w.advance(time.Second) }, verify.Canceled},
-		{"not_pending approved", func(t *testing.T, w *world, v *verify.Verification) { w.check(t, v, w.code(t, v)) }, verify.Approved},
+		{"ok", func(t *testing.T, w *world, v *verify.Verification) { w.cancel(t, v); w.advance(time.Second) },
+			verify.Canceled},
+		{"not_pending approved", func(t *testing.T, w *world, v *verify.Verification) { w.check(t, v, w.code(t, v)) },
+			verify.Approved},
 		{"not_pending failed", func(t *testing.T, w *world, v *verify.Verification) { w.exhaust(t, v) }, verify.Failed},
-		{"not_pending expired", func(_ *testing.T, w *world, _ *verify.Verification) { w.advance(5 * time.Minute) }, verify.Pending},
+		{"not_pending expired", func(_ *testing.T, w *world, _ *verify.Verification) { w.advance(5 * time.Minute) },
+			verify.Pending},
 	} {
 		w := newWorld(t)
 		v := w.start(t, verify.StartRequest{To: drama(100)})

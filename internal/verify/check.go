@@ -117,7 +117,8 @@ func (s *Service) target(ctx context.Context, c application.Caller, r *CheckRequ
 
 func notFound() *Error { return fail(CodeNotFound, "there is no such verification") }
 
-// load locks the number of a verification, which the work has told as its need, and returns both, as copies that may be changed.
+// load locks the number of a verification, which the work has told as its need, and returns both, as copies that may be
+// changed.
 func (s *Service) load(tx Tx, c application.Caller, one id.ID) (*Verification, *Number, error) {
 	v, err := tx.Verification(one)
 	if err != nil {

@@ -29,7 +29,8 @@ func TestCheck(t *testing.T) {
 		{"longer", func(code string) string { return code + "0" }, "incorrect"},
 		{"only spaces", func(string) string { return "  " }, "incorrect"},
 		{"empty", func(string) string { return "" }, "invalid_request code invalid_value"},
-		{"very long", func(code string) string { return code + string(make([]byte, 64)) }, "invalid_request code invalid_value"},
+		{"very long", func(code string) string { return code + string(make([]byte, 64)) }, "invalid_request code " +
+			"invalid_value"},
 		{"with a control character", func(code string) string { return code + "\n" }, "invalid_request code invalid_value"},
 	} {
 		w := newWorld(t)
@@ -49,7 +50,8 @@ func TestApproval(t *testing.T) {
 		t.Errorf("what is pending is proven: %v", err)
 	}
 	a, err := w.Check(t.Context(), w.live, verify.CheckRequest{ID: v.ID, Code: code})
-	if err != nil || a.Result != verify.ResultApproved || a.Proven == nil || a.Proven.To != drama(100) || a.Verification.Status != verify.Approved {
+	if err != nil || a.Result != verify.ResultApproved || a.Proven == nil || a.Proven.To != drama(100) ||
+		a.Verification.Status != verify.Approved {
 		t.Fatalf("%+v, %v", a, err)
 	}
 	kept := w.kept(t, v)
@@ -61,7 +63,8 @@ func TestApproval(t *testing.T) {
 	if err != nil || a.Result != verify.ResultUsed || a.Proven != nil {
 		t.Errorf("the same code again: %+v, %v", a, err)
 	}
-	if len(w.approved) != 1 || w.approved[0] != v.ID || w.counts["checked approved"] != 1 || w.counts["checked used"] != 1 {
+	if len(w.approved) != 1 || w.approved[0] != v.ID || w.counts["checked approved"] != 1 ||
+		w.counts["checked used"] != 1 {
 		t.Errorf("told %v, counted %v", w.approved, w.counts)
 	}
 	if _, p, err := w.Proven(t.Context(), w.live, v.ID); err != nil || p.To != drama(100) {
@@ -152,7 +155,12 @@ func TestStreak(t *testing.T) {
 	}
 	want(t, "the right code of a locked number", w.check(t, v, code), "number_locked number_wrong_streak")
 	want(t, "attempts", w.kept(t, v).Attempts, 3)
-	want(t, "a start", w.tryStart(t, verify.StartRequest{To: drama(100), Purpose: "other"}), "number_locked number_wrong_streak")
+	want(
+		t,
+		"a start",
+		w.tryStart(t, verify.StartRequest{To: drama(100), Purpose: "other"}),
+		"number_locked number_wrong_streak",
+	)
 	want(t, "a resend", w.tryResend(t, v, ""), "number_locked number_wrong_streak")
 	want(t, "another number", w.tryStart(t, verify.StartRequest{To: drama(101)}), "ok")
 	w.advance(time.Minute - time.Millisecond)
@@ -206,7 +214,8 @@ func TestPaymentsAreLinked(t *testing.T) {
 		{"another payee", paid, &message.Transaction{Amount: "39.90", Currency: "EUR", Payee: "Acme Inc"}, "incorrect"},
 		{"a payment where there was none", nil, paid, "incorrect"},
 		{"none where there was none", nil, nil, "approved"},
-		{"a wrong form", paid, &message.Transaction{Amount: "much", Currency: "EUR", Payee: "Acme Ltd"}, "invalid_request transaction.amount invalid_value"},
+		{"a wrong form", paid, &message.Transaction{Amount: "much", Currency: "EUR", Payee: "Acme Ltd"},
+			"invalid_request transaction.amount invalid_value"},
 	} {
 		for _, supplied := range []string{"", "424242"} {
 			w := newWorld(t)
@@ -239,7 +248,11 @@ func TestCheckByNumber(t *testing.T) {
 	} {
 		w := newWorld(t)
 		v := w.start(t, verify.StartRequest{To: drama(100)})
-		a, err := w.Check(t.Context(), w.live, verify.CheckRequest{To: c.to, Region: c.region, Purpose: c.purpose, Code: w.code(t, v)})
+		a, err := w.Check(
+			t.Context(),
+			w.live,
+			verify.CheckRequest{To: c.to, Region: c.region, Purpose: c.purpose, Code: w.code(t, v)},
+		)
 		got := string(a.Result)
 		if err != nil {
 			got = outcome(err)
@@ -329,13 +342,15 @@ func TestChecksAtOnce(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if i == 0 && (got["approved"] != 1 || got["used"] != 49) || i == 1 && (got["incorrect"] != 4 || got["exhausted"] != 46) {
+		if i == 0 && (got["approved"] != 1 || got["used"] != 49) ||
+			i == 1 && (got["incorrect"] != 4 || got["exhausted"] != 46) {
 			t.Errorf("%v", got)
 		}
 	}
 }
 
-// TestCheckOfWhatIsForgotten: what is sealed is gone after the retention time, and a code is then neither right nor wrong.
+// TestCheckOfWhatIsForgotten: what is sealed is gone after the retention time, and a code is then neither right nor
+// wrong.
 func TestCheckOfWhatIsForgotten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -22,7 +22,11 @@ type Composer struct {
 
 // Compose returns the message that a delivery of a verification carries, and whether it goes to test routes only.
 // open is false when there is nothing left to send for: the verification is final or past its deadline.
-func (c Composer) Compose(ctx context.Context, ref id.ID, d channel.Delivery) (m channel.Message, test, open bool, err error) {
+func (c Composer) Compose(
+	ctx context.Context,
+	ref id.ID,
+	d channel.Delivery,
+) (m channel.Message, test, open bool, err error) {
 	v, p, err := c.load(ctx, ref)
 	if err != nil || v == nil || v.At(c.Service.Now()) != Pending {
 		return channel.Message{}, false, false, err
@@ -72,7 +76,12 @@ func (s *Service) message(
 		Templates: app.Policy.Templates,
 	}
 	m := channel.Message{
-		Channel: kind, To: to, Code: code, Brand: app.Brand, Purpose: v.Spec.Purpose, Locale: message.Match(v.Spec.Locale, v.Spec.Country),
+		Channel:   kind,
+		To:        to,
+		Code:      code,
+		Brand:     app.Brand,
+		Purpose:   v.Spec.Purpose,
+		Locale:    message.Match(v.Spec.Locale, v.Spec.Country),
 		ExpiresAt: v.Expires,
 	}
 	switch kind {

@@ -27,16 +27,25 @@ func TestCompose(t *testing.T) {
 		channel.Telegram: func(m channel.Message, code string) bool { return strings.Contains(m.Text.Body, code) },
 		channel.Voice:    func(m channel.Message, _ string) bool { return m.Text.Body == "" && m.Spoken.Lead != "" },
 		channel.Email: func(m channel.Message, code string) bool {
-			return m.Email == "Person@example.com" && strings.Contains(m.Text.Body, code) && !strings.Contains(m.Text.Body, "@shop")
+			return m.Email == "Person@example.com" && strings.Contains(m.Text.Body, code) &&
+				!strings.Contains(m.Text.Body, "@shop")
 		},
 	} {
 		w := newWorld(t, withOrigins)
 		v := w.start(t, verify.StartRequest{
-			To: drama(100), Channel: kind, Email: "Person@EXAMPLE.com", Purpose: verify.Registration, Autofill: message.Trailer{Origin: "shop.example.com"},
+			To: drama(
+				100,
+			),
+			Channel:  kind,
+			Email:    "Person@EXAMPLE.com",
+			Purpose:  verify.Registration,
+			Autofill: message.Trailer{Origin: "shop.example.com"},
 		})
 		m, test, open, err := w.composer().Compose(t.Context(), v.ID, v.Deliveries[0])
-		if err != nil || test || !open || m.Channel != kind || m.To.E164() != drama(100) || m.Brand != "shop" || m.Purpose != verify.Registration ||
-			!m.ExpiresAt.Equal(v.Expires) || kind != channel.Email && m.Email != "" {
+		if err != nil || test || !open || m.Channel != kind || m.To.E164() != drama(100) || m.Brand != "shop" ||
+			m.Purpose != verify.Registration ||
+			!m.ExpiresAt.Equal(v.Expires) ||
+			kind != channel.Email && m.Email != "" {
 			t.Errorf("%s: %+v, test %t, open %t, %v", kind, m, test, open, err)
 		}
 		if !form(m, m.Code.Reveal()) {
@@ -74,11 +83,15 @@ func TestNothingToCompose(t *testing.T) {
 		t.Errorf("mail without an address: open %t, %v", open, err)
 	}
 	w.live = w.tenant("other")
-	if _, _, open, err := w.composer().Compose(t.Context(), v.ID, v.Deliveries[0]); open || !errors.Is(err, application.ErrNotFound) {
+	if _, _, open, err := w.composer().
+		Compose(t.Context(), v.ID, v.Deliveries[0]); open ||
+		!errors.Is(err, application.ErrNotFound) {
 		t.Errorf("an unknown application: open %t, %v", open, err)
 	}
 	w.readFault = memstore.Fault{Before: true}
-	if _, _, open, err := w.composer().Compose(t.Context(), v.ID, v.Deliveries[0]); open || outcome(err) != "store_unavailable" {
+	if _, _, open, err := w.composer().
+		Compose(t.Context(), v.ID, v.Deliveries[0]); open ||
+		outcome(err) != "store_unavailable" {
 		t.Errorf("a store that fails: open %t, %v", open, err)
 	}
 }
@@ -88,7 +101,12 @@ func TestWhatIsKeptIsSealed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	v := w.start(t, verify.StartRequest{
-		To: drama(100), Email: "Secret.Name@example.com", Code: message.NewCode("A7K9P3XQ"), Client: &verify.Client{IP: "203.0.113.77"},
+		To: drama(
+			100,
+		),
+		Email:       "Secret.Name@example.com",
+		Code:        message.NewCode("A7K9P3XQ"),
+		Client:      &verify.Client{IP: "203.0.113.77"},
 		Transaction: &message.Transaction{Amount: "4711.99", Currency: "EUR", Payee: "Hidden Ltd"},
 	})
 	kept := w.kept(t, v)
@@ -105,7 +123,8 @@ func TestWhatIsKeptIsSealed(t *testing.T) {
 	want(t, "masked address", kept.Spec.Email, "S•••@example.com")
 }
 
-// TestSealsAreBound: what is sealed opens for its own verification and with its own key; everything else is an error, not a wrong code.
+// TestSealsAreBound: what is sealed opens for its own verification and with its own key; everything else is an error,
+// not a wrong code.
 func TestSealsAreBound(t *testing.T) {
 	t.Parallel()
 	change := func(t *testing.T, w *world, v *verify.Verification, f func(*verify.Verification)) {
@@ -165,5 +184,10 @@ func TestMailProvesAnAddress(t *testing.T) {
 	w.advance(30 * time.Second)
 	want(t, "resend by SMS", w.tryResend(t, v, channel.SMS), "ok")
 	want(t, "both ways", w.kept(t, v).Proves(), verify.ProvesEither)
-	want(t, "an SMS beside an address", w.start(t, verify.StartRequest{To: drama(101), Email: "person@example.com"}).Proves(), verify.ProvesPhone)
+	want(
+		t,
+		"an SMS beside an address",
+		w.start(t, verify.StartRequest{To: drama(101), Email: "person@example.com"}).Proves(),
+		verify.ProvesPhone,
+	)
 }

@@ -28,8 +28,8 @@ const (
 // Proofs returns every proof.
 func Proofs() []Proof { return []Proof{ProvesPhone, ProvesEmail, ProvesEither} }
 
-// Proves returns what a right code shows now. A delivery counts whatever became of it: one that is said to have failed may
-// have arrived all the same.
+// Proves returns what a right code shows now. A delivery counts whatever became of it: one that is said to have failed
+// may have arrived all the same.
 func (v *Verification) Proves() Proof {
 	mail, phone := v.Channel == channel.Email, v.Channel != channel.Email
 	for _, d := range v.Deliveries {
@@ -97,7 +97,10 @@ func (s *Service) emailLimits(c application.Caller, address string) (out []keyed
 		return nil
 	}
 	for _, r := range emailRates() {
-		out = append(out, keyedRate{s.Ring.Lookup([]byte("email"), c.App.ID[:], []byte(strings.ToLower(address)), []byte(r.Name)), r})
+		out = append(
+			out,
+			keyedRate{s.Ring.Lookup([]byte("email"), c.App.ID[:], []byte(strings.ToLower(address)), []byte(r.Name)), r},
+		)
 	}
 	return out
 }

@@ -52,7 +52,8 @@ func TestParseEmail(t *testing.T) {
 
 func TestMaskEmail(t *testing.T) {
 	t.Parallel()
-	for in, want := range map[string]string{"person@example.com": "p•••@example.com", "a@example.com": "a•••@example.com", "": ""} {
+	for in, want := range map[string]string{"person@example.com": "p•••@example.com", "a@example.com": "a•••@example.com",
+		"": ""} {
 		if got := maskEmail(in); got != want {
 			t.Errorf("%q: %q", in, got)
 		}
@@ -91,7 +92,10 @@ func FuzzParseEmail(f *testing.F) {
 		if again, ok := ParseEmail(got); !ok || again != got {
 			t.Errorf("%q became %q, which becomes %q", s, got, again)
 		}
-		if a, err := mail.ParseAddress(got); err != nil || a.Address != got || len(got) > MaxEmail || strings.ContainsAny(got, "\r\n <>,;:\"\\") {
+		if a, err := mail.ParseAddress(
+			got,
+		); err != nil || a.Address != got || len(got) > MaxEmail ||
+			strings.ContainsAny(got, "\r\n <>,;:\"\\") {
 			t.Errorf("%q became %q: %v", s, got, err)
 		}
 	})

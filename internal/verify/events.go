@@ -10,8 +10,9 @@ import (
 	"github.com/dialproof/dialproof/internal/webhook"
 )
 
-// Teller says which events a change of a verification is to be told by. A store asks it within the transaction that makes the
-// change, so that no change goes untold and nothing is told that did not happen. Where nobody listens it costs a look into a map.
+// Teller says which events a change of a verification is to be told by. A store asks it within the transaction that
+// makes the change, so that no change goes untold and nothing is told that did not happen. Where nobody listens it
+// costs a look into a map.
 type Teller struct {
 	Webhooks *webhook.Directory
 	// Render returns a verification as the API does: a JSON object with no code and no whole number.
@@ -41,7 +42,15 @@ func (t *Teller) Changed(before, after *Verification) []webhook.Event {
 		rows, err := t.write(to, n, after)
 		if err != nil {
 			// What the person waits for does not fail because somebody cannot be told.
-			t.Log.Error("an event could not be written", "kind", string(n.Kind), "verification", after.ID.Text(id.Verification), "error", err)
+			t.Log.Error(
+				"an event could not be written",
+				"kind",
+				string(n.Kind),
+				"verification",
+				after.ID.Text(id.Verification),
+				"error",
+				err,
+			)
 			continue
 		}
 		out = append(out, rows...)
@@ -107,11 +116,16 @@ func happened(before, after *Verification) (out []webhook.News) {
 func told(s channel.Status) bool { return s != channel.Queued && s != channel.Sending }
 
 func endings() map[Status]webhook.Kind {
-	return map[Status]webhook.Kind{Approved: webhook.Approved, Failed: webhook.Failed, Expired: webhook.Expired, Canceled: webhook.Canceled}
+	return map[Status]webhook.Kind{
+		Approved: webhook.Approved,
+		Failed:   webhook.Failed,
+		Expired:  webhook.Expired,
+		Canceled: webhook.Canceled,
+	}
 }
 
-// Expire writes down that a verification has expired, if it has. Nothing needs that but those who are told of it: the status is
-// a function of the row and the clock.
+// Expire writes down that a verification has expired, if it has. Nothing needs that but those who are told of it: the
+// status is a function of the row and the clock.
 func (s *Service) Expire(ctx context.Context, ref id.ID) error {
 	v, err := s.Store.Find(ctx, ref)
 	if err != nil || v == nil || v.Status != Pending || v.At(s.Now()) != Expired || len(v.Sealed) == 0 {

@@ -29,7 +29,10 @@ func newAudience(t *testing.T) *audience {
 	t.Helper()
 	a := &audience{world: newWorld(t)}
 	var err error
-	if a.hooks, err = webhook.Open(t.Context(), webhook.Options{Store: a.db, Ring: a.Ring, IDs: a.ids, Now: a.Clock}); err != nil {
+	if a.hooks, err = webhook.Open(
+		t.Context(),
+		webhook.Options{Store: a.db, Ring: a.Ring, IDs: a.ids, Now: a.Clock},
+	); err != nil {
 		t.Fatal(err)
 	}
 	a.teller = &verify.Teller{
@@ -45,7 +48,10 @@ func newAudience(t *testing.T) *audience {
 // endpoint makes an endpoint of the world's application.
 func (a *audience) endpoint(t *testing.T, test bool, kinds ...webhook.Kind) webhook.Endpoint {
 	t.Helper()
-	e, _, err := a.hooks.Create(t.Context(), webhook.Endpoint{App: a.live.App.ID, Test: test, URL: "https://shop.example.com/hook", Kinds: kinds})
+	e, _, err := a.hooks.Create(
+		t.Context(),
+		webhook.Endpoint{App: a.live.App.ID, Test: test, URL: "https://shop.example.com/hook", Kinds: kinds},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,11 +98,14 @@ func TestEvents(t *testing.T) {
 		do   func(*testing.T, *audience, *verify.Verification)
 		want []string // after the start
 	}{
-		"nothing":  {func(*testing.T, *audience, *verify.Verification) {}, nil},
-		"a wrong":  {func(t *testing.T, a *audience, v *verify.Verification) { a.check(t, v, wrong(a.code(t, v))) }, nil},
-		"approved": {func(t *testing.T, a *audience, v *verify.Verification) { a.check(t, v, a.code(t, v)) }, []string{"2 verification.approved approved"}},
-		"failed":   {func(t *testing.T, a *audience, v *verify.Verification) { a.exhaust(t, v) }, []string{"2 verification.failed failed"}},
-		"canceled": {func(t *testing.T, a *audience, v *verify.Verification) { a.cancel(t, v); a.cancel(t, v) }, []string{"2 verification.canceled canceled"}},
+		"nothing": {func(*testing.T, *audience, *verify.Verification) {}, nil},
+		"a wrong": {func(t *testing.T, a *audience, v *verify.Verification) { a.check(t, v, wrong(a.code(t, v))) }, nil},
+		"approved": {func(t *testing.T, a *audience, v *verify.Verification) { a.check(t, v, a.code(t, v)) },
+			[]string{"2 verification.approved approved"}},
+		"failed": {func(t *testing.T, a *audience, v *verify.Verification) { a.exhaust(t, v) },
+			[]string{"2 verification.failed failed"}},
+		"canceled": {func(t *testing.T, a *audience, v *verify.Verification) { a.cancel(t, v); a.cancel(t, v) },
+			[]string{"2 verification.canceled canceled"}},
 		"superseded": {func(t *testing.T, a *audience, v *verify.Verification) {
 			a.advance(time.Minute)
 			a.supersede(t, v)
@@ -106,7 +115,8 @@ func TestEvents(t *testing.T) {
 			a.took(t, v, nil) // the same again is no news
 			a.took(t, v, func(d *channel.Delivery) { d.Status = channel.Delivered })
 			a.check(t, v, a.code(t, v))
-		}, []string{"2 delivery.updated pending of a delivery", "3 delivery.updated pending of a delivery", "4 verification.approved approved"}},
+		}, []string{"2 delivery.updated pending of a delivery", "3 delivery.updated pending of a " +
+			"delivery", "4 verification.approved approved"}},
 		"under way": {func(t *testing.T, a *audience, v *verify.Verification) {
 			a.took(t, v, func(d *channel.Delivery) { d.Status = channel.Queued })
 		}, nil},
@@ -125,7 +135,16 @@ func TestEvents(t *testing.T) {
 		all, ends, test := a.endpoint(t, false), a.endpoint(t, false, webhook.Approved), a.endpoint(t, true)
 		v := a.start(t, verify.StartRequest{To: drama(100)})
 		c.do(t, a, v)
-		if got, want := a.told(t, all, v), append([]string{"1 verification.started pending"}, c.want...); !slices.Equal(got, want) {
+		if got, want := a.told(
+			t,
+			all,
+			v,
+		), append(
+			[]string{"1 verification.started pending"},
+			c.want...); !slices.Equal(
+			got,
+			want,
+		) {
 			t.Errorf("%s: told %q, want %q", name, got, want)
 		}
 		for _, line := range a.told(t, ends, v) {
@@ -180,8 +199,8 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// TestNobodyListens: without an audience nothing is counted; a text that cannot be made is logged and holds up nobody; a text that
-// is too long leaves out the oldest deliveries.
+// TestNobodyListens: without an audience nothing is counted; a text that cannot be made is logged and holds up nobody;
+// a text that is too long leaves out the oldest deliveries.
 func TestNobodyListens(t *testing.T) {
 	t.Parallel()
 	a := newAudience(t)
@@ -208,7 +227,11 @@ func TestNobodyListens(t *testing.T) {
 		t.Errorf("%d events of %d deliveries, %d rendered", len(rows), len(many.Deliveries), longest)
 	}
 	for _, r := range rows {
-		if text, err := a.Ring.Open(r.Sealed, r.Event[:]); err != nil || len(text) >= webhook.MaxBody || len(text) < 10_000 || r.Endpoint != e.ID {
+		if text, err := a.Ring.Open(
+			r.Sealed,
+			r.Event[:],
+		); err != nil || len(text) >= webhook.MaxBody || len(text) < 10_000 ||
+			r.Endpoint != e.ID {
 			t.Fatalf("%d bytes, %v", len(text), err)
 		}
 	}

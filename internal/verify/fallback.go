@@ -12,8 +12,8 @@ import (
 	"github.com/dialproof/dialproof/internal/queue"
 )
 
-// NextKind is the kind of the jobs that go on to the next step of an order of channels. It is the job of the step's message,
-// which deliver puts off instead of finishing it: an order costs no row of its own.
+// NextKind is the kind of the jobs that go on to the next step of an order of channels. It is the job of the step's
+// message, which deliver puts off instead of finishing it: an order costs no row of its own.
 const NextKind = "fallback"
 
 // Fallback runs the jobs of NextKind.
@@ -29,7 +29,11 @@ func (f Fallback) Run(ctx context.Context, j queue.Job) (done bool, err error) {
 }
 
 // next is one transaction: the fence, the limits, the new delivery and its job; nil when the order has ended.
-func (f Fallback) next(ctx context.Context, j queue.Job, held bool) (next *queue.Job, made *Made, done bool, err error) {
+func (f Fallback) next(
+	ctx context.Context,
+	j queue.Job,
+	held bool,
+) (next *queue.Job, made *Made, done bool, err error) {
 	s := f.Service
 	err = s.Store.Do(ctx, Needs{Verification: j.Ref, Job: j.ID}, func(tx Tx) error {
 		next, done = nil, false
@@ -62,8 +66,8 @@ func (f Fallback) next(ctx context.Context, j queue.Job, held bool) (next *queue
 	return next, made, done, err
 }
 
-// look returns the verification that the job is about, with its number locked; nil when another attempt or another job has gone
-// on, or there is nothing left to do. gone reports that the job was dropped.
+// look returns the verification that the job is about, with its number locked; nil when another attempt or another job
+// has gone on, or there is nothing left to do. gone reports that the job was dropped.
 func (f Fallback) look(tx Tx, j queue.Job) (v *Verification, n *Number, gone bool, err error) {
 	if v, err = tx.Verification(j.Ref); err != nil || v == nil {
 		tx.DropJob(j.ID)
@@ -94,9 +98,9 @@ type nextStep struct {
 	log           limit.Log
 }
 
-// step returns the next step of the order that a route serves, or nil when the order ends: after its last step, when the sends
-// are used up, or when a limit of the number says so. The gaps between the person's own resends do not hold it; it counts
-// as a send in all other respects.
+// step returns the next step of the order that a route serves, or nil when the order ends: after its last step, when
+// the sends are used up, or when a limit of the number says so. The gaps between the person's own resends do not hold
+// it; it counts as a send in all other respects.
 func (s *Service) step(v *Verification, n *Number, now time.Time) (*nextStep, error) {
 	if v.ResendsLeft() == 0 || s.locked(n, now) != nil {
 		return nil, nil
@@ -131,7 +135,10 @@ func (s *Service) step(v *Verification, n *Number, now time.Time) (*nextStep, er
 
 // rejected reports whether the number has turned out not to work on a channel.
 func (v *Verification) rejected(kind channel.Kind) bool {
-	return slices.ContainsFunc(v.Deliveries, func(d channel.Delivery) bool { return d.Channel == kind && d.Kind == channel.Rejected })
+	return slices.ContainsFunc(
+		v.Deliveries,
+		func(d channel.Delivery) bool { return d.Channel == kind && d.Kind == channel.Rejected },
+	)
 }
 
 // stepOf returns the first step of a channel from one on; past the last when there is none.
@@ -144,7 +151,8 @@ func (v *Verification) stepOf(kind channel.Kind, from int) int {
 	return len(v.Spec.Fallback)
 }
 
-// Next returns the channel that the order goes on with and when, unless a message arrives before; ok is false when nothing follows.
+// Next returns the channel that the order goes on with and when, unless a message arrives before; ok is false when
+// nothing follows.
 func (v *Verification) Next() (kind channel.Kind, at time.Time, ok bool) {
 	if v.Timer.IsZero() || v.Step+1 >= len(v.Spec.Fallback) {
 		return "", time.Time{}, false

@@ -16,11 +16,15 @@ import (
 
 // inTurn is the order of these tests.
 func inTurn(p *application.Policy) {
-	p.Fallback = []application.Step{{Channel: channel.SMS, Wait: 25}, {Channel: channel.SMS, Wait: 25}, {Channel: channel.Voice}}
+	p.Fallback = []application.Step{
+		{Channel: channel.SMS, Wait: 25},
+		{Channel: channel.SMS, Wait: 25},
+		{Channel: channel.Voice},
+	}
 }
 
-// took does what deliver does when a provider has taken the newest message; change may say more of it. It returns the job that goes
-// on, or nil when none is left.
+// took does what deliver does when a provider has taken the newest message; change may say more of it. It returns the
+// job that goes on, or nil when none is left.
 func (w *world) took(t *testing.T, v *verify.Verification, change func(*channel.Delivery)) (next *queue.Job) {
 	t.Helper()
 	err := w.db.Do(t.Context(), verify.Needs{Verification: v.ID}, func(tx verify.Tx) error {
@@ -69,7 +73,8 @@ func (w *world) due(t *testing.T) int {
 	return len(jobs)
 }
 
-// TestOrder: each step begins when the wait of the one before it is over, with the same code, and the last one ends the order.
+// TestOrder: each step begins when the wait of the one before it is over, with the same code, and the last one ends the
+// order.
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, inTurn, func(p *application.Policy) { p.FreshCodes = true })
@@ -149,7 +154,8 @@ func TestOrderHasAFence(t *testing.T) {
 	want(t, "jobs", w.open(t), 0)
 }
 
-// TestOrderEnds: what ends a verification ends its order. While a message is under way its job stays, so that its answer is recorded.
+// TestOrderEnds: what ends a verification ends its order. While a message is under way its job stays, so that its
+// answer is recorded.
 func TestOrderEnds(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*testing.T, *world, *verify.Verification){
@@ -208,12 +214,13 @@ func TestOrderKeepsTheLimits(t *testing.T) {
 		policy func(*application.Policy)
 		steps  int
 	}{
-		"all":           {func(*world) {}, inTurn, 3},
-		"two an hour":   {func(w *world) { w.Limits.Sends.Windows[0].Max = 2 }, inTurn, 2},
-		"two sends":     {func(*world) {}, func(p *application.Policy) { inTurn(p); p.MaxSends = 2 }, 2},
-		"no voice":      {func(w *world) { w.noRoute[channel.Voice] = true }, inTurn, 2},
-		"long gaps":     {func(w *world) { w.Limits.Sends.Gaps = []time.Duration{time.Hour} }, inTurn, 3},
-		"mail unknown":  {func(*world) {}, func(p *application.Policy) { inTurn(p); p.Fallback[1].Channel = channel.Email }, 2},
+		"all":         {func(*world) {}, inTurn, 3},
+		"two an hour": {func(w *world) { w.Limits.Sends.Windows[0].Max = 2 }, inTurn, 2},
+		"two sends":   {func(*world) {}, func(p *application.Policy) { inTurn(p); p.MaxSends = 2 }, 2},
+		"no voice":    {func(w *world) { w.noRoute[channel.Voice] = true }, inTurn, 2},
+		"long gaps":   {func(w *world) { w.Limits.Sends.Gaps = []time.Duration{time.Hour} }, inTurn, 3},
+		"mail unknown": {func(*world) {}, func(p *application.Policy) { inTurn(p); p.Fallback[1].Channel = channel.Email },
+			2},
 		"locked number": {func(w *world) { w.Limits.MaxStreak = 1 }, inTurn, 1},
 	} {
 		w := newWorld(t, c.policy)
@@ -257,8 +264,8 @@ func TestOrderSkips(t *testing.T) {
 	want(t, "step", now.Step, 2)
 }
 
-// TestOrderAndResend: a resend ends the running wait. The order goes on after the step that the person asked for, and ends with a
-// channel that is not in it.
+// TestOrderAndResend: a resend ends the running wait. The order goes on after the step that the person asked for, and
+// ends with a channel that is not in it.
 func TestOrderAndResend(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -298,7 +305,11 @@ func TestOrderIsBounded(t *testing.T) {
 	w.took(t, v, nil)
 	w.advance(25 * time.Second)
 	w.fault = memstore.Fault{Before: true}
-	if done, err := (verify.Fallback{Service: w.Service}).Run(t.Context(), queue.Job{ID: v.Timer, Ref: v.ID}); done || outcome(err) != "store_unavailable" {
+	if done, err := (verify.Fallback{Service: w.Service}).Run(
+		t.Context(),
+		queue.Job{ID: v.Timer, Ref: v.ID},
+	); done ||
+		outcome(err) != "store_unavailable" {
 		t.Errorf("done %t, %v", done, err)
 	}
 	w.fault = memstore.Fault{}
@@ -307,8 +318,8 @@ func TestOrderIsBounded(t *testing.T) {
 	want(t, "deliveries", len(w.kept(t, v).Deliveries), 2)
 }
 
-// TestStoredNumbersStayReadable: the metadata changes after a start, so that the number could not be started any more. Its message
-// goes out, the order and a resend go on, and the code is accepted.
+// TestStoredNumbersStayReadable: the metadata changes after a start, so that the number could not be started any more.
+// Its message goes out, the order and a resend go on, and the code is accepted.
 func TestStoredNumbersStayReadable(t *testing.T) {
 	t.Parallel()
 	const number = "+298211234" // of the Faroe Islands, which no other test of this package uses

@@ -25,9 +25,12 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Sends: limit.Schedule{
-			Gaps:    []time.Duration{30 * time.Second, 60 * time.Second, 120 * time.Second, 300 * time.Second},
-			Windows: []limit.Window{{Name: "number_hour", Max: 5, Span: time.Hour}, {Name: "number_day", Max: 10, Span: 24 * time.Hour}},
-			Forget:  time.Hour,
+			Gaps: []time.Duration{30 * time.Second, 60 * time.Second, 120 * time.Second, 300 * time.Second},
+			Windows: []limit.Window{
+				{Name: "number_hour", Max: 5, Span: time.Hour},
+				{Name: "number_day", Max: 10, Span: 24 * time.Hour},
+			},
+			Forget: time.Hour,
 		},
 		Wrong:     limit.Rate{Name: "number_wrong_day", Burst: 15, Period: 24 * time.Hour},
 		MaxStreak: 100,
@@ -59,7 +62,10 @@ func take(tx Tx, rates []keyedRate, now time.Time) ([]takenRate, error) {
 		}
 		next, retry, ok := k.rate.Take(tat, now)
 		if !ok {
-			return nil, limited(CodeLimited, &limit.Refusal{Name: k.rate.Name, Limit: k.rate.Burst, Window: k.rate.Period, Retry: retry})
+			return nil, limited(
+				CodeLimited,
+				&limit.Refusal{Name: k.rate.Name, Limit: k.rate.Burst, Window: k.rate.Period, Retry: retry},
+			)
 		}
 		out = append(out, takenRate{k.key, next})
 	}
@@ -113,7 +119,12 @@ func forgive(tx Tx, n *Number) error {
 // locked returns why no code of this number may be compared, or nil.
 func (s *Service) locked(n *Number, now time.Time) *limit.Refusal {
 	if _, retry, ok := s.Limits.Wrong.Take(n.Wrong, now); !ok {
-		return &limit.Refusal{Name: s.Limits.Wrong.Name, Limit: s.Limits.Wrong.Burst, Window: s.Limits.Wrong.Period, Retry: retry}
+		return &limit.Refusal{
+			Name:   s.Limits.Wrong.Name,
+			Limit:  s.Limits.Wrong.Burst,
+			Window: s.Limits.Wrong.Period,
+			Retry:  retry,
+		}
 	}
 	until := time.UnixMilli(n.Last).Add(s.Limits.LockFor).UTC()
 	if s.Limits.MaxStreak > 0 && n.Streak >= s.Limits.MaxStreak && now.Before(until) {

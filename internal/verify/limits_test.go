@@ -23,7 +23,10 @@ func TestSendLimits(t *testing.T) {
 		w.advance(gap - time.Millisecond)
 		_, err := w.Start(t.Context(), w.live, verify.StartRequest{To: drama(100)})
 		want(t, "just before the end of the gap", outcome(err), "rate_limited number_gap")
-		if e, ok := errors.AsType[*verify.Error](err); !ok || !e.Retry.Equal(w.Clock().Add(time.Millisecond)) || e.Refusal.Window != gap {
+		if e, ok := errors.AsType[*verify.Error](
+			err,
+		); !ok || !e.Retry.Equal(w.Clock().Add(time.Millisecond)) ||
+			e.Refusal.Window != gap {
 			t.Errorf("gap %s: %+v", gap, err)
 		}
 		w.advance(time.Millisecond)
@@ -43,7 +46,8 @@ func TestSendLimits(t *testing.T) {
 	want(t, "counted", w.counts["limited number_gap"], 4)
 }
 
-// TestApprovalsForgiveGaps: who has shown that the number is theirs begins with the shortest gap again; the windows stay.
+// TestApprovalsForgiveGaps: who has shown that the number is theirs begins with the shortest gap again; the windows
+// stay.
 func TestApprovalsForgiveGaps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -102,14 +106,20 @@ func TestEachLimitIsKept(t *testing.T) {
 		every time.Duration
 	}{
 		{"link", link, 5, time.Second},
-		{"application_hour", func(w *world) func(*verify.StartRequest) { w.live.App.Policy.StartsPerHour = 4; return nil }, 4, time.Second},
-		{"client_hour", func(w *world) func(*verify.StartRequest) { w.Limits.Client[0].Burst = 3; return nil }, 3, time.Second},
-		{"client_day", func(w *world) func(*verify.StartRequest) { w.Limits.Client[1].Burst = 3; return nil }, 3, time.Second},
+		{"application_hour", func(w *world) func(*verify.StartRequest) { w.live.App.Policy.StartsPerHour = 4; return nil },
+			4, time.Second},
+		{"client_hour", func(w *world) func(*verify.StartRequest) { w.Limits.Client[0].Burst = 3; return nil }, 3,
+			time.Second},
+		{"client_day", func(w *world) func(*verify.StartRequest) { w.Limits.Client[1].Burst = 3; return nil }, 3,
+			time.Second},
 		{"email_hour", nil, 5, time.Second},
 		{"email_day", nil, 11, 15 * time.Minute}, // 10, and one that the time gives back
 	} {
 		w := newWorld(t)
-		w.Limits.Client = []limit.Rate{{Name: "client_hour", Burst: 500, Period: time.Hour}, {Name: "client_day", Burst: 500, Period: 24 * time.Hour}}
+		w.Limits.Client = []limit.Rate{
+			{Name: "client_hour", Burst: 500, Period: time.Hour},
+			{Name: "client_day", Burst: 500, Period: 24 * time.Hour},
+		}
 		w.live.App.Policy.StartsPerHour = 500
 		change := func(*verify.StartRequest) {}
 		if c.limit != nil {
@@ -119,7 +129,11 @@ func TestEachLimitIsKept(t *testing.T) {
 		}
 		got, passed := "ok", 0
 		for ; got == "ok" && passed < 50; passed++ {
-			r := verify.StartRequest{To: drama(100 + passed), Client: &verify.Client{IP: "203.0.113.7"}, Email: "person@example.com"}
+			r := verify.StartRequest{
+				To:     drama(100 + passed),
+				Client: &verify.Client{IP: "203.0.113.7"},
+				Email:  "person@example.com",
+			}
 			change(&r)
 			got = w.tryStart(t, r)
 			w.advance(c.every)
@@ -154,11 +168,27 @@ func TestRefusalsAreFree(t *testing.T) {
 func TestMailLimits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for i, address := range []string{"person@example.com", "PERSON@example.com", "Person@EXAMPLE.COM", "person@example.com", "person@Example.com"} {
+	for i, address := range []string{"person@example.com", "PERSON@example.com", "Person@EXAMPLE.COM",
+		"person@example.com", "person@Example.com"} {
 		want(t, "start", w.tryStart(t, verify.StartRequest{To: drama(100 + i), Channel: channel.Email, Email: address}), "ok")
 	}
-	want(t, "the sixth", w.tryStart(t, verify.StartRequest{To: drama(110), Channel: channel.Email, Email: "pErson@example.com"}), "rate_limited email_hour")
-	want(t, "another address", w.tryStart(t, verify.StartRequest{To: drama(110), Channel: channel.Email, Email: "other@example.com"}), "ok")
+	want(
+		t,
+		"the sixth",
+		w.tryStart(t, verify.StartRequest{To: drama(110), Channel: channel.Email, Email: "pErson@example.com"}),
+		"rate_limited email_hour",
+	)
+	want(
+		t,
+		"another address",
+		w.tryStart(t, verify.StartRequest{To: drama(110), Channel: channel.Email, Email: "other@example.com"}),
+		"ok",
+	)
 	w.advance(12 * time.Minute)
-	want(t, "twelve minutes later", w.tryStart(t, verify.StartRequest{To: drama(111), Channel: channel.Email, Email: "person@example.com"}), "ok")
+	want(
+		t,
+		"twelve minutes later",
+		w.tryStart(t, verify.StartRequest{To: drama(111), Channel: channel.Email, Email: "person@example.com"}),
+		"ok",
+	)
 }

@@ -18,8 +18,8 @@ func linkStarts() limit.Rate { return limit.Rate{Name: "link", Burst: 5, Period:
 
 func (s *Service) linkKey(link id.ID) [16]byte { return s.Ring.Lookup([]byte("link"), link[:]) }
 
-// linkLimits returns the limit that a start from a link takes. An approval uses all of it up, so that a link is approved once; and it
-// is kept where the other limits are, so that a link needs no row of its own.
+// linkLimits returns the limit that a start from a link takes. An approval uses all of it up, so that a link is
+// approved once; and it is kept where the other limits are, so that a link needs no row of its own.
 func (s *Service) linkLimits(link id.ID) []keyedRate {
 	if link.IsZero() {
 		return nil
@@ -34,7 +34,8 @@ func (s *Service) spend(tx Tx, link id.ID, now time.Time) {
 	}
 }
 
-// spent reports whether a link has been approved. Starts alone never take it that far: five of them end where the period does.
+// spent reports whether a link has been approved. Starts alone never take it that far: five of them end where the
+// period does.
 func (s *Service) spent(tx Tx, link id.ID, now time.Time) (bool, error) {
 	if link.IsZero() {
 		return false, nil
@@ -71,8 +72,8 @@ func (s *Service) Vet(c application.Caller, r StartRequest) error {
 	return err
 }
 
-// Proven returns an approved verification and what it proves, for a proof that was lost on its way. It is not found when it is not
-// approved, or when it is so long ago that the number is forgotten.
+// Proven returns an approved verification and what it proves, for a proof that was lost on its way. It is not found
+// when it is not approved, or when it is so long ago that the number is forgotten.
 func (s *Service) Proven(ctx context.Context, c application.Caller, vid id.ID) (*Verification, *Proven, error) {
 	v, err := s.Get(ctx, c, vid)
 	if err != nil {

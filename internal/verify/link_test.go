@@ -17,7 +17,8 @@ func (w *world) linkUsed(t *testing.T, link id.ID) bool {
 	return used
 }
 
-// TestLinkIsApprovedOnce: what one link started is approved once, whatever number it was for, and a spent link starts nothing.
+// TestLinkIsApprovedOnce: what one link started is approved once, whatever number it was for, and a spent link starts
+// nothing.
 func TestLinkIsApprovedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -35,7 +36,12 @@ func TestLinkIsApprovedOnce(t *testing.T) {
 	want(t, "its status", w.kept(t, first).Status, verify.Canceled)
 	for _, later := range []time.Duration{0, 30 * time.Minute, 39 * time.Minute} {
 		w.advance(later)
-		want(t, "a start with a spent link", w.tryStart(t, verify.StartRequest{To: drama(102), Link: link}), "rate_limited link")
+		want(
+			t,
+			"a start with a spent link",
+			w.tryStart(t, verify.StartRequest{To: drama(102), Link: link}),
+			"rate_limited link",
+		)
 		want(t, "used", w.linkUsed(t, link), true)
 	}
 	want(t, "another link", w.tryStart(t, verify.StartRequest{To: drama(102), Link: other}), "ok")

@@ -85,7 +85,8 @@ func (l *lister) take(v *Verification) bool {
 	}
 	l.seen++
 	l.last = v.ID
-	if v.Spec.Test == l.test && (l.f.Purpose == "" || v.Spec.Purpose == l.f.Purpose) && (l.f.Status == "" || v.At(l.service.Now()) == l.f.Status) {
+	if v.Spec.Test == l.test && (l.f.Purpose == "" || v.Spec.Purpose == l.f.Purpose) &&
+		(l.f.Status == "" || v.At(l.service.Now()) == l.f.Status) {
 		l.page.Items = append(l.page.Items, v)
 	}
 	return true

@@ -61,8 +61,9 @@ func TestList(t *testing.T) {
 		"expired":        {verify.Filter{Status: verify.Expired}, chosen(func(i int) bool { return i%3 != 0 })},
 		"pending":        {verify.Filter{Status: verify.Pending}, nil},
 		"time":           {verify.Filter{After: at(5), Before: at(9)}, chosen(func(i int) bool { return i >= 5 && i < 9 })},
-		"number, time":   {verify.Filter{To: drama(103), After: at(4), Before: at(19)}, chosen(func(i int) bool { return i%5 == 3 && i >= 4 && i < 19 })},
-		"both":           {verify.Filter{Purpose: "login", Status: verify.Approved}, chosen(func(i int) bool { return i%6 == 0 })},
+		"number, time": {verify.Filter{To: drama(103), After: at(4), Before: at(19)},
+			chosen(func(i int) bool { return i%5 == 3 && i >= 4 && i < 19 })},
+		"both": {verify.Filter{Purpose: "login", Status: verify.Approved}, chosen(func(i int) bool { return i%6 == 0 })},
 	} {
 		for _, size := range []int{1, 3, 7, 100} {
 			c.f.Limit, c.f.Cursor = size, id.ID{}

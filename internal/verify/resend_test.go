@@ -13,7 +13,8 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// TestResend: a resend adds a delivery with the same code, on another route if there is one, and leaves the attempts as they are.
+// TestResend: a resend adds a delivery with the same code, on another route if there is one, and leaves the attempts as
+// they are.
 func TestResend(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -36,7 +37,11 @@ func TestResend(t *testing.T) {
 	want(t, "avoided", w.asked[1], plan{channel.SMS, false, "by-sms"})
 	want(t, "the code", w.code(t, v), code)
 	d := kept.Deliveries[1]
-	if j := w.job(t, d.ID); j == nil || j.Kind != verify.JobKind || j.Ref != v.ID || !j.Leased || len(w.jobs) != 2 || w.jobs[1].ID != d.ID || w.made[1].Delivery.ID != d.ID {
+	if j := w.job(
+		t,
+		d.ID,
+	); j == nil || j.Kind != verify.JobKind || j.Ref != v.ID || !j.Leased || len(w.jobs) != 2 || w.jobs[1].ID != d.ID ||
+		w.made[1].Delivery.ID != d.ID {
 		t.Errorf("the job is %+v, of %d", j, len(w.jobs))
 	}
 	want(t, "reservations", w.reserved, 0)
@@ -62,7 +67,8 @@ func TestResendRefuses(t *testing.T) {
 		{"email_required", channel.Email, nil},
 		{"no_route", channel.Voice, func(_ *testing.T, w *world, _ *verify.Verification) { w.noRoute[channel.Voice] = true }},
 		{"busy", "", func(_ *testing.T, w *world, _ *verify.Verification) { w.full = true }},
-		{"rate_limited number_gap", "", func(_ *testing.T, w *world, _ *verify.Verification) { w.advance(-time.Millisecond) }},
+		{"rate_limited number_gap", "",
+			func(_ *testing.T, w *world, _ *verify.Verification) { w.advance(-time.Millisecond) }},
 		{"not_pending approved", "", func(t *testing.T, w *world, v *verify.Verification) { w.check(t, v, w.code(t, v)) }},
 		{"not_pending failed", "", func(t *testing.T, w *world, v *verify.Verification) { w.exhaust(t, v) }},
 		{"not_pending canceled", "", func(t *testing.T, w *world, v *verify.Verification) { w.cancel(t, v) }},
@@ -79,7 +85,12 @@ func TestResendRefuses(t *testing.T) {
 		if c.want == "ok" {
 			sends = 2
 		}
-		if kept := w.kept(t, v); kept.Sends != sends || len(kept.Deliveries) != sends || len(w.number(t, v).Sends.Sends) != sends || len(w.jobs) != sends || w.reserved != 0 {
+		if kept := w.kept(
+			t,
+			v,
+		); kept.Sends != sends || len(kept.Deliveries) != sends || len(w.number(t, v).Sends.Sends) != sends ||
+			len(w.jobs) != sends ||
+			w.reserved != 0 {
 			t.Errorf("%s: %d sends, %d jobs, %d reservations", c.want, kept.Sends, len(w.jobs), w.reserved)
 		}
 	}
@@ -114,14 +125,23 @@ func TestResendsRunOut(t *testing.T) {
 func TestResendCosts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.Limits.Sends = limit.Schedule{Gaps: []time.Duration{30 * time.Second, time.Minute}, Windows: []limit.Window{{Name: "number_hour", Max: 3, Span: time.Hour}}, Forget: time.Hour}
+	w.Limits.Sends = limit.Schedule{
+		Gaps:    []time.Duration{30 * time.Second, time.Minute},
+		Windows: []limit.Window{{Name: "number_hour", Max: 3, Span: time.Hour}},
+		Forget:  time.Hour,
+	}
 	v := w.start(t, verify.StartRequest{To: drama(100), ExpiresIn: 600})
 	w.advance(30 * time.Second)
 	want(t, "the second send", w.tryResend(t, v, ""), "ok")
 	want(t, "sends of the number", len(w.number(t, v).Sends.Sends), 2)
 	w.advance(time.Minute - time.Millisecond)
 	want(t, "a resend in the gap", w.tryResend(t, v, ""), "rate_limited number_gap")
-	want(t, "a start in the gap of a resend", w.tryStart(t, verify.StartRequest{To: drama(100), Purpose: "other"}), "rate_limited number_gap")
+	want(
+		t,
+		"a start in the gap of a resend",
+		w.tryStart(t, verify.StartRequest{To: drama(100), Purpose: "other"}),
+		"rate_limited number_gap",
+	)
 	w.advance(time.Millisecond)
 	want(t, "the third send", w.tryResend(t, v, ""), "ok")
 	w.advance(2 * time.Minute)

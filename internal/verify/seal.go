@@ -25,8 +25,8 @@ type Client struct {
 	DeviceID  string `json:"device_id,omitzero"`
 }
 
-// number returns whom it is for. The number was judged when it was written down: newer metadata that would refuse it does not
-// make it unreadable.
+// number returns whom it is for. The number was judged when it was written down: newer metadata that would refuse it
+// does not make it unreadable.
 func (p *Private) number() (phone.Number, error) {
 	n, err := phone.FromE164(p.To)
 	if n.IsZero() {

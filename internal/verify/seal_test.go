@@ -9,14 +9,15 @@ import (
 	"github.com/dialproof/dialproof/internal/message"
 )
 
-// TestSealedIsJSON: what is sealed without reflection is what encoding/json would have sealed, and is read back; so is what only
-// looks like it.
+// TestSealedIsJSON: what is sealed without reflection is what encoding/json would have sealed, and is read back; so is
+// what only looks like it.
 func TestSealedIsJSON(t *testing.T) {
 	t.Parallel()
 	s := &Service{Options: Options{Ring: testRing(t)}}
 	vid := id.ID{1, 2, 3}
 	for _, p := range []Private{
-		{}, {To: "+4915112345678"}, {To: "+4915112345678", Email: "p@example.com"}, {To: "+4915112345678", Supplied: "123456"},
+		{}, {To: "+4915112345678"}, {To: "+4915112345678", Email: "p@example.com"},
+		{To: "+4915112345678", Supplied: "123456"},
 		{To: "+4915112345678", Transaction: &message.Transaction{Amount: "1", Currency: "EUR", Payee: `a "b" \ "}`}},
 		{To: "+4915112345678", Client: &Client{}},
 	} {

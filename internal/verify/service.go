@@ -23,7 +23,8 @@ type Tx interface {
 	Verification(id.ID) (*Verification, error)
 	// Limit returns the kept state of a GCRA limit, 0 if there is none.
 	Limit(key [16]byte) (int64, error)
-	// Replay returns the fingerprint and sealed answer kept under an idempotency key until after now; ok is false for none.
+	// Replay returns the fingerprint and sealed answer kept under an idempotency key until after now; ok is false for
+	// none.
 	Replay(key [32]byte, now time.Time) (fingerprint [32]byte, sealed []byte, ok bool, err error)
 
 	PutNumber(*Number)
@@ -74,12 +75,14 @@ type Router interface {
 type Dispatcher interface {
 	// Admit reports whether the queue has room for one more job; when it has not, nothing is written.
 	Admit() bool
-	// Reserve keeps room on this node for a job that is about to be written, and reports whether there was any. Without, the job is
-	// written as due at once, and whoever has room claims it. Each success is followed by one Dispatch or one Release.
+	// Reserve keeps room on this node for a job that is about to be written, and reports whether there was any. Without,
+	// the job is written as due at once, and whoever has room claims it. Each success is followed by one Dispatch or one
+	// Release.
 	Reserve() bool
 	// Release gives a reservation up.
 	Release()
-	// Dispatch is told of a job that has been written: a leased one, for which room was reserved, is run here. It never blocks.
+	// Dispatch is told of a job that has been written: a leased one, for which room was reserved, is run here. It never
+	// blocks.
 	Dispatch(queue.Job, *Made)
 }
 
@@ -99,7 +102,8 @@ func (m *Made) fill(v *Verification) {
 	m.Delivery, m.Test, m.Wait = v.Deliveries[len(v.Deliveries)-1], v.Spec.Test, v.Wait()
 }
 
-// dispatched runs work, which writes a job, with room for it if there is any. What work returns is dispatched: it is durable.
+// dispatched runs work, which writes a job, with room for it if there is any. What work returns is dispatched: it is
+// durable.
 func (s *Service) dispatched(work func(held bool) (*queue.Job, *Made, error)) error {
 	held := s.Dispatch.Reserve()
 	dispatched := false

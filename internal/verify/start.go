@@ -126,7 +126,13 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 	if magic == MagicExpired {
 		v.Expires = v.Spec.Created
 	}
-	private := &Private{To: to.E164(), Email: email, Supplied: r.Code.Reveal(), Transaction: r.Transaction, Client: r.Client}
+	private := &Private{
+		To:          to.E164(),
+		Email:       email,
+		Supplied:    r.Code.Reveal(),
+		Transaction: r.Transaction,
+		Client:      r.Client,
+	}
 	if v.Sealed, err = s.seal(v, private); err != nil {
 		return nil, err
 	}
@@ -140,13 +146,34 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 }
 
 // spec fills in the policy and checks every bound. It returns how long the verification lives.
-func (s *Service) spec(c application.Caller, r StartRequest, to phone.Number, now time.Time, spec *Spec) (time.Duration, error) {
+func (s *Service) spec(
+	c application.Caller,
+	r StartRequest,
+	to phone.Number,
+	now time.Time,
+	spec *Spec,
+) (time.Duration, error) {
 	p := c.App.Policy.Filled()
 	*spec = Spec{
-		Test: c.Key.Mode == application.Test, Number: s.numberKey(c.App.ID, to), Masked: to.Mask(), Country: to.Country(),
-		Prefix: to.Prefix(), Purpose: r.Purpose, Locale: r.Locale, Created: now.UTC().Truncate(time.Millisecond),
-		Nonce: newNonce(), Key: s.Ring.Current(), CodeLength: r.CodeLength, Alphabet: r.Alphabet, MaxAttempts: r.MaxAttempts,
-		MaxSends: p.MaxSends, Fresh: p.FreshCodes, Fallback: p.Fallback, Trailer: r.Autofill, Metadata: r.Metadata, Link: r.Link,
+		Test:        c.Key.Mode == application.Test,
+		Number:      s.numberKey(c.App.ID, to),
+		Masked:      to.Mask(),
+		Country:     to.Country(),
+		Prefix:      to.Prefix(),
+		Purpose:     r.Purpose,
+		Locale:      r.Locale,
+		Created:     now.UTC().Truncate(time.Millisecond),
+		Nonce:       newNonce(),
+		Key:         s.Ring.Current(),
+		CodeLength:  r.CodeLength,
+		Alphabet:    r.Alphabet,
+		MaxAttempts: r.MaxAttempts,
+		MaxSends:    p.MaxSends,
+		Fresh:       p.FreshCodes,
+		Fallback:    p.Fallback,
+		Trailer:     r.Autofill,
+		Metadata:    r.Metadata,
+		Link:        r.Link,
 	}
 	if address, ok := ParseEmail(r.Email); ok {
 		spec.Email = maskEmail(address)
@@ -219,7 +246,15 @@ func (s *Service) begin(tx Tx, p *startPlan, held bool) error {
 // written before the call, in the transaction of the start itself. Without room the job is due at once.
 func (s *Service) send(v *Verification, n *Number, to nextStep, now time.Time, held bool) queue.Job {
 	d := channel.Delivery{
-		ID: s.IDs.New(now), Channel: to.kind, Route: to.route, Reason: to.reason, Status: channel.Queued, Created: now, Updated: now,
+		ID: s.IDs.New(
+			now,
+		),
+		Channel: to.kind,
+		Route:   to.route,
+		Reason:  to.reason,
+		Status:  channel.Queued,
+		Created: now,
+		Updated: now,
 	}
 	job := queue.Job{ID: d.ID, Kind: JobKind, Due: now, Ref: v.ID}
 	if held {

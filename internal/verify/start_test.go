@@ -36,17 +36,26 @@ func TestStart(t *testing.T) {
 	}
 	d := v.Deliveries[0]
 	want(t, "delivery", d, channel.Delivery{
-		ID: d.ID, Channel: channel.SMS, Route: "by-sms", Reason: "priority", Status: channel.Sending, Attempt: 1, Created: epoch, Updated: epoch,
+		ID:      d.ID,
+		Channel: channel.SMS,
+		Route:   "by-sms",
+		Reason:  "priority",
+		Status:  channel.Sending,
+		Attempt: 1,
+		Created: epoch,
+		Updated: epoch,
 	})
 	j := w.job(t, d.ID)
-	if j == nil || j.Kind != verify.JobKind || j.Ref != v.ID || j.Attempt != 1 || !j.Leased || !j.Due.Equal(epoch.Add(30*time.Second)) {
+	if j == nil || j.Kind != verify.JobKind || j.Ref != v.ID || j.Attempt != 1 || !j.Leased ||
+		!j.Due.Equal(epoch.Add(30*time.Second)) {
 		t.Errorf("the job is %+v", j)
 	}
 	if len(w.jobs) != 1 || w.jobs[0].ID != d.ID || w.reserved != 0 {
 		t.Errorf("dispatched %+v, %d reservations are left", w.jobs, w.reserved)
 	}
 	m := w.made[0]
-	if m.Delivery.ID != d.ID || m.Test || m.Wait != 0 || m.Message.Code.Reveal() != w.code(t, v) || m.Message.To.E164() != drama(100) ||
+	if m.Delivery.ID != d.ID || m.Test || m.Wait != 0 || m.Message.Code.Reveal() != w.code(t, v) ||
+		m.Message.To.E164() != drama(100) ||
 		!strings.Contains(m.Message.Text.Body, m.Message.Code.Reveal()) {
 		t.Errorf("made %+v", m)
 	}
@@ -97,7 +106,15 @@ func TestStartTakesThePolicy(t *testing.T) {
 	want(t, "purpose", v.Spec.Purpose, verify.Login)
 	want(t, "length of the code", len(w.code(t, v)), 7)
 	v = w.start(t, verify.StartRequest{
-		To: "07700 900101", Region: "GB", Channel: channel.SMS, Purpose: "sign_in", Locale: "de", CodeLength: 9, Alphabet: application.Digits, ExpiresIn: 600, MaxAttempts: 10,
+		To:          "07700 900101",
+		Region:      "GB",
+		Channel:     channel.SMS,
+		Purpose:     "sign_in",
+		Locale:      "de",
+		CodeLength:  9,
+		Alphabet:    application.Digits,
+		ExpiresIn:   600,
+		MaxAttempts: 10,
 	})
 	want(t, "length", v.Spec.CodeLength, 9)
 	want(t, "alphabet", v.Spec.Alphabet, application.Digits)
@@ -147,22 +164,31 @@ func TestStartRefuses(t *testing.T) {
 		{"invalid_request code_length conflict", verify.StartRequest{Code: message.NewCode("123456"), CodeLength: 7}},
 		{"invalid_request transaction required", verify.StartRequest{Purpose: verify.PurposeMoney}},
 		{"invalid_request transaction.amount invalid_value", verify.StartRequest{Transaction: paid("1,00", "EUR", "A")}},
-		{"invalid_request transaction.amount invalid_value", verify.StartRequest{Transaction: paid("1234567890123", "EUR", "A")}},
+		{"invalid_request transaction.amount invalid_value",
+			verify.StartRequest{Transaction: paid("1234567890123", "EUR", "A")}},
 		{"invalid_request transaction.currency invalid_value", verify.StartRequest{Transaction: paid("1.00", "eur", "A")}},
 		{"invalid_request transaction.payee invalid_value", verify.StartRequest{Transaction: paid("1.00", "EUR", "")}},
-		{"invalid_request transaction.payee invalid_value", verify.StartRequest{Transaction: paid("1.00", "EUR", strings.Repeat("é", verify.MaxPayee+1))}},
+		{"invalid_request transaction.payee invalid_value",
+			verify.StartRequest{Transaction: paid("1.00", "EUR", strings.Repeat("é", verify.MaxPayee+1))}},
 		{"invalid_request transaction.payee invalid_value", verify.StartRequest{Transaction: paid("1.00", "EUR", "A\nB")}},
-		{"invalid_request autofill trailer_conflict", verify.StartRequest{Autofill: message.Trailer{Origin: "shop.example.com", AppHash: "12345678901"}}},
-		{"invalid_request autofill.origin not_allowed", verify.StartRequest{Autofill: message.Trailer{Origin: "evil.example.com"}}},
-		{"invalid_request autofill.origin not_allowed", verify.StartRequest{Autofill: message.Trailer{Origin: "evil.example.com", Embedded: "verify.example.com"}}},
-		{"invalid_request autofill.origin not_allowed", verify.StartRequest{Autofill: message.Trailer{Origin: "shop.example.com", Embedded: "evil.example.com"}}},
+		{"invalid_request autofill trailer_conflict",
+			verify.StartRequest{Autofill: message.Trailer{Origin: "shop.example.com", AppHash: "12345678901"}}},
+		{"invalid_request autofill.origin not_allowed",
+			verify.StartRequest{Autofill: message.Trailer{Origin: "evil.example.com"}}},
+		{"invalid_request autofill.origin not_allowed",
+			verify.StartRequest{Autofill: message.Trailer{Origin: "evil.example.com", Embedded: "verify.example.com"}}},
+		{"invalid_request autofill.origin not_allowed",
+			verify.StartRequest{Autofill: message.Trailer{Origin: "shop.example.com", Embedded: "evil.example.com"}}},
 		{"invalid_request client.ip invalid_value", verify.StartRequest{Client: &verify.Client{IP: "somewhere"}}},
-		{"invalid_request client.user_agent invalid_value", verify.StartRequest{Client: &verify.Client{UserAgent: strings.Repeat("a", verify.MaxUserAgent+1)}}},
+		{"invalid_request client.user_agent invalid_value",
+			verify.StartRequest{Client: &verify.Client{UserAgent: strings.Repeat("a", verify.MaxUserAgent+1)}}},
 		{"invalid_request client.device_id invalid_value", verify.StartRequest{Client: &verify.Client{DeviceID: "a\x00"}}},
 		{"invalid_request metadata too_many", verify.StartRequest{Metadata: many}},
 		{"invalid_request metadata invalid_value", verify.StartRequest{Metadata: map[string]string{"": "x"}}},
-		{"invalid_request metadata invalid_value", verify.StartRequest{Metadata: map[string]string{"k": strings.Repeat("v", verify.MaxMetadataValue+1)}}},
-		{"invalid_request metadata invalid_value", verify.StartRequest{Metadata: map[string]string{strings.Repeat("k", verify.MaxMetadataKey+1): "v"}}},
+		{"invalid_request metadata invalid_value",
+			verify.StartRequest{Metadata: map[string]string{"k": strings.Repeat("v", verify.MaxMetadataValue+1)}}},
+		{"invalid_request metadata invalid_value",
+			verify.StartRequest{Metadata: map[string]string{strings.Repeat("k", verify.MaxMetadataKey+1): "v"}}},
 		{"invalid_request metadata invalid_value", verify.StartRequest{Metadata: map[string]string{"k": "\xff"}}},
 	} {
 		w := newWorld(t, withOrigins)
@@ -171,7 +197,12 @@ func TestStartRefuses(t *testing.T) {
 		}
 		want(t, "start", w.tryStart(t, c.r), c.want)
 		want(t, "vet", outcome(w.Vet(w.live, c.r)), c.want)
-		if page, err := w.List(t.Context(), w.live, verify.Filter{Limit: 1}); err != nil || len(page.Items) != 0 || len(w.jobs) != 0 {
+		if page, err := w.List(
+			t.Context(),
+			w.live,
+			verify.Filter{Limit: 1},
+		); err != nil || len(page.Items) != 0 ||
+			len(w.jobs) != 0 {
 			t.Errorf("%s: something was written: %v", c.want, err)
 		}
 	}
@@ -189,13 +220,17 @@ func TestStartTakesItsBounds(t *testing.T) {
 		{CodeLength: 10, ExpiresIn: 600, MaxAttempts: 10},
 		{Code: message.NewCode("A23456"), CodeLength: 6},
 		{Code: message.NewCode("0123456789")},
-		{Purpose: verify.PurposeMoney, Transaction: &message.Transaction{Amount: "123456789012.345", Currency: "EUR", Payee: strings.Repeat("é", verify.MaxPayee)}},
+		{Purpose: verify.PurposeMoney,
+			Transaction: &message.Transaction{Amount: "123456789012.345", Currency: "EUR",
+				Payee: strings.Repeat("é", verify.MaxPayee)}},
 		{Autofill: message.Trailer{Origin: "shop.example.com"}},
 		{Autofill: message.Trailer{Origin: "verify.example.com"}},
 		{Autofill: message.Trailer{Origin: "shop.example.com", Embedded: "verify.example.com"}},
 		{Autofill: message.Trailer{AppHash: "12345678901"}},
-		{Client: &verify.Client{IP: "2001:db8::1", UserAgent: strings.Repeat("a", verify.MaxUserAgent), DeviceID: strings.Repeat("a", verify.MaxDeviceID)}},
-		{Metadata: map[string]string{strings.Repeat("k", verify.MaxMetadataKey): strings.Repeat("v", verify.MaxMetadataValue)}},
+		{Client: &verify.Client{IP: "2001:db8::1", UserAgent: strings.Repeat("a", verify.MaxUserAgent),
+			DeviceID: strings.Repeat("a", verify.MaxDeviceID)}},
+		{Metadata: map[string]string{strings.Repeat("k", verify.MaxMetadataKey): strings.Repeat("v",
+			verify.MaxMetadataValue)}},
 		{Locale: "pt-BR"},
 	} {
 		w := newWorld(t, withOrigins)
@@ -203,7 +238,11 @@ func TestStartTakesItsBounds(t *testing.T) {
 		want(t, "start", w.tryStart(t, r), "ok")
 	}
 	w := newWorld(t)
-	_, err := w.Start(t.Context(), w.test, verify.StartRequest{To: drama(100), Autofill: message.Trailer{Origin: "any.example.com"}})
+	_, err := w.Start(
+		t.Context(),
+		w.test,
+		verify.StartRequest{To: drama(100), Autofill: message.Trailer{Origin: "any.example.com"}},
+	)
 	want(t, "any origin in test mode", outcome(err), "ok")
 }
 
@@ -239,8 +278,12 @@ func TestStartSupersedes(t *testing.T) {
 		{"pending", verify.StartRequest{To: drama(100)}, nil, verify.Canceled, 9 * time.Minute},
 		{"another purpose", verify.StartRequest{To: drama(100), Purpose: verify.PasswordReset}, nil, verify.Pending, 0},
 		{"another number", verify.StartRequest{To: drama(101)}, nil, verify.Pending, 0},
-		{"past its deadline", verify.StartRequest{To: drama(100)}, func(_ *testing.T, w *world, _ *verify.Verification) { w.advance(2 * time.Minute) }, verify.Expired, 10 * time.Minute},
-		{"approved", verify.StartRequest{To: drama(100)}, func(t *testing.T, w *world, v *verify.Verification) { w.check(t, v, w.code(t, v)) }, verify.Approved, 8 * time.Minute},
+		{"past its deadline", verify.StartRequest{To: drama(100)},
+			func(_ *testing.T, w *world, _ *verify.Verification) { w.advance(2 * time.Minute) }, verify.Expired,
+			10 * time.Minute},
+		{"approved", verify.StartRequest{To: drama(100)},
+			func(t *testing.T, w *world, v *verify.Verification) { w.check(t, v, w.code(t, v)) }, verify.Approved,
+			8 * time.Minute},
 	} {
 		w := newWorld(t)
 		first := w.start(t, verify.StartRequest{To: drama(100), ExpiresIn: 600})
@@ -264,8 +307,8 @@ func TestStartSupersedes(t *testing.T) {
 	}
 }
 
-// TestNumbersRemember: a number names its newest verification, each verification the one before it, and a number knows the newest
-// verification of eight purposes.
+// TestNumbersRemember: a number names its newest verification, each verification the one before it, and a number knows
+// the newest verification of eight purposes.
 func TestNumbersRemember(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -354,7 +397,8 @@ func TestWorkRunsAgain(t *testing.T) {
 	w.advance(30 * time.Second)
 	want(t, "resend", w.tryResend(t, v, ""), "ok")
 	kept := w.kept(t, v)
-	if kept.Attempts != 1 || kept.Sends != 2 || len(kept.Deliveries) != 2 || len(w.number(t, v).Sends.Sends) != 2 || w.number(t, v).Streak != 1 {
+	if kept.Attempts != 1 || kept.Sends != 2 || len(kept.Deliveries) != 2 || len(w.number(t, v).Sends.Sends) != 2 ||
+		w.number(t, v).Streak != 1 {
 		t.Errorf("%+v", kept)
 	}
 	want(t, "right", w.check(t, v, code), "approved")

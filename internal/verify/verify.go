@@ -80,7 +80,8 @@ type Verification struct {
 	Ended    time.Time    `json:"e,omitzero"` // when it became final; zero while pending
 	// Generation counts fresh codes; it is part of what a code is derived from.
 	Generation int `json:"g,omitzero"`
-	// Step is how far the order of Spec.Fallback has come. Timer is the job that goes on to its next step; zero: the order has ended.
+	// Step is how far the order of Spec.Fallback has come. Timer is the job that goes on to its next step; zero: the order
+	// has ended.
 	Step  int   `json:"n,omitzero"`
 	Timer id.ID `json:"t,omitzero"`
 	// Events counts the events that have told of it. They bear this number, so that a receiver can put them in order.
@@ -144,7 +145,8 @@ func (v *Verification) AttemptsLeft() int { return max(v.Spec.MaxAttempts-v.Atte
 // ResendsLeft returns how many resends remain.
 func (v *Verification) ResendsLeft() int { return max(v.Spec.MaxSends-v.Sends, 0) }
 
-// lastRoute returns the route that carried the newest message of a channel; empty for none. Who asks again has not got it.
+// lastRoute returns the route that carried the newest message of a channel; empty for none. Who asks again has not got
+// it.
 func (v *Verification) lastRoute(kind channel.Kind) string {
 	for _, d := range slices.Backward(v.Deliveries) {
 		if d.Channel == kind {

@@ -83,8 +83,17 @@ func newWorldOn(t *testing.T, open func(store.Engine) *store.DB, change ...func(
 	}}))
 	t.Cleanup(func() { w.db.Close() })
 	w.Service = verify.New(verify.Options{
-		Store: w.db, Router: w, Dispatch: w, Ring: ring(t, 1), IDs: w.ids, Now: w.Clock, Host: "verify.example.com",
-		Limits: verify.DefaultLimits(), Metrics: w, AllowFiction: true, Approved: func(v id.ID) { w.locked(func() { w.approved = append(w.approved, v) }) },
+		Store:        w.db,
+		Router:       w,
+		Dispatch:     w,
+		Ring:         ring(t, 1),
+		IDs:          w.ids,
+		Now:          w.Clock,
+		Host:         "verify.example.com",
+		Limits:       verify.DefaultLimits(),
+		Metrics:      w,
+		AllowFiction: true,
+		Approved:     func(v id.ID) { w.locked(func() { w.approved = append(w.approved, v) }) },
 	})
 	w.live = w.tenant("shop", change...)
 	w.test = application.Caller{App: w.live.App, Key: &application.Key{App: w.live.App.ID, Mode: application.Test}}

@@ -59,7 +59,13 @@ func host(t *testing.T, c *core, branding application.Branding) hosted {
 		t.Fatal(err)
 	}
 	app := &application.Application{Brand: "Acme", Policy: application.Policy{Branding: branding}}
-	p := Page{Core: c, Callers: owner{app}, Links: link.Sealer{Ring: ring}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }}
+	p := Page{
+		Core:    c,
+		Callers: owner{app},
+		Links:   link.Sealer{Ring: ring},
+		Log:     slog.New(slog.DiscardHandler),
+		Now:     func() time.Time { return noon },
+	}
 	h, err := p.Handler()
 	if err != nil {
 		t.Fatal(err)
@@ -86,16 +92,23 @@ func TestUsedLink(t *testing.T) {
 	t.Parallel()
 	c := &core{used: true}
 	w := host(t, c, application.Branding{}).ask(http.MethodGet, "", link.Link{Locale: "de"})
-	if body := w.Body.String(); w.Code != http.StatusNotFound || !strings.Contains(body, "<h1>Dieser Link wurde schon benutzt</h1>") || strings.Contains(body, "<input") {
+	if body := w.Body.String(); w.Code != http.StatusNotFound ||
+		!strings.Contains(body, "<h1>Dieser Link wurde schon benutzt</h1>") ||
+		strings.Contains(body, "<input") {
 		t.Errorf("%d: %s", w.Code, body)
 	}
 	c.broken = errors.New("no store")
-	if w := host(t, c, application.Branding{}).ask(http.MethodGet, "", link.Link{}); w.Code != http.StatusServiceUnavailable {
+	if w := host(
+		t,
+		c,
+		application.Branding{},
+	).ask(http.MethodGet, "", link.Link{}); w.Code != http.StatusServiceUnavailable {
 		t.Errorf("without a store: %d", w.Code)
 	}
 	c.used, c.broken = false, nil
 	w = host(t, c, application.Branding{}).ask(http.MethodGet, "", link.Link{Locale: "de"})
-	if body := w.Body.String(); w.Code != http.StatusOK || !strings.Contains(body, `<option value="DE" selected>Deutschland (+49)`) {
+	if body := w.Body.String(); w.Code != http.StatusOK ||
+		!strings.Contains(body, `<option value="DE" selected>Deutschland (+49)`) {
 		t.Errorf("the country is not that of the link's language: %d %s", w.Code, body)
 	}
 }
@@ -104,14 +117,25 @@ func TestUsedLink(t *testing.T) {
 func TestConsent(t *testing.T) {
 	t.Parallel()
 	for want, b := range map[string]application.Branding{
-		`By requesting a code, you accept: <a href="https://a.example/terms" target="_blank" rel="noopener noreferrer">Terms of service</a> · <a href="https://a.example/p" target="_blank" rel="noopener noreferrer">Privacy policy</a>`: {TermsURL: "https://a.example/terms", PrivacyURL: "https://a.example/p"},
-		`you accept: <a href="https://a.example/p" target="_blank" rel="noopener noreferrer">Privacy policy</a></p>`:                                                                                                                      {PrivacyURL: "https://a.example/p"},
+		`By requesting a code, you accept: <a href="https://a.example/terms" target="_blank" rel="noopener ` +
+			`noreferrer">Terms of service</a> · <a href="https://a.example/p" target="_blank" rel="noopener ` +
+			`noreferrer">Privacy policy</a>`: {TermsURL: "https://a.example/terms", PrivacyURL: "https://a.example/p"},
+		`you accept: <a href="https://a.example/p" target="_blank" rel="noopener noreferrer">Privacy ` +
+			`policy</a></p>`: {PrivacyURL: "https://a.example/p"},
 	} {
 		if body := host(t, &core{}, b).ask(http.MethodGet, "", link.Link{}).Body.String(); !strings.Contains(body, want) {
 			t.Errorf("%+v: %s", b, body)
 		}
 	}
-	if body := host(t, &core{}, application.Branding{}).ask(http.MethodGet, "", link.Link{}).Body.String(); strings.Contains(body, "you accept") {
+	if body := host(
+		t,
+		&core{},
+		application.Branding{},
+	).ask(http.MethodGet, "", link.Link{}).
+		Body.String(); strings.Contains(
+		body,
+		"you accept",
+	) {
 		t.Error("there is nothing to accept")
 	}
 }
@@ -121,10 +145,19 @@ func TestMoneyOnThePage(t *testing.T) {
 	t.Parallel()
 	pay := &message.Transaction{Amount: "1234.5", Currency: "CHF", Payee: "Kiosk"}
 	for locale, want := range map[string]string{
-		"de": "<bdi dir=\"auto\">1.234,50\u00a0CHF</bdi>", "de-CH": "<bdi dir=\"auto\">CHF\u00a01&#39;234.50</bdi>", "fr": "<bdi dir=\"auto\">1\u202f234,50\u00a0CHF</bdi>",
+		"de": "<bdi dir=\"auto\">1.234,50\u00a0CHF</bdi>", "de-CH": "<bdi dir=\"auto\">CHF\u00a01&#39;" +
+			"234.50</bdi>", "fr": "<bdi dir=\"auto\">1\u202f234,50\u00a0CHF</bdi>",
 		"": "<bdi dir=\"auto\">CHF\u00a01,234.50</bdi>",
 	} {
-		if body := host(t, &core{}, application.Branding{}).ask(http.MethodGet, "", link.Link{Locale: locale, Transaction: pay}).Body.String(); !strings.Contains(body, want) {
+		if body := host(
+			t,
+			&core{},
+			application.Branding{},
+		).ask(http.MethodGet, "", link.Link{Locale: locale, Transaction: pay}).
+			Body.String(); !strings.Contains(
+			body,
+			want,
+		) {
 			t.Errorf("%s: %s", locale, body)
 		}
 	}
@@ -149,10 +182,12 @@ func TestWhatBecameOfIt(t *testing.T) {
 		v          *verify.Verification
 		live, help string
 	}{
-		"sms sent":           {pending(channel.SMS, channel.Sent, 0), "Your mobile network has the message.", ""},
-		"sms sent long ago":  {pending(channel.SMS, channel.Sent, 20*time.Second), "Your mobile network has the message.", help},
-		"sms there":          {pending(channel.SMS, channel.Delivered, time.Minute), "Message delivered.", ""},
-		"sms not there":      {pending(channel.SMS, channel.Undelivered, time.Second), "It could not be delivered. Please check the number.", help},
+		"sms sent": {pending(channel.SMS, channel.Sent, 0), "Your mobile network has the message.", ""},
+		"sms sent long ago": {pending(channel.SMS, channel.Sent, 20*time.Second), "Your mobile network has the " +
+			"message.", help},
+		"sms there": {pending(channel.SMS, channel.Delivered, time.Minute), "Message delivered.", ""},
+		"sms not there": {pending(channel.SMS, channel.Undelivered, time.Second), "It could not be delivered. " +
+			"Please check the number.", help},
 		"sms waiting":        {pending(channel.SMS, channel.Queued, 19*time.Second), "Your code is on its way.", ""},
 		"no other":           {used, "Your mobile network has the message.", ""},
 		"messenger sent":     {pending(channel.WhatsApp, channel.Sent, 0), "Your code is on its way.", ""},
@@ -164,7 +199,11 @@ func TestWhatBecameOfIt(t *testing.T) {
 		l := link.Link{}
 		l.Verification[0] = 7
 		var got struct{ Live, Help string }
-		if err := json.Unmarshal(host(t, &core{v: c.v}, application.Branding{}).ask(http.MethodGet, "/status", l).Body.Bytes(), &got); err != nil || got.Live != c.live || got.Help != c.help {
+		if err := json.Unmarshal(
+			host(t, &core{v: c.v}, application.Branding{}).ask(http.MethodGet, "/status", l).Body.Bytes(),
+			&got,
+		); err != nil || got.Live != c.live ||
+			got.Help != c.help {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
@@ -173,7 +212,10 @@ func TestWhatBecameOfIt(t *testing.T) {
 // TestTooEarly: who asks for another code before the wait is over reads how many seconds are left.
 func TestTooEarly(t *testing.T) {
 	t.Parallel()
-	c := &core{v: pending(channel.SMS, channel.Sent, 0), resend: &verify.Error{Code: verify.CodeLimited, Retry: noon.Add(27 * time.Second)}}
+	c := &core{
+		v:      pending(channel.SMS, channel.Sent, 0),
+		resend: &verify.Error{Code: verify.CodeLimited, Retry: noon.Add(27 * time.Second)},
+	}
 	c.v.ResendAt = noon.Add(27 * time.Second)
 	h := host(t, c, application.Branding{})
 	l := link.Link{}
@@ -193,7 +235,14 @@ func TestTooEarly(t *testing.T) {
 		t.Error(at)
 	}
 	c.v.Attempts = 4
-	if body := h.ask(http.MethodGet, "?say=incorrect", l).Body.String(); !strings.Contains(body, "Wrong code. 1 attempt left.") {
+	if body := h.ask(
+		http.MethodGet,
+		"?say=incorrect",
+		l,
+	).Body.String(); !strings.Contains(
+		body,
+		"Wrong code. 1 attempt left.",
+	) {
 		t.Error(body)
 	}
 }

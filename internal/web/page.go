@@ -43,8 +43,9 @@ type Callers interface {
 
 // Page is the hosted page: an application's link leads a person to it, and it leads them back with a proof.
 //
-// The address is all the state there is: a token that nobody can guess, sealed with the key ring. No cookie is set, so there is nothing that
-// a stranger's page could make a browser send along. Every step is a form that is posted and answered with a redirect; the script only helps.
+// The address is all the state there is: a token that nobody can guess, sealed with the key ring. No cookie is set, so
+// there is nothing that a stranger's page could make a browser send along. Every step is a form that is posted and
+// answered with a redirect; the script only helps.
 type Page struct {
 	Core    Core
 	Callers Callers
@@ -105,7 +106,11 @@ type visit struct {
 
 // open answers whom the token stands for. ok is false, and the request is answered, when it stands for nobody.
 func (p *pages) open(w http.ResponseWriter, r *http.Request) (*visit, bool) {
-	x := &visit{token: r.PathValue("token"), now: p.Now(), caller: application.Caller{Key: &application.Key{}, App: &application.Application{}}}
+	x := &visit{
+		token:  r.PathValue("token"),
+		now:    p.Now(),
+		caller: application.Caller{Key: &application.Key{}, App: &application.Application{}},
+	}
 	var err error
 	if x.link, err = p.Links.Open(x.token); err == nil {
 		var c application.Caller
@@ -187,8 +192,8 @@ func (p *pages) render(w http.ResponseWriter, x *visit, status int, d *data) {
 	}
 }
 
-// secure sets the headers of a page. Only the page that the link names may show it in a frame, and a form may lead only to
-// where the link returns (browsers hold form-action against the redirect as well).
+// secure sets the headers of a page. Only the page that the link names may show it in a frame, and a form may lead only
+// to where the link returns (browsers hold form-action against the redirect as well).
 func secure(h http.Header, l link.Link) {
 	form, frame := "'self'", "'none'"
 	if origin, ok := application.Origin(l.Return); ok {
@@ -199,8 +204,12 @@ func secure(h http.Header, l link.Link) {
 	} else {
 		h.Set("X-Frame-Options", "DENY")
 	}
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "+
-		"form-action "+form+"; frame-ancestors "+frame+"; require-trusted-types-for 'script'; trusted-types 'none'")
+	h.Set(
+		"Content-Security-Policy",
+		"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri "+
+			"'none'; "+
+			"form-action "+form+"; frame-ancestors "+frame+"; require-trusted-types-for 'script'; trusted-types 'none'",
+	)
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer") // the address is a secret

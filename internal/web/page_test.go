@@ -15,7 +15,8 @@ import (
 	"github.com/dialproof/dialproof/internal/message"
 )
 
-// TestWords holds every language against English: the same texts, the same placeholders, no text much longer, and none left over.
+// TestWords holds every language against English: the same texts, the same placeholders, no text much longer, and none
+// left over.
 func TestWords(t *testing.T) {
 	t.Parallel()
 	placeholders := regexp.MustCompile(`\{[a-z]+\}`)

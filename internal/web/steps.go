@@ -72,9 +72,17 @@ func (p *pages) start(w http.ResponseWriter, r *http.Request, x *visit) {
 		to, region = l.To, l.Region
 	}
 	request := verify.StartRequest{
-		To: to, Region: region, Channel: l.Channel, Purpose: l.Purpose, Locale: x.locale, Transaction: l.Transaction, Metadata: l.Metadata,
-		Autofill: p.trailer(x), Link: l.ID, Client: &verify.Client{IP: ClientIP(r, p.Proxies), UserAgent: agent(r)},
-		Replay: once(x, r.PostForm.Get("once"), to, region),
+		To:          to,
+		Region:      region,
+		Channel:     l.Channel,
+		Purpose:     l.Purpose,
+		Locale:      x.locale,
+		Transaction: l.Transaction,
+		Metadata:    l.Metadata,
+		Autofill:    p.trailer(x),
+		Link:        l.ID,
+		Client:      &verify.Client{IP: ClientIP(r, p.Proxies), UserAgent: agent(r)},
+		Replay:      once(x, r.PostForm.Get("once"), to, region),
 	}
 	v, err := p.Core.Start(r.Context(), x.caller, request)
 	var again *verify.Replayed
@@ -96,7 +104,11 @@ func once(x *visit, mark, to, region string) *verify.Replay {
 		return nil
 	}
 	key := sha256.Sum256([]byte("page\x00" + string(x.link.ID[:]) + mark + "\x00" + to + "\x00" + region))
-	return &verify.Replay{Key: key, Fingerprint: key, Render: func(a verify.CheckAnswer) []byte { return a.Verification.ID[:] }}
+	return &verify.Replay{
+		Key:         key,
+		Fingerprint: key,
+		Render:      func(a verify.CheckAnswer) []byte { return a.Verification.ID[:] },
+	}
 }
 
 // trailer answers the line by which the browser fills the code in, for the page under the address that the person sees.
@@ -153,7 +165,11 @@ func numberWords(code string) string {
 
 // check compares the code that was typed.
 func (p *pages) check(w http.ResponseWriter, r *http.Request, x *visit) {
-	answer, err := p.Core.Check(r.Context(), x.caller, verify.CheckRequest{ID: x.v.ID, Code: r.PostForm.Get("code"), Transaction: x.link.Transaction})
+	answer, err := p.Core.Check(
+		r.Context(),
+		x.caller,
+		verify.CheckRequest{ID: x.v.ID, Code: r.PostForm.Get("code"), Transaction: x.link.Transaction},
+	)
 	if err != nil {
 		p.say(w, r, x, err)
 		return
@@ -229,7 +245,8 @@ func (p *pages) cancel(w http.ResponseWriter, r *http.Request, x *visit, leave b
 	}
 }
 
-// redirect leads to a step of the page by a path that no proxy in front needs to know of. say and what follows are pairs of parameters.
+// redirect leads to a step of the page by a path that no proxy in front needs to know of. say and what follows are
+// pairs of parameters.
 func (p *pages) redirect(w http.ResponseWriter, x *visit, token string, say ...string) {
 	q := url.Values{}
 	if x.accent != "" {
@@ -276,8 +293,18 @@ func (p *pages) prove(x *visit, r *http.Request) string {
 		return ""
 	}
 	text, err := p.Prover.Sign(proof.Statement{
-		Verification: v.ID.Text(id.Verification), Application: x.caller.App.ID.Text(id.Application), Test: v.Spec.Test, To: proven.To,
-		Country: v.Spec.Country, Purpose: v.Spec.Purpose, Channel: v.Channel, Transaction: proven.Transaction, At: v.Ended, Link: x.link.ID.Text(id.Link),
+		Verification: v.ID.Text(
+			id.Verification,
+		),
+		Application: x.caller.App.ID.Text(id.Application),
+		Test:        v.Spec.Test,
+		To:          proven.To,
+		Country:     v.Spec.Country,
+		Purpose:     v.Spec.Purpose,
+		Channel:     v.Channel,
+		Transaction: proven.Transaction,
+		At:          v.Ended,
+		Link:        x.link.ID.Text(id.Link),
 	}, proof.Hash)
 	if err != nil {
 		p.Log.Error("a proof could not be signed", "error", err)
@@ -286,8 +313,8 @@ func (p *pages) prove(x *visit, r *http.Request) string {
 	return text
 }
 
-// back answers the application's address with what became of it. The link was checked when it was made, and is checked again: the
-// application may have taken the address off its list.
+// back answers the application's address with what became of it. The link was checked when it was made, and is checked
+// again: the application may have taken the address off its list.
 func back(x *visit, name, value string) string {
 	u, err := url.Parse(x.link.Return)
 	if err != nil || !x.caller.MayReturn(x.link.Return) {

@@ -35,8 +35,8 @@ func (p *pages) css(w http.ResponseWriter, r *http.Request) {
 
 func lower(s string) string { return string(bytes.ToLower([]byte(s))) }
 
-// writeAccent makes one colour into those that the page needs, each of them readable where it stands (WCAG 2.2, 1.4.3 and 1.4.11): buttons have it
-// as it is, with an edge and links that stand out from the card.
+// writeAccent makes one colour into those that the page needs, each of them readable where it stands (WCAG 2.2, 1.4.3
+// and 1.4.11): buttons have it as it is, with an edge and links that stand out from the card.
 func writeAccent(out *bytes.Buffer, accent string) {
 	for _, s := range []struct{ scheme, card string }{{"light", cardLight}, {"dark", cardDark}} {
 		fmt.Fprintf(out, "@media (prefers-color-scheme: %s) { :root { --accent: #%s; --on-accent: #%s; --link: #%s } }\n",
@@ -130,7 +130,8 @@ func static(w http.ResponseWriter, kind string, body []byte) {
 	_, _ = w.Write(body) // the reader has gone: there is nobody to tell
 }
 
-// widget serves the web component, to pages of any origin: modules are fetched across origins only where that is allowed.
+// widget serves the web component, to pages of any origin: modules are fetched across origins only where that is
+// allowed.
 func widget(w http.ResponseWriter, _ *http.Request) {
 	body, err := pageFiles.ReadFile("page/widget.js")
 	if err != nil {

@@ -66,9 +66,19 @@ type data struct {
 func (p *pages) base(x *visit, title string) *data {
 	app := *x.caller.App
 	d := &data{
-		Lang: x.locale, Dir: direction(x.locale), Title: x.words.text(title), Brand: app.Brand, W: x.words, Embed: x.link.Embed, State: x.link.State,
-		Terms: app.Policy.Branding.TermsURL, Privacy: app.Policy.Branding.PrivacyURL,
-		Style: stylesheet(app.Policy.Branding), Logo: template.URL(app.Policy.Branding.Logo), //nolint:gosec // validated: a picture as a data URI
+		Lang:    x.locale,
+		Dir:     direction(x.locale),
+		Title:   x.words.text(title),
+		Brand:   app.Brand,
+		W:       x.words,
+		Embed:   x.link.Embed,
+		State:   x.link.State,
+		Terms:   app.Policy.Branding.TermsURL,
+		Privacy: app.Policy.Branding.PrivacyURL,
+		Style: stylesheet(
+			app.Policy.Branding,
+		),
+		Logo: template.URL(app.Policy.Branding.Logo), //nolint:gosec // validated: a picture as a data URI
 	}
 	if x.accent != "" {
 		app.Policy.Branding.Accent = "#" + x.accent
@@ -112,7 +122,13 @@ func (p *pages) number(x *visit, r *http.Request, fault string) *data {
 	}
 	d.Countries = country.List(x.locale)
 	d.Typed = r.PostForm.Get("to")
-	d.Region = chooseCountry(r.PostForm.Get("region"), x.link.Region, x.link.Locale, r.Header.Get("Accept-Language"), x.locale)
+	d.Region = chooseCountry(
+		r.PostForm.Get("region"),
+		x.link.Region,
+		x.link.Locale,
+		r.Header.Get("Accept-Language"),
+		x.locale,
+	)
 	return d
 }
 
@@ -233,7 +249,9 @@ func (x *visit) help() string {
 	}
 	switch newest := all[len(all)-1]; {
 	case newest.Status == channel.Delivered:
-	case newest.Status == channel.Undelivered, newest.Status == channel.Failed, !x.now.Before(newest.Created.Add(patience)):
+	case newest.Status == channel.Undelivered,
+		newest.Status == channel.Failed,
+		!x.now.Before(newest.Created.Add(patience)):
 		return x.words.text("help")
 	}
 	return ""

@@ -21,7 +21,8 @@ import (
 var assets embed.FS
 
 // policy lets a page load what it came with and nothing else, the widget's frame included.
-const policy = "default-src 'none'; script-src 'self'; frame-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+const policy = "default-src 'none'; script-src 'self'; frame-src 'self'; style-src 'self'; img-src 'self'; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 // maxListed bounds the messages of one answer.
 const maxListed = 200

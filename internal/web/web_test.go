@@ -37,7 +37,8 @@ func TestForeignNames(t *testing.T) {
 	h, _ := handler(t)
 	for host, want := range map[string]int{
 		"127.0.0.1:8080": 200, "localhost:8080": 200, "localhost": 200, "[::1]:8080": 200, "192.168.1.7:8080": 200,
-		"evil.example:8080": 403, "evil.example": 403, "127.0.0.1.evil.example": 403, "localhost.evil.example:8080": 403, "": 403,
+		"evil.example:8080": 403, "evil.example": 403, "127.0.0.1.evil.example": 403, "localhost.evil.example:8080": 403,
+		"": 403,
 	} {
 		for _, path := range []string{"/dev/handset", "/dev/messages"} {
 			r := httptest.NewRequest(http.MethodGet, path, nil)
@@ -65,7 +66,9 @@ func TestHeadersAndLists(t *testing.T) {
 		return w
 	}
 	page := get("/dev/handset")
-	if csp := page.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
+	if csp := page.Header().
+		Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") ||
+		strings.Contains(csp, "unsafe") {
 		t.Errorf("the policy is %q", csp)
 	}
 	if page.Header().Get("Cache-Control") != "no-store" || page.Header().Get("X-Content-Type-Options") != "nosniff" {

@@ -76,7 +76,8 @@ func (w words) html(name string, values ...string) template.HTML {
 	for i := 0; i+1 < len(values); i += 2 {
 		pairs[i], pairs[i+1] = "{"+values[i]+"}", string(isolate(values[i+1]))
 	}
-	return template.HTML(strings.NewReplacer(pairs...).Replace(template.HTMLEscapeString(w[name]))) //nolint:gosec // every part is escaped
+	//nolint:gosec // every part is escaped
+	return template.HTML(strings.NewReplacer(pairs...).Replace(template.HTMLEscapeString(w[name])))
 }
 
 // isolate marks a value off from the text around it.
@@ -88,7 +89,8 @@ func isolate(value string) template.HTML {
 	return template.HTML(`<bdi dir="` + dir + `">` + template.HTMLEscapeString(value) + `</bdi>`) //nolint:gosec // escaped
 }
 
-// chooseLocale answers the language of the page: the link's, the application's, the best of the browser's, or that of the country.
+// chooseLocale answers the language of the page: the link's, the application's, the best of the browser's, or that of
+// the country.
 func chooseLocale(wished, usual, accepted, region string) string {
 	for _, one := range []string{wished, usual} {
 		if one != "" {
@@ -119,9 +121,9 @@ func acceptable(header string) []language.Tag {
 	return out
 }
 
-// chooseCountry returns the country that the number is most likely of: the one that was chosen before, the link's region, the region of
-// the link's locale, and only then that of the browser's languages. A locale without a region is that of the browser's language, if it is the
-// same one.
+// chooseCountry returns the country that the number is most likely of: the one that was chosen before, the link's
+// region, the region of the link's locale, and only then that of the browser's languages. A locale without a region is
+// that of the browser's language, if it is the same one.
 func chooseCountry(typed, wished, locale, accepted, page string) string {
 	for _, one := range []string{typed, wished} {
 		if country.Known(one) {
@@ -145,7 +147,8 @@ func chooseCountry(typed, wished, locale, accepted, page string) string {
 	return "US"
 }
 
-// left returns the words of a wrong code. Languages in which one attempt is said otherwise than several have a text of its own for it.
+// left returns the words of a wrong code. Languages in which one attempt is said otherwise than several have a text of
+// its own for it.
 func (w words) left(attempts int) string {
 	if one := w["incorrect_one"]; one != "" && attempts == 1 {
 		return one

@@ -22,12 +22,13 @@ type Options struct {
 	Ring  *keyring.Ring
 	IDs   *id.Source
 	Now   func() time.Time
-	// AllowPrivate takes addresses that are not public, and plain http to them: development, or receivers in one's own network.
+	// AllowPrivate takes addresses that are not public, and plain http to them: development, or receivers in one's own
+	// network.
 	AllowPrivate bool
 }
 
-// Directory answers who wants to know, from memory, and changes endpoints. Changes made through it count at once on this
-// node and, by Refresh, on the others.
+// Directory answers who wants to know, from memory, and changes endpoints. Changes made through it count at once on
+// this node and, by Refresh, on the others.
 type Directory struct {
 	Options
 	write    sync.Mutex // one change at a time
@@ -84,7 +85,8 @@ func (d *Directory) refresh(ctx context.Context) error {
 	return nil
 }
 
-// Audience answers the endpoints that get events of an application in a mode; nil for none. They are shared: change nothing.
+// Audience answers the endpoints that get events of an application in a mode; nil for none. They are shared: change
+// nothing.
 func (d *Directory) Audience(app id.ID, test bool) []*Endpoint {
 	s := d.snapshot.Load()
 	if len(s.enabled) == 0 {
@@ -114,7 +116,8 @@ func (d *Directory) Endpoints(app id.ID) []Endpoint {
 	return out
 }
 
-// Create makes an endpoint from App, Test, URL, Description and Kinds, and answers its secret, which is shown this once.
+// Create makes an endpoint from App, Test, URL, Description and Kinds, and answers its secret, which is shown this
+// once.
 func (d *Directory) Create(ctx context.Context, e Endpoint) (Endpoint, secret.Text, error) {
 	if err := d.validate(&e); err != nil {
 		return Endpoint{}, secret.Text{}, err
@@ -230,8 +233,13 @@ func (d *Directory) validate(e *Endpoint) error {
 		return err
 	}
 	control := func(r rune) bool { return unicode.IsControl(r) }
-	if !utf8.ValidString(e.Description) || utf8.RuneCountInString(e.Description) > MaxDescription || slices.ContainsFunc([]rune(e.Description), control) {
-		return &FieldError{"description", "invalid_value", fmt.Sprintf("must be one line of at most %d characters", MaxDescription)}
+	if !utf8.ValidString(e.Description) || utf8.RuneCountInString(e.Description) > MaxDescription ||
+		slices.ContainsFunc([]rune(e.Description), control) {
+		return &FieldError{
+			"description",
+			"invalid_value",
+			fmt.Sprintf("must be one line of at most %d characters", MaxDescription),
+		}
 	}
 	for i, k := range e.Kinds {
 		if !slices.Contains(Kinds(), k) {

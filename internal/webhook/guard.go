@@ -18,12 +18,25 @@ var errAddress = errors.New("the address is not a public one")
 // special-purpose registries for IPv4 and IPv6, RFC 6890). The last one is Azure's metadata service, which has a
 // public address.
 var special = prefixes( //nolint:gochecknoglobals // a constant table
-	"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
-	"240.0.0.0/4", "2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20", "168.63.129.16/32",
+	"0.0.0.0/8",
+	"100.64.0.0/10",
+	"192.0.0.0/24",
+	"192.0.2.0/24",
+	"192.88.99.0/24",
+	"198.18.0.0/15",
+	"198.51.100.0/24",
+	"203.0.113.0/24",
+	"240.0.0.0/4",
+	"2001::/23",
+	"2001:db8::/32",
+	"2002::/16",
+	"2620:4f:8000::/48",
+	"3fff::/20",
+	"168.63.129.16/32",
 )
 
-// global6 is all of IPv6 that has been given out as public addresses (RFC 4291 §2.4), and nat64 the prefix behind which an IPv4
-// address stands (RFC 6052 §2.1).
+// global6 is all of IPv6 that has been given out as public addresses (RFC 4291 §2.4), and nat64 the prefix behind which
+// an IPv4 address stands (RFC 6052 §2.1).
 var (
 	global6 = netip.MustParsePrefix("2000::/3")     //nolint:gochecknoglobals // a constant
 	nat64   = netip.MustParsePrefix("64:ff9b::/96") //nolint:gochecknoglobals // a constant
@@ -58,8 +71,8 @@ func inside(a netip.Addr) bool {
 	return a.IsLoopback() || a.IsPrivate()
 }
 
-// control is net.Dialer's last word before a connection: address is what the name was resolved to, so no change of the name
-// between our look and the call can lead elsewhere.
+// control is net.Dialer's last word before a connection: address is what the name was resolved to, so no change of the
+// name between our look and the call can lead elsewhere.
 func control(ok func(netip.Addr) bool) func(network, address string, c syscall.RawConn) error {
 	return func(_, address string, _ syscall.RawConn) error {
 		host, _, err := net.SplitHostPort(address)
@@ -74,13 +87,15 @@ func control(ok func(netip.Addr) bool) func(network, address string, c syscall.R
 	}
 }
 
-// checkURL answers what is wrong with an endpoint's address. A name is judged again at each connection, by what it is then.
+// checkURL answers what is wrong with an endpoint's address. A name is judged again at each connection, by what it is
+// then.
 func checkURL(text string, private bool) error {
 	bad := func(format string, args ...any) error {
 		return &FieldError{"url", "invalid_value", fmt.Sprintf(format, args...)}
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "" || len(text) > MaxURL || strings.ContainsAny(text, " \t\r\n") {
+	if err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "" || len(text) > MaxURL ||
+		strings.ContainsAny(text, " \t\r\n") {
 		return bad("must be an address like https://shop.example/dialproof, at most %d bytes", MaxURL)
 	}
 	switch {

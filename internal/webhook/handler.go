@@ -17,7 +17,15 @@ import (
 // Webhooks 1.0, "Retry schedule": the first attempt is made at once).
 func Schedule(n int) (wait time.Duration, ok bool) {
 	waits := [...]time.Duration{
-		5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
+		5 * time.Second,
+		5 * time.Minute,
+		30 * time.Minute,
+		2 * time.Hour,
+		5 * time.Hour,
+		10 * time.Hour,
+		14 * time.Hour,
+		20 * time.Hour,
+		24 * time.Hour,
 	}
 	if n < 1 || n > len(waits) {
 		return 0, false
@@ -132,7 +140,15 @@ func (h *Handler) attempt(ctx context.Context, endpoint *Endpoint, e *Event, now
 // settle notes an attempt in its event and decides what follows.
 func (h *Handler) settle(e *Event, endpoint *Endpoint, o outcome, begin, end time.Time) {
 	e.Tries++
-	e.Log = append(e.Log, Attempt{At: begin.UTC().Truncate(time.Millisecond), Status: o.status, Error: o.why, Took: end.Sub(begin).Milliseconds()})
+	e.Log = append(
+		e.Log,
+		Attempt{
+			At:     begin.UTC().Truncate(time.Millisecond),
+			Status: o.status,
+			Error:  o.why,
+			Took:   end.Sub(begin).Milliseconds(),
+		},
+	)
 	e.Log = e.Log[max(len(e.Log)-maxLog, 0):]
 	wait, again := Schedule(e.Tries)
 	switch {
@@ -141,7 +157,19 @@ func (h *Handler) settle(e *Event, endpoint *Endpoint, o outcome, begin, end tim
 		return
 	case o.result == gone || !again:
 		e.State, e.Due = Dead, time.Time{}
-		h.Log.Warn("an event was given up", "webhook", endpoint.ID.Text(id.Webhook), "event", e.Event.Text(id.Event), "kind", string(e.Kind), "attempts", e.Tries, "why", o.why)
+		h.Log.Warn(
+			"an event was given up",
+			"webhook",
+			endpoint.ID.Text(id.Webhook),
+			"event",
+			e.Event.Text(id.Event),
+			"kind",
+			string(e.Kind),
+			"attempts",
+			e.Tries,
+			"why",
+			o.why,
+		)
 		return
 	}
 	jitter := rand.Float64 //nolint:gosec // it spreads retries
@@ -152,8 +180,8 @@ func (h *Handler) settle(e *Event, endpoint *Endpoint, o outcome, begin, end tim
 	e.Due = end.Add(max(wait, o.retry))
 }
 
-// judge takes the consequences for the endpoint itself. They are written seldom: when it begins to fail, when it is well
-// again, and when it is disabled.
+// judge takes the consequences for the endpoint itself. They are written seldom: when it begins to fail, when it is
+// well again, and when it is disabled.
 func (h *Handler) judge(ctx context.Context, was *Endpoint, e *Event, o outcome) error {
 	now := h.Lanes.Directory.Now()
 	var change func(*Endpoint) bool
@@ -186,7 +214,13 @@ func (h *Handler) judge(ctx context.Context, was *Endpoint, e *Event, o outcome)
 		return nil
 	}
 	if err == nil && was.Enabled() && !after.Enabled() {
-		h.Log.Error("an endpoint was disabled: see `dialproof webhook list`", "webhook", was.ID.Text(id.Webhook), "reason", string(after.Reason))
+		h.Log.Error(
+			"an endpoint was disabled: see `dialproof webhook list`",
+			"webhook",
+			was.ID.Text(id.Webhook),
+			"reason",
+			string(after.Reason),
+		)
 	}
 	return err
 }

@@ -140,8 +140,8 @@ func (l *Lanes) shares(waiting []Lane, now time.Time, n int) (out []Share) {
 	return out
 }
 
-// sends tells whether the rows of a lane are to be run. Those of an endpoint that is disabled wait, and those of one that is
-// gone end with the retention.
+// sends tells whether the rows of a lane are to be run. Those of an endpoint that is disabled wait, and those of one
+// that is gone end with the retention.
 func (d *Directory) sends(endpoint id.ID) bool {
 	if endpoint.IsZero() {
 		return true
@@ -150,8 +150,8 @@ func (d *Directory) sends(endpoint id.ID) bool {
 	return ok && e.Enabled()
 }
 
-// Return implements queue.Store: the leases of what has not begun end by themselves, soon, because no more is claimed than
-// the workers begin at once.
+// Return implements queue.Store: the leases of what has not begun end by themselves, soon, because no more is claimed
+// than the workers begin at once.
 func (l *Lanes) Return(_ context.Context, _ time.Time, jobs []queue.Job) error {
 	for i := range jobs {
 		l.take(jobs[i].ID)

@@ -70,7 +70,11 @@ func (n *internet) dial(ctx context.Context, network, target string) (net.Conn, 
 	resolve, server := n.address[name], n.servers[name]
 	n.mu.Unlock()
 	if resolve == nil {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}}
+		return nil, &net.OpError{
+			Op:  "dial",
+			Net: network,
+			Err: &net.DNSError{Err: "no such host", Name: name, IsNotFound: true},
+		}
 	}
 	address := resolve()
 	if err := webhook.PublicControl(network, net.JoinHostPort(address, port)); err != nil {
@@ -140,8 +144,8 @@ type counts struct {
 
 func (c *counts) Webhook(result string) { c.mu.Lock(); c.n[result]++; c.mu.Unlock() }
 
-// folder answers a folder for a store, in memory where that can be had: these tests wait for ten thousands of commits, and how a
-// disk keeps them is not what they are about.
+// folder answers a folder for a store, in memory where that can be had: these tests wait for ten thousands of commits,
+// and how a disk keeps them is not what they are about.
 func folder(t *testing.T) string {
 	dir, err := os.MkdirTemp("/dev/shm", "dialproof-") //nolint:usetesting // t.TempDir is on the disk
 	if err != nil {
@@ -164,7 +168,11 @@ func newWorld(t *testing.T) *world {
 	}
 	w := &world{
 		internet: &internet{address: map[string]func() string{}, servers: map[string]*pipes{}, dialled: map[string]int{}},
-		db:       db, ids: id.NewSource(id.ID{}), counts: &counts{n: map[string]int{}}, all: map[string]*receiver{}, end: map[string]webhook.Endpoint{},
+		db:       db,
+		ids:      id.NewSource(id.ID{}),
+		counts:   &counts{n: map[string]int{}},
+		all:      map[string]*receiver{},
+		end:      map[string]webhook.Endpoint{},
 	}
 	w.hooks, err = webhook.Open(t.Context(), webhook.Options{Store: db, Ring: ring, IDs: w.ids, Now: time.Now})
 	if err != nil {
@@ -174,7 +182,11 @@ func newWorld(t *testing.T) *world {
 }
 
 // endpoint makes an endpoint at a name of its own.
-func (w *world) endpoint(t *testing.T, name, address string, answer func(n int, w http.ResponseWriter, r *http.Request)) *receiver {
+func (w *world) endpoint(
+	t *testing.T,
+	name, address string,
+	answer func(n int, w http.ResponseWriter, r *http.Request),
+) *receiver {
 	t.Helper()
 	e, secret, err := w.hooks.Create(t.Context(), webhook.Endpoint{App: id.ID{1}, URL: "https://" + name + "/hook"})
 	if err != nil {
@@ -184,7 +196,14 @@ func (w *world) endpoint(t *testing.T, name, address string, answer func(n int, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &receiver{t: t, oracle: library, answer: answer, tries: map[string]int{}, late: map[string]time.Duration{}, made: map[string]time.Time{}}
+	r := &receiver{
+		t:      t,
+		oracle: library,
+		answer: answer,
+		tries:  map[string]int{},
+		late:   map[string]time.Duration{},
+		made:   map[string]time.Time{},
+	}
 	w.host(t, name, address, r.ServeHTTP)
 	w.all[name], w.end[name] = r, e
 	return r
@@ -195,8 +214,15 @@ func (w *world) run(t *testing.T, d time.Duration) {
 	t.Helper()
 	sender := webhook.NewTestSender(w.dial)
 	h := &webhook.Handler{
-		Lanes: &webhook.Lanes{Directory: w.hooks, Workers: 64}, Sender: sender, Log: slog.New(slog.DiscardHandler), Metrics: w.counts, Agent: "test",
-		Expire: func(context.Context, id.ID) error { return nil },
+		Lanes: &webhook.Lanes{
+			Directory: w.hooks,
+			Workers:   64,
+		},
+		Sender:  sender,
+		Log:     slog.New(slog.DiscardHandler),
+		Metrics: w.counts,
+		Agent:   "test",
+		Expire:  func(context.Context, id.ID) error { return nil },
 	}
 	// Looking every ten seconds for days is most of the work.
 	r := h.Runner(nil, max(10*time.Second, d/10_000))
@@ -214,7 +240,10 @@ func (w *world) write(t *testing.T, n int) {
 	for name, e := range w.end {
 		var rows []webhook.Event
 		for range n {
-			one, err := w.hooks.Write([]*webhook.Endpoint{&e}, webhook.News{Kind: webhook.Started, Ref: w.ids.New(time.Now()), Sequence: 1, Data: []byte(`{"status":"pending"}`)})
+			one, err := w.hooks.Write(
+				[]*webhook.Endpoint{&e},
+				webhook.News{Kind: webhook.Started, Ref: w.ids.New(time.Now()), Sequence: 1, Data: []byte(`{"status":"pending"}`)},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -241,9 +270,9 @@ func (w *world) states(t *testing.T, name string) map[webhook.State]int {
 	return out
 }
 
-// TestManyEvents: of endpoints that hang, fail for a while, redirect to a metadata service, are gone, or have a name that begins
-// to lead inside, none disturbs the others; each event is delivered exactly as often as it should be; nothing goes to an address
-// that is not public. 10,000 events with DIALPROOF_SOAK=1, else a thousand.
+// TestManyEvents: of endpoints that hang, fail for a while, redirect to a metadata service, are gone, or have a name
+// that begins to lead inside, none disturbs the others; each event is delivered exactly as often as it should be;
+// nothing goes to an address that is not public. 10,000 events with DIALPROOF_SOAK=1, else a thousand.
 func TestManyEvents(t *testing.T) {
 	t.Parallel()
 	n := 100 // for each of ten endpoints
@@ -257,7 +286,12 @@ func TestManyEvents(t *testing.T) {
 		for i, name := range healthy {
 			w.endpoint(t, name, fmt.Sprintf("93.184.216.%d", i+1), nil)
 		}
-		w.endpoint(t, "hangs.example", "93.184.216.10", func(_ int, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		w.endpoint(
+			t,
+			"hangs.example",
+			"93.184.216.10",
+			func(_ int, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		)
 		w.endpoint(t, "fails.example", "93.184.216.11", func(_ int, w http.ResponseWriter, _ *http.Request) {
 			if time.Since(begin) < 10*time.Minute {
 				w.WriteHeader(http.StatusInternalServerError)
@@ -267,7 +301,12 @@ func TestManyEvents(t *testing.T) {
 			w.Header().Set("Location", "http://169.254.169.254/latest/meta-data/")
 			w.WriteHeader(http.StatusFound)
 		})
-		w.endpoint(t, "gone.example", "93.184.216.13", func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) })
+		w.endpoint(
+			t,
+			"gone.example",
+			"93.184.216.13",
+			func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) },
+		)
 		w.endpoint(t, "inside.example", "93.184.216.14", nil)
 		w.address["inside.example"] = func() string { return "10.0.0.5" } // it was another one when the endpoint was made
 		w.write(t, n)
@@ -282,7 +321,11 @@ func TestManyEvents(t *testing.T) {
 		w.wantTries(t, "fails.example", n, webhook.Delivered, 2, webhook.MaxTries)
 		w.wantTries(t, "hangs.example", n, webhook.Dead, webhook.MaxTries, webhook.MaxTries)
 		w.wantTries(t, "redirects.example", n, webhook.Dead, webhook.MaxTries, webhook.MaxTries)
-		if got, calls := w.states(t, "gone.example"), w.all["gone.example"].calls; calls < 1 || calls > 8 || got[webhook.Dead] != calls || got[webhook.Pending] != n-calls {
+		if got, calls := w.states(
+			t,
+			"gone.example",
+		), w.all["gone.example"].calls; calls < 1 || calls > 8 || got[webhook.Dead] != calls ||
+			got[webhook.Pending] != n-calls {
 			t.Errorf("gone: %v after %d calls", got, calls)
 		}
 		if e, err := w.hooks.Endpoint(w.end["gone.example"].ID); err != nil || e.Enabled() || e.Reason != webhook.ByGone {

@@ -32,8 +32,8 @@ type body struct {
 	Data      jsontext.Value `json:"data"`
 }
 
-// Write answers the rows that bring news to those of an audience that want it. Their making is part of whatever transaction
-// makes the news.
+// Write answers the rows that bring news to those of an audience that want it. Their making is part of whatever
+// transaction makes the news.
 func (d *Directory) Write(to []*Endpoint, n News) ([]Event, error) {
 	now := d.Now().UTC().Truncate(time.Millisecond)
 	var out []Event
@@ -54,7 +54,10 @@ func (d *Directory) Write(to []*Endpoint, n News) ([]Event, error) {
 			event = d.IDs.New(now)
 			sealed = d.Ring.Seal(text, event[:])
 		}
-		out = append(out, Event{ID: d.IDs.New(now), Event: event, Endpoint: e.ID, Ref: n.Ref, Kind: n.Kind, Sealed: sealed, Due: now})
+		out = append(
+			out,
+			Event{ID: d.IDs.New(now), Event: event, Endpoint: e.ID, Ref: n.Ref, Kind: n.Kind, Sealed: sealed, Due: now},
+		)
 	}
 	return out, nil
 }
@@ -70,7 +73,10 @@ func (d *Directory) Ping(ctx context.Context, endpoint id.ID) (Event, error) {
 	if err != nil {
 		return Event{}, err
 	}
-	data, err := json.Marshal(map[string]string{"webhook": e.ID.Text(id.Webhook), "application": e.App.Text(id.Application)}, json.Deterministic(true))
+	data, err := json.Marshal(
+		map[string]string{"webhook": e.ID.Text(id.Webhook), "application": e.App.Text(id.Application)},
+		json.Deterministic(true),
+	)
 	if err != nil {
 		return Event{}, err
 	}
@@ -89,8 +95,8 @@ func (d *Directory) enabled(endpoint id.ID) (Endpoint, error) {
 	return e, err
 }
 
-// Replay sends the dead events of an endpoint again that were made at or after since; with event, that one alone, even if it
-// was delivered. It answers how many; the schedule begins anew for each.
+// Replay sends the dead events of an endpoint again that were made at or after since; with event, that one alone, even
+// if it was delivered. It answers how many; the schedule begins anew for each.
 func (d *Directory) Replay(ctx context.Context, endpoint, event id.ID, since time.Time) (int, error) {
 	if _, err := d.enabled(endpoint); err != nil {
 		return 0, err

@@ -51,10 +51,20 @@ func dialer(ok func(netip.Addr) bool) Dial {
 func newClient(dial Dial) *http.Client {
 	// No proxy: the guard must see the endpoint's own address.
 	t := &http.Transport{
-		DialContext: dial, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: Timeout,
-		MaxIdleConns: 256, MaxIdleConnsPerHost: perEndpoint, IdleConnTimeout: 30 * time.Second, MaxResponseHeaderBytes: 32 << 10,
+		DialContext:            dial,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    5 * time.Second,
+		ResponseHeaderTimeout:  Timeout,
+		MaxIdleConns:           256,
+		MaxIdleConnsPerHost:    perEndpoint,
+		IdleConnTimeout:        30 * time.Second,
+		MaxResponseHeaderBytes: 32 << 10,
 	}
-	return &http.Client{Transport: t, Timeout: Timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{
+		Transport:     t,
+		Timeout:       Timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // Close ends connections that nobody uses.
@@ -122,7 +132,10 @@ func judge(resp *http.Response, now time.Time) outcome {
 		o.why = fmt.Sprintf("answered %d: redirects are not followed; give the final address", code)
 	case code == http.StatusGone:
 		o.result, o.why = gone, "answered 410: it wants no more events"
-	case code == http.StatusTooManyRequests, code == http.StatusBadGateway, code == http.StatusServiceUnavailable, code == http.StatusGatewayTimeout:
+	case code == http.StatusTooManyRequests,
+		code == http.StatusBadGateway,
+		code == http.StatusServiceUnavailable,
+		code == http.StatusGatewayTimeout:
 		o.result, o.retry = throttled, retryAfter(resp.Header.Get("Retry-After"), now)
 	}
 	return o
@@ -147,7 +160,10 @@ func failure(err error) outcome {
 		err = u.Err
 	}
 	if errors.Is(err, errAddress) {
-		return outcome{result: refused, why: "was not called: " + errAddress.Error() + "; webhooks.allow_private allows others"}
+		return outcome{
+			result: refused,
+			why:    "was not called: " + errAddress.Error() + "; webhooks.allow_private allows others",
+		}
 	}
 	if t, ok := errors.AsType[interface {
 		error

@@ -1,9 +1,9 @@
-// Package webhook tells applications what happens: it keeps their endpoints, writes events down with the change that they
-// tell of, signs them, and brings them there until they are taken.
+// Package webhook tells applications what happens: it keeps their endpoints, writes events down with the change that
+// they tell of, signs them, and brings them there until they are taken.
 //
-// It follows Standard Webhooks 1.0 (github.com/standard-webhooks/standard-webhooks), so that receivers need nothing of ours.
-// It does not know what an event is about, and it is not the provider of that name (internal/channel/webhook), which
-// carries messages to people.
+// It follows Standard Webhooks 1.0 (github.com/standard-webhooks/standard-webhooks), so that receivers need nothing of
+// ours. It does not know what an event is about, and it is not the provider of that name (internal/channel/webhook),
+// which carries messages to people.
 package webhook
 
 import (
@@ -224,7 +224,8 @@ type Store interface {
 	Lanes(ctx context.Context) ([]Lane, error)
 	// Backlogs answers what waits for each endpoint; it counts, and costs more than Lanes.
 	Backlogs(ctx context.Context) ([]Backlog, error)
-	// ClaimEvents leases due events, the oldest due of each endpoint first, each with Claims raised and Due set to now+lease.
+	// ClaimEvents leases due events, the oldest due of each endpoint first, each with Claims raised and Due set to
+	// now+lease.
 	ClaimEvents(ctx context.Context, now time.Time, shares []Share, lease time.Duration) ([]Event, error)
 	// FinishEvent writes State, Due, Tries and Log of a claimed event; ErrFenced when its claim is not the newest.
 	FinishEvent(ctx context.Context, e Event) error

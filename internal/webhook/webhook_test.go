@@ -33,7 +33,12 @@ func TestSignVector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := webhook.Sign([][]byte{key}, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`))
+	got := webhook.Sign(
+		[][]byte{key},
+		"msg_p5jXN8AQM9LWM0D4loKWxJek",
+		time.Unix(1614265330, 0),
+		[]byte(`{"test": 2432232314}`),
+	)
 	if want := "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
@@ -93,17 +98,22 @@ func TestRotation(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		"127.0.0.1", "127.8.8.8", "0.0.0.0", "0.1.2.3", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254", "100.64.0.1",
-		"100.100.100.200", "192.0.0.192", "192.0.2.1", "198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.1.1.1", "240.0.0.1",
-		"255.255.255.255", "168.63.129.16", "192.88.99.1", "::", "::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:10.0.0.1", "::10.0.0.1", "fe80::1",
-		"fe80::1%eth0", "fc00::1", "fd00:ec2::254", "fec0::1", "ff02::1", "64:ff9b::a00:1", "64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1", "64:ff9b:1::a00:1",
+		"127.0.0.1", "127.8.8.8", "0.0.0.0", "0.1.2.3", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1",
+		"169.254.169.254", "100.64.0.1",
+		"100.100.100.200", "192.0.0.192", "192.0.2.1", "198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.1.1.1",
+		"240.0.0.1",
+		"255.255.255.255", "168.63.129.16", "192.88.99.1", "::", "::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254",
+		"::ffff:10.0.0.1", "::10.0.0.1", "fe80::1",
+		"fe80::1%eth0", "fc00::1", "fd00:ec2::254", "fec0::1", "ff02::1", "64:ff9b::a00:1", "64:ff9b::a9fe:a9fe",
+		"64:ff9b::7f00:1", "64:ff9b:1::a00:1",
 		"2001:db8::1", "2001::1", "2002:7f00:1::", "2002:a9fe:a9fe::1", "3fff::1", "5f00::1", "100::1",
 	} {
 		if webhook.Public(netip.MustParseAddr(text)) {
 			t.Errorf("%s is taken for a public address", text)
 		}
 	}
-	for _, text := range []string{"93.184.216.34", "1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700:4700::1111", "2a00:1450::1", "64:ff9b::101:101", "::ffff:1.1.1.1"} {
+	for _, text := range []string{"93.184.216.34", "1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700:4700::1111",
+		"2a00:1450::1", "64:ff9b::101:101", "::ffff:1.1.1.1"} {
 		if !webhook.Public(netip.MustParseAddr(text)) {
 			t.Errorf("%s is not taken for a public address", text)
 		}
@@ -119,12 +129,19 @@ func TestURLs(t *testing.T) {
 		return err
 	}
 	for url, word := range map[string]string{
-		"": "like https://", "shop.example/hook": "like https://", "http://shop.example/": "https", "ftp://shop.example/": "https", "https:///hook": "like https://",
-		"https://user:pw@shop.example/": "password", "https://shop.example/#a": "fragment", "https://localhost/": "this machine", "https://LOCALHOST./": "this machine",
-		"https://127.0.0.1/": "public", "https://[::1]/": "public", "https://[::ffff:10.0.0.1]:8443/": "public", "https://169.254.169.254/latest": "public",
-		"https://a.localhost/": "this machine", "https://shop.example/ x": "like https://", "https://" + strings.Repeat("a", 2048): "2048",
+		"": "like https://", "shop.example/hook": "like https://", "http://shop.example/": "https",
+		"ftp://shop.example/": "https", "https:///hook": "like https://",
+		"https://user:pw@shop.example/": "password", "https://shop.example/#a": "fragment",
+		"https://localhost/": "this machine", "https://LOCALHOST./": "this machine",
+		"https://127.0.0.1/": "public", "https://[::1]/": "public", "https://[::ffff:10.0.0.1]:8443/": "public",
+		"https://169.254.169.254/latest": "public",
+		"https://a.localhost/":           "this machine", "https://shop.example/ x": "like https://", "https://" +
+			strings.Repeat("a", 2048): "2048",
 	} {
-		if e, ok := errors.AsType[*webhook.FieldError](make(url)); !ok || e.Field != "url" || !strings.Contains(e.Detail, word) {
+		if e, ok := errors.AsType[*webhook.FieldError](
+			make(url),
+		); !ok || e.Field != "url" ||
+			!strings.Contains(e.Detail, word) {
 			t.Errorf("%q: %v, want a word about %q", url, e, word)
 		}
 	}
@@ -132,8 +149,10 @@ func TestURLs(t *testing.T) {
 		t.Error(err)
 	}
 	for _, e := range []webhook.Endpoint{
-		{URL: "https://shop.example/", Kinds: []webhook.Kind{"verification.exploded"}}, {URL: "https://shop.example/", Kinds: []webhook.Kind{webhook.Started, webhook.Started}},
-		{URL: "https://shop.example/", Description: "a\nb"}, {URL: "https://shop.example/", Description: strings.Repeat("a", 257)},
+		{URL: "https://shop.example/", Kinds: []webhook.Kind{"verification.exploded"}},
+		{URL: "https://shop.example/", Kinds: []webhook.Kind{webhook.Started, webhook.Started}},
+		{URL: "https://shop.example/", Description: "a\nb"},
+		{URL: "https://shop.example/", Description: strings.Repeat("a", 257)},
 	} {
 		if _, _, err := w.hooks.Create(t.Context(), e); err == nil {
 			t.Errorf("%+v was taken", e)
@@ -158,13 +177,21 @@ func TestSchedule(t *testing.T) {
 		}
 		got = append(got, wait.String())
 	}
-	if s := strings.Join(got, " "); s != "5s 5m0s 30m0s 2h0m0s 5h0m0s 10h0m0s 14h0m0s 20h0m0s 24h0m0s" || len(got)+1 != webhook.MaxTries {
+	if s := strings.Join(
+		got,
+		" ",
+	); s != "5s 5m0s 30m0s 2h0m0s 5h0m0s 10h0m0s 14h0m0s 20h0m0s 24h0m0s" ||
+		len(got)+1 != webhook.MaxTries {
 		t.Errorf("%s", s)
 	}
 }
 
 // send sends one event to a receiver and answers when it was tried, as seconds after it was made, and how it stands.
-func send(t *testing.T, d time.Duration, answer func(n int, w http.ResponseWriter, r *http.Request)) (at []int, e webhook.Event, w *world) {
+func send(
+	t *testing.T,
+	d time.Duration,
+	answer func(n int, w http.ResponseWriter, r *http.Request),
+) (at []int, e webhook.Event, w *world) {
 	t.Helper()
 	w = newWorld(t)
 	begin := time.Now()
@@ -201,16 +228,20 @@ func TestAnswers(t *testing.T) {
 		state  webhook.State
 		why    string
 	}{
-		"200":                    {status(200), [2]int{}, webhook.Delivered, ""},
-		"204":                    {status(204), [2]int{}, webhook.Delivered, ""},
-		"301":                    {status(301, "Location", "https://b.example/"), [2]int{5, 20}, webhook.Delivered, "redirects are not followed"},
-		"307":                    {status(307, "Location", "https://a.example/hook"), [2]int{5, 20}, webhook.Delivered, "redirects are not followed"},
-		"400":                    {status(400), [2]int{5, 20}, webhook.Delivered, "answered 400"},
-		"410":                    {status(410), [2]int{}, webhook.Dead, "it wants no more events"},
-		"429 with a wait":        {status(429, "Retry-After", "120"), [2]int{120, 140}, webhook.Delivered, "answered 429"},
-		"429 with a date":        {status(429, "Retry-After", "Sat, 01 Jan 2000 00:05:00 GMT"), [2]int{299, 320}, webhook.Delivered, "answered 429"},
-		"429 with nonsense":      {status(429, "Retry-After", "soon"), [2]int{5, 20}, webhook.Delivered, "answered 429"},
-		"429 for a year":         {status(429, "Retry-After", "31536000"), [2]int{86400, 86420}, webhook.Delivered, "answered 429"},
+		"200": {status(200), [2]int{}, webhook.Delivered, ""},
+		"204": {status(204), [2]int{}, webhook.Delivered, ""},
+		"301": {status(301, "Location", "https://b.example/"), [2]int{5, 20}, webhook.Delivered,
+			"redirects are not followed"},
+		"307": {status(307, "Location", "https://a.example/hook"), [2]int{5, 20}, webhook.Delivered,
+			"redirects are not followed"},
+		"400":             {status(400), [2]int{5, 20}, webhook.Delivered, "answered 400"},
+		"410":             {status(410), [2]int{}, webhook.Dead, "it wants no more events"},
+		"429 with a wait": {status(429, "Retry-After", "120"), [2]int{120, 140}, webhook.Delivered, "answered 429"},
+		"429 with a date": {status(429, "Retry-After", "Sat, 01 Jan 2000 00:05:00 GMT"), [2]int{299, 320},
+			webhook.Delivered, "answered 429"},
+		"429 with nonsense": {status(429, "Retry-After", "soon"), [2]int{5, 20}, webhook.Delivered, "answered 429"},
+		"429 for a year": {status(429, "Retry-After", "31536000"), [2]int{86400, 86420}, webhook.Delivered,
+			"answered 429"},
 		"502":                    {status(502), [2]int{5, 20}, webhook.Delivered, "answered 502"},
 		"504 with a wait":        {status(504, "Retry-After", "60"), [2]int{60, 80}, webhook.Delivered, "answered 504"},
 		"a body without end":     {endless, [2]int{}, webhook.Delivered, ""},
@@ -228,7 +259,8 @@ func TestAnswers(t *testing.T) {
 				} else if len(at) != 2 || at[1] < tc.second[0] || at[1] > tc.second[1] {
 					t.Errorf("it was called at %v, want the second between %v", at, tc.second)
 				}
-				if e.State != tc.state || len(e.Log) == 0 || !strings.Contains(e.Log[0].Error, tc.why) || (tc.why == "") != (e.Log[0].Error == "") {
+				if e.State != tc.state || len(e.Log) == 0 || !strings.Contains(e.Log[0].Error, tc.why) ||
+					(tc.why == "") != (e.Log[0].Error == "") {
 					t.Errorf("%s, %+v", e.State, e.Log)
 				}
 			})
@@ -256,8 +288,8 @@ func hangUp(n int, w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// TestFailingEndpoint: after days without one success an endpoint is disabled, with a reason, and one success before that sets
-// the count back. What waited goes out when it is enabled again.
+// TestFailingEndpoint: after days without one success an endpoint is disabled, with a reason, and one success before
+// that sets the count back. What waited goes out when it is enabled again.
 func TestFailingEndpoint(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -329,7 +361,13 @@ func TestFailingEndpoint(t *testing.T) {
 func TestNobodyListens(t *testing.T) {
 	w := newWorld(t)
 	teller := &verify.Teller{Webhooks: w.hooks, Now: time.Now}
-	before, after := &verify.Verification{App: id.ID{2}, Status: verify.Pending}, &verify.Verification{App: id.ID{2}, Status: verify.Approved}
+	before, after := &verify.Verification{
+		App:    id.ID{2},
+		Status: verify.Pending,
+	}, &verify.Verification{
+		App:    id.ID{2},
+		Status: verify.Approved,
+	}
 	look := func() {
 		if teller.Changed(before, after) != nil {
 			t.Error("there are events")
@@ -338,7 +376,10 @@ func TestNobodyListens(t *testing.T) {
 	if n := testing.AllocsPerRun(100, look); n != 0 {
 		t.Errorf("%v allocations with no endpoint at all", n)
 	}
-	if _, _, err := w.hooks.Create(t.Context(), webhook.Endpoint{App: id.ID{1}, URL: "https://shop.example/"}); err != nil {
+	if _, _, err := w.hooks.Create(
+		t.Context(),
+		webhook.Endpoint{App: id.ID{1}, URL: "https://shop.example/"},
+	); err != nil {
 		t.Fatal(err)
 	}
 	if n := testing.AllocsPerRun(100, look); n != 0 {
@@ -367,21 +408,28 @@ func TestPing(t *testing.T) {
 			Type, Timestamp string
 			Data            map[string]string
 		}
-		if err := json.Unmarshal(text, &body); err != nil || body.Type != "test.ping" || body.Timestamp != "2000-01-01T00:00:00Z" || body.Data["webhook"] != w.end["a.example"].ID.Text(id.Webhook) {
+		if err := json.Unmarshal(
+			text,
+			&body,
+		); err != nil || body.Type != "test.ping" || body.Timestamp != "2000-01-01T00:00:00Z" ||
+			body.Data["webhook"] != w.end["a.example"].ID.Text(id.Webhook) {
 			t.Errorf("%v: %s", err, text)
 		}
 		w.run(t, time.Minute)
 		if w.all["a.example"].calls != 1 {
 			t.Errorf("%d calls", w.all["a.example"].calls)
 		}
-		if _, err := w.hooks.Write([]*webhook.Endpoint{{}}, webhook.News{Kind: webhook.Started, Data: bytes.Repeat([]byte("1"), webhook.MaxBody)}); err == nil {
+		if _, err := w.hooks.Write(
+			[]*webhook.Endpoint{{}},
+			webhook.News{Kind: webhook.Started, Data: bytes.Repeat([]byte("1"), webhook.MaxBody)},
+		); err == nil {
 			t.Error("a body of 20 kB was taken")
 		}
 	})
 }
 
-// TestRealDialer: the sender that the program uses does not connect to this machine, by address or by name, with or without
-// TLS; with allow_private it does, and then a redirect is not followed and no proxy of the environment is used.
+// TestRealDialer: the sender that the program uses does not connect to this machine, by address or by name, with or
+// without TLS; with allow_private it does, and then a redirect is not followed and no proxy of the environment is used.
 func TestRealDialer(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:9") // nobody is there
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:9")
@@ -459,8 +507,15 @@ func try(t *testing.T, url string, private bool) string {
 	}
 	done := make(chan string, 1)
 	h := &webhook.Handler{
-		Lanes: &webhook.Lanes{Directory: w.hooks, Workers: 4}, Sender: webhook.NewSender(private), Log: slog.New(slog.DiscardHandler), Agent: "test",
-		Metrics: first(done), Expire: func(context.Context, id.ID) error { return nil },
+		Lanes: &webhook.Lanes{
+			Directory: w.hooks,
+			Workers:   4,
+		},
+		Sender:  webhook.NewSender(private),
+		Log:     slog.New(slog.DiscardHandler),
+		Agent:   "test",
+		Metrics: first(done),
+		Expire:  func(context.Context, id.ID) error { return nil },
 	}
 	r := h.Runner(nil, 10*time.Millisecond)
 	r.Start()

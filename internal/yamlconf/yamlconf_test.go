@@ -41,15 +41,23 @@ func decode(text string, o Options) (s sample, err error) {
 func TestDecode(t *testing.T) {
 	t.Parallel()
 	env := map[string]string{"X_N": "9", "X_INNER_WORD": "from outside", "X_TOKEN_FILE": "/run/token", "X_SHARE": ""}
-	s, err := decode("n: 7\non: true\nshare: 0.5\nwait: 30s\ninner: {word: w, map: {a: b}}\nlist: [{word: x}, {word: y}]\nraw: {any: [thing]}\n", Options{
-		EnvPrefix: "X", Env: func(k string) (string, bool) { v, ok := env[k]; return v, ok },
-		ReadFile: func(string) ([]byte, error) { return []byte("s3cret\r\n"), nil },
-	})
+	s, err := decode(
+		"n: 7\non: true\nshare: 0.5\nwait: 30s\ninner: {word: w, map: {a: b}}\nlist: [{word: x}, {word: y}]\nraw: {any: "+
+			"[thing]}\n",
+		Options{
+			EnvPrefix: "X", Env: func(k string) (string, bool) { v, ok := env[k]; return v, ok },
+			ReadFile: func(string) ([]byte, error) { return []byte("s3cret\r\n"), nil },
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Name != "default" || s.N != 9 || !s.On || s.Share != 0.5 || s.Wait != 30*time.Second || s.Inner.Word != "from outside" || s.Inner.Map["a"] != "b" ||
-		len(s.List) != 2 || s.List[1].Word != "y" || s.Token.Reveal() != "s3cret" || s.Raw.Kind != yaml.MappingNode || s.ignored != "x" {
+	if s.Name != "default" || s.N != 9 || !s.On || s.Share != 0.5 || s.Wait != 30*time.Second ||
+		s.Inner.Word != "from outside" || s.Inner.Map["a"] != "b" ||
+		len(s.List) != 2 || s.List[1].Word != "y" ||
+		s.Token.Reveal() != "s3cret" ||
+		s.Raw.Kind != yaml.MappingNode ||
+		s.ignored != "x" {
 		t.Errorf("%+v", s)
 	}
 }
@@ -57,8 +65,9 @@ func TestDecode(t *testing.T) {
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"nam: x":                      `1:1: nam: unknown key; did you mean "name"?`,
-		"zzzzzzzz: x":                 "1:1: zzzzzzzz: unknown key; known are inner, list, n, name, on, raw, share, token, wait",
+		"nam: x": `1:1: nam: unknown key; did you mean "name"?`,
+		"zzzzzzzz: x": "1:1: zzzzzzzz: unknown key; known are inner, list, n, name, on, raw, share, " +
+			"token, wait",
 		"n: 1\nn: 2":                  "2:1: n: is given twice",
 		"n: [1]":                      "1:4: n: must be one value",
 		"n: 1.5":                      "1:4: n: must be a whole number",
@@ -102,7 +111,8 @@ func TestSecretFiles(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, seed := range []string{"n: 7", "inner: {map: {a: b}}", "list: [&a {word: x}, *a]", "a: &a [*a]", "token_file: x", "raw: !!binary x", "? [n]\n: 7"} {
+	for _, seed := range []string{"n: 7", "inner: {map: {a: b}}", "list: [&a {word: x}, *a]", "a: &a [*a]",
+		"token_file: x", "raw: !!binary x", "? [n]\n: 7"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestInTheBrowser reads the documentation in a real browser. DIALPROOF_PICTURES names a folder to keep pictures of all pages in.
+// TestInTheBrowser reads the documentation in a real browser. DIALPROOF_PICTURES names a folder to keep pictures of all
+// pages in.
 func TestInTheBrowser(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "")

@@ -20,8 +20,8 @@ import (
 // secretFile is a key that names a file with a secret.
 var secretFile = regexp.MustCompile(`([a-z_]+_file): *[^\s,}#]+`)
 
-// TestConfigurations: every example of the configuration is one that the program takes, with the settings of its providers. What
-// stands alone is completed by a key ring; on a provider's page it may be a piece of its settings.
+// TestConfigurations: every example of the configuration is one that the program takes, with the settings of its
+// providers. What stands alone is completed by a key ring; on a provider's page it may be a piece of its settings.
 func TestConfigurations(t *testing.T) {
 	t.Parallel()
 	found := 0
@@ -124,7 +124,8 @@ func TestJSON(t *testing.T) {
 func TestREADMELinks(t *testing.T) {
 	t.Parallel()
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
-	for _, page := range []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "client/README.md", "sdk/typescript/README.md", "sdk/python/README.md"} {
+	for _, page := range []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "client/README.md",
+		"sdk/typescript/README.md", "sdk/python/README.md"} {
 		text, err := os.ReadFile(filepath.Join(root, page))
 		if err != nil {
 			t.Fatal(err)

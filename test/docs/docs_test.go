@@ -1,5 +1,5 @@
-// Package docs runs what the documentation tells its readers to run: every block of shell, Go, JavaScript and Python of the
-// README and of docs/, against a `dialproof dev` of its own, as it stands there.
+// Package docs runs what the documentation tells its readers to run: every block of shell, Go, JavaScript and Python of
+// the README and of docs/, against a `dialproof dev` of its own, as it stands there.
 //
 // The blocks of one language on one page are one program, in their order. The words after the language say what is
 // special (readers do not see them):
@@ -21,7 +21,8 @@ import (
 	"testing"
 )
 
-// Built once: the program, the repository, a folder with the JavaScript package, and the Python of scripts/setup-test.sh.
+// Built once: the program, the repository, a folder with the JavaScript package, and the Python of
+// scripts/setup-test.sh.
 var binary, root, packages, python string
 
 func TestMain(m *testing.M) { os.Exit(build(m)) }
@@ -86,7 +87,12 @@ func blocks(t *testing.T) (all []block) {
 			continue
 		}
 		for _, m := range fence.FindAllStringSubmatchIndex(string(text), -1) {
-			b := block{page: page, language: string(text[m[2]:m[3]]), code: string(text[m[6]:m[7]]), attributes: map[string]string{}}
+			b := block{
+				page:       page,
+				language:   string(text[m[2]:m[3]]),
+				code:       string(text[m[6]:m[7]]),
+				attributes: map[string]string{},
+			}
 			b.line = strings.Count(string(text[:m[0]]), "\n") + 1
 			for _, a := range attribute.FindAllStringSubmatch(string(text[m[4]:m[5]]), -1) {
 				b.attributes[a[1]] = a[2]
@@ -144,7 +150,10 @@ func programs(t *testing.T) (all []program) {
 			continue
 		}
 		place := b.attributes["in"]
-		at := slices.IndexFunc(all, func(p program) bool { return p.page == b.page && p.language == b.language && p.place == place })
+		at := slices.IndexFunc(
+			all,
+			func(p program) bool { return p.page == b.page && p.language == b.language && p.place == place },
+		)
 		if at < 0 {
 			at = len(all)
 			all = append(all, program{page: b.page, language: b.language, place: place})

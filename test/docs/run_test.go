@@ -51,8 +51,14 @@ type server struct {
 func newServer(t *testing.T, place string) *server {
 	t.Helper()
 	s := &server{dir: t.TempDir()}
-	s.env = append(os.Environ(), "NO_COLOR=1", "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"), "PYTHONPATH="+filepath.Join(root, "sdk/python/src"),
-		"PYTHONDONTWRITEBYTECODE=1", "DIALPROOF_BIN="+binary)
+	s.env = append(
+		os.Environ(),
+		"NO_COLOR=1",
+		"PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"),
+		"PYTHONPATH="+filepath.Join(root, "sdk/python/src"),
+		"PYTHONDONTWRITEBYTECODE=1",
+		"DIALPROOF_BIN="+binary,
+	)
 	if place == "deployment" {
 		s.deploy(t)
 		return s
@@ -96,7 +102,8 @@ func (s *server) deploy(t *testing.T) {
 }
 
 const deployment = `keys: [{id: 1, secret: MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=}]
-routes: [{name: sink, provider: webhook, settings: {url: "http://127.0.0.1:9", secret: whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=}}]
+routes: [{name: sink, provider: webhook,
+    settings: {url: "http://127.0.0.1:9", secret: whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=}}]
 `
 
 func (s *server) write(t *testing.T, name, text string) string {
@@ -137,7 +144,8 @@ func (s *server) command(t *testing.T, p program, compiled map[string]string) *e
 	case "python":
 		cmd = exec.CommandContext(t.Context(), python, s.write(t, "page.py", text))
 	default:
-		// It was compiled with the address of the page; a proxy there would be another program, so it comes from the environment.
+		// It was compiled with the address of the page; a proxy there would be another program, so it comes from the
+		// environment.
 		cmd = exec.CommandContext(t.Context(), compiled[p.name()])
 		s.env = append(s.env, "DIALPROOF_URL="+s.url)
 	}
@@ -149,7 +157,11 @@ func (s *server) command(t *testing.T, p program, compiled map[string]string) *e
 func compile(t *testing.T, all []program) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
-	replace, compiled, args := map[string]string{}, map[string]string{}, []string{"build", "-o", dir + string(filepath.Separator)}
+	replace, compiled, args := map[string]string{}, map[string]string{}, []string{
+		"build",
+		"-o",
+		dir + string(filepath.Separator),
+	}
 	for _, p := range all {
 		if p.language != "go" {
 			continue

@@ -16,7 +16,12 @@ import (
 // begin starts the program and waits for nothing.
 func begin(t *testing.T, listen string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(binary, args...), url: "http://" + listen, log: &syncBuffer{}, done: make(chan error, 1)}
+	p := &process{
+		cmd:  exec.Command(binary, args...),
+		url:  "http://" + listen,
+		log:  &syncBuffer{},
+		done: make(chan error, 1),
+	}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.Env = append(os.Environ(), "DIALPROOF_DRAIN=2s")
 	if err := p.cmd.Start(); err != nil {
@@ -50,8 +55,8 @@ func saying(log []map[string]any, what string) (out []map[string]any) {
 	return out
 }
 
-// TestServeWaitsForItsDatabase starts the program while its database is down, and takes the database away later. All the time it answers, and
-// its log has a line for each thing that happens, not one for each request.
+// TestServeWaitsForItsDatabase starts the program while its database is down, and takes the database away later. All
+// the time it answers, and its log has a line for each thing that happens, not one for each request.
 func TestServeWaitsForItsDatabase(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
@@ -74,24 +79,45 @@ func TestServeWaitsForItsDatabase(t *testing.T) {
 	})
 	for _, path := range []string{"/readyz", "/v1/verifications"} {
 		a := c.call(t, http.StatusServiceUnavailable, http.MethodGet, path, nil)
-		if field(a, "code") != "store_unavailable" || a.header.Get("Retry-After") == "" || a.header.Get("Content-Type") != "application/problem+json" {
+		if field(a, "code") != "store_unavailable" || a.header.Get("Retry-After") == "" ||
+			a.header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s before there is a database: %v %s", path, a.header, a.body)
 		}
 	}
 	server.Run()
-	waitFor(t, 30*time.Second, "it is ready once the database is there", func() bool { return status("/readyz") == http.StatusOK })
+	waitFor(
+		t,
+		30*time.Second,
+		"it is ready once the database is there",
+		func() bool { return status("/readyz") == http.StatusOK },
+	)
 	c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": drama(1)})
 
 	server.Kill()
-	waitFor(t, 20*time.Second, "it is not ready without its database", func() bool { return status("/readyz") == http.StatusServiceUnavailable })
+	waitFor(
+		t,
+		20*time.Second,
+		"it is not ready without its database",
+		func() bool { return status("/readyz") == http.StatusServiceUnavailable },
+	)
 	for i := range 5 {
-		if a, err := c.try(http.MethodPost, "/v1/verifications", map[string]any{"to": drama(10 + i)}); err != nil || a.status != http.StatusServiceUnavailable {
+		if a, err := c.try(
+			http.MethodPost,
+			"/v1/verifications",
+			map[string]any{"to": drama(10 + i)},
+		); err != nil ||
+			a.status != http.StatusServiceUnavailable {
 			t.Errorf("a start without the database: %d, %v", a.status, err)
 		}
 	}
 	server.Run()
 	waitFor(t, 30*time.Second, "it is ready again", func() bool { return status("/readyz") == http.StatusOK })
-	waitFor(t, 30*time.Second, "it says so", func() bool { return len(saying(entries(t, p), "the store works again")) > 0 })
+	waitFor(
+		t,
+		30*time.Second,
+		"it says so",
+		func() bool { return len(saying(entries(t, p), "the store works again")) > 0 },
+	)
 
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	waitFor(t, 10*time.Second, "it says that it stops", func() bool {
@@ -104,7 +130,8 @@ func TestServeWaitsForItsDatabase(t *testing.T) {
 	p.done <- nil
 	log := entries(t, p)
 	for what, level := range map[string]string{
-		"starting": "INFO", "the store cannot be used yet": "WARN", "the store can be used": "INFO", "store opened": "INFO", "ready": "INFO",
+		"starting": "INFO", "the store cannot be used yet": "WARN", "the store can be used": "INFO", "store opened": "INFO",
+		"ready":                   "INFO",
 		"the store does not work": "ERROR", "the store works again": "WARN", "stopping": "INFO", "stopped": "INFO",
 	} {
 		if got := saying(log, what); len(got) != 1 || got[0]["level"] != level {
@@ -128,7 +155,10 @@ func TestServeEndsForWhatDoesNotPass(t *testing.T) {
 	server := pgtest.Start(t)
 	newer := server.Fresh()
 	_, schema, _ := strings.Cut(newer, "search_path=")
-	server.Exec("CREATE TABLE " + schema + ".dialproof_schema (version bigint PRIMARY KEY, name text NOT NULL, at timestamptz NOT NULL DEFAULT now())")
+	server.Exec(
+		"CREATE TABLE " + schema + ".dialproof_schema (version bigint PRIMARY KEY, name text NOT NULL, at timestamptz " +
+			"NOT NULL DEFAULT now())",
+	)
 	server.Exec("INSERT INTO " + schema + ".dialproof_schema (version, name) VALUES (99, 'of tomorrow')")
 	for name, dsn := range map[string]string{"does not exist": server.DSN("nowhere"), "newer Dialproof": newer} {
 		d := configure(t, "http://127.0.0.1:1", "store: {driver: postgres, dsn: '"+dsn+"'}\n")

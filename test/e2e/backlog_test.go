@@ -83,7 +83,27 @@ func newFlood(t *testing.T, delay time.Duration, store string, starts int, extra
 	for i := 1; i <= starts/stock; i++ {
 		name := fmt.Sprintf("shop-%d", i)
 		f.run(t, "app", "create", "--config", f.config, "--name", name, "--brand", "Shop")
-		f.keys = append(f.keys, secretIn(t, f.run(t, "key", "create", "--config", f.config, "--app", name, "--name", "tests", "--mode", "test", "--scope", "verify,read")))
+		f.keys = append(
+			f.keys,
+			secretIn(
+				t,
+				f.run(
+					t,
+					"key",
+					"create",
+					"--config",
+					f.config,
+					"--app",
+					name,
+					"--name",
+					"tests",
+					"--mode",
+					"test",
+					"--scope",
+					"verify,read",
+				),
+			),
+		)
 	}
 	return f
 }
@@ -114,7 +134,10 @@ func (f *flood) start(c *client) {
 // pour starts so many verifications a second, by 32 clients, until stop is closed.
 func (f *flood) pour(t *testing.T, p *process, rate int, stop <-chan struct{}) {
 	t.Helper()
-	c := &client{url: p.url, http: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	c := &client{
+		url:  p.url,
+		http: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+	}
 	defer c.http.CloseIdleConnections()
 	tokens := make(chan struct{})
 	var clients sync.WaitGroup
@@ -217,11 +240,12 @@ func (f *flood) lost(t *testing.T, p *process, unsent []string) (n int) {
 	return n
 }
 
-// perMessage is how long a message may take that waits behind others once the carrier is well. A busy machine sends some hundreds a second.
+// perMessage is how long a message may take that waits behind others once the carrier is well. A busy machine sends
+// some hundreds a second.
 const perMessage = 20 * time.Millisecond
 
-// settle holds that within a time of the start of a node whose carrier is well, and a time for each message that waits, everything that was acknowledged has
-// come or is over, and returns how long that took.
+// settle holds that within a time of the start of a node whose carrier is well, and a time for each message that waits,
+// everything that was acknowledged has come or is over, and returns how long that took.
 func (f *flood) settle(t *testing.T, p *process, begun time.Time, within time.Duration) time.Duration {
 	t.Helper()
 	within += time.Duration(len(f.unsent())) * perMessage
@@ -237,7 +261,13 @@ func (f *flood) settle(t *testing.T, p *process, begun time.Time, within time.Du
 				return time.Since(begun)
 			}
 			if late {
-				t.Errorf("%d of %d acknowledged starts have neither a message nor an end %s after the node was started again\n%s", lost, len(f.started), within, p.log)
+				t.Errorf(
+					"%d of %d acknowledged starts have neither a message nor an end %s after the node was started again\n%s",
+					lost,
+					len(f.started),
+					within,
+					p.log,
+				)
 				return time.Since(begun)
 			}
 		}
@@ -256,18 +286,34 @@ type backlog struct {
 // backlogs are the combinations; those that are not long run in the short form too.
 func backlogs() []backlog {
 	return []backlog{
-		{500 * time.Millisecond, 16, 60, true}, {time.Second, 16, 60, false}, {2 * time.Second, 16, 60, true}, {9 * time.Second, 16, 60, false},
-		{500 * time.Millisecond, 0, 200, true}, {time.Second, 0, 200, true}, {2 * time.Second, 0, 200, false}, {9 * time.Second, 0, 200, true},
+		{
+			500 * time.Millisecond,
+			16,
+			60,
+			true,
+		},
+		{time.Second, 16, 60, false},
+		{2 * time.Second, 16, 60, true},
+		{9 * time.Second, 16, 60, false},
+		{
+			500 * time.Millisecond,
+			0,
+			200,
+			true,
+		},
+		{time.Second, 0, 200, true},
+		{2 * time.Second, 0, 200, false},
+		{9 * time.Second, 0, 200, true},
 	}
 }
 
-// leased is after how long at most a job comes back whose node is dead, where other nodes cannot know that: its lease, or a longer one with which a
-// call was begun late.
+// leased is after how long at most a job comes back whose node is dead, where other nodes cannot know that: its lease,
+// or a longer one with which a call was begun late.
 const leased = 30 * time.Second
 
-// TestBacklog kills a node that has had more starts than its carrier takes for a while, and starts it again with a carrier that is well: every
-// start that was acknowledged has its message within seconds on SQLite, and within a lease and a call on PostgreSQL, where the node that comes
-// back cannot know that the one before is dead.
+// TestBacklog kills a node that has had more starts than its carrier takes for a while, and starts it again with a
+// carrier that is well: every start that was acknowledged has its message within seconds on SQLite, and within a lease
+// and a call on PostgreSQL, where the node that comes back cannot know that the one before is dead.
 func TestBacklog(t *testing.T) {
 	t.Parallel()
 	life, atOnce := 4*time.Second, 4
@@ -334,8 +380,9 @@ func (b backlog) run(t *testing.T, store string, life, within time.Duration) {
 	}
 }
 
-// TestKilledTwelveTimes kills a node twelve times, each time after a few starts, so that it dies just after it has claimed what the one before had
-// left: the last message comes within seconds on SQLite, and within the longest lease and a call on PostgreSQL.
+// TestKilledTwelveTimes kills a node twelve times, each time after a few starts, so that it dies just after it has
+// claimed what the one before had left: the last message comes within seconds on SQLite, and within the longest lease
+// and a call on PostgreSQL.
 func TestKilledTwelveTimes(t *testing.T) {
 	t.Parallel()
 	pg := pgtest.Start(t)
@@ -349,7 +396,8 @@ func TestKilledTwelveTimes(t *testing.T) {
 		{"sqlite, 5 ms", "", 5 * time.Millisecond, "10s", 20 * time.Second},
 		{"sqlite, 2 s, route with a time-out of 30 s", "", 2 * time.Second, "30s", 20 * time.Second},
 		{"postgres, 5 ms", postgresStore(pg.Fresh()), 5 * time.Millisecond, "10s", leased + 10*time.Second + 20*time.Second},
-		{"postgres, 2 s, route with a time-out of 30 s", postgresStore(pg.Fresh()), 2 * time.Second, "30s", leased + 30*time.Second + 20*time.Second},
+		{"postgres, 2 s, route with a time-out of 30 s", postgresStore(pg.Fresh()), 2 * time.Second, "30s", leased +
+			30*time.Second + 20*time.Second},
 	} {
 		if !soak() && strings.HasPrefix(c.name, "postgres, 2 s") {
 			continue // it takes a minute
@@ -365,7 +413,13 @@ func TestKilledTwelveTimes(t *testing.T) {
 			waiting := len(f.unsent())
 			p := f.serve(t)
 			took := f.settle(t, p, time.Now(), c.within)
-			t.Logf("acknowledged %d, without a message at the last kill %d, sent twice %d; the last one came after %s", len(f.started), waiting, f.carrier.twice(), took.Round(100*time.Millisecond))
+			t.Logf(
+				"acknowledged %d, without a message at the last kill %d, sent twice %d; the last one came after %s",
+				len(f.started),
+				waiting,
+				f.carrier.twice(),
+				took.Round(100*time.Millisecond),
+			)
 			if len(f.started) < 400 {
 				t.Errorf("%d starts: the load is too small to show anything", len(f.started))
 			}

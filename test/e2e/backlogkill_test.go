@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// TestKilledInABacklog kills the program while it has far more messages than its few workers and a slow carrier can take. Each start that was
-// acknowledged has its message once the program runs again.
+// TestKilledInABacklog kills the program while it has far more messages than its few workers and a slow carrier can
+// take. Each start that was acknowledged has its message once the program runs again.
 func TestKilledInABacklog(t *testing.T) {
 	t.Parallel()
 	load := 5 * time.Second
@@ -28,16 +28,24 @@ func TestKilledInABacklog(t *testing.T) {
 	}
 	var slow atomic.Int64
 	slow.Store(int64(900 * time.Millisecond))
-	carrier := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host }, ErrorLog: log.New(io.Discard, "", 0)}
+	carrier := &httputil.ReverseProxy{
+		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host },
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		<-time.After(time.Duration(slow.Load()))
 		carrier.ServeHTTP(w, r)
 	}))
 	t.Cleanup(front.Close)
-	d := deploy(t, front.URL, `limits: {number_gaps: [], number_hour: 0, number_day: 0, wrong_day: 0, wrong_streak: 0, client_hour: 0, client_day: 0}
+	d := deploy(
+		t,
+		front.URL,
+		`limits: {number_gaps: [], number_hour: 0, number_day: 0, wrong_day: 0, wrong_streak: 0, client_hour: 0,
+    client_day: 0}
 queue: {workers: 16}
 log: {level: warn}
-`)
+`,
+	)
 	p := d.serve(t)
 	c := newClient(t, p, d.key)
 	var mu sync.Mutex
@@ -71,7 +79,12 @@ log: {level: warn}
 	again := time.Now()
 	d.serve(t)
 	waitFor(t, 60*time.Second, "every message arrives", func() bool { return missing() == 0 })
-	t.Logf("%d starts acknowledged, %d not sent when the program was killed, all of them %s after it ran again", len(acknowledged), before, time.Since(again).Round(100*time.Millisecond))
+	t.Logf(
+		"%d starts acknowledged, %d not sent when the program was killed, all of them %s after it ran again",
+		len(acknowledged),
+		before,
+		time.Since(again).Round(100*time.Millisecond),
+	)
 	if before < len(acknowledged)/4 {
 		t.Errorf("only %d of %d were not sent: no backlog", before, len(acknowledged))
 	}

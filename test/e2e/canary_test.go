@@ -29,8 +29,15 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	traces := newCollector(t)
 	l := newListener(t)
-	d := deploy(t, s.URL, "log: {level: debug}\nwebhooks: {allow_private: true}\ntracing: {endpoint: '"+traces.URL+"/v1/traces', sample: 1}\n")
-	hook := hookSecret(t, d.run(t, "webhook", "create", "--config", d.config, "--app", "shop", "--mode", "test", "--to", l.URL))
+	d := deploy(
+		t,
+		s.URL,
+		"log: {level: debug}\nwebhooks: {allow_private: true}\ntracing: {endpoint: '"+traces.URL+"/v1/traces', sample: 1}\n",
+	)
+	hook := hookSecret(
+		t,
+		d.run(t, "webhook", "create", "--config", d.config, "--app", "shop", "--mode", "test", "--to", l.URL),
+	)
 	p := d.serve(t)
 	c := newClient(t, p, d.key)
 	var bodies bytes.Buffer
@@ -48,7 +55,12 @@ func TestNothingLeaks(t *testing.T) {
 	for i := range 20 {
 		to := drama(3000 + i)
 		secrets = append(secrets, to, to[1:], to[2:])
-		request := map[string]any{"to": to, "purpose": "login", "metadata": map[string]string{"user": "42"}, "client": map[string]any{"ip": "203.0.113.7", "user_agent": "canary"}}
+		request := map[string]any{
+			"to":       to,
+			"purpose":  "login",
+			"metadata": map[string]string{"user": "42"},
+			"client":   map[string]any{"ip": "203.0.113.7", "user_agent": "canary"},
+		}
 		if i%3 == 0 {
 			request["code"] = supplied(i)
 			secrets = append(secrets, supplied(i))
@@ -97,7 +109,8 @@ func TestNothingLeaks(t *testing.T) {
 	// A code of six digits stands in any large file by chance; only those that the application supplied are
 	// long enough to be looked for in raw bytes.
 	long := func(s string) bool { return len(s) >= 10 }
-	for name, text := range map[string]string{"the answers": bodies.String(), "the log": p.log.String(), "the traces": traces.String(), "the events": events.String()} {
+	for name, text := range map[string]string{"the answers": bodies.String(), "the log": p.log.String(),
+		"the traces": traces.String(), "the events": events.String()} {
 		if len(text) < 1000 {
 			t.Errorf("%s are too short to show anything: %q", name, text)
 		}
@@ -160,7 +173,8 @@ func supplied(i int) string { return "90817263" + string(rune('0'+i/10)) + strin
 // apart tells whether the characters at a place stand for themselves and are no part of a longer number or id.
 func apart(text string, at, n int) bool {
 	part := func(i int) bool {
-		return i >= 0 && i < len(text) && (text[i] >= '0' && text[i] <= '9' || text[i] >= 'a' && text[i] <= 'z' || text[i] == '.')
+		return i >= 0 && i < len(text) &&
+			(text[i] >= '0' && text[i] <= '9' || text[i] >= 'a' && text[i] <= 'z' || text[i] == '.')
 	}
 	return !part(at-1) && !part(at+n)
 }

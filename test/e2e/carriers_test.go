@@ -81,8 +81,8 @@ func post(t testing.TB, status int, address, body string) string {
 	return string(text)
 }
 
-// TestCarriersThatSignNothing: receipts of carriers that sign nothing come in, in batches, to the message's or to the route's
-// address, and are believed by the token alone; and those that learn from conversions are told.
+// TestCarriersThatSignNothing: receipts of carriers that sign nothing come in, in batches, to the message's or to the
+// route's address, and are believed by the token alone; and those that learn from conversions are told.
 func TestCarriersThatSignNothing(t *testing.T) {
 	t.Parallel()
 	infobip := newHouse(t, map[string]string{
@@ -90,25 +90,31 @@ func TestCarriersThatSignNothing(t *testing.T) {
 		"POST /sms/3/messages": `{"messages":[{"messageId":"x","status":{"groupId":1,"id":26}}]}`,
 	})
 	sinch := newHouse(t, map[string]string{
-		"POST /xms/v1/plan/batches/b1/delivery_feedback": "", "GET /xms/v1/plan/batches": `{"batches":[]}`, "POST /xms/v1/plan/batches": `{"id":"b1"}`,
+		"POST /xms/v1/plan/batches/b1/delivery_feedback": "", "GET /xms/v1/plan/batches": `{"batches":[]}`,
+		"POST /xms/v1/plan/batches": `{"id":"b1"}`,
 	})
 	azure := newHouse(t, map[string]string{
-		"GET /phoneNumbers": `{"phoneNumbers":[]}`, "POST /sms": `{"value":[{"messageId":"m1","httpStatusCode":202,"successful":true}]}`,
+		"GET /phoneNumbers": `{"phoneNumbers":[]}`, "POST /sms": `{"value":[{"messageId":"m1","httpStatusCode":202,` +
+			`"successful":true}]}`,
 	})
 	d := deploy(t, "http://127.0.0.1:9", fmt.Sprintf(`    quiet: true
   - {name: one, provider: infobip, test: true, prefixes: ["+1201"], settings: {url: %q, api_key: k}}
-  - {name: two, provider: sinch, test: true, prefixes: ["+1202"], settings: {url: %q, service_plan_id: plan, api_token: k, from: Shop}}
-  - {name: three, provider: azure, test: true, prefixes: ["+1203"], settings: {endpoint: %q, access_key: a2V5, from: Shop}}
+  - {name: two, provider: sinch, test: true, prefixes: ["+1202"],
+      settings: {url: %q, service_plan_id: plan, api_token: k, from: Shop}}
+  - {name: three, provider: azure, test: true, prefixes: ["+1203"],
+      settings: {endpoint: %q, access_key: a2V5, from: Shop}}
 limits: {number_gaps: []}
 `, infobip.URL, sinch.URL, azure.URL))
 	told := d.run(t, "doctor", "--config", d.config)
-	if slices.ContainsFunc([]string{"one", "two", "three"}, func(r string) bool { return !strings.Contains(told, "ok     route "+r) }) {
+	if slices.ContainsFunc([]string{"one", "two", "three"},
+		func(r string) bool { return !strings.Contains(told, "ok     route "+r) }) {
 		t.Errorf("doctor says\n%s", told)
 	}
 	fixed := find(t, `route three: .*(http://\S+)`, told)
 	c := newClient(t, d.serve(t), d.key)
 	start := func(to string) (path string) {
-		return "/v1/verifications/" + field(c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": to}), "id")
+		return "/v1/verifications/" +
+			field(c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": to}), "id")
 	}
 	holds := func(v, want string) {
 		t.Helper()
@@ -125,7 +131,8 @@ limits: {number_gaps: []}
 	}
 	approve := func(v, text string) {
 		t.Helper()
-		if a := c.call(t, http.StatusOK, http.MethodPost, v+"/check", map[string]any{"code": find(t, `([0-9]{6})`, text)}); field(a, "result") != "approved" {
+		if a := c.call(t, http.StatusOK, http.MethodPost, v+"/check",
+			map[string]any{"code": find(t, `([0-9]{6})`, text)}); field(a, "result") != "approved" {
 			t.Errorf("the code is %s", field(a, "result"))
 		}
 	}
@@ -156,10 +163,14 @@ limits: {number_gaps: []}
 		}
 		first, second := orders[0].Messages[0], orders[1].Messages[0]
 		result := func(token string, group, id int) string {
-			return fmt.Sprintf(`{"messageId":"x","callbackData":%q,"messageCount":1,"status":{"groupId":%d,"id":%d,"name":"S"}}`, token, group, id)
+			return fmt.Sprintf(`{"messageId":"x","callbackData":%q,"messageCount":1,"status":{"groupId":%d,"id":%d,`+
+				`"name":"S"}}`, token, group, id)
 		}
-		post(t, http.StatusNoContent, first.Webhooks.Delivery.URL, `{"results":[`+result(first.Webhooks.CallbackData, 3, 5)+`,`+result(second.Webhooks.CallbackData, 2, 9)+`]}`)
-		post(t, http.StatusNoContent, first.Webhooks.Delivery.URL, `{"results":[`+result(first.Webhooks.CallbackData, 2, 9)+`]}`) // too late
+		post(t, http.StatusNoContent, first.Webhooks.Delivery.URL, `{"results":[`+result(first.Webhooks.CallbackData, 3, 5)+
+			`,`+result(second.Webhooks.CallbackData, 2, 9)+`]}`)
+		// too late
+		post(t, http.StatusNoContent, first.Webhooks.Delivery.URL, `{"results":[`+result(first.Webhooks.CallbackData, 2, 9)+
+			`]}`)
 		post(t, http.StatusForbidden, first.Webhooks.Delivery.URL, `{"results":[]}`)
 		holds(verifications[0], "sms one delivered")
 		holds(verifications[1], "sms one undelivered")
@@ -172,7 +183,8 @@ limits: {number_gaps: []}
 		order := sinch.of("POST /xms/v1/plan/batches")[0]
 		address, token := find(t, `"callback_url":"([^"]+)"`, order), find(t, `"client_reference":"([^"]+)"`, order)
 		report := func(status string, code int) string {
-			return fmt.Sprintf(`{"type":"recipient_delivery_report_sms","batch_id":"b1","client_reference":%q,"status":%q,"code":%d}`, token, status, code)
+			return fmt.Sprintf(`{"type":"recipient_delivery_report_sms","batch_id":"b1","client_reference":%q,"status":%q,`+
+				`"code":%d}`, token, status, code)
 		}
 		post(t, http.StatusNotFound, address+"x", report("Failed", 150))
 		for range 2 {
@@ -182,7 +194,8 @@ limits: {number_gaps: []}
 		holds(v, "sms two delivered")
 		approve(v, find(t, `"body":"([^"]+)"`, order))
 		waitFor(t, 10*time.Second, "the feedback", func() bool {
-			return slices.Equal(sinch.of("POST /xms/v1/plan/batches/b1/delivery_feedback"), []string{`{"recipients":["` + drama(101) + `"]}`})
+			return slices.Equal(sinch.of("POST /xms/v1/plan/batches/b1/delivery_feedback"),
+				[]string{`{"recipients":["` + drama(101) + `"]}`})
 		})
 	})
 	t.Run("azure", func(t *testing.T) {
@@ -194,7 +207,8 @@ limits: {number_gaps: []}
 		v := start(drama(201))
 		accepted(v, "three")
 		event := func(tag string) string {
-			return `[{"eventType":"Microsoft.Communication.SMSDeliveryReportReceived","data":{"messageId":"m1","deliveryStatus":"Delivered","tag":"` + tag + `"}}]`
+			return `[{"eventType":"Microsoft.Communication.SMSDeliveryReportReceived","data":{"messageId":"m1",` +
+				`"deliveryStatus":"Delivered","tag":"` + tag + `"}}]`
 		}
 		post(t, http.StatusNoContent, fixed, event("another program's"))
 		holds(v, "sms three accepted")

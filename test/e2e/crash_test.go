@@ -19,9 +19,14 @@ func TestKilled(t *testing.T) {
 		rounds = 100
 	}
 	s := newSink(t)
-	d := deploy(t, s.URL, `limits: {number_gaps: [], number_hour: 0, number_day: 0, wrong_day: 0, wrong_streak: 0, client_hour: 0, client_day: 0}
+	d := deploy(
+		t,
+		s.URL,
+		`limits: {number_gaps: [], number_hour: 0, number_day: 0, wrong_day: 0, wrong_streak: 0, client_hour: 0,
+    client_day: 0}
 log: {level: warn}
-`)
+`,
+	)
 	w := &world{started: map[string]string{}, approved: map[string]int{}}
 	kills := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	var killed []time.Time
@@ -35,8 +40,14 @@ log: {level: warn}
 	p := d.serve(t)
 	w.settle(t, p, d.key, s)
 	twice, unexplained := s.doubles(killed)
-	t.Logf("rounds %d, starts acknowledged %d, approvals acknowledged %d, messages sent twice %d, each because the program was killed before it had written the answer down",
-		rounds, len(w.started), len(w.approved), twice)
+	t.Logf(
+		"rounds %d, starts acknowledged %d, approvals acknowledged %d, messages sent twice %d, each because the program "+
+			"was killed before it had written the answer down",
+		rounds,
+		len(w.started),
+		len(w.approved),
+		twice,
+	)
 	if unexplained > 0 {
 		t.Errorf("%d messages were sent twice without need", unexplained)
 	}
@@ -141,7 +152,13 @@ func (w *world) settle(t *testing.T, p *process, key string, s *sink) {
 	// One more right code for what was not approved: the store is still whole.
 	for v, to := range w.started {
 		if w.approved[v] == 0 {
-			a := c.call(t, http.StatusOK, http.MethodPost, "/v1/verifications/"+v+"/check", map[string]any{"code": s.codeFor(to)})
+			a := c.call(
+				t,
+				http.StatusOK,
+				http.MethodPost,
+				"/v1/verifications/"+v+"/check",
+				map[string]any{"code": s.codeFor(to)},
+			)
 			if r := field(a, "result"); r != "approved" && r != "used" && r != "expired" {
 				t.Errorf("%s: the right code is %s", v, r)
 			}

@@ -80,8 +80,9 @@ type siege struct {
 	next     atomic.Int64
 }
 
-// TestKilledOnPostgres: three nodes under load are killed at random moments, PostgreSQL is killed too, and once it fails over to a replica that
-// takes part in every commit, while the old primary comes back beside it. What was acknowledged is there, and nothing hangs.
+// TestKilledOnPostgres: three nodes under load are killed at random moments, PostgreSQL is killed too, and once it
+// fails over to a replica that takes part in every commit, while the old primary comes back beside it. What was
+// acknowledged is there, and nothing hangs.
 func TestKilledOnPostgres(t *testing.T) {
 	t.Parallel()
 	kills, falls := 12, 2
@@ -261,7 +262,15 @@ func (s *siege) settle(t *testing.T, dsn string) {
 			twice++
 		}
 	}
-	t.Logf("starts acknowledged %d, approvals acknowledged %d, rows %d, lost %d, approved twice %d, without a message %d", len(s.started), len(s.approved), len(rows), lost, twice, unsent)
+	t.Logf(
+		"starts acknowledged %d, approvals acknowledged %d, rows %d, lost %d, approved twice %d, without a message %d",
+		len(s.started),
+		len(s.approved),
+		len(rows),
+		lost,
+		twice,
+		unsent,
+	)
 	if lost+twice+unsent > 0 {
 		t.Errorf("lost %d, approved twice %d, without a message %d", lost, twice, unsent)
 	}
@@ -292,7 +301,14 @@ func (s *siege) table(t *testing.T, kills, falls int) {
 			why[s.excuse(got[i], got[i+1])]++
 		}
 	}
-	t.Logf("nodes killed %d, PostgreSQL killed %d, failed over 1, messages %d, of them twice %d: %v", kills, falls, len(s.office.mail)+total, total, why)
+	t.Logf(
+		"nodes killed %d, PostgreSQL killed %d, failed over 1, messages %d, of them twice %d: %v",
+		kills,
+		falls,
+		len(s.office.mail)+total,
+		total,
+		why,
+	)
 	if n := why[""]; n > 0 {
 		t.Errorf("%d messages came twice without need", n)
 	}
@@ -301,14 +317,15 @@ func (s *siege) table(t *testing.T, kills, falls int) {
 	}
 }
 
-// moment is how long a node needs at most to write an answer down when the database is there: the carrier's time, the commit,
-// and a busy machine.
+// moment is how long a node needs at most to write an answer down when the database is there: the carrier's time, the
+// commit, and a busy machine.
 const moment = time.Second
 
 // posted is how long after a node's death what it has written to its connection may still arrive.
 const posted = 300 * time.Millisecond
 
-// excuse answers what kept the end of a first message from being written down before the second one left; empty for nothing.
+// excuse answers what kept the end of a first message from being written down before the second one left; empty for
+// nothing.
 func (s *siege) excuse(first, second letter) string {
 	until := first.at.Add(moment)
 	away := false

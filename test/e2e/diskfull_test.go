@@ -20,13 +20,21 @@ func limitFiles(t testing.TB, p *process, size uint64) {
 		limit.Cur = limit.Max
 	}
 	const fsize = 1 // RLIMIT_FSIZE
-	if _, _, e := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(p.cmd.Process.Pid), fsize, uintptr(unsafe.Pointer(&limit)), 0, 0, 0); e != 0 {
+	if _, _, e := syscall.RawSyscall6(
+		syscall.SYS_PRLIMIT64,
+		uintptr(p.cmd.Process.Pid),
+		fsize,
+		uintptr(unsafe.Pointer(&limit)),
+		0,
+		0,
+		0,
+	); e != 0 {
 		t.Fatal(e)
 	}
 }
 
-// TestDiskFull takes the space from the running program and gives it back. Meanwhile it answers 503 and stays up; afterwards it works again,
-// without a restart and with one, and what was acknowledged is there.
+// TestDiskFull takes the space from the running program and gives it back. Meanwhile it answers 503 and stays up;
+// afterwards it works again, without a restart and with one, and what was acknowledged is there.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	s := newSink(t)
@@ -105,7 +113,16 @@ func TestDiskFull(t *testing.T) {
 	c = newClient(t, p, d.key)
 	checkAll(c)
 	for to, v := range started {
-		if a := c.call(t, http.StatusOK, http.MethodPost, "/v1/verifications/"+v+"/check", map[string]any{"code": s.codeFor(to)}); field(a, "result") != "approved" {
+		if a := c.call(
+			t,
+			http.StatusOK,
+			http.MethodPost,
+			"/v1/verifications/"+v+"/check",
+			map[string]any{"code": s.codeFor(to)},
+		); field(
+			a,
+			"result",
+		) != "approved" {
 			t.Errorf("the right code of %s: %s", v, field(a, "result"))
 		}
 	}

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestDoctorSaysWhatIsWrong: each route is asked without sending, and what is wrong with it is said in words, with what to do.
+// TestDoctorSaysWhatIsWrong: each route is asked without sending, and what is wrong with it is said in words, with what
+// to do.
 func TestDoctorSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	const token = "0123456789abcdef0123456789abcdef"
@@ -26,10 +27,17 @@ func TestDoctorSaysWhatIsWrong(t *testing.T) {
 	}
 	extra := ""
 	for name, url := range map[string]string{
-		"good": carrier(200, `{"status":"active"}`), "asleep": carrier(200, `{"status":"suspended"}`), "wrong": carrier(401, `{"code":20003}`),
-		"gone": "http://" + freePort(t), "nameless": "https://provider.invalid",
+		"good": carrier(200, `{"status":"active"}`), "asleep": carrier(200, `{"status":"suspended"}`),
+		"wrong": carrier(401, `{"code":20003}`),
+		"gone":  "http://" + freePort(t), "nameless": "https://provider.invalid",
 	} {
-		extra += fmt.Sprintf("  - {name: %s, provider: twilio, settings: {account_sid: AC%s, auth_token: %[2]s, messaging_service_sid: MG%[2]s, base_url: %[3]q}}\n", name, token, url)
+		extra += fmt.Sprintf(
+			"  - {name: %s, provider: twilio, settings: {account_sid: AC%s, auth_token: %[2]s, messaging_service_sid: "+
+				"MG%[2]s, base_url: %[3]q}}\n",
+			name,
+			token,
+			url,
+		)
 	}
 	d := deploy(t, newSink(t).URL, extra)
 	out, err := exec.Command(binary, "doctor", "--config", d.config).CombinedOutput()

@@ -41,7 +41,8 @@ type member struct {
 	done    sync.WaitGroup
 }
 
-const noLimits = `limits: {number_gaps: [], number_hour: 0, number_day: 0, wrong_day: 0, wrong_streak: 0, client_hour: 0, client_day: 0}
+const noLimits = `limits: {number_gaps: [], number_hour: 0, number_day: 0, wrong_day: 0, wrong_streak: 0,
+    client_hour: 0, client_day: 0}
 log: {level: error}
 `
 

@@ -89,7 +89,12 @@ func launch(t testing.TB, listen string, args ...string) *process {
 // launchIn is launch with more of an environment.
 func launchIn(t testing.TB, env []string, listen string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(binary, args...), url: "http://" + listen, log: &syncBuffer{}, done: make(chan error, 1)}
+	p := &process{
+		cmd:  exec.Command(binary, args...),
+		url:  "http://" + listen,
+		log:  &syncBuffer{},
+		done: make(chan error, 1),
+	}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.Env = append(os.Environ(), "DIALPROOF_KEY=", "NO_COLOR=1", "DIALPROOF_DRAIN=0s")
 	p.cmd.Env = append(p.cmd.Env, env...)
@@ -194,7 +199,11 @@ func newClient(t testing.TB, p *process, key string) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	judged := apitest.Transport{Base: &http.Transport{MaxIdleConnsPerHost: 128}, Contract: c, Fail: func(err error) { t.Error(err) }}
+	judged := apitest.Transport{
+		Base:     &http.Transport{MaxIdleConnsPerHost: 128},
+		Contract: c,
+		Fail:     func(err error) { t.Error(err) },
+	}
 	return &client{url: p.url, key: key, http: &http.Client{Timeout: 20 * time.Second, Transport: judged}}
 }
 
@@ -319,7 +328,24 @@ func deploy(t testing.TB, sinkURL string, extra string) *deployment {
 	d := configure(t, sinkURL, extra)
 	d.run(t, "migrate", "--config", d.config)
 	d.run(t, "app", "create", "--config", d.config, "--name", "shop", "--brand", "Shop")
-	d.key = secretIn(t, d.run(t, "key", "create", "--config", d.config, "--app", "shop", "--name", "tests", "--mode", "test", "--scope", "verify,read"))
+	d.key = secretIn(
+		t,
+		d.run(
+			t,
+			"key",
+			"create",
+			"--config",
+			d.config,
+			"--app",
+			"shop",
+			"--name",
+			"tests",
+			"--mode",
+			"test",
+			"--scope",
+			"verify,read",
+		),
+	)
 	d.admin = secretIn(t, d.run(t, "key", "create", "--config", d.config, "--name", "operator", "--scope", "admin"))
 	return d
 }
@@ -376,7 +402,108 @@ func (d *deployment) serve(t testing.TB) *process {
 
 // drama answers the n-th of many numbers that are reserved for fiction in North America.
 func drama(n int) string {
-	areas := []int{201, 202, 203, 205, 206, 207, 208, 209, 210, 212, 213, 214, 215, 216, 217, 218, 219, 224, 225, 228, 229, 231, 234, 239, 240, 248, 251, 252, 253, 254, 256, 260, 262, 267, 269, 270, 276, 281, 301, 302, 303, 304, 305, 307, 308, 309, 310, 312, 313, 314, 315, 316, 317, 318, 319, 320, 321, 323, 325, 330, 331, 334, 336, 337, 339, 347, 351, 352, 360, 361, 386, 401, 402, 404, 405, 406, 407, 408, 409, 410, 412, 413, 414, 415, 417, 419, 423, 424, 425, 430, 432, 434, 435, 440, 443, 469, 478, 479, 480, 484}
+	areas := []int{
+		201,
+		202,
+		203,
+		205,
+		206,
+		207,
+		208,
+		209,
+		210,
+		212,
+		213,
+		214,
+		215,
+		216,
+		217,
+		218,
+		219,
+		224,
+		225,
+		228,
+		229,
+		231,
+		234,
+		239,
+		240,
+		248,
+		251,
+		252,
+		253,
+		254,
+		256,
+		260,
+		262,
+		267,
+		269,
+		270,
+		276,
+		281,
+		301,
+		302,
+		303,
+		304,
+		305,
+		307,
+		308,
+		309,
+		310,
+		312,
+		313,
+		314,
+		315,
+		316,
+		317,
+		318,
+		319,
+		320,
+		321,
+		323,
+		325,
+		330,
+		331,
+		334,
+		336,
+		337,
+		339,
+		347,
+		351,
+		352,
+		360,
+		361,
+		386,
+		401,
+		402,
+		404,
+		405,
+		406,
+		407,
+		408,
+		409,
+		410,
+		412,
+		413,
+		414,
+		415,
+		417,
+		419,
+		423,
+		424,
+		425,
+		430,
+		432,
+		434,
+		435,
+		440,
+		443,
+		469,
+		478,
+		479,
+		480,
+		484,
+	}
 	return fmt.Sprintf("+1%d55501%02d", areas[n/100%len(areas)], n%100)
 }
 

@@ -80,7 +80,8 @@ const (
 	modelSends    = 5
 )
 
-// model says what the API promises, as one step after the other. What is not known to have happened may or may not have.
+// model says what the API promises, as one step after the other. What is not known to have happened may or may not
+// have.
 func model() porcupine.Model {
 	m := porcupine.NondeterministicModel{
 		Init: func() []any { return []any{numberState{latest: -1}} },
@@ -331,8 +332,8 @@ func (h *history) choose(g target, r *rand.Rand, to string) (request, bool) {
 	return in, true
 }
 
-// decode tells for each check of which generation its code is. The codes of each verification are made anew with the key, which
-// only the deployment has.
+// decode tells for each check of which generation its code is. The codes of each verification are made anew with the
+// key, which only the deployment has.
 func (h *history) decode(t *testing.T, find func(id.ID) (*verify.Verification, error)) {
 	t.Helper()
 	number := map[string]int{}

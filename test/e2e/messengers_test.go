@@ -165,7 +165,8 @@ func newCarriers(t *testing.T) *carriers {
     test: true
     sender: "+447700900001"
     settings: {base_url: %[1]q, account_sid: %[3]s, auth_token: %[4]s}
-  - {name: post, provider: smtp, test: true, settings: {host: 127.0.0.1, port: %[5]d, tls: none, from: codes@example.com}}
+  - {name: post, provider: smtp, test: true,
+      settings: {host: 127.0.0.1, port: %[5]d, tls: none, from: codes@example.com}}
 limits: {number_gaps: []}
 log: {level: debug}
 `, w.house.URL, waNumber, account, authToken, w.box.Addr().(*net.TCPAddr).Port))
@@ -217,8 +218,8 @@ func (w *carriers) fixed(t *testing.T, route string) string {
 	return find(t, `route `+route+`: .*(http://\S+)`, w.told)
 }
 
-// TestMessengers takes each channel through the whole program: asked for over the API, carried by a carrier of ours, reported
-// back with the carrier's signature, and checked.
+// TestMessengers takes each channel through the whole program: asked for over the API, carried by a carrier of ours,
+// reported back with the carrier's signature, and checked.
 func TestMessengers(t *testing.T) {
 	t.Parallel()
 	w := newCarriers(t)
@@ -229,12 +230,15 @@ func TestMessengers(t *testing.T) {
 		code, token := find(t, `"text":"([0-9]{6})"`, order), find(t, `"biz_opaque_callback_data":"([^"]+)"`, order)
 		w.comes(t, v, "whatsapp wa accepted")
 		fixed := w.fixed(t, "wa")
-		if got := report(t, http.StatusOK, fixed+"?hub.mode=subscribe&hub.challenge=42&hub.verify_token=my-own-word", "", nil); got != "42" {
+		if got := report(t, http.StatusOK, fixed+"?hub.mode=subscribe&hub.challenge=42&"+
+			"hub.verify_token=my-own-word", "", nil); got != "42" {
 			t.Errorf("the handshake is answered %q", got)
 		}
 		report(t, http.StatusForbidden, fixed+"?hub.mode=subscribe&hub.challenge=42&hub.verify_token=guess", "", nil)
 		news := func(status string) string {
-			return fmt.Sprintf(`{"object":"whatsapp_business_account","entry":[{"changes":[{"value":{"metadata":{"phone_number_id":%q},"statuses":[{"id":"wamid.one","status":%q,"biz_opaque_callback_data":%q}]}}]}]}`, waNumber, status, token)
+			return fmt.Sprintf(`{"object":"whatsapp_business_account",`+
+				`"entry":[{"changes":[{"value":{"metadata":{"phone_number_id":%q},"statuses":[{"id":"wamid.one","status":%q,`+
+				`"biz_opaque_callback_data":%q}]}}]}]}`, waNumber, status, token)
 		}
 		sign := func(body string) map[string]string {
 			return map[string]string{"X-Hub-Signature-256": "sha256=" + hmac256([]byte("app-secret"), body)}
@@ -253,11 +257,14 @@ func TestMessengers(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.comes(t, v, "telegram tg accepted")
-		body := fmt.Sprintf(`{"request_id":"tg-one","payload":%q,"request_cost":0.01,"delivery_status":{"status":"read","updated_at":1}}`, order.Payload)
+		body := fmt.Sprintf(`{"request_id":"tg-one","payload":%q,"request_cost":0.01,"delivery_status":{"status":"read",`+
+			`"updated_at":1}}`, order.Payload)
 		now := strconv.FormatInt(time.Now().Unix(), 10)
 		key := sha256.Sum256([]byte("tg-token"))
-		report(t, http.StatusForbidden, w.fixed(t, "tg"), body, map[string]string{"X-Request-Timestamp": now, "X-Request-Signature": hmac256(key[:], body)})
-		report(t, http.StatusOK, w.fixed(t, "tg"), body, map[string]string{"X-Request-Timestamp": now, "X-Request-Signature": hmac256(key[:], now+"\n"+body)})
+		report(t, http.StatusForbidden, w.fixed(t, "tg"), body,
+			map[string]string{"X-Request-Timestamp": now, "X-Request-Signature": hmac256(key[:], body)})
+		report(t, http.StatusOK, w.fixed(t, "tg"), body,
+			map[string]string{"X-Request-Timestamp": now, "X-Request-Signature": hmac256(key[:], now+"\n"+body)})
 		w.comes(t, v, "telegram tg delivered")
 		w.approve(t, v, order.Code, "phone")
 		letters := w.start(t, map[string]any{"to": drama(3), "channel": "telegram", "code_alphabet": "alphanumeric"})
@@ -268,17 +275,20 @@ func TestMessengers(t *testing.T) {
 	})
 
 	t.Run("email", func(t *testing.T) {
-		if a := w.call(t, http.StatusUnprocessableEntity, http.MethodPost, "/v1/verifications", map[string]any{"to": drama(4), "channel": "email"}); field(a, "code") != "email_required" {
+		if a := w.call(t, http.StatusUnprocessableEntity, http.MethodPost, "/v1/verifications",
+			map[string]any{"to": drama(4), "channel": "email"}); field(a, "code") != "email_required" {
 			t.Errorf("without an address: %s", a.body)
 		}
-		a := w.call(t, http.StatusUnprocessableEntity, http.MethodPost, "/v1/verifications", map[string]any{"to": drama(4), "channel": "email", "email": "secret.person@"})
+		a := w.call(t, http.StatusUnprocessableEntity, http.MethodPost, "/v1/verifications",
+			map[string]any{"to": drama(4), "channel": "email", "email": "secret.person@"})
 		if field(a, "code") != "invalid_request" || strings.Contains(string(a.body), "secret.person") {
 			t.Errorf("with a wrong one: %s", a.body)
 		}
 		v := w.start(t, map[string]any{"to": drama(4), "channel": "email", "email": "secret.person@example.com"})
 		w.comes(t, v, "email post accepted")
 		mails := w.box.got()
-		if len(mails) != 1 || !strings.Contains(mails[0], "RCPT TO:<secret.person@example.com>") || !strings.Contains(mails[0], `From: "Shop" <codes@example.com>`) {
+		if len(mails) != 1 || !strings.Contains(mails[0], "RCPT TO:<secret.person@example.com>") ||
+			!strings.Contains(mails[0], `From: "Shop" <codes@example.com>`) {
 			t.Fatalf("%q", mails)
 		}
 		shown := w.call(t, http.StatusOK, http.MethodGet, v, nil)
@@ -311,7 +321,8 @@ func TestMessengers(t *testing.T) {
 			mac := hmac.New(sha1.New, []byte(authToken))
 			mac.Write([]byte(text))
 			header := map[string]string{
-				"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": base64.StdEncoding.EncodeToString(mac.Sum(nil)),
+				"Content-Type":       "application/x-www-form-urlencoded",
+				"X-Twilio-Signature": base64.StdEncoding.EncodeToString(mac.Sum(nil)),
 			}
 			want := http.StatusOK
 			if at == "?step=progress" {
@@ -320,13 +331,15 @@ func TestMessengers(t *testing.T) {
 			return report(t, want, order.Get("Url")+at, form.Encode(), header)
 		}
 		report(t, http.StatusForbidden, order.Get("Url")+"?step=key1", "CallSid="+callSID+"&Digits=1", nil)
-		if question := ask("", url.Values{"CallStatus": {"in-progress"}}); !strings.Contains(question, "<Gather") || strings.Contains(question, "<Pause") {
+		if question := ask("", url.Values{"CallStatus": {"in-progress"}}); !strings.Contains(question, "<Gather") ||
+			strings.Contains(question, "<Pause") {
 			t.Errorf("the question: %s", question)
 		}
 		told := ask("?step=key1", url.Values{"Digits": {"1"}})
 		code := ""
 		for part := range strings.SplitSeq(told, "<Pause length=\"1\"/>") {
-			if i := strings.Index(part, ">"); i >= 0 && len(part) > i+2 && part[i+1] >= '0' && part[i+1] <= '9' && part[i+2] == '<' {
+			if i := strings.Index(part, ">"); i >= 0 && len(part) > i+2 && part[i+1] >= '0' && part[i+1] <= '9' &&
+				part[i+2] == '<' {
 				code += part[i+1 : i+2]
 			}
 		}

@@ -74,8 +74,8 @@ func steps(t testing.TB, a answer) (deliveries []string, next string) {
 	return deliveries, next
 }
 
-// TestTheOrderOfChannels lets one verification take every step: a message that nobody hears of again while the program is killed, one
-// that does not arrive, and a call that does.
+// TestTheOrderOfChannels lets one verification take every step: a message that nobody hears of again while the program
+// is killed, one that does not arrive, and a call that does.
 func TestTheOrderOfChannels(t *testing.T) {
 	t.Parallel()
 	first, second, phone := newSink(t), newSink(t), newSink(t)
@@ -112,12 +112,22 @@ func TestTheOrderOfChannels(t *testing.T) {
 	if code == "" || second.codeFor(to) != code || phone.codeFor(to) != code {
 		t.Error("the messages have different codes")
 	}
-	if a := c.call(t, http.StatusOK, http.MethodPost, v+"/check", map[string]any{"code": code}); field(a, "result") != "approved" {
+	if a := c.call(
+		t,
+		http.StatusOK,
+		http.MethodPost,
+		v+"/check",
+		map[string]any{"code": code},
+	); field(
+		a,
+		"result",
+	) != "approved" {
 		t.Errorf("the code is %s", field(a, "result"))
 	}
 }
 
-// TestAnArrivalEndsTheOrder: the receipt of the first message keeps the second one from being sent, and so does the person.
+// TestAnArrivalEndsTheOrder: the receipt of the first message keeps the second one from being sent, and so does the
+// person.
 func TestAnArrivalEndsTheOrder(t *testing.T) {
 	t.Parallel()
 	s := newSink(t)
@@ -127,7 +137,10 @@ func TestAnArrivalEndsTheOrder(t *testing.T) {
 	arrived, typed, lost := drama(31), drama(32), drama(33)
 	ids := map[string]string{}
 	for _, to := range []string{arrived, typed, lost} {
-		ids[to] = "/v1/verifications/" + field(c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": to}), "id")
+		ids[to] = "/v1/verifications/" + field(
+			c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": to}),
+			"id",
+		)
 		waitFor(t, 10*time.Second, "the message", func() bool { return len(s.to(to)) == 1 })
 	}
 	s.to(arrived)[0].report(t, "delivered")
@@ -139,8 +152,8 @@ func TestAnArrivalEndsTheOrder(t *testing.T) {
 	}
 }
 
-// TestARejectedNumber: a channel that rejects the number is not tried again. Without an order the record says so and the person may ask
-// for a call; with one, the call comes at once.
+// TestARejectedNumber: a channel that rejects the number is not tried again. Without an order the record says so and
+// the person may ask for a call; with one, the call comes at once.
 func TestARejectedNumber(t *testing.T) {
 	t.Parallel()
 	var texts atomic.Int64
@@ -157,7 +170,10 @@ limits: {number_gaps: []}
 `, refusing.URL, sinkSecret, phone.URL))
 	c := newClient(t, d.serve(t), d.key)
 	begin := func(to string) string {
-		return "/v1/verifications/" + field(c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": to}), "id")
+		return "/v1/verifications/" + field(
+			c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": to}),
+			"id",
+		)
 	}
 	record := func(v string, want ...string) {
 		t.Helper()
@@ -174,7 +190,10 @@ limits: {number_gaps: []}
 	others := 100
 	waitFor(t, 10*time.Second, "the order is known to the server", func() bool {
 		others++ // a number of its own each time, so that no limit stands in the way
-		_, next := steps(t, c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": drama(others)}))
+		_, next := steps(
+			t,
+			c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": drama(others)}),
+		)
 		return next != ""
 	})
 	inTurn := begin(drama(43))

@@ -88,12 +88,23 @@ func newOutage(t testing.TB, modes ...string) *outage {
 		g := newGateway(t, mode)
 		o.gateways = append(o.gateways, g)
 		if i > 0 {
-			extra += fmt.Sprintf("  - {name: %q, provider: webhook, test: true, priority: %d, settings: {url: %q, secret: %q}}\n", fmt.Sprint("way", i), i, g.URL, sinkSecret)
+			extra += fmt.Sprintf(
+				"  - {name: %q, provider: webhook, test: true, priority: %d, settings: {url: %q, secret: %q}}\n",
+				fmt.Sprint("way", i),
+				i,
+				g.URL,
+				sinkSecret,
+			)
 		}
 	}
-	d := deploy(t, o.gateways[0].URL, extra+`limits: {number_gaps: [], number_hour: 0, number_day: 0, wrong_day: 0, wrong_streak: 0, client_hour: 0, client_day: 0}
+	d := deploy(
+		t,
+		o.gateways[0].URL,
+		extra+`limits: {number_gaps: [], number_hour: 0, number_day: 0, wrong_day: 0, wrong_streak: 0,
+    client_hour: 0, client_day: 0}
 log: {level: error}
-`)
+`,
+	)
 	d.run(t, "app", "update", "--config", d.config, "shop", "--fallback", "sms 120s, sms 120s, sms")
 	o.c = newClient(t, d.serve(t), d.key)
 	return o
@@ -151,8 +162,8 @@ func (o *outage) arrive(t testing.TB, numbers []string, within time.Duration) []
 	return took
 }
 
-// TestOutage: one of three routes hangs, one is broken, one works. Every code arrives, nearly all at once, and the two get
-// messages again when they have healed.
+// TestOutage: one of three routes hangs, one is broken, one works. Every code arrives, nearly all at once, and the two
+// get messages again when they have healed.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	n, rate := 600, 100
@@ -168,8 +179,19 @@ func TestOutage(t *testing.T) {
 		}
 	}
 	messages, numbers := o.gateways[2].arrivals()
-	t.Logf("%d starts at %d a second: half of the codes came within %s, 99 %% within %s, the last within %s; %.2f %% within 2 s. %d messages were doubled. The hanging route was called %d times, the broken one %d times",
-		n, rate, took[n/2].Round(time.Millisecond), took[n*99/100].Round(time.Millisecond), took[n-1].Round(time.Millisecond), 100*float64(n-late)/float64(n), messages-numbers, o.gateways[0].calls.Load(), o.gateways[1].calls.Load())
+	t.Logf(
+		"%d starts at %d a second: half of the codes came within %s, 99 %% within %s, the last within %s; %.2f %% within "+
+			"2 s. %d messages were doubled. The hanging route was called %d times, the broken one %d times",
+		n,
+		rate,
+		took[n/2].Round(time.Millisecond),
+		took[n*99/100].Round(time.Millisecond),
+		took[n-1].Round(time.Millisecond),
+		100*float64(n-late)/float64(n),
+		messages-numbers,
+		o.gateways[0].calls.Load(),
+		o.gateways[1].calls.Load(),
+	)
 	// None as a rule; a machine that stands still for a second looks like a carrier that does.
 	if messages-numbers > n/20 {
 		t.Errorf("%d messages for %d numbers: some were doubled", messages, numbers)
@@ -191,7 +213,8 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// TestTotalOutage: no route works. Starts are answered all the same, the messages wait, and leave within seconds of the healing of one.
+// TestTotalOutage: no route works. Starts are answered all the same, the messages wait, and leave within seconds of the
+// healing of one.
 func TestTotalOutage(t *testing.T) {
 	t.Parallel()
 	o := newOutage(t, "broken", "broken", "broken")

@@ -76,8 +76,14 @@ func (c *crowd) come(t *testing.T) {
 		numbers[i] = drama(c.next)
 		c.next++
 		body := `{"to":"` + numbers[i] + `"}`
-		if _, err := fmt.Fprintf(conn, "POST /v1/verifications HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-			c.key, len(body), body); err != nil {
+		if _, err := fmt.Fprintf(
+			conn,
+			"POST /v1/verifications HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: "+
+				"application/json\r\nContent-Length: %d\r\n\r\n%s",
+			c.key,
+			len(body),
+			body,
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -97,14 +103,16 @@ func (c *crowd) come(t *testing.T) {
 		c.refused++
 		var p struct{ Code, Instance string }
 		err = json.Unmarshal(body, &p)
-		if err != nil || resp.StatusCode != http.StatusServiceUnavailable || p.Code != "busy" || p.Instance != resp.Header.Get("X-Request-Id") || resp.Header.Get("Retry-After") == "" {
+		if err != nil || resp.StatusCode != http.StatusServiceUnavailable || p.Code != "busy" ||
+			p.Instance != resp.Header.Get("X-Request-Id") ||
+			resp.Header.Get("Retry-After") == "" {
 			t.Fatalf("answer %d %v: %s", resp.StatusCode, resp.Header, body)
 		}
 	}
 }
 
-// TestOverload: asked for more than it can do, on one core, the program takes what it can, refuses the rest in good order, and
-// sends a message for everything that it took.
+// TestOverload: asked for more than it can do, on one core, the program takes what it can, refuses the rest in good
+// order, and sends a message for everything that it took.
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	s := newSink(t)
@@ -137,7 +145,8 @@ func TestOverload(t *testing.T) {
 		t.Fatal(err)
 	}
 	counted := 0
-	for _, m := range regexp.MustCompile(`dialproof_http_request_seconds_count\{[^}]*status="503"[^}]*\} (\d+)`).FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile(`dialproof_http_request_seconds_count\{[^}]*status="503"[^}]*\} `+
+		`(\d+)`).FindAllStringSubmatch(string(text), -1) {
 		n, _ := strconv.Atoi(m[1])
 		counted += n
 	}

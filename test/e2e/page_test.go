@@ -43,7 +43,8 @@ func spacings() []spaced {
 	return out
 }
 
-// TestHostedPage drives the hosted page and the widget in a real browser. DIALPROOF_PICTURES names a folder to keep the pictures in.
+// TestHostedPage drives the hosted page and the widget in a real browser. DIALPROOF_PICTURES names a folder to keep the
+// pictures in.
 func TestHostedPage(t *testing.T) {
 	t.Parallel()
 	p, key, _ := dev(t)
@@ -75,7 +76,12 @@ type person struct {
 }
 
 func newPerson() *person {
-	return &person{Client: &http.Client{Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &person{
+		Client: &http.Client{
+			Timeout:       20 * time.Second,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
 }
 
 // do asks for an address, and posts the form if there is one; it goes to where the answer leads.
@@ -116,7 +122,9 @@ func TestPageSecurity(t *testing.T) {
 	t.Parallel()
 	p, key, data := dev(t)
 	c := newClient(t, p, key)
-	out, err := exec.Command(binary, "app", "update", "dev", "--data", data, "--brand", `<b>&"Shop`, "--return-url", "https://shop.example", "--accent", "#6d28d9").CombinedOutput()
+	out, err := exec.Command(binary, "app", "update", "dev", "--data", data, "--brand", `<b>&"Shop`, "--return-url",
+		"https://shop.example", "--accent", "#6d28d9").
+		CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -156,13 +164,24 @@ func TestPageSecurity(t *testing.T) {
 	who, first := newPerson(), link(nil)
 	page := who.do(t, first, nil, nil)
 	h := page.header
-	if csp := h.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") || !strings.Contains(csp, "frame-ancestors 'none'") || !strings.Contains(csp, "form-action 'self' https://shop.example;") {
+	if csp := h.Get(
+		"Content-Security-Policy",
+	); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") ||
+		!strings.Contains(csp, "frame-ancestors 'none'") ||
+		!strings.Contains(csp, "form-action 'self' https://shop.example;") {
 		t.Errorf("the policy is %q", csp)
 	}
-	if h.Get("Referrer-Policy") != "no-referrer" || h.Get("Cache-Control") != "no-store" || h.Get("X-Frame-Options") != "DENY" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Set-Cookie") != "" {
+	if h.Get("Referrer-Policy") != "no-referrer" || h.Get("Cache-Control") != "no-store" ||
+		h.Get("X-Frame-Options") != "DENY" ||
+		h.Get("X-Content-Type-Options") != "nosniff" ||
+		h.Get("Set-Cookie") != "" {
 		t.Errorf("the headers are %v", h)
 	}
-	if text := string(page.body); strings.Contains(text, `<b>`) || !strings.Contains(text, "&lt;b&gt;&amp;&#34;Shop") || strings.Contains(text, "<script>") || strings.Contains(text, "style=") {
+	if text := string(
+		page.body,
+	); strings.Contains(text, `<b>`) || !strings.Contains(text, "&lt;b&gt;&amp;&#34;Shop") ||
+		strings.Contains(text, "<script>") ||
+		strings.Contains(text, "style=") {
 		t.Errorf("the brand is not escaped, or something stands inline\n%s", text)
 	}
 	token := first[strings.LastIndex(first, "/")+1:]
@@ -170,7 +189,12 @@ func TestPageSecurity(t *testing.T) {
 		t.Error("the page repeats its token, which what is saved or sent on of it would give away")
 	}
 	for _, site := range []string{"cross-site", "same-site"} {
-		if a := who.do(t, first, url.Values{"do": {"start"}, "to": {"+447700900123"}}, map[string]string{"Sec-Fetch-Site": site}); a.status != 403 {
+		if a := who.do(
+			t,
+			first,
+			url.Values{"do": {"start"}, "to": {"+447700900123"}},
+			map[string]string{"Sec-Fetch-Site": site},
+		); a.status != 403 {
 			t.Errorf("a %s form is answered with %d", site, a.status)
 		}
 	}
@@ -178,14 +202,18 @@ func TestPageSecurity(t *testing.T) {
 		t.Errorf("a large form: %d", a.status)
 	}
 	hostile := who.do(t, first, url.Values{"do": {"start"}, "to": {`"><script>x</script>`}, "region": {"<i>"}}, nil)
-	if hostile.status != 422 || strings.Contains(string(hostile.body), "<script>x") || strings.Contains(string(hostile.body), "<i>") {
+	if hostile.status != 422 || strings.Contains(string(hostile.body), "<script>x") ||
+		strings.Contains(string(hostile.body), "<i>") {
 		t.Errorf("%d\n%.3000s", hostile.status, hostile.body)
 	}
 	if a := who.do(t, first+"?say=%3Cb%3Ex&m=9&accent=red", nil, nil); strings.Contains(string(a.body), "<b>x") {
 		t.Error("an address writes on the page")
 	}
 	frame := who.do(t, link(map[string]any{"embed": "https://shop.example"}), nil, nil)
-	if csp := frame.header.Get("Content-Security-Policy"); !strings.Contains(csp, "frame-ancestors https://shop.example;") || !strings.Contains(csp, "form-action 'self';") || frame.header.Get("X-Frame-Options") != "" {
+	if csp := frame.header.Get(
+		"Content-Security-Policy",
+	); !strings.Contains(csp, "frame-ancestors https://shop.example;") || !strings.Contains(csp, "form-action 'self';") ||
+		frame.header.Get("X-Frame-Options") != "" {
 		t.Errorf("in a frame: %q", csp)
 	}
 
@@ -196,7 +224,8 @@ func TestPageSecurity(t *testing.T) {
 	step := who.at
 	var code string
 	waitFor(t, 10*time.Second, "the message", func() bool {
-		found := regexp.MustCompile(`"text":"(\d{6})`).FindSubmatch(c.call(t, 200, "GET", "/dev/messages?to=%2B447700900123", nil).body)
+		found := regexp.MustCompile(`"text":"(\d{6})`).
+			FindSubmatch(c.call(t, 200, "GET", "/dev/messages?to=%2B447700900123", nil).body)
 		if found != nil {
 			code = string(found[1])
 		}
@@ -204,7 +233,9 @@ func TestPageSecurity(t *testing.T) {
 	})
 	who.do(t, step, url.Values{"do": {"check"}, "code": {code}}, nil)
 	end, err := url.Parse(who.at)
-	if err != nil || end.Host != "shop.example" || end.Query().Get("a") != "1" || end.Query().Get("state") != "s&p=1" || len(end.Query()["proof"]) != 1 || end.Query().Has("p") {
+	if err != nil || end.Host != "shop.example" || end.Query().Get("a") != "1" || end.Query().Get("state") != "s&p=1" ||
+		len(end.Query()["proof"]) != 1 ||
+		end.Query().Has("p") {
 		t.Fatalf("the end is %s", who.at)
 	}
 	again := who.do(t, step, nil, nil) // a redirect that was lost can be had again: it is the same proof
@@ -248,7 +279,8 @@ func revoke(t *testing.T, data string) {
 	}
 }
 
-// TestPageAutofill: messages of the hosted page end with the line by which a browser fills the code in, for this page and no other.
+// TestPageAutofill: messages of the hosted page end with the line by which a browser fills the code in, for this page
+// and no other.
 func TestPageAutofill(t *testing.T) {
 	t.Parallel()
 	s := newSink(t)
@@ -257,7 +289,14 @@ func TestPageAutofill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text = []byte(strings.Replace(string(text), "public_url: http://"+d.listen, "public_url: https://verify.example.com\ntrusted_proxies: [127.0.0.0/8]", 1))
+	text = []byte(
+		strings.Replace(
+			string(text),
+			"public_url: http://"+d.listen,
+			"public_url: https://verify.example.com\ntrusted_proxies: [127.0.0.0/8]",
+			1,
+		),
+	)
 	if err := os.WriteFile(d.config, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -277,19 +316,26 @@ func TestPageAutofill(t *testing.T) {
 		if !ok {
 			t.Fatalf("the link is %s", address)
 		}
-		newPerson().do(t, p.url+path, url.Values{"do": {"start"}, "to": {drama(n)}}, map[string]string{"X-Forwarded-For": "203.0.113.9"})
+		newPerson().do(t, p.url+path, url.Values{"do": {"start"}, "to": {drama(n)}},
+			map[string]string{"X-Forwarded-For": "203.0.113.9"})
 		waitFor(t, 10*time.Second, "the message", func() bool { return len(s.got()) == n+1 })
 		m := s.got()[n]
-		if _, end, _ := strings.Cut(m.Text, "\n"); one.end == "" && end != "" || one.end != "" && !strings.HasSuffix(m.Text, fmt.Sprintf(one.end, m.Code)) {
+		if _, end, _ := strings.Cut(
+			m.Text,
+			"\n",
+		); one.end == "" && end != "" ||
+			one.end != "" && !strings.HasSuffix(m.Text, fmt.Sprintf(one.end, m.Code)) {
 			t.Errorf("%v: the message is %q", one.body, m.Text)
 		}
 	}
 	// The limit of an address is that of the person behind the proxy.
 	refused := 0
 	for n := 10; n < 20; n++ {
-		address, _ := c.call(t, 201, "POST", "/v1/links", map[string]any{"return_url": "https://shop.example/back"}).json(t)["url"].(string)
+		address, _ := c.call(t, 201, "POST", "/v1/links",
+			map[string]any{"return_url": "https://shop.example/back"}).json(t)["url"].(string)
 		_, path, _ := strings.Cut(address, "example.com")
-		a := newPerson().do(t, p.url+path, url.Values{"do": {"start"}, "to": {drama(n)}}, map[string]string{"X-Forwarded-For": "198.51.100.1, 203.0.113.9"})
+		a := newPerson().do(t, p.url+path, url.Values{"do": {"start"}, "to": {drama(n)}},
+			map[string]string{"X-Forwarded-For": "198.51.100.1, 203.0.113.9"})
 		if a.status == 429 {
 			refused++
 		}

@@ -22,8 +22,8 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// unconditional is a store with a fault: a check reads, and writes later what it has made of it, without the condition that nothing
-// has changed meanwhile.
+// unconditional is a store with a fault: a check reads, and writes later what it has made of it, without the condition
+// that nothing has changed meanwhile.
 type unconditional struct{ verify.Store }
 
 var errRead = errors.New("read, and not written yet")
@@ -80,10 +80,25 @@ func newCore(t *testing.T, s verify.Store) *core {
 		t.Fatal(err)
 	}
 	c := &core{codes: map[string]string{}}
-	app := application.Application{ID: id.ID{1}, Name: "shop", Brand: "Shop", Policy: application.Policy{FreshCodes: true, MaxSends: modelSends}}
-	c.caller = application.Caller{App: &app, Key: &application.Key{App: app.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}}}
+	app := application.Application{
+		ID:     id.ID{1},
+		Name:   "shop",
+		Brand:  "Shop",
+		Policy: application.Policy{FreshCodes: true, MaxSends: modelSends},
+	}
+	c.caller = application.Caller{
+		App: &app,
+		Key: &application.Key{App: app.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}},
+	}
 	c.Service = verify.New(verify.Options{
-		Store: s, Router: c, Dispatch: c, Ring: ring, IDs: id.NewSource(id.ID{}), Now: time.Now, AllowFiction: true, Metrics: c,
+		Store:        s,
+		Router:       c,
+		Dispatch:     c,
+		Ring:         ring,
+		IDs:          id.NewSource(id.ID{}),
+		Now:          time.Now,
+		AllowFiction: true,
+		Metrics:      c,
 	})
 	return c
 }
@@ -108,7 +123,14 @@ func (*core) Release() {}
 
 // Dispatch brings the message at once.
 func (c *core) Dispatch(j queue.Job, _ *verify.Made) {
-	m, _, _, err := verify.Composer{Service: c.Service, Apps: anyApp{}}.Compose(context.Background(), j.Ref, channel.Delivery{Channel: channel.SMS})
+	m, _, _, err := verify.Composer{
+		Service: c.Service,
+		Apps:    anyApp{},
+	}.Compose(
+		context.Background(),
+		j.Ref,
+		channel.Delivery{Channel: channel.SMS},
+	)
 	if err != nil {
 		return
 	}
@@ -153,8 +175,8 @@ func (c *core) ask(_ *rand.Rand, in request) (out got) {
 	return out
 }
 
-// TestTheCheckerCatchesAPlantedFault: histories of a core whose checks write without their condition are found illegal, and those of the
-// same core without the fault are not.
+// TestTheCheckerCatchesAPlantedFault: histories of a core whose checks write without their condition are found illegal,
+// and those of the same core without the fault are not.
 func TestTheCheckerCatchesAPlantedFault(t *testing.T) {
 	t.Parallel()
 	for _, planted := range []bool{false, true} {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestRegisteredTexts: a text that fits none of the registered ones does not go over the route, doctor says so before, and one that
-// fits goes out with the registry's id.
+// TestRegisteredTexts: a text that fits none of the registered ones does not go over the route, doctor says so before,
+// and one that fits goes out with the registry's id.
 func TestRegisteredTexts(t *testing.T) {
 	t.Parallel()
 	strict, loose := newSink(t), newSink(t)
@@ -37,7 +37,10 @@ func TestRegisteredTexts(t *testing.T) {
 	}
 	c := newClient(t, d.serve(t), d.key)
 	to := drama(51)
-	v := "/v1/verifications/" + field(c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": to}), "id")
+	v := "/v1/verifications/" + field(
+		c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": to}),
+		"id",
+	)
 	waitFor(t, 10*time.Second, "the message", func() bool { return len(loose.to(to)) == 1 })
 	if n := len(strict.got()); n != 0 {
 		t.Errorf("%d messages over the route whose registered text does not fit", n)
@@ -57,7 +60,8 @@ func TestRegisteredTexts(t *testing.T) {
 		}
 		return len(record.Deliveries) == 2 && record.Deliveries[1].Status == "accepted"
 	})
-	if first := record.Deliveries[0]; first.Status != "failed" || first.Error != "refused" || first.Code != "template_mismatch" {
+	if first := record.Deliveries[0]; first.Status != "failed" || first.Error != "refused" ||
+		first.Code != "template_mismatch" {
 		t.Errorf("the record says %+v", first)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestReload replaces the routes of a running server by HUP, several times and under load: no message is lost, what is new
-// takes over, and a file that cannot be used changes nothing.
+// TestReload replaces the routes of a running server by HUP, several times and under load: no message is lost, what is
+// new takes over, and a file that cannot be used changes nothing.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	first, second := newSink(t), newSink(t)
@@ -44,7 +44,12 @@ func TestReload(t *testing.T) {
 				starts <- n
 				return
 			default:
-				if a, err := c.try(http.MethodPost, "/v1/verifications", map[string]any{"to": drama(n % 9000), "purpose": "login"}); err != nil || a.status != http.StatusCreated {
+				if a, err := c.try(
+					http.MethodPost,
+					"/v1/verifications",
+					map[string]any{"to": drama(n % 9000), "purpose": "login"},
+				); err != nil ||
+					a.status != http.StatusCreated {
 					t.Errorf("start %d: %d, %v", n, a.status, err)
 				}
 			}
@@ -63,9 +68,16 @@ func TestReload(t *testing.T) {
 	if got := len(first.got()) + len(second.got()); got != n || len(second.got()) == 0 {
 		t.Errorf("%d messages for %d starts, %d at the second", got, n, len(second.got()))
 	}
-	c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": drama(9500), "purpose": "login"})
+	c.call(
+		t,
+		http.StatusCreated,
+		http.MethodPost,
+		"/v1/verifications",
+		map[string]any{"to": drama(9500), "purpose": "login"},
+	)
 	waitFor(t, 10*time.Second, "the message at the new route", func() bool { return second.codeFor(drama(9500)) != "" })
-	if !strings.Contains(p.log.String(), `"rest_needs_restart":false`) || strings.Contains(p.log.String(), `"rest_needs_restart":true`) {
+	if !strings.Contains(p.log.String(), `"rest_needs_restart":false`) ||
+		strings.Contains(p.log.String(), `"rest_needs_restart":true`) {
 		t.Error("the log does not say rightly whether a restart is needed")
 	}
 	t.Logf("%d reloads, %d starts", reloads, n)

@@ -39,10 +39,16 @@ type node struct {
 
 func newCluster(t *testing.T, server *pgtest.Server, s *sink, extra string) *cluster {
 	t.Helper()
-	c := &cluster{deployment: deploy(t, s.URL, fmt.Sprintf("store: {driver: postgres, dsn: %q}\n%s", server.Fresh(), extra))}
+	c := &cluster{
+		deployment: deploy(t, s.URL, fmt.Sprintf("store: {driver: postgres, dsn: %q}\n%s", server.Fresh(), extra)),
+	}
 	for i := range 3 {
 		n := &node{listen: freePort(t)}
-		n.env = []string{"DIALPROOF_LISTEN=" + n.listen, "DIALPROOF_DATA=" + filepath.Join(c.dir, fmt.Sprint("node", i)), "DIALPROOF_DRAIN=1s"}
+		n.env = []string{
+			"DIALPROOF_LISTEN=" + n.listen,
+			"DIALPROOF_DATA=" + filepath.Join(c.dir, fmt.Sprint("node", i)),
+			"DIALPROOF_DRAIN=1s",
+		}
 		n.serve(t, c)
 		target, _ := url.Parse("http://" + n.listen)
 		n.proxy = httputil.NewSingleHostReverseProxy(target)
@@ -65,8 +71,8 @@ func (n *node) serve(t *testing.T, c *cluster) {
 	n.process = launchIn(t, n.env, n.listen, "serve", "--config", c.config)
 }
 
-// balance starts the load balancer: it asks each node for its readiness ten times a second and gives requests in turn to those
-// that are ready.
+// balance starts the load balancer: it asks each node for its readiness ten times a second and gives requests in turn
+// to those that are ready.
 func (c *cluster) balance(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -106,8 +112,8 @@ func (c *cluster) balance(t *testing.T) {
 	c.front = &process{url: front.URL}
 }
 
-// TestRollingRestart restarts each of three nodes in turn, under load behind a load balancer: no request fails, and no start is
-// without its message.
+// TestRollingRestart restarts each of three nodes in turn, under load behind a load balancer: no request fails, and no
+// start is without its message.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	rounds := 1
@@ -115,9 +121,15 @@ func TestRollingRestart(t *testing.T) {
 		rounds = 10
 	}
 	s := newSink(t)
-	c := newCluster(t, pgtest.Start(t), s, `limits: {number_gaps: [], number_hour: 0, number_day: 0, wrong_day: 0, wrong_streak: 0, client_hour: 0, client_day: 0}
+	c := newCluster(
+		t,
+		pgtest.Start(t),
+		s,
+		`limits: {number_gaps: [], number_hour: 0, number_day: 0, wrong_day: 0, wrong_streak: 0, client_hour: 0,
+    client_day: 0}
 log: {level: warn}
-`)
+`,
+	)
 	client := newClient(t, c.front, c.key)
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
@@ -150,9 +162,22 @@ log: {level: warn}
 	}
 	close(stop)
 	clients.Wait()
-	t.Logf("restarts %d, requests %d, failed %d, lost by the balancer %d, starts without a message %d", rounds*len(c.nodes), requests.Load(), failed.Load(), c.lost.Load(), silent.Load())
+	t.Logf(
+		"restarts %d, requests %d, failed %d, lost by the balancer %d, starts without a message %d",
+		rounds*len(c.nodes),
+		requests.Load(),
+		failed.Load(),
+		c.lost.Load(),
+		silent.Load(),
+	)
 	if failed.Load() != 0 || c.lost.Load() != 0 || silent.Load() != 0 {
-		t.Errorf("of %d requests %d failed, the balancer lost %d, %d starts have no message", requests.Load(), failed.Load(), c.lost.Load(), silent.Load())
+		t.Errorf(
+			"of %d requests %d failed, the balancer lost %d, %d starts have no message",
+			requests.Load(),
+			failed.Load(),
+			c.lost.Load(),
+			silent.Load(),
+		)
 	}
 	if int(requests.Load()) < 50*rounds {
 		t.Errorf("only %d requests: the load is too small to show anything", requests.Load())
@@ -167,7 +192,8 @@ func (c *cluster) whole(client *client, s *sink, i int) (requests int, ok, heard
 		return 1, false, true
 	}
 	code := ""
-	for deadline := time.Now().Add(20 * time.Second); code == "" && time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); code == "" &&
+		time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		code = s.codeFor(to)
 	}
 	if code == "" {
@@ -177,7 +203,8 @@ func (c *cluster) whole(client *client, s *sink, i int) (requests int, ok, heard
 	return 2, err == nil && b.status == http.StatusOK && field(b, "result") == "approved", true
 }
 
-// TestRevokedEverywhere revokes a key by the command line: within a second no node takes it any more, and a new one works.
+// TestRevokedEverywhere revokes a key by the command line: within a second no node takes it any more, and a new one
+// works.
 func TestRevokedEverywhere(t *testing.T) {
 	t.Parallel()
 	s := newSink(t)

@@ -18,8 +18,9 @@ func (m *member) lead(to *pgtest.Server) {
 	m.wire.set(whole)
 }
 
-// TestOldPrimary: after a failover a code is approved by the new primary. Then the old one is back, takes writes like the new one, and
-// is all that the nodes reach. They say no until they reach the new one again, also after a restart; the code is not approved twice.
+// TestOldPrimary: after a failover a code is approved by the new primary. Then the old one is back, takes writes like
+// the new one, and is all that the nodes reach. They say no until they reach the new one again, also after a restart;
+// the code is not approved twice.
 func TestOldPrimary(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
@@ -38,7 +39,16 @@ func TestOldPrimary(t *testing.T) {
 		m.lead(next)
 		waitFor(t, 30*time.Second, "a node has found the new primary", func() bool { return f.ready(m) })
 	}
-	if a := c.call(t, http.StatusOK, http.MethodPost, "/v1/verifications/"+v+"/check", check); field(a, "result") != "approved" {
+	if a := c.call(
+		t,
+		http.StatusOK,
+		http.MethodPost,
+		"/v1/verifications/"+v+"/check",
+		check,
+	); field(
+		a,
+		"result",
+	) != "approved" {
 		t.Fatalf("the right code: %s", a.body)
 	}
 
@@ -88,7 +98,12 @@ func TestOldPrimary(t *testing.T) {
 	if field(a, "status") != "approved" {
 		t.Errorf("what was approved has become %s", a.body)
 	}
-	if again, err := c.try(http.MethodPost, "/v1/verifications/"+v+"/check", check); err != nil || again.status == http.StatusOK && field(again, "result") == "approved" {
+	if again, err := c.try(
+		http.MethodPost,
+		"/v1/verifications/"+v+"/check",
+		check,
+	); err != nil ||
+		again.status == http.StatusOK && field(again, "result") == "approved" {
 		t.Errorf("approved twice: %s, %v", again.body, err)
 	}
 	t.Logf("%d answers were refusals, %d did not come", refused, unreached)

@@ -1,5 +1,6 @@
-// Package planted holds faults that a room's own tests must notice. Each is a patch in this folder, whose first lines say what it is and in which
-// package, and which test of that package has to notice it. It is not the place for the tests that notice them.
+// Package planted holds faults that a room's own tests must notice. Each is a patch in this folder, whose first lines
+// say what it is and in which package, and which test of that package has to notice it. It is not the place for the
+// tests that notice them.
 package planted
 
 import (
@@ -17,7 +18,8 @@ var (
 	fileLine = regexp.MustCompile(`(?m)^\+\+\+ b/(\S+)$`)
 )
 
-// TestPlanted runs the test of a room that has to notice it, with each fault in turn. It fails for a fault that nobody notices.
+// TestPlanted runs the test of a room that has to notice it, with each fault in turn. It fails for a fault that nobody
+// notices.
 func TestPlanted(t *testing.T) {
 	if os.Getenv("DIALPROOF_SOAK") == "" {
 		t.Skip("part of the long proofs: DIALPROOF_SOAK=1")
@@ -77,7 +79,17 @@ func plant(t *testing.T, root, patch string) {
 	if err := os.WriteFile(list, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-overlay", list, "-run", string(room[2]), string(room[1]))
+	run := exec.CommandContext(
+		t.Context(),
+		"go",
+		"test",
+		"-count=1",
+		"-overlay",
+		list,
+		"-run",
+		string(room[2]),
+		string(room[1]),
+	)
 	run.Dir = root
 	run.Env = append(os.Environ(), "DIALPROOF_SOAK=") // the short form notices it
 	out, err := run.CombinedOutput()

@@ -14,7 +14,8 @@ func TestGeneratedTypes(t *testing.T) {
 	if out, err := command(t, root, "sdk/generate.sh", dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v (scripts/setup-test.sh brings the generators)\n%s", err, out)
 	}
-	for _, name := range []string{"client/types.gen.go", "sdk/typescript/src/contract.gen.ts", "sdk/python/src/dialproof/models.py"} {
+	for _, name := range []string{"client/types.gen.go", "sdk/typescript/src/contract.gen.ts",
+		"sdk/python/src/dialproof/models.py"} {
 		made, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
@@ -35,8 +36,10 @@ func TestUnits(t *testing.T) {
 	for name, args := range map[string][]string{
 		"typescript": {"sdk/typescript", "node", "--test", "test/"},
 		"python":     {"sdk/python", python, "-m", "unittest", "discover", "-q", "-s", "tests"},
-		"deno":       {"sdk/typescript", "node_modules/.bin/deno", "check", "--quiet", "src/index.ts", "src/browser.ts", "src/testing.ts"},
-		"mypy":       {"sdk/python", python, "-m", "mypy", "--cache-dir", t.TempDir(), "src", filepath.Join(root, "test/sdk/consumer.py")},
+		"deno": {"sdk/typescript", "node_modules/.bin/deno", "check", "--quiet", "src/index.ts", "src/browser.ts",
+			"src/testing.ts"},
+		"mypy": {"sdk/python", python, "-m", "mypy", "--cache-dir", t.TempDir(), "src",
+			filepath.Join(root, "test/sdk/consumer.py")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := command(t, filepath.Join(root, args[0]), args[1], args[2:]...)

@@ -57,8 +57,16 @@ func (s *settings) play(ctx context.Context, sc scenario) error {
 		return err
 	}
 	p := &player{
-		stage: s, client: c, handset: clienttest.NewHandset(s.URL), verifiers: map[string]*client.ProofVerifier{},
-		saved: map[string]any{"word": s.Word, "application": s.Application, "secret": s.Secret, "event_secret": s.EventSecret},
+		stage:     s,
+		client:    c,
+		handset:   clienttest.NewHandset(s.URL),
+		verifiers: map[string]*client.ProofVerifier{},
+		saved: map[string]any{
+			"word":         s.Word,
+			"application":  s.Application,
+			"secret":       s.Secret,
+			"event_secret": s.EventSecret,
+		},
 	}
 	if _, err := p.ask(ctx, "/stage/fault", map[string]any{}); err != nil {
 		return err
@@ -260,13 +268,24 @@ func (p *player) proof(ctx context.Context, args map[string]any) (any, error) {
 		Transaction  client.Transaction `json:"transaction"`
 	}](args)
 	text, _ := args["proof"].(string)
-	r, err := p.verifiers[name].Verify(ctx, text, client.Expected{To: want.To, Purpose: want.Purpose, Verification: want.Verification, Transaction: want.Transaction})
+	r, err := p.verifiers[name].Verify(
+		ctx,
+		text,
+		client.Expected{To: want.To, Purpose: want.Purpose, Verification: want.Verification, Transaction: want.Transaction},
+	)
 	if err != nil {
 		return nil, err
 	}
 	out := map[string]any{
-		"verification": r.Verification, "application": r.Application, "number": r.Number, "mode": r.Mode, "channel": string(r.Channel),
-		"country": r.Country, "purpose": r.Purpose, "methods": r.Methods, "transaction": r.Transaction,
+		"verification": r.Verification,
+		"application":  r.Application,
+		"number":       r.Number,
+		"mode":         r.Mode,
+		"channel":      string(r.Channel),
+		"country":      r.Country,
+		"purpose":      r.Purpose,
+		"methods":      r.Methods,
+		"transaction":  r.Transaction,
 	}
 	if r.Number == "" {
 		out["number"] = nil
@@ -312,7 +331,14 @@ func filter(args map[string]any) client.Filter {
 		Limit                       int
 		CreatedBefore               time.Time `json:"created_before"`
 	}](args)
-	return client.Filter{To: f.To, Status: client.Status(f.Status), Purpose: f.Purpose, Cursor: f.Cursor, PageSize: f.Limit, CreatedBefore: f.CreatedBefore}
+	return client.Filter{
+		To:            f.To,
+		Status:        client.Status(f.Status),
+		Purpose:       f.Purpose,
+		Cursor:        f.Cursor,
+		PageSize:      f.Limit,
+		CreatedBefore: f.CreatedBefore,
+	}
 }
 
 // plain makes an answer what JSON has.
@@ -335,7 +361,12 @@ func refusal(err error) any {
 		return m
 	}
 	return map[string]any{
-		"webhook": errors.Is(err, client.ErrWebhook), "proof": errors.Is(err, client.ErrProof), "timeout": errors.Is(err, context.DeadlineExceeded),
+		"webhook": errors.Is(
+			err,
+			client.ErrWebhook,
+		),
+		"proof":   errors.Is(err, client.ErrProof),
+		"timeout": errors.Is(err, context.DeadlineExceeded),
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// TestScenarios plays scenarios.yaml through the three SDKs, TypeScript's on Node and on Deno, at the same time, against one server.
+// TestScenarios plays scenarios.yaml through the three SDKs, TypeScript's on Node and on Deno, at the same time,
+// against one server.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("scenarios.yaml")
@@ -49,8 +50,9 @@ func TestScenarios(t *testing.T) {
 	said := map[string]*bytes.Buffer{}
 	for word, args := range map[string][]string{
 		"typescript": {"node", "runner.mjs"},
-		"deno":       {filepath.Join(root, "sdk/typescript/node_modules/.bin/deno"), "run", "-A", "--no-remote", "--quiet", "runner.mjs"},
-		"python":     {python, "runner.py"},
+		"deno": {filepath.Join(root, "sdk/typescript/node_modules/.bin/deno"), "run", "-A", "--no-remote", "--quiet",
+			"runner.mjs"},
+		"python": {python, "runner.py"},
 	} {
 		said[word] = &bytes.Buffer{}
 		how, _ := json.Marshal(told[word])

@@ -41,7 +41,8 @@ func build(m *testing.M) int {
 		panic(err)
 	}
 	binary, python = filepath.Join(dir, "dialproof"), filepath.Join(root, ".cache/python/bin/python")
-	for _, args := range [][]string{{root, "go", "build", "-o", binary, "./cmd/dialproof"}, {filepath.Join(root, "sdk/typescript"), "npm", "run", "--silent", "build"}} {
+	for _, args := range [][]string{{root, "go", "build", "-o", binary, "./cmd/dialproof"},
+		{filepath.Join(root, "sdk/typescript"), "npm", "run", "--silent", "build"}} {
 		cmd := exec.Command(args[1], args[2:]...)
 		cmd.Dir = args[0]
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -82,7 +83,13 @@ type hook struct {
 
 func newHook(r *http.Request) hook {
 	body, _ := io.ReadAll(r.Body)
-	h := hook{ID: r.Header.Get("Webhook-Id"), Timestamp: r.Header.Get("Webhook-Timestamp"), Signature: r.Header.Get("Webhook-Signature"), Body: string(body), at: time.Now()}
+	h := hook{
+		ID:        r.Header.Get("Webhook-Id"),
+		Timestamp: r.Header.Get("Webhook-Timestamp"),
+		Signature: r.Header.Get("Webhook-Signature"),
+		Body:      string(body),
+		at:        time.Now(),
+	}
 	var m struct {
 		Type string
 		Data struct{ ID, To, Text, Channel string }
@@ -130,7 +137,20 @@ func (s *stage) find(t *testing.T, pattern string, args ...string) string {
 func (s *stage) application(t *testing.T, name string) (id, key string) {
 	t.Helper()
 	id = s.find(t, `app_[0-9a-z]{26}`, "app", "create", "--name", name, "--brand", "Shop")
-	return id, s.find(t, `dp_test_[a-z0-9]{32}`, "key", "create", "--app", name, "--name", "tests", "--mode", "test", "--scope", "verify,read")
+	return id, s.find(
+		t,
+		`dp_test_[a-z0-9]{32}`,
+		"key",
+		"create",
+		"--app",
+		name,
+		"--name",
+		"tests",
+		"--mode",
+		"test",
+		"--scope",
+		"verify,read",
+	)
 }
 
 // subscribe has the events of an application sent to a door, and answers the secret that signs them.
@@ -225,7 +245,12 @@ func (s *stage) door(t *testing.T) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &door{stage: s, proxy: httputil.NewSingleHostReverseProxy(target), keys: map[string]bool{}, events: map[string]hook{}}
+	d := &door{
+		stage:  s,
+		proxy:  httputil.NewSingleHostReverseProxy(target),
+		keys:   map[string]bool{},
+		events: map[string]hook{},
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /stage/fault", d.setFault)
 	mux.HandleFunc("GET /stage/seen", d.seen)
@@ -290,7 +315,10 @@ func (d *door) pass(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", retry)
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)
-		io.WriteString(w, `{"code":"busy","status":503,"title":"Busy","detail":"too much is waiting","instance":"req_1","type":"about:blank"}`) //nolint:errcheck // a test server
+		io.WriteString(
+			w,
+			`{"code":"busy","status":503,"title":"Busy","detail":"too much is waiting","instance":"req_1","type":"about:blank"}`,
+		) //nolint:errcheck // a test server
 	case "page":
 		io.WriteString(w, "<html>a proxy's page</html>") //nolint:errcheck // a test server
 	case "redirect":

@@ -23,8 +23,8 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// disk is a file system whose writes fail when the test says so: with a full disk, with an I/O error after half of a write, or
-// when what was written is to be made durable.
+// disk is a file system whose writes fail when the test says so: with a full disk, with an I/O error after half of a
+// write, or when what was written is to be made durable.
 type disk struct {
 	mu      sync.Mutex
 	writes  int // writes and syncs so far
@@ -180,10 +180,21 @@ func openDeskOn(t *testing.T, e store.Engine) *deskCore {
 	limits.Sends.Gaps, limits.Sends.Windows = nil, nil
 	return &deskCore{
 		Service: verify.New(verify.Options{
-			Store: db, Router: oneRoute{}, Dispatch: noDispatch{}, Ring: ring, IDs: id.NewSource(last), Now: time.Now, AllowFiction: true,
-			Limits: limits, Metrics: uncounted{},
+			Store:        db,
+			Router:       oneRoute{},
+			Dispatch:     noDispatch{},
+			Ring:         ring,
+			IDs:          id.NewSource(last),
+			Now:          time.Now,
+			AllowFiction: true,
+			Limits:       limits,
+			Metrics:      uncounted{},
 		}),
-		db: db, caller: application.Caller{App: &app, Key: &application.Key{App: app.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}}},
+		db: db,
+		caller: application.Caller{
+			App: &app,
+			Key: &application.Key{App: app.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}},
+		},
 	}
 }
 
@@ -243,7 +254,8 @@ func (l *ledger) hold(t *testing.T, c *deskCore, when string) {
 			t.Errorf("%s: an acknowledged start is gone: %v", when, err)
 			continue
 		}
-		if l.approved[v] > 1 || (l.refused == 0 && l.approved[v] != 1) || (l.approved[v] == 1 && kept.Status != verify.Approved) {
+		if l.approved[v] > 1 || (l.refused == 0 && l.approved[v] != 1) ||
+			(l.approved[v] == 1 && kept.Status != verify.Approved) {
 			t.Errorf("%s: approved %d times, and is %s", when, l.approved[v], kept.Status)
 		}
 	}
@@ -258,9 +270,9 @@ func countRows(n *int) func(*verify.Verification) bool {
 	return func(*verify.Verification) bool { *n++; return true }
 }
 
-// TestDisk fails each write and each sync of SQLite in turn, for a while, and then lets the space return. The store answers 503 while it
-// lasts, works again without a restart, unless a sync has failed, and after one: nothing that was acknowledged is lost, and nothing is
-// there in part.
+// TestDisk fails each write and each sync of SQLite in turn, for a while, and then lets the space return. The store
+// answers 503 while it lasts, works again without a restart, unless a sync has failed, and after one: nothing that was
+// acknowledged is lost, and nothing is there in part.
 func TestDisk(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{full, torn, lostSync} {
@@ -305,7 +317,8 @@ func oneDisk(t *testing.T, l *ledger, kind string, from int) bool {
 	if !stopped {
 		l.hold(t, c, "while it runs")
 	}
-	if err := c.db.Close(); (err != nil) != stopped || stopped != errors.Is(c.db.Failed(t.Context()), sqlite.ErrSyncFailed) {
+	if err := c.db.Close(); (err != nil) != stopped ||
+		stopped != errors.Is(c.db.Failed(t.Context()), sqlite.ErrSyncFailed) {
 		t.Errorf("%s at write %d: %v, %v", kind, from, err, c.db.Failed(t.Context()))
 	}
 	again := openDesk(t, path)

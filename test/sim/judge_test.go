@@ -52,8 +52,14 @@ type call struct {
 
 func newJudge(u *world) *judge {
 	return &judge{
-		u: u, names: map[id.ID]string{}, ref: map[id.ID]id.ID{}, calls: map[id.ID][]*call{}, sends: map[verify.NumberKey][]time.Time{},
-		wrongs: map[verify.NumberKey][]time.Time{}, results: map[id.ID]map[verify.Result]int{}, doubles: map[string]int{},
+		u:       u,
+		names:   map[id.ID]string{},
+		ref:     map[id.ID]id.ID{},
+		calls:   map[id.ID][]*call{},
+		sends:   map[verify.NumberKey][]time.Time{},
+		wrongs:  map[verify.NumberKey][]time.Time{},
+		results: map[id.ID]map[verify.Result]int{},
+		doubles: map[string]int{},
 	}
 }
 
@@ -160,7 +166,10 @@ func (j *judge) trouble() { j.troubled = time.Now() }
 
 // rank orders statuses in the direction of time.
 func rank(s channel.Status) int {
-	return slices.Index([]channel.Status{channel.Queued, channel.Sending, channel.Unknown, channel.Taken, channel.Sent, channel.Delivered}, s)
+	return slices.Index(
+		[]channel.Status{channel.Queued, channel.Sending, channel.Unknown, channel.Taken, channel.Sent, channel.Delivered},
+		s,
+	)
 }
 
 // committed looks at each change as it becomes durable.
@@ -188,7 +197,8 @@ func (j *judge) committed(c memstore.Change) {
 		j.fault("%s: generation %d after %d", name, v.Generation, old.Generation)
 	case v.Sends > v.Spec.MaxSends:
 		j.fault("%s: %d sends, of %d", name, v.Sends, v.Spec.MaxSends)
-	case v.Status == verify.Approved && old.Status == verify.Pending && !time.Now().Before(v.Expires.Add(j.u.skew+time.Millisecond)):
+	case v.Status == verify.Approved && old.Status == verify.Pending &&
+		!time.Now().Before(v.Expires.Add(j.u.skew+time.Millisecond)):
 		j.fault("%s was approved %s after its deadline", name, time.Since(v.Expires))
 	}
 	if v.Attempts > old.Attempts && v.Status != verify.Approved {
@@ -211,7 +221,8 @@ func (j *judge) deliveries(old, v *verify.Verification) {
 			continue
 		}
 		was := old.Deliveries[i].Status
-		back := was != d.Status && (was.Final() || (rank(d.Status) < rank(was) && d.Status != channel.Failed && d.Status != channel.Undelivered))
+		back := was != d.Status &&
+			(was.Final() || (rank(d.Status) < rank(was) && d.Status != channel.Failed && d.Status != channel.Undelivered))
 		if back && (was != channel.Sending || d.Status != channel.Queued) {
 			j.fault("%s was %s and became %s", j.name(d.ID), was, d.Status)
 		}
@@ -248,7 +259,10 @@ func (j *judge) sent(old, v *verify.Verification) {
 			}
 		}
 	}
-	if head := j.u.data.Verification(v.Spec.Previous); head != nil && head.Status == verify.Approved || old.Sends == 0 && v.Spec.Previous.IsZero() {
+	if head := j.u.data.Verification(
+		v.Spec.Previous,
+	); head != nil && head.Status == verify.Approved ||
+		old.Sends == 0 && v.Spec.Previous.IsZero() {
 		return // the owner was there: gaps begin anew
 	}
 	if old.Sends > 0 && v.Step > old.Step {
@@ -292,7 +306,12 @@ func (j *judge) jobChanged(c memstore.Change) {
 		j.fault("job of %s: a job that was finished is written again", j.name(row.Ref))
 	}
 	if c.JobBefore != nil && c.JobBefore.Attempt != t.job.Attempt {
-		j.fault("job of %s: attempt %d records a result while attempt %d holds the lease", j.name(row.Ref), t.job.Attempt, c.JobBefore.Attempt)
+		j.fault(
+			"job of %s: attempt %d records a result while attempt %d holds the lease",
+			j.name(row.Ref),
+			t.job.Attempt,
+			c.JobBefore.Attempt,
+		)
 	}
 	if t.call != nil {
 		t.call.recorded = true
@@ -396,8 +415,18 @@ func (j *judge) final() {
 			j.fault("%s was acknowledged and is gone", j.name(a[0]))
 			continue
 		}
-		if !a[1].IsZero() && len(j.calls[a[1]]) == 0 && !slices.ContainsFunc(v.Deliveries, func(d channel.Delivery) bool { return d.ID == a[1] && v.At(time.Now()) != verify.Pending }) {
-			j.fault("%s of %s (%s) was acknowledged, and no carrier was ever called: %+v", j.name(a[1]), j.name(v.ID), v.At(time.Now()), v.Deliveries)
+		if !a[1].IsZero() && len(j.calls[a[1]]) == 0 &&
+			!slices.ContainsFunc(
+				v.Deliveries,
+				func(d channel.Delivery) bool { return d.ID == a[1] && v.At(time.Now()) != verify.Pending },
+			) {
+			j.fault(
+				"%s of %s (%s) was acknowledged, and no carrier was ever called: %+v",
+				j.name(a[1]),
+				j.name(v.ID),
+				v.At(time.Now()),
+				v.Deliveries,
+			)
 		}
 	}
 }
@@ -408,8 +437,15 @@ func (j *judge) answers(v *verify.Verification) {
 	if r[verify.ResultApproved] > 0 && v.Status != verify.Approved {
 		j.fault("%s was answered approved and is %s", j.name(v.ID), v.Status)
 	}
-	if compared := r[verify.ResultApproved] + r[verify.ResultIncorrect]; compared > v.Attempts || v.Attempts > v.Spec.MaxAttempts {
-		j.fault("%s: %d comparisons were answered, %d are counted, %d are allowed", j.name(v.ID), compared, v.Attempts, v.Spec.MaxAttempts)
+	if compared := r[verify.ResultApproved] + r[verify.ResultIncorrect]; compared > v.Attempts ||
+		v.Attempts > v.Spec.MaxAttempts {
+		j.fault(
+			"%s: %d comparisons were answered, %d are counted, %d are allowed",
+			j.name(v.ID),
+			compared,
+			v.Attempts,
+			v.Spec.MaxAttempts,
+		)
 	}
 	if r[verify.ResultApproved] > 1 {
 		j.fault("%s was approved %d times", j.name(v.ID), r[verify.ResultApproved])

@@ -12,8 +12,8 @@ import (
 	"github.com/dialproof/dialproof/internal/store/postgres"
 )
 
-// snip is the network between a node and PostgreSQL. It breaks at the n-th message: before it is passed on, or just after, so that the
-// other side has it and its answer is lost. A connection that breaks is reset, and new ones work.
+// snip is the network between a node and PostgreSQL. It breaks at the n-th message: before it is passed on, or just
+// after, so that the other side has it and its answer is lost. A connection that breaks is reset, and new ones work.
 type snip struct {
 	listen net.Listener
 	to     string
@@ -122,9 +122,9 @@ func (s *snip) pass(from, to *net.TCPConn) {
 	}
 }
 
-// TestNetwork breaks the connection to a real PostgreSQL at each message in turn, on either side of it: among them the one that carries COMMIT
-// and the one that carries its answer. Requests are answered, or refused as unavailable; what was acknowledged is there, nothing is
-// approved twice, and nothing is there in part.
+// TestNetwork breaks the connection to a real PostgreSQL at each message in turn, on either side of it: among them the
+// one that carries COMMIT and the one that carries its answer. Requests are answered, or refused as unavailable; what
+// was acknowledged is there, nothing is approved twice, and nothing is there in part.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
 	pg := pgtest.Start(t)
@@ -157,7 +157,17 @@ func oneNetwork(t *testing.T, pg *pgtest.Server, l *ledger, from int, after bool
 	t.Helper()
 	s := newSnip(t, fmt.Sprintf("127.0.0.1:%d", pg.Port))
 	dsn := pg.Fresh()
-	c := openDeskOn(t, onPostgres(t, postgres.Options{DSN: fmt.Sprintf("%s&host=127.0.0.1&port=%d", dsn, s.listen.Addr().(*net.TCPAddr).Port), Lanes: 2, Connections: 6}))
+	c := openDeskOn(
+		t,
+		onPostgres(
+			t,
+			postgres.Options{
+				DSN:         fmt.Sprintf("%s&host=127.0.0.1&port=%d", dsn, s.listen.Addr().(*net.TCPAddr).Port),
+				Lanes:       2,
+				Connections: 6,
+			},
+		),
+	)
 	l.work(t, c, 1)
 	s.fail(from, after)
 	l.work(t, c, 3)

@@ -117,9 +117,13 @@ func (p *person) retries(name string, f func(n *node, r *verify.Replay) error) (
 	if p.u.roll(0.5) {
 		p.keys++
 		key := fmt.Sprintf("%s %d", p.to, p.keys)
-		r = &verify.Replay{Key: sha256.Sum256([]byte(key)), Fingerprint: sha256.Sum256([]byte(key + name)), Render: func(a verify.CheckAnswer) []byte {
-			return []byte(a.Verification.ID.Text(id.Verification) + " " + string(a.Result))
-		}}
+		r = &verify.Replay{
+			Key:         sha256.Sum256([]byte(key)),
+			Fingerprint: sha256.Sum256([]byte(key + name)),
+			Render: func(a verify.CheckAnswer) []byte {
+				return []byte(a.Verification.ID.Text(id.Verification) + " " + string(a.Result))
+			},
+		}
 		tries = 4
 	}
 	for range tries {

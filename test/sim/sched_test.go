@@ -106,7 +106,8 @@ func (s *sched) choose() *task {
 		if t.node != nil && now.Before(t.node.frozen) {
 			continue
 		}
-		if t.dead || (!t.at.IsZero() && !t.at.After(now)) || (t.cond != nil && t.cond()) || (t.when != nil && due(t.when(), now)) {
+		if t.dead || (!t.at.IsZero() && !t.at.After(now)) || (t.cond != nil && t.cond()) ||
+			(t.when != nil && due(t.when(), now)) {
 			can = append(can, t)
 		}
 	}
@@ -181,7 +182,13 @@ func (s *sched) note(format string, args ...any) {
 	if s.current != nil {
 		who = s.current.name
 	}
-	line := fmt.Sprintf("%6d %12s %-14s %s", s.steps, s.elapsed().Round(time.Millisecond), who, fmt.Sprintf(format, args...))
+	line := fmt.Sprintf(
+		"%6d %12s %-14s %s",
+		s.steps,
+		s.elapsed().Round(time.Millisecond),
+		who,
+		fmt.Sprintf(format, args...),
+	)
 	h := fnv.New64a()
 	fmt.Fprint(h, s.sum)
 	h.Write([]byte(line))

@@ -1,5 +1,5 @@
-// Package sim runs the whole core (verify, deliver, queue, limit: the real code) in a small world where time, chance and
-// every failure are in the hands of a seed. A seed that fails fails again, step by step:
+// Package sim runs the whole core (verify, deliver, queue, limit: the real code) in a small world where time, chance
+// and every failure are in the hands of a seed. A seed that fails fails again, step by step:
 //
 //	go test ./test/sim -run TestSeeds -seed 4711
 package sim
@@ -103,7 +103,13 @@ func (v verdict) report(t *testing.T) {
 		return
 	}
 	last := v.trace[max(0, len(v.trace)-60):]
-	t.Errorf("seed %d:\n  %s\nagain: go test ./test/sim -run TestSeeds -seed %d\nits last steps:\n%s", v.seed, strings.Join(v.faults, "\n  "), v.seed, strings.Join(last, "\n"))
+	t.Errorf(
+		"seed %d:\n  %s\nagain: go test ./test/sim -run TestSeeds -seed %d\nits last steps:\n%s",
+		v.seed,
+		strings.Join(v.faults, "\n  "),
+		v.seed,
+		strings.Join(last, "\n"),
+	)
 }
 
 // TestSeeds runs many worlds.
@@ -138,8 +144,19 @@ func TestSeeds(t *testing.T) {
 		}
 	}
 	took := time.Since(began)
-	t.Logf("%d seeds, %d steps in %s (%.0f a second), %s of virtual time, %d sends acknowledged, %d calls to carriers, %d approvals, sent twice %v",
-		n, sum.steps, took.Round(time.Millisecond), float64(sum.steps)/took.Seconds(), sum.virtual.Round(time.Minute), sum.starts, sum.calls, sum.approve, sum.doubles)
+	t.Logf(
+		"%d seeds, %d steps in %s (%.0f a second), %s of virtual time, %d sends acknowledged, %d calls to carriers, %d "+
+			"approvals, sent twice %v",
+		n,
+		sum.steps,
+		took.Round(time.Millisecond),
+		float64(sum.steps)/took.Seconds(),
+		sum.virtual.Round(time.Minute),
+		sum.starts,
+		sum.calls,
+		sum.approve,
+		sum.doubles,
+	)
 	if sum.starts < n || sum.approve < n/4 {
 		t.Errorf("%d sends and %d approvals in %d seeds: too few to show anything", sum.starts, sum.approve, n)
 	}
@@ -160,7 +177,8 @@ func TestReplay(t *testing.T) {
 
 // TestPlanted: each planted fault is found within a few seeds, and so is not there when nothing is found.
 func TestPlanted(t *testing.T) {
-	for _, p := range []plant{plantNoLock, plantNoFence, plantShortLease, plantJobLost, plantNumberLost, plantEarlyAck, plantSameCode, plantDeaf} {
+	for _, p := range []plant{plantNoLock, plantNoFence, plantShortLease, plantJobLost, plantNumberLost, plantEarlyAck,
+		plantSameCode, plantDeaf} {
 		t.Run(string(p), func(t *testing.T) {
 			for seed := uint64(1); seed <= 60; seed++ {
 				if v := live(t, seed, func(w *weather) { w.plant = p }, nil); len(v.faults) > 0 {

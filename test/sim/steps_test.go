@@ -18,8 +18,8 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// story is a short life of one verification on one node. It is run without a fault first, which counts its steps, and then
-// once with each fault at each step.
+// story is a short life of one verification on one node. It is run without a fault first, which counts its steps, and
+// then once with each fault at each step.
 type story struct {
 	name  string
 	app   int
@@ -50,7 +50,13 @@ func stories() []story {
 			return c.all(c.starts, c.waits(20*time.Second), c.cancels, c.types("right", verify.ResultCanceled))
 		}},
 		{"a fresh code kills the old one", 1, nil, nil, func(c *teller) error {
-			return c.all(c.starts, c.waits(31*time.Second), c.resends, c.types("first", verify.ResultIncorrect), c.types("right", verify.ResultApproved))
+			return c.all(
+				c.starts,
+				c.waits(31*time.Second),
+				c.resends,
+				c.types("first", verify.ResultIncorrect),
+				c.types("right", verify.ResultApproved),
+			)
 		}},
 		{"an order of channels", 2, nil, nil, func(c *teller) error {
 			return c.all(c.starts, c.waits(50*time.Second), c.types("right", verify.ResultApproved))
@@ -140,7 +146,8 @@ func (c *teller) types(which string, want verify.Result) func() error {
 		if !c.u.until(3*time.Minute, there) {
 			return c.nothingCame()
 		}
-		code := map[string]string{"right": c.inbox[len(c.inbox)-1].code, "first": c.inbox[0].code, "wrong": wrong(c.inbox[0].code)}[which]
+		code := map[string]string{"right": c.inbox[len(c.inbox)-1].code, "first": c.inbox[0].code,
+			"wrong": wrong(c.inbox[0].code)}[which]
 		var got verify.Result
 		body, err := c.insists("check "+which, func(n *node, r *verify.Replay) error {
 			a, err := n.core.Check(context.Background(), c.u.caller(c.app), verify.CheckRequest{ID: c.v, Code: code, Replay: r})
@@ -159,7 +166,8 @@ func (c *teller) types(which string, want verify.Result) func() error {
 	}
 }
 
-// nothingCame tells whether it is right that no message came: a carrier has rejected the number, or took the message and lost it.
+// nothingCame tells whether it is right that no message came: a carrier has rejected the number, or took the message
+// and lost it.
 func (c *teller) nothingCame() error {
 	v := c.u.data.Verification(c.v)
 	if v.Status == verify.Canceled {
@@ -280,7 +288,8 @@ func callEnds() map[string]outcome {
 	}
 }
 
-// TestEveryStep is the table: each operation of the store and each call to a carrier, failing before and after its effect.
+// TestEveryStep is the table: each operation of the store and each call to a carrier, failing before and after its
+// effect.
 func TestEveryStep(t *testing.T) {
 	ends, faults := callEnds(), storeFaults()
 	type sum struct{ runs, doubles int }
@@ -294,7 +303,14 @@ func TestEveryStep(t *testing.T) {
 			table[name].doubles += n
 		}
 		if len(out.faults) > 0 {
-			t.Errorf("%s: %s at %s:\n  %s\n%s", s.name, name, step, strings.Join(out.faults, "\n  "), strings.Join(out.trace, "\n"))
+			t.Errorf(
+				"%s: %s at %s:\n  %s\n%s",
+				s.name,
+				name,
+				step,
+				strings.Join(out.faults, "\n  "),
+				strings.Join(out.trace, "\n"),
+			)
 		}
 	}
 	for _, s := range stories() {

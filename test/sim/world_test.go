@@ -61,8 +61,19 @@ func forecast(r *rand.Rand) weather {
 		slow: time.Duration(maybe(2) * float64(time.Second)), skew: time.Duration(maybe(2) * float64(time.Second)),
 	}
 	w.carrier = trouble{
-		unavailable: maybe(0.3), throttled: maybe(0.2), refused: maybe(0.1), rejected: maybe(0.05), lost: maybe(0.2), panics: maybe(0.03),
-		slow: time.Duration(maybe(14) * float64(time.Second)), receipts: r.Float64(), late: time.Duration(maybe(60) * float64(time.Second)),
+		unavailable: maybe(
+			0.3,
+		),
+		throttled: maybe(0.2),
+		refused:   maybe(0.1),
+		rejected:  maybe(0.05),
+		lost:      maybe(0.2),
+		panics:    maybe(0.03),
+		slow: time.Duration(
+			maybe(14) * float64(time.Second),
+		),
+		receipts: r.Float64(),
+		late:     time.Duration(maybe(60) * float64(time.Second)),
 	}
 	w.brisk = r.IntN(2) == 0
 	if w.think > time.Minute && r.IntN(2) == 0 {
@@ -105,7 +116,11 @@ func newWorld(seed uint64, w weather) *world {
 		{ID: ids.New(time.Now()), Name: "shop", Brand: "Shop"},
 		{ID: ids.New(time.Now()), Name: "bank", Brand: "Bank", Policy: application.Policy{FreshCodes: true, MaxAttempts: 3}},
 		{ID: ids.New(time.Now()), Name: "club", Brand: "Club", Policy: application.Policy{
-			Fallback: []application.Step{{Channel: channel.SMS, Wait: 15}, {Channel: channel.SMS, Wait: 20}, {Channel: channel.Voice}},
+			Fallback: []application.Step{
+				{Channel: channel.SMS, Wait: 15},
+				{Channel: channel.SMS, Wait: 20},
+				{Channel: channel.Voice},
+			},
 		}},
 	}
 	u.carriers = []*carrier{{u: u, name: "alpha"}, {u: u, name: "beta", byID: true}}
@@ -128,7 +143,10 @@ func (u *world) Application(app id.ID) (application.Application, error) {
 // caller answers an application's own key.
 func (u *world) caller(app int) application.Caller {
 	a := u.apps[app]
-	return application.Caller{App: &a, Key: &application.Key{App: a.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}}}
+	return application.Caller{
+		App: &a,
+		Key: &application.Key{App: a.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}},
+	}
 }
 
 // node is a Dialproof: the real core, on the store of the world.
@@ -165,13 +183,27 @@ func (n *node) boot() {
 	var out []*deliver.Route
 	for i, c := range u.carriers {
 		out = append(out, &deliver.Route{
-			Name: c.name, Provider: "sim", Sender: c.sender(n), Priority: i, Timeout: callLimit, Slots: make(chan struct{}, 2), Health: deliver.NewHealth(n.now),
+			Name:     c.name,
+			Provider: "sim",
+			Sender:   c.sender(n),
+			Priority: i,
+			Timeout:  callLimit,
+			Slots:    make(chan struct{}, 2),
+			Health:   deliver.NewHealth(n.now),
 		})
 	}
 	routes.Replace(out, deliver.Priority)
 	log := slog.New(slog.DiscardHandler)
 	n.handler = &deliver.Handler{
-		Store: s, Routes: routes, IDs: ids, Now: n.now, Log: log, Metrics: uncounted{}, Lease: lease, Next: verify.NextKind, Retry: deliver.RetryKind,
+		Store:     s,
+		Routes:    routes,
+		IDs:       ids,
+		Now:       n.now,
+		Log:       log,
+		Metrics:   uncounted{},
+		Lease:     lease,
+		Next:      verify.NextKind,
+		Retry:     deliver.RetryKind,
 		Callbacks: &deliver.Callbacks{Ring: u.ring, PublicURL: "https://sim.example"},
 		After:     func(d time.Duration, f func()) { n.later(d, f) },
 		Writers:   1,
@@ -182,18 +214,32 @@ func (n *node) boot() {
 		Kinds: []queue.Kind[deliver.Work]{
 			{Name: verify.JobKind, Workers: 3, Run: n.watched(n.handler.Run), Yield: n.handler.Yield, Kept: n.handler.Kept},
 			{Name: deliver.RetryKind, Workers: 3, Run: n.watched(n.handler.Run), Yield: n.handler.Yield},
-			{Name: verify.NextKind, Workers: 2, Run: n.watched(func(ctx context.Context, j queue.Job, _ deliver.Work) (bool, error) {
-				return verify.Fallback{Service: n.core}.Run(ctx, j)
-			})},
+			{
+				Name:    verify.NextKind,
+				Workers: 2,
+				Run: n.watched(func(ctx context.Context, j queue.Job, _ deliver.Work) (bool, error) {
+					return verify.Fallback{Service: n.core}.Run(ctx, j)
+				}),
+			},
 		},
 	})
 	n.handler.Again = n.runner.Again
 	n.core = verify.New(verify.Options{
-		Store: s, Router: routes, Dispatch: dispatcher{n.runner}, Ring: u.ring, IDs: ids, Now: n.now, Lease: lease, AllowFiction: true,
-		Limits: u.limits, Metrics: uncounted{}, Approved: n.handler.Approved,
+		Store:        s,
+		Router:       routes,
+		Dispatch:     dispatcher{n.runner},
+		Ring:         u.ring,
+		IDs:          ids,
+		Now:          n.now,
+		Lease:        lease,
+		AllowFiction: true,
+		Limits:       u.limits,
+		Metrics:      uncounted{},
+		Approved:     n.handler.Approved,
 	})
 	n.handler.Composer = composer{verify.Composer{Service: n.core, Apps: u}}
-	for i, kind := range []string{verify.JobKind, verify.JobKind, verify.JobKind, deliver.RetryKind, deliver.RetryKind, deliver.RetryKind, verify.NextKind, verify.NextKind} {
+	for i, kind := range []string{verify.JobKind, verify.JobKind, verify.JobKind, deliver.RetryKind, deliver.RetryKind,
+		deliver.RetryKind, verify.NextKind, verify.NextKind} {
 		n.spawn(fmt.Sprintf("worker%d", i), func() {
 			for {
 				u.until(0, func() bool { return n.runner.Ready(kind) > 0 })
@@ -296,7 +342,9 @@ var _ deliver.Composer = composer{}
 type attempt struct{ queue.Job }
 
 // watched notes which job a worker has in its hands.
-func (n *node) watched(run func(context.Context, queue.Job, deliver.Work) (bool, error)) func(context.Context, queue.Job, deliver.Work) (bool, error) {
+func (n *node) watched(
+	run func(context.Context, queue.Job, deliver.Work) (bool, error),
+) func(context.Context, queue.Job, deliver.Work) (bool, error) {
 	return func(ctx context.Context, j queue.Job, w deliver.Work) (bool, error) {
 		t := n.u.current
 		t.job, t.call = &attempt{j}, nil

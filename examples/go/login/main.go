@@ -35,8 +35,10 @@ type site struct {
 
 func main() {
 	s := &site{
-		dialproof: client.Must(client.New(cmp.Or(os.Getenv("DIALPROOF_URL"), "http://127.0.0.1:8080"), os.Getenv("DIALPROOF_KEY"))),
-		visitors:  map[string]visitor{},
+		dialproof: client.Must(
+			client.New(cmp.Or(os.Getenv("DIALPROOF_URL"), "http://127.0.0.1:8080"), os.Getenv("DIALPROOF_KEY")),
+		),
+		visitors: map[string]visitor{},
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.home)
@@ -44,7 +46,11 @@ func main() {
 	mux.HandleFunc("POST /resend", s.resend)
 	mux.HandleFunc("POST /check", s.check)
 	mux.HandleFunc("POST /logout", s.logout)
-	server := &http.Server{Addr: "127.0.0.1:" + cmp.Or(os.Getenv("PORT"), "3000"), Handler: mux, ReadTimeout: 10 * time.Second}
+	server := &http.Server{
+		Addr:        "127.0.0.1:" + cmp.Or(os.Getenv("PORT"), "3000"),
+		Handler:     mux,
+		ReadTimeout: 10 * time.Second,
+	}
 	log.Printf("listening on http://%s", server.Addr) //nolint:gosec // the port is the operator's own word
 	log.Fatal(server.ListenAndServe())
 }
@@ -144,7 +150,10 @@ func (s *site) keep(w http.ResponseWriter, r *http.Request, cookie string, v vis
 		s.visitors[cookie] = v
 	}
 	// Behind TLS, add Secure.
-	http.SetCookie(w, &http.Cookie{Name: "visitor", Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}) //nolint:gosec // it runs without TLS on this machine
+	http.SetCookie(
+		w,
+		&http.Cookie{Name: "visitor", Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode},
+	) //nolint:gosec // it runs without TLS on this machine
 }
 
 func (s *site) show(w http.ResponseWriter, v visitor, note string) {
@@ -164,10 +173,12 @@ var page = template.Must(template.New("").Parse(`<!doctype html>
 {{else if .To}}
 <h1>Your code</h1><p>We sent a code to {{.To}}.</p>
 <form method="post" action="/check">
-<label>Code <input name="code" inputmode="numeric" autocomplete="one-time-code" autofocus required></label> <button>Sign in</button></form>
+<label>Code <input name="code" inputmode="numeric" autocomplete="one-time-code" autofocus required></label>
+  <button>Sign in</button></form>
 <form method="post" action="/resend"><button>Send it again</button></form>
 {{else}}
 <h1>Sign in</h1>
 <form method="post" action="/start">
-<label>Phone number <input name="to" type="tel" autocomplete="tel" autofocus required></label> <button>Send me a code</button></form>
+<label>Phone number <input name="to" type="tel" autocomplete="tel" autofocus required></label> <button>Send me a
+  code</button></form>
 {{end}}`))

@@ -54,8 +54,10 @@ func main() {
 	ada := &account{number: cmp.Or(os.Getenv("NUMBER"), "+447700900123")}
 	ada.setPassword("forgotten long ago")
 	s := &site{
-		dialproof: client.Must(client.New(cmp.Or(os.Getenv("DIALPROOF_URL"), "http://127.0.0.1:8080"), os.Getenv("DIALPROOF_KEY"))),
-		accounts:  map[string]*account{"ada": ada},
+		dialproof: client.Must(
+			client.New(cmp.Or(os.Getenv("DIALPROOF_URL"), "http://127.0.0.1:8080"), os.Getenv("DIALPROOF_KEY")),
+		),
+		accounts: map[string]*account{"ada": ada},
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { show(w, "signin", "", "") })
@@ -63,7 +65,11 @@ func main() {
 	mux.HandleFunc("POST /signin", s.signIn)
 	mux.HandleFunc("POST /forgot", s.forgot)
 	mux.HandleFunc("POST /reset", s.reset)
-	server := &http.Server{Addr: "127.0.0.1:" + cmp.Or(os.Getenv("PORT"), "3000"), Handler: mux, ReadTimeout: 10 * time.Second}
+	server := &http.Server{
+		Addr:        "127.0.0.1:" + cmp.Or(os.Getenv("PORT"), "3000"),
+		Handler:     mux,
+		ReadTimeout: 10 * time.Second,
+	}
 	log.Printf("listening on http://%s", server.Addr) //nolint:gosec // the port is the operator's own word
 	log.Fatal(server.ListenAndServe())
 }
@@ -90,7 +96,10 @@ func (s *site) forgot(w http.ResponseWriter, r *http.Request) {
 	name, a := s.account(r)
 	s.mu.Unlock()
 	if a != nil {
-		if _, err := s.dialproof.Start(r.Context(), client.StartRequest{To: a.number, Purpose: "password_reset"}); err != nil {
+		if _, err := s.dialproof.Start(
+			r.Context(),
+			client.StartRequest{To: a.number, Purpose: "password_reset"},
+		); err != nil {
 			log.Print(err)
 		}
 	}
@@ -111,7 +120,10 @@ func (s *site) reset(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// By number and purpose: whoever is at this browser need not be who asked for the code.
-	c, err := s.dialproof.CheckByNumber(r.Context(), client.CheckRequest{To: a.number, Purpose: "password_reset", Code: r.PostFormValue("code")})
+	c, err := s.dialproof.CheckByNumber(
+		r.Context(),
+		client.CheckRequest{To: a.number, Purpose: "password_reset", Code: r.PostFormValue("code")},
+	)
 	if err != nil || c.Result != client.ResultApproved || c.Proves != client.ProvesPhone {
 		log.Print(err)
 		show(w, "reset", name, "That is not the code.")
@@ -137,16 +149,19 @@ var page = template.Must(template.New("").Parse(`<!doctype html>
 {{else if eq .What "forgot"}}
 <h1>A new password</h1>
 <form method="post" action="/forgot">
-<p><label>Account <input name="account" autocomplete="username" required></label></p><button>Send me a code</button></form>
+<p><label>Account <input name="account" autocomplete="username" required></label></p><button>Send me a
+  code</button></form>
 {{else if eq .What "reset"}}
 <h1>A new password</h1>
 <form method="post" action="/reset"><input type="hidden" name="account" value="{{.Account}}">
 <p><label>Code <input name="code" inputmode="numeric" autocomplete="one-time-code" required></label></p>
-<p><label>New password <input name="password" type="password" autocomplete="new-password" required></label></p><button>Change it</button></form>
+<p><label>New password <input name="password" type="password" autocomplete="new-password"
+  required></label></p><button>Change it</button></form>
 {{else}}
 <h1>Sign in</h1>
 <form method="post" action="/signin">
 <p><label>Account <input name="account" value="{{.Account}}" autocomplete="username" required></label></p>
-<p><label>Password <input name="password" type="password" autocomplete="current-password" required></label></p><button>Sign in</button></form>
+<p><label>Password <input name="password" type="password" autocomplete="current-password"
+  required></label></p><button>Sign in</button></form>
 <p><a href="/forgot">Forgotten?</a></p>
 {{end}}`))

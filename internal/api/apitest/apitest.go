@@ -1,5 +1,5 @@
-// Package apitest holds requests and answers against the contract, api/openapi.yaml. It is for tests: validating like this
-// costs more than answering.
+// Package apitest holds requests and answers against the contract, api/openapi.yaml. It is for tests: validating like
+// this costs more than answering.
 package apitest
 
 import (
@@ -84,8 +84,15 @@ func (c *Contract) Judge(r *http.Request, requestBody []byte, status int, header
 	clone := r.Clone(ctx)
 	clone.Body = io.NopCloser(bytes.NewReader(requestBody))
 	in := &openapi3filter.RequestValidationInput{
-		Request: clone, PathParams: params, Route: route, QueryParams: r.URL.Query(),
-		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true, MultiError: true},
+		Request:     clone,
+		PathParams:  params,
+		Route:       route,
+		QueryParams: r.URL.Query(),
+		Options: &openapi3filter.Options{
+			AuthenticationFunc:    openapi3filter.NoopAuthenticationFunc,
+			IncludeResponseStatus: true,
+			MultiError:            true,
+		},
 	}
 	if strings.HasPrefix(route.Path, "/callbacks/") {
 		in.Options.ExcludeRequestBody, in.Options.ExcludeResponseBody = true, true // a provider's own
@@ -96,7 +103,11 @@ func (c *Contract) Judge(r *http.Request, requestBody []byte, status int, header
 		}
 	}
 	out := &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: in, Status: status, Header: header, Options: in.Options, Body: io.NopCloser(bytes.NewReader(body)),
+		RequestValidationInput: in,
+		Status:                 status,
+		Header:                 header,
+		Options:                in.Options,
+		Body:                   io.NopCloser(bytes.NewReader(body)),
 	}
 	if raw := header.Get("Content-Type"); strings.HasPrefix(raw, "text/") || raw == "application/yaml" {
 		in.Options.ExcludeResponseBody = true

@@ -1,7 +1,7 @@
 // Package africastalking is the provider that sends SMS by Africa's Talking's bulk messaging.
 //
-// It knows neither their premium SMS nor their voice. Their reports are not signed and name a message by its id alone, so
-// they come to the route's fixed address, which nobody can guess.
+// It knows neither their premium SMS nor their voice. Their reports are not signed and name a message by its id alone,
+// so they come to the route's fixed address, which nobody can guess.
 package africastalking
 
 import (
@@ -138,7 +138,13 @@ func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
 		r := t.Data.Recipients[0]
 		if a.Status < 300 && (r.Code == processed || r.Code == sent || r.Code == queued) && r.ID != "" && r.ID != "None" {
 			price, currency := cost(r.Cost)
-			return channel.Accepted{ID: r.ID, Status: channel.Taken, Parts: max(r.Parts, 0), Price: price, Currency: currency}, nil
+			return channel.Accepted{
+				ID:       r.ID,
+				Status:   channel.Taken,
+				Parts:    max(r.Parts, 0),
+				Price:    price,
+				Currency: currency,
+			}, nil
 		}
 		if row, known := errorTable()[r.Code]; known {
 			return channel.Accepted{}, row.Error(name, strconv.Itoa(r.Code))

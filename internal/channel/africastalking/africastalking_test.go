@@ -56,14 +56,16 @@ func TestAfricasTalking(t *testing.T) {
 		Provider: Provider(), Configure: config, Secrets: []string{apiKey},
 		Accept: reply(201, string(fixture)), WantID: id,
 		Request: func(r *http.Request, body []byte) error {
-			if r.Method != http.MethodPost || r.URL.Path != "/version1/messaging" || r.Header.Get("apiKey") != apiKey || r.Header.Get("Accept") != "application/json" {
+			if r.Method != http.MethodPost || r.URL.Path != "/version1/messaging" || r.Header.Get("apiKey") != apiKey ||
+				r.Header.Get("Accept") != "application/json" {
 				return errors.New("the credentials are not sent, or not to the right place")
 			}
 			f, err := url.ParseQuery(string(body))
 			if err != nil {
 				return err
 			}
-			for key, want := range map[string]string{"username": "acme", "to": "+447700900123", "from": "ACME", "bulkSMSMode": "1"} {
+			for key, want := range map[string]string{"username": "acme", "to": "+447700900123", "from": "ACME",
+				"bulkSMSMode": "1"} {
 				if f.Get(key) != want {
 					return fmt.Errorf("%s is %q, want %q", key, f.Get(key), want)
 				}
@@ -78,7 +80,8 @@ func TestAfricasTalking(t *testing.T) {
 			if e.Where == "all" {
 				return `{"SMSMessageData":{"Message":"` + e.Error + `","Recipients":[]}}`
 			}
-			return `{"SMSMessageData":{"Message":"Sent to 0/1 Total Cost: 0","Recipients":[{"cost":"0","messageId":"None","number":"+447700900123","status":"x","statusCode":` + e.Error + `}]}}`
+			return `{"SMSMessageData":{"Message":"Sent to 0/1 Total Cost: 0","Recipients":[{"cost":"0","messageId":"None",` +
+				`"number":"+447700900123","status":"x","statusCode":` + e.Error + `}]}}`
 		},
 		Report: func(e channeltest.Expected) channel.Callback {
 			return report("id=" + id + "&phoneNumber=%2B447700900123&status=Failed&failureReason=" + e.Code)
@@ -92,7 +95,13 @@ func TestAfricasTalking(t *testing.T) {
 
 func report(form string) channel.Callback {
 	u, _ := url.Parse("https://verify.example.com/callbacks/main/Zml4ZWQ")
-	return channel.Callback{Method: http.MethodPost, URL: u, Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, Body: []byte(form), Now: channeltest.Now()}
+	return channel.Callback{
+		Method: http.MethodPost,
+		URL:    u,
+		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}},
+		Body:   []byte(form),
+		Now:    channeltest.Now(),
+	}
 }
 
 func receiptRows() []channeltest.ReceiptRow {
@@ -117,8 +126,16 @@ func receiptRows() []channeltest.ReceiptRow {
 	} {
 		add(status, status, want)
 	}
-	add("rejected with a reason", "Rejected&failureReason=UserInBlackList", channel.Receipt{Status: channel.Failed, Code: "UserInBlackList", Kind: channel.Rejected})
-	add("a reason that names a number", "Failed&failureReason=447700900123", channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable})
+	add(
+		"rejected with a reason",
+		"Rejected&failureReason=UserInBlackList",
+		channel.Receipt{Status: channel.Failed, Code: "UserInBlackList", Kind: channel.Rejected},
+	)
+	add(
+		"a reason that names a number",
+		"Failed&failureReason=447700900123",
+		channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable},
+	)
 	add("a reason with a good end", "Success&failureReason=UserInBlackList", channel.Receipt{Status: channel.Delivered})
 	get := report("id=" + id + "&status=Success")
 	get.Method = http.MethodGet
@@ -134,8 +151,17 @@ func receiptRows() []channeltest.ReceiptRow {
 func TestAnswer(t *testing.T) {
 	t.Parallel()
 	for cost, want := range map[string]string{"KES 0.8000": "0.8000 KES", "0": "", "": "", "KES much": "", "KES -1": ""} {
-		c := channeltest.NewCarrier(channeltest.Says(reply(201, `{"SMSMessageData":{"Recipients":[{"cost":"`+cost+`","messageId":"x","statusCode":100,"messageParts":2}]}}`)))
-		s, _ := (&Config{Username: "acme", APIKey: secret.New(apiKey), URL: c.URL}).Open(channel.Env{HTTP: c.Client(), Now: channeltest.Now})
+		c := channeltest.NewCarrier(
+			channeltest.Says(
+				reply(
+					201,
+					`{"SMSMessageData":{"Recipients":[{"cost":"`+cost+`","messageId":"x","statusCode":100,"messageParts":2}]}}`,
+				),
+			),
+		)
+		s, _ := (&Config{Username: "acme", APIKey: secret.New(apiKey), URL: c.URL}).Open(
+			channel.Env{HTTP: c.Client(), Now: channeltest.Now},
+		)
 		m := channeltest.Message(channel.SMS)
 		a, err := s.Send(t.Context(), m)
 		if got := strings.TrimSpace(a.Price + " " + a.Currency); err != nil || got != want || a.Parts != 2 {
@@ -161,7 +187,8 @@ func TestCheck(t *testing.T) {
 		if err := s.(channel.Checker).Check(t.Context()); (err == nil) != ok {
 			t.Errorf("%d: %v", status, err)
 		}
-		if r := c.Requests()[0]; r.Method != http.MethodGet || r.URL.String() != "/version1/user?username=acme" || r.Header.Get("apiKey") != apiKey {
+		if r := c.Requests()[0]; r.Method != http.MethodGet || r.URL.String() != "/version1/user?username=acme" ||
+			r.Header.Get("apiKey") != apiKey {
 			t.Errorf("%s %s", r.Method, r.URL)
 		}
 		c.Close()
@@ -184,7 +211,8 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
-	for username, want := range map[string]string{"acme": "https://api.africastalking.com", "sandbox": "https://api.sandbox.africastalking.com"} {
+	for username, want := range map[string]string{"acme": "https://api.africastalking.com",
+		"sandbox": "https://api.sandbox.africastalking.com"} {
 		if got := (&Config{Username: username}).base(); got != want {
 			t.Errorf("%s goes to %s", username, got)
 		}

@@ -113,7 +113,13 @@ func kinds(of []channel.Kind) string {
 func page(t *testing.T, p channel.Provider) string {
 	t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n\n<!-- Made from the provider's code by `make generate`. Change its Config and its guide.md, not this page. -->\n\n%s\n\n", p.Title, p.Summary)
+	fmt.Fprintf(
+		&b,
+		"# %s\n\n<!-- Made from the provider's code by `make generate`. Change its Config and its guide.md, not this "+
+			"page. -->\n\n%s\n\n",
+		p.Title,
+		p.Summary,
+	)
 	fmt.Fprintf(&b, "Channels: %s.", kinds(p.Channels))
 	if p.Docs != "" {
 		fmt.Fprintf(&b, " The provider's own documentation: <%s>.", p.Docs)
@@ -208,6 +214,7 @@ func blockOf(v reflect.Value) (inner reflect.Value, ok bool) {
 		kind = kind.Elem()
 		v = reflect.New(kind).Elem()
 	}
-	plain := kind == reflect.TypeFor[secret.Text]() || kind == reflect.TypeFor[time.Time]() || kind == reflect.TypeFor[yaml.Node]()
+	plain := kind == reflect.TypeFor[secret.Text]() || kind == reflect.TypeFor[time.Time]() ||
+		kind == reflect.TypeFor[yaml.Node]()
 	return v, kind.Kind() == reflect.Struct && !plain
 }

@@ -1,7 +1,7 @@
 // Package aws is the provider that sends SMS by AWS End User Messaging (the API "Pinpoint SMS and Voice, version 2").
 //
-// It speaks JSON 1.0 and signs its requests itself. It does not call: AWS reads a text to whoever picks up and cannot wait
-// for a key, so a mailbox would record the code.
+// It speaks JSON 1.0 and signs its requests itself. It does not call: AWS reads a text to whoever picks up and cannot
+// wait for a key, so a mailbox would record the code.
 package aws
 
 import (
@@ -89,7 +89,9 @@ func (c *Config) Validate() error {
 	case c.TopicARN != "" && !topicForm.MatchString(c.TopicARN):
 		return errors.New("topic_arn: must be an ARN like arn:aws:sns:eu-west-1:123456789012:sms-events")
 	case c.TopicARN != "" && c.ConfigurationSet == "":
-		return errors.New("configuration_set: is missing; AWS reports only on messages of the set whose event destination is the topic")
+		return errors.New(
+			"configuration_set: is missing; AWS reports only on messages of the set whose event destination is the topic",
+		)
 	case c.MaxPrice != "" && !priceForm.MatchString(c.MaxPrice):
 		return errors.New("max_price: must be US dollars like 0.10, below 100, with at most 5 decimals")
 	case !rest.IsBase(c.address()):
@@ -117,8 +119,11 @@ func domain(region string) string {
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
 	return &sender{
-		cfg: *c, route: env.Route, log: env.Log, key: credentials{id: c.AccessKeyID, secret: c.SecretAccessKey, token: c.SessionToken},
-		api: rest.New(env, name, c.address(), nil),
+		cfg:   *c,
+		route: env.Route,
+		log:   env.Log,
+		key:   credentials{id: c.AccessKeyID, secret: c.SecretAccessKey, token: c.SessionToken},
+		api:   rest.New(env, name, c.address(), nil),
 	}, nil
 }
 
@@ -157,9 +162,15 @@ type order struct {
 // Send implements channel.Sender. Without a sender, AWS chooses one of the account's that fits the country.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	o := order{
-		DestinationPhoneNumber: m.To.E164(), OriginationIdentity: cmp.Or(m.From, s.cfg.OriginationIdentity), MessageBody: m.Text.Body, MessageType: "TRANSACTIONAL",
-		ConfigurationSetName: s.cfg.ConfigurationSet, MaxPrice: s.cfg.MaxPrice, ProtectConfigurationID: s.cfg.ProtectConfigurationID,
-		MessageFeedbackEnabled: s.cfg.MessageFeedback, DestinationCountryParameters: registered(m.Regulatory),
+		DestinationPhoneNumber:       m.To.E164(),
+		OriginationIdentity:          cmp.Or(m.From, s.cfg.OriginationIdentity),
+		MessageBody:                  m.Text.Body,
+		MessageType:                  "TRANSACTIONAL",
+		ConfigurationSetName:         s.cfg.ConfigurationSet,
+		MaxPrice:                     s.cfg.MaxPrice,
+		ProtectConfigurationID:       s.cfg.ProtectConfigurationID,
+		MessageFeedbackEnabled:       s.cfg.MessageFeedback,
+		DestinationCountryParameters: registered(m.Regulatory),
 	}
 	if m.Token != "" {
 		o.Context = map[string]string{contextKey: m.Token}
@@ -226,7 +237,11 @@ func (s *sender) Check(ctx context.Context) error {
 	}
 	for _, at := range said.Attributes {
 		if at.Name == "ACCOUNT_TIER" && at.Value == "SANDBOX" {
-			return rest.Refused(name, "sandbox", "the account is in the sandbox of this region and reaches only verified numbers: ask AWS for production access")
+			return rest.Refused(
+				name,
+				"sandbox",
+				"the account is in the sandbox of this region and reaches only verified numbers: ask AWS for production access",
+			)
 		}
 	}
 	return nil

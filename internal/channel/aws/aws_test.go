@@ -28,9 +28,17 @@ const (
 
 func settings(base string) *Config {
 	return &Config{
-		Region: "eu-west-1", AccessKeyID: keyID, SecretAccessKey: secret.New(secretKey), SessionToken: secret.New(session),
-		OriginationIdentity: "+447700900001", ConfigurationSet: "codes", TopicARN: topic, ProtectConfigurationID: "protect-abc",
-		MaxPrice: "0.10", MessageFeedback: true, URL: base,
+		Region:                 "eu-west-1",
+		AccessKeyID:            keyID,
+		SecretAccessKey:        secret.New(secretKey),
+		SessionToken:           secret.New(session),
+		OriginationIdentity:    "+447700900001",
+		ConfigurationSet:       "codes",
+		TopicARN:               topic,
+		ProtectConfigurationID: "protect-abc",
+		MaxPrice:               "0.10",
+		MessageFeedback:        true,
+		URL:                    base,
 	}
 }
 
@@ -73,7 +81,12 @@ func open(t testing.TB, c *Config, client *http.Client, sns http.RoundTripper) c
 	if client == nil {
 		client = &http.Client{}
 	}
-	s, err := connected{c, sns}.Open(channel.Env{Route: "main", HTTP: client, Now: channeltest.Now, Log: slog.New(slog.DiscardHandler)})
+	s, err := connected{
+		c,
+		sns,
+	}.Open(
+		channel.Env{Route: "main", HTTP: client, Now: channeltest.Now, Log: slog.New(slog.DiscardHandler)},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +97,20 @@ func open(t testing.TB, c *Config, client *http.Client, sns http.RoundTripper) c
 func signedByUs(r *http.Request, body []byte) error {
 	again := r.Clone(r.Context())
 	again.URL = &url.URL{Scheme: "http", Host: r.Host, Path: "/"}
-	sign(again, body, credentials{keyID, secret.New(secretKey), secret.New(session)}, "eu-west-1", "sms-voice", channeltest.Now())
-	if got, want := r.Header.Get("Authorization"), again.Header.Get("Authorization"); got != want || !strings.Contains(got, "x-amz-security-token;x-amz-target") {
+	sign(
+		again,
+		body,
+		credentials{keyID, secret.New(secretKey), secret.New(session)},
+		"eu-west-1",
+		"sms-voice",
+		channeltest.Now(),
+	)
+	if got, want := r.Header.Get(
+		"Authorization",
+	), again.Header.Get(
+		"Authorization",
+	); got != want ||
+		!strings.Contains(got, "x-amz-security-token;x-amz-target") {
 		return fmt.Errorf("the signature is %s, want %s", got, want)
 	}
 	return nil
@@ -98,7 +123,8 @@ func TestAWS(t *testing.T) {
 		Provider: Provider(), Configure: config, Secrets: []string{secretKey, session},
 		Accept: reply(200, `{"MessageId":"`+id+`"}`), WantID: id,
 		Request: func(r *http.Request, body []byte) error {
-			if r.URL.Path != "/" || r.Header.Get("X-Amz-Target") != "PinpointSMSVoiceV2.SendTextMessage" || r.Header.Get("Content-Type") != "application/x-amz-json-1.0" {
+			if r.URL.Path != "/" || r.Header.Get("X-Amz-Target") != "PinpointSMSVoiceV2.SendTextMessage" ||
+				r.Header.Get("Content-Type") != "application/x-amz-json-1.0" {
 				return errors.New("the call is not the one of the model")
 			}
 			if err := signedByUs(r, body); err != nil {
@@ -125,7 +151,8 @@ func TestAWS(t *testing.T) {
 		Tables: map[string][]string{"answer": channeltest.Keys(errorTable())},
 		Answer: func(e channeltest.Expected) string {
 			kind, reason, _ := strings.Cut(e.Error, "/")
-			return `{"__type":"com.amazonaws.pinpointsmsvoicev2#` + kind + `","Reason":"` + reason + `","Message":"for +447700900123"}`
+			return `{"__type":"com.amazonaws.pinpointsmsvoicev2#` + kind + `","Reason":"` + reason + `","Message":"for ` +
+				`+447700900123"}`
 		},
 		Report:   func(e channeltest.Expected) channel.Callback { return notified(e.Error) },
 		News:     func(n channeltest.News) channel.Callback { return notified(n.Word) },
@@ -149,7 +176,11 @@ func TestRequest(t *testing.T) {
 	s := open(t, bare, c.Client(), nil)
 	msg := channeltest.Message(channel.SMS)
 	msg.From, msg.Token, msg.Callback, msg.ExpiresAt = "ACMEIN", "", "", channeltest.Now()
-	msg.Regulatory = map[string]string{"dlt_entity_id": "1101456324675322134", "dlt_template_id": "1107457532145798767", "campaign_id": "C1"}
+	msg.Regulatory = map[string]string{
+		"dlt_entity_id":   "1101456324675322134",
+		"dlt_template_id": "1107457532145798767",
+		"campaign_id":     "C1",
+	}
 	if _, err := s.Send(t.Context(), msg); err != nil {
 		t.Fatal(err)
 	}
@@ -161,11 +192,16 @@ func TestRequest(t *testing.T) {
 	if err := json.Unmarshal(r.Body, &o); err != nil {
 		t.Fatal(err)
 	}
-	want := "map[DestinationCountryParameters:map[IN_ENTITY_ID:1101456324675322134 IN_TEMPLATE_ID:1107457532145798767] DestinationPhoneNumber:+447700900123 MessageBody:"
-	if got := fmt.Sprint(o); !strings.HasPrefix(got, want) || o["OriginationIdentity"] != "ACMEIN" || o["TimeToLive"] != 5.0 || len(o) != 6 {
+	want := "map[DestinationCountryParameters:map[IN_ENTITY_ID:1101456324675322134 " +
+		"IN_TEMPLATE_ID:1107457532145798767] DestinationPhoneNumber:+447700900123 MessageBody:"
+	if got := fmt.Sprint(
+		o,
+	); !strings.HasPrefix(got, want) || o["OriginationIdentity"] != "ACMEIN" || o["TimeToLive"] != 5.0 ||
+		len(o) != 6 {
 		t.Errorf("%v", got)
 	}
-	if h := r.Header; h.Get("X-Amz-Security-Token") != "" || h.Get("X-Amz-Date") != "20261123T080000Z" || !strings.Contains(h.Get("Authorization"), "/20261123/ap-south-1/sms-voice/") {
+	if h := r.Header; h.Get("X-Amz-Security-Token") != "" || h.Get("X-Amz-Date") != "20261123T080000Z" ||
+		!strings.Contains(h.Get("Authorization"), "/20261123/ap-south-1/sms-voice/") {
 		t.Errorf("%v", h)
 	}
 }
@@ -173,8 +209,9 @@ func TestRequest(t *testing.T) {
 func TestAddress(t *testing.T) {
 	t.Parallel()
 	for region, want := range map[string]string{
-		"eu-west-1": "https://sms-voice.eu-west-1.amazonaws.com", "us-gov-west-1": "https://sms-voice.us-gov-west-1.amazonaws.com",
-		"cn-north-1": "https://sms-voice.cn-north-1.amazonaws.com.cn",
+		"eu-west-1":     "https://sms-voice.eu-west-1.amazonaws.com",
+		"us-gov-west-1": "https://sms-voice.us-gov-west-1.amazonaws.com",
+		"cn-north-1":    "https://sms-voice.cn-north-1.amazonaws.com.cn",
 	} {
 		c := settings("")
 		c.Region = region
@@ -187,7 +224,15 @@ func TestAddress(t *testing.T) {
 func TestPause(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 429} {
-		c := channeltest.NewCarrier(channeltest.Says(channeltest.Reply{Status: status, Header: map[string]string{"Retry-After": "7"}, Body: `{"__type":"ThrottlingException"}`}))
+		c := channeltest.NewCarrier(
+			channeltest.Says(
+				channeltest.Reply{
+					Status: status,
+					Header: map[string]string{"Retry-After": "7"},
+					Body:   `{"__type":"ThrottlingException"}`,
+				},
+			),
+		)
 		_, err := open(t, settings(c.URL), c.Client(), nil).Send(t.Context(), channeltest.Message(channel.SMS))
 		if e := channel.AsError(name, err); e.Kind != channel.Throttled || e.RetryAfter != 7*time.Second {
 			t.Errorf("%v after %s", e, e.RetryAfter)
@@ -216,7 +261,11 @@ func TestCheckAndFeedback(t *testing.T) {
 			t.Errorf("%s: %v", row.reply.Body, err)
 		}
 		r := c.Requests()[0]
-		if err := m.judge("DescribeAccountAttributes", r.Body); err != nil || r.Header.Get("X-Amz-Target") != "PinpointSMSVoiceV2.DescribeAccountAttributes" {
+		if err := m.judge(
+			"DescribeAccountAttributes",
+			r.Body,
+		); err != nil ||
+			r.Header.Get("X-Amz-Target") != "PinpointSMSVoiceV2.DescribeAccountAttributes" {
 			t.Errorf("%s %v", r.Header.Get("X-Amz-Target"), err)
 		}
 		c.Close()
@@ -226,22 +275,45 @@ func TestCheckAndFeedback(t *testing.T) {
 	c := channeltest.NewCarrier(channeltest.Says(reply(200, `{}`)))
 	defer c.Close()
 	for i, want := range []string{"RECEIVED", "FAILED"} {
-		if err := open(t, settings(c.URL), c.Client(), nil).(channel.Feedback).Converted(t.Context(), id, to, want == "RECEIVED"); err != nil {
+		if err := open(t, settings(c.URL), c.Client(), nil).(channel.Feedback).Converted(
+			t.Context(),
+			id,
+			to,
+			want == "RECEIVED",
+		); err != nil {
 			t.Fatal(err)
 		}
 		r := c.Requests()[i]
-		if err := m.judge("PutMessageFeedback", r.Body); err != nil || !strings.Contains(string(r.Body), want) || !strings.Contains(string(r.Body), id) {
+		if err := m.judge(
+			"PutMessageFeedback",
+			r.Body,
+		); err != nil || !strings.Contains(string(r.Body), want) ||
+			!strings.Contains(string(r.Body), id) {
 			t.Errorf("%s: %v", r.Body, err)
 		}
 	}
 	quiet := settings(c.URL)
 	quiet.MessageFeedback = false
-	if err := open(t, quiet, c.Client(), nil).(channel.Feedback).Converted(t.Context(), id, to, true); err != nil || len(c.Requests()) != 2 {
+	if err := open(t, quiet, c.Client(), nil).(channel.Feedback).Converted(
+		t.Context(),
+		id,
+		to,
+		true,
+	); err != nil ||
+		len(c.Requests()) != 2 {
 		t.Errorf("feedback that nobody wants: %v, %d requests", err, len(c.Requests()))
 	}
 	none := channeltest.NewCarrier(channeltest.Says(reply(400, `{"__type":"ResourceNotFoundException"}`)))
 	defer none.Close()
-	if err := open(t, settings(none.URL), none.Client(), nil).(channel.Feedback).Converted(t.Context(), id, to, true); channel.AsError(name, err).Code != "ResourceNotFoundException" {
+	if err := open(t, settings(none.URL), none.Client(), nil).(channel.Feedback).Converted(
+		t.Context(),
+		id,
+		to,
+		true,
+	); channel.AsError(
+		name,
+		err,
+	).Code != "ResourceNotFoundException" {
 		t.Errorf("a message that AWS does not know: %v", err)
 	}
 }

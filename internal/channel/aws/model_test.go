@@ -181,7 +181,8 @@ func TestModel(t *testing.T) {
 	channeltest.SpecPath(t, modelFile)
 	m := loadModel(t)
 	for body, ok := range map[string]bool{
-		`{"DestinationPhoneNumber":"+447700900123","MessageBody":"x","MaxPrice":"0.10","TimeToLive":300,"Context":{"dialproof":"dG9rZW4"}}`: true,
+		`{"DestinationPhoneNumber":"+447700900123","MessageBody":"x","MaxPrice":"0.10","TimeToLive":300,` +
+			`"Context":{"dialproof":"dG9rZW4"}}`: true,
 		`{"MessageBody":"x"}`: false,
 		`{"DestinationPhoneNumber":"+447700900123","Text":"x"}`:                               false,
 		`{"DestinationPhoneNumber":"0770"}`:                                                   false,

@@ -29,7 +29,12 @@ func (s *sender) Receipts(ctx context.Context, r channel.Callback) ([]channel.Re
 	}
 	key, ok := s.certs.key(ctx, s.api.HTTP, n.CertURL, r.Now)
 	if !ok {
-		return nil, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "certificate", Detail: "SNS's certificate cannot be had, so the receipt cannot be checked now"}
+		return nil, &channel.Error{
+			Kind:     channel.Unavailable,
+			Provider: name,
+			Code:     "certificate",
+			Detail:   "SNS's certificate cannot be had, so the receipt cannot be checked now",
+		}
 	}
 	if !n.signedBy(key) {
 		return nil, rest.Refused(name, "signature", "the receipt's signature is wrong")
@@ -84,8 +89,8 @@ type eventRow struct {
 	kind   channel.ErrorKind
 }
 
-// eventTable has AWS's events of a text message ("Event types for SMS, MMS, and voice"). TEXT_SUCCESSFUL is the carrier's
-// word and not the handset's, even where it is the last.
+// eventTable has AWS's events of a text message ("Event types for SMS, MMS, and voice"). TEXT_SUCCESSFUL is the
+// carrier's word and not the handset's, even where it is the last.
 func eventTable() map[string]eventRow {
 	return map[string]eventRow{
 		"TEXT_PENDING":             {channel.Taken, ""},

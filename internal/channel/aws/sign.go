@@ -21,8 +21,8 @@ type credentials struct {
 	token  secret.Text
 }
 
-// sign signs a request with Signature Version 4 (IAM User Guide, "Create a signed AWS API request"). It signs the host, the
-// content type and every x-amz header. The path must be "/" and the query empty, as they are in JSON 1.0.
+// sign signs a request with Signature Version 4 (IAM User Guide, "Create a signed AWS API request"). It signs the host,
+// the content type and every x-amz header. The path must be "/" and the query empty, as they are in JSON 1.0.
 func sign(r *http.Request, body []byte, c credentials, region, service string, now time.Time) {
 	stamp := now.UTC().Format("20060102T150405Z")
 	r.Header.Set("X-Amz-Date", stamp)
@@ -38,7 +38,10 @@ func sign(r *http.Request, body []byte, c credentials, region, service string, n
 	for part := range strings.SplitSeq(scope, "/") {
 		key = mac(key, part)
 	}
-	r.Header.Set("Authorization", algorithm+" Credential="+c.id+"/"+scope+", SignedHeaders="+names+", Signature="+hex.EncodeToString(mac(key, text)))
+	r.Header.Set(
+		"Authorization",
+		algorithm+" Credential="+c.id+"/"+scope+", SignedHeaders="+names+", Signature="+hex.EncodeToString(mac(key, text)),
+	)
 }
 
 // signedHeaders answers the names of the headers that are signed, and their lines.

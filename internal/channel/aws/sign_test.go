@@ -18,7 +18,8 @@ const (
 		"scqKmlzm8FDrypNC9Yjc8fPOLn9FX9KSYvKTr4rvx3iSIlTJabIQwj2ICCR/oLxBA=="
 )
 
-// TestSign: the vectors of AWS's own Signature Version 4 test suite, and two requests of ours as botocore 1.43.11 signs them.
+// TestSign: the vectors of AWS's own Signature Version 4 test suite, and two requests of ours as botocore 1.43.11 signs
+// them.
 func TestSign(t *testing.T) {
 	t.Parallel()
 	suite := time.Date(2015, 8, 30, 12, 36, 0, 0, time.UTC)
@@ -48,13 +49,17 @@ func TestSign(t *testing.T) {
 		},
 		{
 			"ours", "POST", "sms-voice.eu-west-1.amazonaws.com", feedback, "", "eu-west-1", "sms-voice",
-			map[string]string{"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "PinpointSMSVoiceV2.PutMessageFeedback"}, channeltest.Now(),
+			map[string]string{"Content-Type": "application/x-amz-json-1.0",
+				"X-Amz-Target": "PinpointSMSVoiceV2.PutMessageFeedback"}, channeltest.Now(),
 			"content-type;host;x-amz-date;x-amz-target", "4aebbcd627cac8baae36aa46ab321af37d6d3faba21dd0400a443a961ec3e46a",
 		},
 		{
-			"ours with a session", "POST", "sms-voice.eu-west-1.amazonaws.com", feedback, "AQoDYXdzEPT//session+token==", "eu-west-1", "sms-voice",
-			map[string]string{"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "PinpointSMSVoiceV2.PutMessageFeedback"}, channeltest.Now(),
-			"content-type;host;x-amz-date;x-amz-security-token;x-amz-target", "9984c31bb204d829db2ce13cd44a3a86f64e160b4bcabf5f4b51a9e717f0719d",
+			"ours with a session", "POST", "sms-voice.eu-west-1.amazonaws.com", feedback, "AQoDYXdzEPT//session+token==",
+			"eu-west-1", "sms-voice",
+			map[string]string{"Content-Type": "application/x-amz-json-1.0",
+				"X-Amz-Target": "PinpointSMSVoiceV2.PutMessageFeedback"}, channeltest.Now(),
+			"content-type;host;x-amz-date;x-amz-security-token;x-amz-target",
+			"9984c31bb204d829db2ce13cd44a3a86f64e160b4bcabf5f4b51a9e717f0719d",
 		},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), v.method, "https://"+v.host+"/", strings.NewReader(v.body))
@@ -64,8 +69,17 @@ func TestSign(t *testing.T) {
 		for key, value := range v.header {
 			r.Header.Set(key, value)
 		}
-		sign(r, []byte(v.body), credentials{exampleKey, secret.New(exampleSecret), secret.New(v.token)}, v.region, v.service, v.at)
-		want := "AWS4-HMAC-SHA256 Credential=" + exampleKey + "/" + v.at.Format("20060102") + "/" + v.region + "/" + v.service +
+		sign(
+			r,
+			[]byte(v.body),
+			credentials{exampleKey, secret.New(exampleSecret), secret.New(v.token)},
+			v.region,
+			v.service,
+			v.at,
+		)
+		want := "AWS4-HMAC-SHA256 Credential=" + exampleKey + "/" + v.at.Format(
+			"20060102",
+		) + "/" + v.region + "/" + v.service +
 			"/aws4_request, SignedHeaders=" + v.headers + ", Signature=" + v.signature
 		if got := r.Header.Get("Authorization"); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", v.name, got, want)

@@ -139,7 +139,12 @@ type certificates struct {
 }
 
 // key answers the key of a certificate, which is fetched once. One caller fetches at a time.
-func (c *certificates) key(ctx context.Context, client *http.Client, address string, now time.Time) (*rsa.PublicKey, bool) {
+func (c *certificates) key(
+	ctx context.Context,
+	client *http.Client,
+	address string,
+	now time.Time,
+) (*rsa.PublicKey, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	cert := c.known[address]
@@ -186,15 +191,20 @@ func get(ctx context.Context, client *http.Client, address string) ([]byte, bool
 	return a.Body, err == nil && a.Status == http.StatusOK
 }
 
-// confirm takes a subscription, so that nobody has to copy an address from a log. Only our topic gets this far, and only
-// with SNS's signature.
+// confirm takes a subscription, so that nobody has to copy an address from a log. Only our topic gets this far, and
+// only with SNS's signature.
 func (s *sender) confirm(ctx context.Context, n notice) error {
 	u := s.own(n.SubscribeURL)
 	if u == nil || u.Query().Get("Action") != "ConfirmSubscription" || u.Query().Get("TopicArn") != s.cfg.TopicARN {
 		return rest.Refused(name, "subscribe_url", "the subscription's address is not at SNS in the topic's region")
 	}
 	if _, ok := get(ctx, s.api.HTTP, n.SubscribeURL); !ok {
-		return &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "subscription", Detail: "the subscription could not be confirmed at SNS"}
+		return &channel.Error{
+			Kind:     channel.Unavailable,
+			Provider: name,
+			Code:     "subscription",
+			Detail:   "the subscription could not be confirmed at SNS",
+		}
 	}
 	s.log.Info("the subscription to the topic is confirmed", "route", s.route)
 	return nil

@@ -88,7 +88,12 @@ func (f *fakeSNS) RoundTrip(r *http.Request) (*http.Response, error) {
 	if status == 0 {
 		return nil, errors.New("SNS is away")
 	}
-	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	return &http.Response{
+		StatusCode: status,
+		Header:     http.Header{},
+		Body:       io.NopCloser(strings.NewReader(body)),
+		Request:    r,
+	}, nil
 }
 
 // message answers an SNS message that is signed as SNS does, written apart from the code under test.
@@ -133,13 +138,21 @@ func signature(key *rsa.PrivateKey, version, lines string) string {
 
 func request(body []byte) channel.Callback {
 	u, _ := url.Parse(callback)
-	return channel.Callback{Method: http.MethodPost, URL: u, Header: http.Header{"Content-Type": {"text/plain; charset=UTF-8"}}, Body: body, Now: channeltest.Now()}
+	return channel.Callback{
+		Method: http.MethodPost,
+		URL:    u,
+		Header: http.Header{"Content-Type": {"text/plain; charset=UTF-8"}},
+		Body:   body,
+		Now:    channeltest.Now(),
+	}
 }
 
 // eventOf answers an event, after the example of AWS's guide.
 func eventOf(kind, more string) string {
-	return `{"eventType":"` + kind + `","eventVersion":"1.0","eventTimestamp":1795420800470,"isFinal":true,"originationPhoneNumber":"+447700900001",` +
-		`"destinationPhoneNumber":"+447700900123","isoCountryCode":"GB","messageId":"` + id + `","messageStatus":"x","context":{"dialproof":"dG9rZW4"}` + more + `}`
+	return `{"eventType":"` + kind + `","eventVersion":"1.0","eventTimestamp":1795420800470,"isFinal":true,` +
+		`"originationPhoneNumber":"+447700900001",` +
+		`"destinationPhoneNumber":"+447700900123","isoCountryCode":"GB","messageId":"` + id + `","messageStatus":"x",` +
+		`"context":{"dialproof":"dG9rZW4"}` + more + `}`
 }
 
 func receiptRows() []channeltest.ReceiptRow {
@@ -151,17 +164,60 @@ func receiptRows() []channeltest.ReceiptRow {
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: request(body), Want: want})
 	}
 	delivered := eventOf("TEXT_DELIVERED", "")
-	add("version 1", snsMessage("Notification", delivered, map[string]any{"SignatureVersion": "1"}, nil), channel.Receipt{Status: channel.Delivered})
-	add("with a subject", snsMessage("Notification", delivered, map[string]any{"Subject": "news"}, nil), channel.Receipt{Status: channel.Delivered})
-	add("with a subject of nothing", snsMessage("Notification", delivered, map[string]any{"Subject": ""}, nil), channel.Receipt{Status: channel.Delivered})
-	add("a new event", snsMessage("Notification", eventOf("TEXT_ODD", ""), nil, nil), channel.Receipt{Status: channel.Taken})
-	add("price, fee and parts", snsMessage("Notification", eventOf("TEXT_SUCCESSFUL", `,"totalMessageParts":2,"totalMessagePrice":0.09582,"totalCarrierFee":0.00305`), nil, nil),
-		channel.Receipt{Status: channel.Sent, Parts: 2, Price: "0.09887", Currency: "USD"})
-	add("price alone", snsMessage("Notification", eventOf("TEXT_SUCCESSFUL", `,"totalMessageParts":1,"totalMessagePrice":0.04,"totalCarrierFee":0.0`), nil, nil),
-		channel.Receipt{Status: channel.Sent, Parts: 1, Price: "0.04", Currency: "USD"})
-	add("no price", snsMessage("Notification", eventOf("TEXT_SUCCESSFUL", `,"totalMessagePrice":0.0`), nil, nil), channel.Receipt{Status: channel.Sent})
-	add("a price from the moon", snsMessage("Notification", eventOf("TEXT_SUCCESSFUL", `,"totalMessagePrice":1e300`), nil, nil), channel.Receipt{Status: channel.Sent})
-	add("another system's message", snsMessage("Notification", strings.Replace(delivered, "dialproof", "account", 1), nil, nil))
+	add(
+		"version 1",
+		snsMessage("Notification", delivered, map[string]any{"SignatureVersion": "1"}, nil),
+		channel.Receipt{Status: channel.Delivered},
+	)
+	add(
+		"with a subject",
+		snsMessage("Notification", delivered, map[string]any{"Subject": "news"}, nil),
+		channel.Receipt{Status: channel.Delivered},
+	)
+	add(
+		"with a subject of nothing",
+		snsMessage("Notification", delivered, map[string]any{"Subject": ""}, nil),
+		channel.Receipt{Status: channel.Delivered},
+	)
+	add(
+		"a new event",
+		snsMessage("Notification", eventOf("TEXT_ODD", ""), nil, nil),
+		channel.Receipt{Status: channel.Taken},
+	)
+	add(
+		"price, fee and parts",
+		snsMessage(
+			"Notification",
+			eventOf("TEXT_SUCCESSFUL", `,"totalMessageParts":2,"totalMessagePrice":0.09582,"totalCarrierFee":0.00305`),
+			nil,
+			nil,
+		),
+		channel.Receipt{Status: channel.Sent, Parts: 2, Price: "0.09887", Currency: "USD"},
+	)
+	add(
+		"price alone",
+		snsMessage(
+			"Notification",
+			eventOf("TEXT_SUCCESSFUL", `,"totalMessageParts":1,"totalMessagePrice":0.04,"totalCarrierFee":0.0`),
+			nil,
+			nil,
+		),
+		channel.Receipt{Status: channel.Sent, Parts: 1, Price: "0.04", Currency: "USD"},
+	)
+	add(
+		"no price",
+		snsMessage("Notification", eventOf("TEXT_SUCCESSFUL", `,"totalMessagePrice":0.0`), nil, nil),
+		channel.Receipt{Status: channel.Sent},
+	)
+	add(
+		"a price from the moon",
+		snsMessage("Notification", eventOf("TEXT_SUCCESSFUL", `,"totalMessagePrice":1e300`), nil, nil),
+		channel.Receipt{Status: channel.Sent},
+	)
+	add(
+		"another system's message",
+		snsMessage("Notification", strings.Replace(delivered, "dialproof", "account", 1), nil, nil),
+	)
 	add("no context", snsMessage("Notification", `{"eventType":"TEXT_DELIVERED","messageId":"x"}`, nil, nil))
 	add("a call", snsMessage("Notification", eventOf("VOICE_COMPLETED", ""), nil, nil))
 	add("the end of the subscription", snsMessage("UnsubscribeConfirmation", "You have chosen to deactivate", nil, nil))
@@ -177,44 +233,62 @@ func refusedRows(delivered string) []channeltest.ReceiptRow {
 	set := func(key string, v any) func(map[string]any) { return func(m map[string]any) { m[key] = v } }
 	var rows []channeltest.ReceiptRow
 	for name, b := range map[string][]byte{
-		"raw message delivery":        []byte(delivered),
-		"no signature":                body(nil, func(m map[string]any) { delete(m, "Signature") }),
-		"another's key":               body(nil, set("Signature", signature(keys()[1], "2", "x"))),
-		"no base64":                   body(nil, set("Signature", "***")),
-		"another status":              body(nil, set("Message", strings.Replace(delivered, "DELIVERED", "SPAM", 1))),
-		"another time":                body(nil, set("Timestamp", "2026-11-23T07:59:59.123Z")),
-		"another type":                body(nil, set("Type", "SubscriptionConfirmation")),
-		"a subject from air":          body(nil, set("Subject", "x")),
-		"a subject that went":         body(map[string]any{"Subject": "x"}, func(m map[string]any) { delete(m, "Subject") }),
-		"another version":             body(nil, set("SignatureVersion", "1")),
-		"a version that is none":      body(map[string]any{"SignatureVersion": "3"}, nil),
-		"another account's topic":     body(map[string]any{"TopicArn": "arn:aws:sns:eu-west-1:210987654321:sms-events"}, nil),
-		"no topic":                    body(map[string]any{"TopicArn": ""}, nil),
-		"too old":                     body(map[string]any{"Timestamp": "2026-11-22T07:59:59.000Z"}, nil),
-		"of the future":               body(map[string]any{"Timestamp": "2026-11-23T08:06:00.000Z"}, nil),
-		"no time":                     body(map[string]any{"Timestamp": ""}, nil),
-		"no event":                    snsMessage("Notification", "Hello", nil, nil),
-		"a type that is none":         snsMessage("Newsletter", delivered, nil, nil),
-		"a subscription elsewhere":    snsMessage("SubscriptionConfirmation", "x", map[string]any{"SubscribeURL": "https://evil.example.com/?Action=ConfirmSubscription&TopicArn=" + topic}, nil),
-		"a subscription to another":   snsMessage("SubscriptionConfirmation", "x", map[string]any{"SubscribeURL": strings.Replace(confirm, "sms-events", "other", 1)}, nil),
-		"a subscription that deletes": snsMessage("SubscriptionConfirmation", "x", map[string]any{"SubscribeURL": strings.Replace(confirm, "ConfirmSubscription", "DeleteTopic", 1)}, nil),
+		"raw message delivery":    []byte(delivered),
+		"no signature":            body(nil, func(m map[string]any) { delete(m, "Signature") }),
+		"another's key":           body(nil, set("Signature", signature(keys()[1], "2", "x"))),
+		"no base64":               body(nil, set("Signature", "***")),
+		"another status":          body(nil, set("Message", strings.Replace(delivered, "DELIVERED", "SPAM", 1))),
+		"another time":            body(nil, set("Timestamp", "2026-11-23T07:59:59.123Z")),
+		"another type":            body(nil, set("Type", "SubscriptionConfirmation")),
+		"a subject from air":      body(nil, set("Subject", "x")),
+		"a subject that went":     body(map[string]any{"Subject": "x"}, func(m map[string]any) { delete(m, "Subject") }),
+		"another version":         body(nil, set("SignatureVersion", "1")),
+		"a version that is none":  body(map[string]any{"SignatureVersion": "3"}, nil),
+		"another account's topic": body(map[string]any{"TopicArn": "arn:aws:sns:eu-west-1:210987654321:sms-events"}, nil),
+		"no topic":                body(map[string]any{"TopicArn": ""}, nil),
+		"too old":                 body(map[string]any{"Timestamp": "2026-11-22T07:59:59.000Z"}, nil),
+		"of the future":           body(map[string]any{"Timestamp": "2026-11-23T08:06:00.000Z"}, nil),
+		"no time":                 body(map[string]any{"Timestamp": ""}, nil),
+		"no event":                snsMessage("Notification", "Hello", nil, nil),
+		"a type that is none":     snsMessage("Newsletter", delivered, nil, nil),
+		"a subscription elsewhere": snsMessage("SubscriptionConfirmation", "x",
+			map[string]any{"SubscribeURL": "https://evil.example.com/?Action=ConfirmSubscription&TopicArn=" + topic}, nil),
+		"a subscription to another": snsMessage("SubscriptionConfirmation", "x",
+			map[string]any{"SubscribeURL": strings.Replace(confirm, "sms-events", "other", 1)}, nil),
+		"a subscription that deletes": snsMessage("SubscriptionConfirmation", "x",
+			map[string]any{"SubscribeURL": strings.Replace(confirm, "ConfirmSubscription", "DeleteTopic", 1)}, nil),
 	} {
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: request(b), Refused: true})
 	}
 	for _, address := range badCertURLs() {
-		rows = append(rows, channeltest.ReceiptRow{Name: "a certificate at " + address, Request: request(body(map[string]any{"SigningCertURL": address}, nil)), Refused: true})
+		rows = append(
+			rows,
+			channeltest.ReceiptRow{
+				Name:    "a certificate at " + address,
+				Request: request(body(map[string]any{"SigningCertURL": address}, nil)),
+				Refused: true,
+			},
+		)
 	}
 	return rows
 }
 
 func badCertURLs() []string {
 	return []string{
-		"", "://", strings.Replace(certURL, "https", "http", 1), "https://evil.example.com/SimpleNotificationService-01.pem",
-		"https://sns.us-east-1.amazonaws.com/SimpleNotificationService-01.pem", "https://sns.eu-west-1.amazonaws.com.evil.example.com/SimpleNotificationService-01.pem",
-		"https://sns.eu-west-1.amazonaws.com@evil.example.com/SimpleNotificationService-01.pem", "https://me@sns.eu-west-1.amazonaws.com/SimpleNotificationService-01.pem",
-		"https://sns.eu-west-1.amazonaws.com:8443/SimpleNotificationService-01.pem", "https://s3.eu-west-1.amazonaws.com/SimpleNotificationService-01.pem",
-		"https://sns.eu-west-1.amazonaws.com/x.pem", "https://sns.eu-west-1.amazonaws.com/a/../SimpleNotificationService-01.pem",
-		"https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-01.pem?x=y", "https://sns.eu-west-1.amazonaws.com/?Action=x",
+		"",
+		"://",
+		strings.Replace(certURL, "https", "http", 1),
+		"https://evil.example.com/SimpleNotificationService-01.pem",
+		"https://sns.us-east-1.amazonaws.com/SimpleNotificationService-01.pem",
+		"https://sns.eu-west-1.amazonaws.com.evil.example.com/SimpleNotificationService-01.pem",
+		"https://sns.eu-west-1.amazonaws.com@evil.example.com/SimpleNotificationService-01.pem",
+		"https://me@sns.eu-west-1.amazonaws.com/SimpleNotificationService-01.pem",
+		"https://sns.eu-west-1.amazonaws.com:8443/SimpleNotificationService-01.pem",
+		"https://s3.eu-west-1.amazonaws.com/SimpleNotificationService-01.pem",
+		"https://sns.eu-west-1.amazonaws.com/x.pem",
+		"https://sns.eu-west-1.amazonaws.com/a/../SimpleNotificationService-01.pem",
+		"https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-01.pem?x=y",
+		"https://sns.eu-west-1.amazonaws.com/?Action=x",
 	}
 }
 
@@ -234,7 +308,10 @@ func TestCertificates(t *testing.T) {
 		first = got
 	}
 	for _, address := range badCertURLs() {
-		_, err := receiver.Receipts(t.Context(), request(snsMessage("Notification", "{}", map[string]any{"SigningCertURL": address}, nil)))
+		_, err := receiver.Receipts(
+			t.Context(),
+			request(snsMessage("Notification", "{}", map[string]any{"SigningCertURL": address}, nil)),
+		)
 		if channel.AsError(name, err).Code != "signature" {
 			t.Errorf("%s: %v", address, err)
 		}
@@ -244,7 +321,10 @@ func TestCertificates(t *testing.T) {
 	}
 	for i := range 9 {
 		address := fmt.Sprintf("https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-%d.pem", i)
-		if _, err := receiver.Receipts(t.Context(), request(snsMessage("Notification", "{}", map[string]any{"SigningCertURL": address}, nil))); err != nil {
+		if _, err := receiver.Receipts(
+			t.Context(),
+			request(snsMessage("Notification", "{}", map[string]any{"SigningCertURL": address}, nil)),
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -259,17 +339,23 @@ func TestNoCertificate(t *testing.T) {
 	elliptic, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	weak, _ := rsa.GenerateKey(rand.Reader, 1024)
 	for name, says := range map[string]func(*http.Request) (int, string){
-		"SNS is away":          func(*http.Request) (int, string) { return 0, "" },
-		"SNS is out of order":  func(*http.Request) (int, string) { return 503, "" },
-		"no PEM":               func(*http.Request) (int, string) { return 200, "<html>" },
-		"no certificate":       func(*http.Request) (int, string) { return 200, "-----BEGIN X-----\nAAAA\n-----END X-----\n" },
+		"SNS is away":         func(*http.Request) (int, string) { return 0, "" },
+		"SNS is out of order": func(*http.Request) (int, string) { return 503, "" },
+		"no PEM":              func(*http.Request) (int, string) { return 200, "<html>" },
+		"no certificate": func(*http.Request) (int, string) {
+			return 200, "-----BEGIN X-----\nAAAA\n-----END " +
+				"X-----\n"
+		},
 		"another kind of key":  func(*http.Request) (int, string) { return 200, certificate(elliptic, nil) },
 		"a key that is short":  func(*http.Request) (int, string) { return 200, certificate(weak, nil) },
 		"one that has expired": func(*http.Request) (int, string) { return 200, certificate(keys()[0], expired) },
 		"one that is not yet":  func(*http.Request) (int, string) { return 200, certificate(keys()[0], early) },
 	} {
 		receiver, _ := open(t, settings(""), nil, &fakeSNS{says: says}).(channel.Receiver)
-		got, err := receiver.Receipts(t.Context(), request(snsMessage("Notification", eventOf("TEXT_DELIVERED", ""), nil, nil)))
+		got, err := receiver.Receipts(
+			t.Context(),
+			request(snsMessage("Notification", eventOf("TEXT_DELIVERED", ""), nil, nil)),
+		)
 		if e := channel.AsError("aws", err); len(got) != 0 || e.Kind != channel.Unavailable || e.Code != "certificate" {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
@@ -316,7 +402,14 @@ func TestSubscription(t *testing.T) {
 	if got, err := receiver.Receipts(t.Context(), good); err != nil || len(got) != 0 {
 		t.Errorf("%v, %v", got, err)
 	}
-	forged := request(snsMessage("SubscriptionConfirmation", "You have chosen to subscribe", nil, func(m map[string]any) { m["Token"] = "x" }))
+	forged := request(
+		snsMessage(
+			"SubscriptionConfirmation",
+			"You have chosen to subscribe",
+			nil,
+			func(m map[string]any) { m["Token"] = "x" },
+		),
+	)
 	if _, err := receiver.Receipts(t.Context(), forged); channel.AsError(name, err).Code != "signature" {
 		t.Errorf("a forged subscription: %v", err)
 	}

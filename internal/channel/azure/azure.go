@@ -65,7 +65,9 @@ func (c *Config) Validate() error {
 	case c.AccessKey.IsZero():
 		return errors.New("access_key: is missing; the portal shows it at Keys of your Communication Services resource")
 	case notBase64 != nil || len(key) == 0:
-		return errors.New("access_key: must be the key alone, in base64 as the portal shows it, and not the connection string")
+		return errors.New(
+			"access_key: must be the key alone, in base64 as the portal shows it, and not the connection string",
+		)
 	case c.From != "" && !senderForm.MatchString(c.From):
 		return errors.New("from: must be a number with its plus sign, a short code, or up to 11 letters, digits and spaces")
 	}
@@ -78,12 +80,20 @@ func (c *Config) Open(env channel.Env) (channel.Sender, error) {
 	if err != nil {
 		return nil, errors.New("access_key: must be base64")
 	}
-	return &sender{rest.SMS{}, *c, rest.Client{
-		Provider: name, Base: strings.TrimRight(c.Endpoint, "/"), HTTP: env.HTTP, Now: env.Now, Authorize: func(r *http.Request, body []byte) *channel.Error {
-			sign(r, body, key, env.Now())
-			return nil
+	return &sender{
+		rest.SMS{},
+		*c,
+		rest.Client{
+			Provider: name,
+			Base:     strings.TrimRight(c.Endpoint, "/"),
+			HTTP:     env.HTTP,
+			Now:      env.Now,
+			Authorize: func(r *http.Request, body []byte) *channel.Error {
+				sign(r, body, key, env.Now())
+				return nil
+			},
 		},
-	}}, nil
+	}, nil
 }
 
 type sender struct {

@@ -111,15 +111,22 @@ func TestAzure(t *testing.T) {
 	t.Parallel()
 	spec, example := document(t)
 	h := channeltest.Harness{
-		Provider: Provider(), Configure: config, Secrets: []string{accessKey, "s3cr3t-access-key-of-the-suite"},
-		Accept: reply(202, one(`"messageId":"`+id+`","httpStatusCode":202,"repeatabilityResult":"accepted","successful":true`)), WantID: id,
+		Provider:  Provider(),
+		Configure: config,
+		Secrets:   []string{accessKey, "s3cr3t-access-key-of-the-suite"},
+		Accept: reply(
+			202,
+			one(`"messageId":"`+id+`","httpStatusCode":202,"repeatabilityResult":"accepted","successful":true`),
+		),
+		WantID:    id,
 		WithoutID: reply(202, one(`"httpStatusCode":202,"successful":true`)),
 		Request: func(r *http.Request, body []byte) error {
 			var o order
 			if err := json.Unmarshal(body, &o); err != nil {
 				return err
 			}
-			if len(o.Recipients) != 1 || o.Recipients[0].To != "+447700900123" || o.From != "+447700900001" || o.Options != (options{true, "dG9rZW4", 300}) {
+			if len(o.Recipients) != 1 || o.Recipients[0].To != "+447700900123" || o.From != "+447700900001" ||
+				o.Options != (options{true, "dG9rZW4", 300}) {
 				return fmt.Errorf("%+v", o)
 			}
 			if !strings.Contains(o.Message, "90817263") {
@@ -130,7 +137,11 @@ func TestAzure(t *testing.T) {
 			}
 			return judge(spec, r, body)
 		},
-		Tables: map[string][]string{"answer": statuses(), "receipt": channeltest.Keys(reportTable()), "receipt.words": channeltest.Keys(reportTable())},
+		Tables: map[string][]string{
+			"answer":        statuses(),
+			"receipt":       channeltest.Keys(reportTable()),
+			"receipt.words": channeltest.Keys(reportTable()),
+		},
 		Answer: func(e channeltest.Expected) string {
 			body := `{"error":{"code":"X","message":"for +447700900123"}}`
 			if e.Where == "item" {
@@ -166,16 +177,33 @@ func receipt(body string) channel.Callback {
 	if err != nil {
 		panic(err) // the address is ours
 	}
-	return channel.Callback{Method: http.MethodPost, URL: u, Header: http.Header{"Aeg-Event-Type": {"Notification"}}, Body: []byte(body), Now: channeltest.Now()}
+	return channel.Callback{
+		Method: http.MethodPost,
+		URL:    u,
+		Header: http.Header{"Aeg-Event-Type": {"Notification"}},
+		Body:   []byte(body),
+		Now:    channeltest.Now(),
+	}
 }
 
 // report answers the event of a message.
 func report(status, details, more string) string {
-	return fmt.Sprintf(`{"id":%q,"topic":"/subscriptions/x","subject":"/phonenumber/447700900123","eventType":%q,"eventTime":"2026-11-23T08:00:00Z","data":{`+
-		`"messageId":%q,"from":"447700900001","to":"+447700900123","deliveryStatus":%q,"deliveryStatusDetails":%q,"Tag":"dG9rZW4"%s}}`, id, reportEvent, id, status, details, more)
+	return fmt.Sprintf(
+		`{"id":%q,"topic":"/subscriptions/x","subject":"/phonenumber/447700900123","eventType":%q,`+
+			`"eventTime":"2026-11-23T08:00:00Z","data":{`+
+			`"messageId":%q,"from":"447700900001","to":"+447700900123","deliveryStatus":%q,"deliveryStatusDetails":%q,`+
+			`"Tag":"dG9rZW4"%s}}`,
+		id,
+		reportEvent,
+		id,
+		status,
+		details,
+		more,
+	)
 }
 
-const validation = `{"id":"1","eventType":"Microsoft.EventGrid.SubscriptionValidationEvent","data":{"validationCode":"512d38b6-c7b8-40c8-89fe-f46f9e9622b6","validationUrl":"https://example.com/"}}`
+const validation = `{"id":"1","eventType":"Microsoft.EventGrid.SubscriptionValidationEvent",` +
+	`"data":{"validationCode":"512d38b6-c7b8-40c8-89fe-f46f9e9622b6","validationUrl":"https://example.com/"}}`
 
 func receiptRows(example []byte) []channeltest.ReceiptRow {
 	var rows []channeltest.ReceiptRow
@@ -188,33 +216,70 @@ func receiptRows(example []byte) []channeltest.ReceiptRow {
 	delivered := channel.Receipt{Status: channel.Delivered}
 	add("delivered", report("Delivered", "No error.", ""), delivered)
 	add("delivered, by number", report("Delivered", "2000 Message Delivered Successfully.", ""), delivered)
-	add("twice the same", report("Delivered", "No error.", "")+","+report("Delivered", "No error.", ""), delivered, delivered)
+	add(
+		"twice the same",
+		report("Delivered", "No error.", "")+","+report("Delivered", "No error.", ""),
+		delivered,
+		delivered,
+	)
 	add("a new status", report("Expected", "", ""), channel.Receipt{Status: channel.Taken})
-	add("parts", report("Delivered", "", `,"deliveryAttempts":[{"segmentsSucceeded":0,"segmentsFailed":1},{"segmentsSucceeded":2,"segmentsFailed":0}]`), channel.Receipt{Status: channel.Delivered, Parts: 2})
-	add("parts that are none", report("Delivered", "", `,"deliveryAttempts":[{"segmentsSucceeded":-5,"segmentsFailed":1}]`), delivered)
+	add(
+		"parts",
+		report(
+			"Delivered",
+			"",
+			`,"deliveryAttempts":[{"segmentsSucceeded":0,"segmentsFailed":1},{"segmentsSucceeded":2,"segmentsFailed":0}]`,
+		),
+		channel.Receipt{Status: channel.Delivered, Parts: 2},
+	)
+	add(
+		"parts that are none",
+		report("Delivered", "", `,"deliveryAttempts":[{"segmentsSucceeded":-5,"segmentsFailed":1}]`),
+		delivered,
+	)
 	unreported := channel.Receipt{Status: channel.Sent}
 	add("no reports", report("Failed", "5002", ""), unreported)
 	add("no reports, in words", report("Failed", "Carrier does not support delivery report", ""), unreported)
-	add("a new code", report("Failed", "4999 New", ""), channel.Receipt{Status: channel.Undelivered, Code: "4999", Kind: channel.Unavailable})
-	add("no code", report("Failed", "for 447700900123", ""), channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable})
+	add(
+		"a new code",
+		report("Failed", "4999 New", ""),
+		channel.Receipt{Status: channel.Undelivered, Code: "4999", Kind: channel.Unavailable},
+	)
+	add(
+		"no code",
+		report("Failed", "for 447700900123", ""),
+		channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable},
+	)
 	add("a question", validation)
 	add("a question and a report", validation+","+report("Delivered", "", ""), delivered)
-	add("an SMS that came in", `{"eventType":"Microsoft.Communication.SMSReceived","data":{"from":"447700900123","message":"STOP"}}`)
+	add(
+		"an SMS that came in",
+		`{"eventType":"Microsoft.Communication.SMSReceived","data":{"from":"447700900123","message":"STOP"}}`,
+	)
 	add("another program's", strings.Replace(report("Delivered", "", ""), `,"Tag":"dG9rZW4"`, "", 1))
 	add("about nothing", `{"eventType":"`+reportEvent+`","data":{"tag":"dG9rZW4"}}`)
 	get := receipt(`[` + report("Delivered", "", "") + `]`)
 	get.Method = http.MethodGet
-	rows = append(rows,
+	rows = append(
+		rows,
 		channeltest.ReceiptRow{Name: "by GET", Request: get, Refused: true},
-		channeltest.ReceiptRow{Name: "too many", Request: receipt(`[` + strings.Repeat(`{},`, maxEvents) + `{}]`), Refused: true},
+		channeltest.ReceiptRow{
+			Name:    "too many",
+			Request: receipt(`[` + strings.Repeat(`{},`, maxEvents) + `{}]`),
+			Refused: true,
+		},
 	)
 	if example != nil {
-		rows = append(rows, channeltest.ReceiptRow{Name: "Microsoft's example", Request: receipt(string(example)), Want: []channel.Receipt{{
-			Token: "Optional customer-tag set in the original message", ProviderID: id, Status: channel.Delivered, Parts: 1,
-		}}})
+		rows = append(
+			rows,
+			channeltest.ReceiptRow{Name: "Microsoft's example", Request: receipt(string(example)), Want: []channel.Receipt{{
+				Token: "Optional customer-tag set in the original message", ProviderID: id, Status: channel.Delivered, Parts: 1,
+			}}},
+		)
 	}
 	for name, body := range map[string]string{
-		"nothing": "", "no JSON": "x", "null": "null", "no events": "[]", "one event, no list": report("Delivered", "", ""), "a list of words": `["x"]`,
+		"nothing": "", "no JSON": "x", "null": "null", "no events": "[]", "one event, no list": report("Delivered", "", ""),
+		"a list of words": `["x"]`,
 	} {
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: receipt(body), Refused: true})
 	}
@@ -231,14 +296,16 @@ func TestHandshake(t *testing.T) {
 	long := strings.Replace(validation, "512d38b6", strings.Repeat("x", maxCode), 1)
 	for body, want := range map[string]string{
 		`[` + validation + `]`: `{"validationResponse":"512d38b6-c7b8-40c8-89fe-f46f9e9622b6"}`,
-		`[` + report("Delivered", "", "") + `,` + validation + `]`: `{"validationResponse":"512d38b6-c7b8-40c8-89fe-f46f9e9622b6"}`,
-		`[` + report("Delivered", "", "") + `]`:                    "",
-		`[` + long + `]`:                                           "",
-		validation:                                                 "",
-		"":                                                         "",
+		`[` + report("Delivered", "", "") + `,` + validation +
+			`]`: `{"validationResponse":"512d38b6-c7b8-40c8-89fe-f46f9e9622b6"}`,
+		`[` + report("Delivered", "", "") + `]`: "",
+		`[` + long + `]`:                        "",
+		validation:                              "",
+		"":                                      "",
 	} {
 		got, ok := s.(channel.Answerer).Answer(t.Context(), receipt(body))
-		if ok != (want != "") || string(got.Body) != want || (ok && (got.Status != 200 || got.ContentType != "application/json")) {
+		if ok != (want != "") || string(got.Body) != want ||
+			(ok && (got.Status != 200 || got.ContentType != "application/json")) {
 			t.Errorf("%.80s: %v %+v %s", body, ok, got, got.Body)
 		}
 	}
@@ -247,7 +314,9 @@ func TestHandshake(t *testing.T) {
 // asked answers what Azure is asked for a message.
 func asked(t *testing.T, m channel.Message, now time.Time) order {
 	t.Helper()
-	c := channeltest.NewCarrier(channeltest.Says(reply(202, one(`"messageId":"x","httpStatusCode":202,"successful":true`))))
+	c := channeltest.NewCarrier(
+		channeltest.Says(reply(202, one(`"messageId":"x","httpStatusCode":202,"successful":true`))),
+	)
 	defer c.Close()
 	s, err := config(c.URL).Open(channel.Env{HTTP: c.Client(), Now: func() time.Time { return now }})
 	if err != nil {
@@ -272,7 +341,8 @@ func TestRequest(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	m = channeltest.Message(channel.SMS)
-	for life, want := range map[time.Duration]int{-time.Minute: minReportTime, 90 * time.Second: 90, 48 * time.Hour: maxReportTime} {
+	for life, want := range map[time.Duration]int{-time.Minute: minReportTime, 90 * time.Second: 90,
+		48 * time.Hour: maxReportTime} {
 		if m.ExpiresAt = now.Add(life); asked(t, m, now).Options.Timeout != want {
 			t.Errorf("a life of %s: %+v", life, asked(t, m, now).Options)
 		}
@@ -280,7 +350,9 @@ func TestRequest(t *testing.T) {
 	if m.ExpiresAt = (time.Time{}); asked(t, m, now).Options != (options{Report: true, Tag: "dG9rZW4"}) {
 		t.Errorf("without an end: %+v", asked(t, m, now).Options)
 	}
-	s, _ := (&Config{Endpoint: "http://127.0.0.1:1", AccessKey: secret.New(accessKey)}).Open(channel.Env{Now: channeltest.Now})
+	s, _ := (&Config{Endpoint: "http://127.0.0.1:1", AccessKey: secret.New(accessKey)}).Open(
+		channel.Env{Now: channeltest.Now},
+	)
 	if _, err := s.Send(t.Context(), m); channel.AsError(name, err).Code != "no_sender" {
 		t.Errorf("without a sender: %v", err)
 	}
@@ -290,7 +362,8 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// TestRepeat: the same delivery, sent again later, says the same id and the same first time, so that Azure sends it once.
+// TestRepeat: the same delivery, sent again later, says the same id and the same first time, so that Azure sends it
+// once.
 func TestRepeat(t *testing.T) {
 	t.Parallel()
 	made := time.UnixMilli(0x019e12345678) // which is what the delivery's id says
@@ -307,7 +380,8 @@ func TestRepeat(t *testing.T) {
 	}
 }
 
-// TestALostAnswer: Azure takes a message and hangs up. The same delivery goes again, and Azure answers as it would have.
+// TestALostAnswer: Azure takes a message and hangs up. The same delivery goes again, and Azure answers as it would
+// have.
 func TestALostAnswer(t *testing.T) {
 	t.Parallel()
 	sent := map[recipient]int{}
@@ -317,7 +391,12 @@ func TestALostAnswer(t *testing.T) {
 		var o order
 		_ = json.NewDecoder(r.Body).Decode(&o)
 		if _, before := sent[o.Recipients[0]]; before {
-			channeltest.Says(reply(202, one(`"messageId":"x","httpStatusCode":202,"repeatabilityResult":"accepted","successful":true`)))(w, r)
+			channeltest.Says(
+				reply(202, one(`"messageId":"x","httpStatusCode":202,"repeatabilityResult":"accepted","successful":true`)),
+			)(
+				w,
+				r,
+			)
 			return
 		}
 		sent[o.Recipients[0]]++
@@ -349,7 +428,8 @@ func TestCheck(t *testing.T) {
 			t.Errorf("401: %v", err)
 		}
 		r := c.Requests()[0]
-		if r.Method != http.MethodGet || r.URL.Path != "/phoneNumbers" || r.Header.Get("Authorization") != signature(t, r.Request, r.Body) {
+		if r.Method != http.MethodGet || r.URL.Path != "/phoneNumbers" ||
+			r.Header.Get("Authorization") != signature(t, r.Request, r.Body) {
 			t.Errorf("%s %s %s", r.Method, r.URL, r.Header.Get("Authorization"))
 		}
 		c.Close()
@@ -375,7 +455,10 @@ func TestSettings(t *testing.T) {
 }
 
 func FuzzReceipts(f *testing.F) {
-	f.Add("POST", `[`+report("Delivered", "No error.", `,"deliveryAttempts":[{"segmentsSucceeded":2,"segmentsFailed":0}]`)+`]`)
+	f.Add(
+		"POST",
+		`[`+report("Delivered", "No error.", `,"deliveryAttempts":[{"segmentsSucceeded":2,"segmentsFailed":0}]`)+`]`,
+	)
 	f.Add("POST", `[`+report("Failed", "4007: opted out", "")+`,`+validation+`]`)
 	f.Add("GET", "")
 	f.Fuzz(func(t *testing.T, method, body string) {

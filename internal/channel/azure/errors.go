@@ -10,11 +10,13 @@ import (
 	"github.com/dialproof/dialproof/internal/channel"
 )
 
-// statusDetails say what an HTTP status of Azure's means ("Common error codes", SMS). Azure has no finer codes for requests.
+// statusDetails say what an HTTP status of Azure's means ("Common error codes", SMS). Azure has no finer codes for
+// requests.
 func statusDetails() map[int]string {
 	return map[int]string{
-		http.StatusBadRequest:          "Azure does not understand the request: see the sender",
-		http.StatusUnauthorized:        "Azure does not accept the signature: see access_key, and whether this machine's clock is right",
+		http.StatusBadRequest: "Azure does not understand the request: see the sender",
+		http.StatusUnauthorized: "Azure does not accept the signature: see access_key, and whether this machine's " +
+			"clock is right",
 		http.StatusForbidden:           "the resource may not do this: see the sender and the country",
 		http.StatusNotFound:            "the resource is not known: see endpoint",
 		http.StatusUnprocessableEntity: "Azure cannot use the request",
@@ -30,8 +32,8 @@ func (s *sender) refused(a channel.Answer) *channel.Error {
 	return e
 }
 
-// refusedItem judges the answer to one recipient. A repeat that Azure cannot place is not sent by this request, but it may
-// have been by an earlier one.
+// refusedItem judges the answer to one recipient. A repeat that Azure cannot place is not sent by this request, but it
+// may have been by an earlier one.
 func (s *sender) refusedItem(i item) *channel.Error {
 	e := s.refused(channel.Answer{Status: i.Status})
 	switch {

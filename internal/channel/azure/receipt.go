@@ -52,9 +52,9 @@ func events(r channel.Callback) ([]event, *channel.Error) {
 	return all, nil
 }
 
-// Receipts implements channel.Receiver. Event Grid signs nothing: what holds is the address, which cannot be guessed and is
-// checked before this is called, and the tag, which is the message's token. A report without a tag is of a message that
-// another program has sent over the same resource.
+// Receipts implements channel.Receiver. Event Grid signs nothing: what holds is the address, which cannot be guessed
+// and is checked before this is called, and the tag, which is the message's token. A report without a tag is of a
+// message that another program has sent over the same resource.
 func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
 	all, refusal := events(r)
 	if refusal != nil {

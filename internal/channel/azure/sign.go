@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// sign adds the headers of Azure Communication Services' shared-key scheme ("Sign an HTTP request with HMAC"): the hash of
-// the body, and a signature over method, path and query, date, host and that hash. It is good for 15 minutes.
+// sign adds the headers of Azure Communication Services' shared-key scheme ("Sign an HTTP request with HMAC"): the hash
+// of the body, and a signature over method, path and query, date, host and that hash. It is good for 15 minutes.
 func sign(req *http.Request, body, key []byte, now time.Time) {
 	sum := sha256.Sum256(body)
 	hash := base64.StdEncoding.EncodeToString(sum[:])
@@ -20,11 +20,16 @@ func sign(req *http.Request, body, key []byte, now time.Time) {
 	mac.Write([]byte(req.Method + "\n" + req.URL.RequestURI() + "\n" + date + ";" + req.URL.Host + ";" + hash))
 	req.Header.Set("X-Ms-Date", date)
 	req.Header.Set("X-Ms-Content-Sha256", hash)
-	req.Header.Set("Authorization", "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	req.Header.Set(
+		"Authorization",
+		"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="+base64.StdEncoding.EncodeToString(
+			mac.Sum(nil),
+		),
+	)
 }
 
-// requestID answers the id by which Azure knows a repeat: a UUID of our own making (RFC 9562, version 8) that follows from
-// the delivery, so that the same delivery never goes out twice.
+// requestID answers the id by which Azure knows a repeat: a UUID of our own making (RFC 9562, version 8) that follows
+// from the delivery, so that the same delivery never goes out twice.
 func requestID(delivery string) string {
 	sum := sha256.Sum256([]byte("dialproof azure repeatability\n" + delivery))
 	u := sum[:16]
@@ -36,9 +41,9 @@ func requestID(delivery string) string {
 // maxSince is how long ago a delivery can have been made for its time to be believed; no code lives longer.
 const maxSince = 24 * time.Hour
 
-// firstSent answers when a delivery was sent for the first time, which a repeat must say as the first one did. The id of a
-// delivery begins with the time at which it was made, in milliseconds: ten characters of Crockford's base 32. For an
-// id of another form it is now.
+// firstSent answers when a delivery was sent for the first time, which a repeat must say as the first one did. The id
+// of a delivery begins with the time at which it was made, in milliseconds: ten characters of Crockford's base 32. For
+// an id of another form it is now.
 func firstSent(delivery string, now time.Time) time.Time {
 	const alphabet, length = "0123456789abcdefghjkmnpqrstvwxyz", 10
 	_, text, _ := strings.Cut(delivery, "_")

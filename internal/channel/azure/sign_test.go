@@ -33,8 +33,13 @@ func signature(t *testing.T, r *http.Request, body []byte) string {
 		t.Fatal(err)
 	}
 	mac := hmac.New(sha256.New, key)
-	_, _ = io.WriteString(mac, strings.Join([]string{r.Method, path, strings.Join([]string{r.Header.Get("x-ms-date"), r.Host, hash}, ";")}, "\n"))
-	return "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=" + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	_, _ = io.WriteString(
+		mac,
+		strings.Join([]string{r.Method, path, strings.Join([]string{r.Header.Get("x-ms-date"), r.Host, hash}, ";")}, "\n"),
+	)
+	return "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=" + base64.StdEncoding.EncodeToString(
+		mac.Sum(nil),
+	)
 }
 
 // TestSign holds the signature against values computed by OpenSSL:
@@ -46,8 +51,10 @@ func TestSign(t *testing.T) {
 	key := []byte("0123456789abcdef0123456789abcdef")
 	now := time.Date(2026, 11, 23, 9, 0, 0, 0, time.FixedZone("", 3600))
 	for _, c := range []struct{ method, path, body, hash, signature string }{
-		{http.MethodPost, "/sms?api-version=2026-01-23", `{"from":"Acme"}`, "F2ROw7/OMxoI+hyQjIwMGEZRDRIG7UuOOgV2Jen5Nz4=", "Pt4HJgI9lD1a7V4QNakQxpHqC8Ub+WKCY5pCxYe1Zxs="},
-		{http.MethodGet, "/phoneNumbers?skip=0&top=1&api-version=2022-12-01", "", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "q0LludWtToh0WxxUttX60KENlTy7CtuZ8UetBXqOFrU="},
+		{http.MethodPost, "/sms?api-version=2026-01-23", `{"from":"Acme"}`, "F2ROw7/OMxoI+hyQjIwMGEZRDRIG7UuOOgV2Jen5Nz4=",
+			"Pt4HJgI9lD1a7V4QNakQxpHqC8Ub+WKCY5pCxYe1Zxs="},
+		{http.MethodGet, "/phoneNumbers?skip=0&top=1&api-version=2022-12-01", "",
+			"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "q0LludWtToh0WxxUttX60KENlTy7CtuZ8UetBXqOFrU="},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), c.method, "https://acme.communication.azure.com"+c.path, nil)
 		if err != nil {
@@ -60,7 +67,9 @@ func TestSign(t *testing.T) {
 		if got := req.Header.Get("X-Ms-Content-Sha256"); got != c.hash {
 			t.Errorf("the hash is %q, want %q", got, c.hash)
 		}
-		if got, want := req.Header.Get("Authorization"), "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="+c.signature; got != want {
+		if got, want := req.Header.Get(
+			"Authorization",
+		), "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="+c.signature; got != want {
 			t.Errorf("%s: %q, want %q", c.path, got, want)
 		}
 	}

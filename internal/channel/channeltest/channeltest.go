@@ -48,16 +48,16 @@ type Harness struct {
 	// Accept is what the carrier says when it takes a message, and WantID the id that it gives.
 	Accept Reply
 	WantID string
-	// WithoutID is what the carrier says when it takes a message and gives no id, where receipts do not need one: the message
-	// counts as taken. Without it an answer that has no id is no yes.
+	// WithoutID is what the carrier says when it takes a message and gives no id, where receipts do not need one: the
+	// message counts as taken. Without it an answer that has no id is no yes.
 	WithoutID Reply
 	// Request judges the request of a message that was taken; it answers what is wrong with it.
 	Request func(r *http.Request, body []byte) error
-	// Testdata is the folder of errors.tsv and receipts.tsv; the test's own "testdata" if nil. What is expected of the provider's errors
-	// stands there alone. Bare HTTP statuses are judged by the suite.
+	// Testdata is the folder of errors.tsv and receipts.tsv; the test's own "testdata" if nil. What is expected of the
+	// provider's errors stands there alone. Bare HTTP statuses are judged by the suite.
 	Testdata fs.FS
-	// Tables are the errors that the provider's code knows, by the places that their rows name (see Covers). They are compared with the
-	// rows; nothing is expected because it stands here.
+	// Tables are the errors that the provider's code knows, by the places that their rows name (see Covers). They are
+	// compared with the rows; nothing is expected because it stands here.
 	Tables map[string][]string
 	// Answer writes the body of a row that comes in an answer; nil when each row has its own.
 	Answer func(e Expected) string
@@ -177,8 +177,17 @@ func Message(kind channel.Kind) channel.Message {
 	}
 	request := message.Request{Purpose: "login", Locale: "en", Country: "GB", Brand: "Acme", Code: message.NewCode(code)}
 	m := channel.Message{
-		Delivery: delivery, Channel: kind, To: to, Email: "person@example.com", Code: request.Code, Brand: "Acme", Purpose: "login", Locale: "en",
-		ExpiresAt: Now().Add(5 * time.Minute), Callback: callback, Token: token,
+		Delivery:  delivery,
+		Channel:   kind,
+		To:        to,
+		Email:     "person@example.com",
+		Code:      request.Code,
+		Brand:     "Acme",
+		Purpose:   "login",
+		Locale:    "en",
+		ExpiresAt: Now().Add(5 * time.Minute),
+		Callback:  callback,
+		Token:     token,
 	}
 	m.Text, err = message.Render(request)
 	if err == nil {

@@ -177,7 +177,10 @@ func news(ctx context.Context, h Harness) error {
 	for _, row := range rows {
 		got, err := h.receive(ctx, h.News(row))
 		if err != nil || len(got) != 1 || got[0].Status != row.Status {
-			faults = append(faults, fmt.Errorf("%s:%d (%s): %v, %v, want %s", NewsFile, row.Line, row.Word, got, err, row.Status)) //nolint:errorlint // there may be none
+			faults = append(
+				faults,
+				fmt.Errorf("%s:%d (%s): %v, %v, want %s", NewsFile, row.Line, row.Word, got, err, row.Status),
+			) //nolint:errorlint // there may be none
 		}
 	}
 	return errors.Join(faults...)
@@ -338,7 +341,8 @@ func receipts(ctx context.Context, h Harness) error {
 	for _, row := range h.Receipts {
 		got, err := h.receive(ctx, row.Request)
 		if row.Refused {
-			if e, ok := err.(*channel.Error); !ok || e.Kind != channel.Refused || len(got) > 0 { //nolint:errorlint // the contract says *Error
+			if e, ok := err.(*channel.Error); !ok || e.Kind != channel.Refused ||
+				len(got) > 0 { //nolint:errorlint // the contract says *Error
 				faults = append(faults, fmt.Errorf("%s: %v, %w, want refused", row.Name, got, err))
 			}
 			continue
@@ -359,7 +363,8 @@ func receipts(ctx context.Context, h Harness) error {
 // badReceipts damages each good receipt. Nothing may panic, and what is refused is refused in the closed set.
 func badReceipts(ctx context.Context, h Harness) error {
 	for _, row := range h.Receipts {
-		for _, body := range [][]byte{nil, []byte("{"), []byte("%zz=%"), []byte(strings.Repeat("[", 10_000)), []byte(strings.Repeat("a=b&", 10_000)), {0xff, 0}} {
+		for _, body := range [][]byte{nil, []byte("{"), []byte("%zz=%"), []byte(strings.Repeat("[", 10_000)),
+			[]byte(strings.Repeat("a=b&", 10_000)), {0xff, 0}} {
 			damaged := row.Request
 			damaged.Body = body
 			_, err := h.receive(ctx, damaged)

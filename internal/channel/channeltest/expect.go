@@ -90,7 +90,13 @@ func ReadNews(dir fs.FS) ([]News, error) {
 	}
 	var out []News
 	for _, l := range lines {
-		n := News{Line: l.number, Where: l.cells[0], Word: l.cells[1], Status: channel.Status(l.cells[2]), Document: l.cells[3]}
+		n := News{
+			Line:     l.number,
+			Where:    l.cells[0],
+			Word:     l.cells[1],
+			Status:   channel.Status(l.cells[2]),
+			Document: l.cells[3],
+		}
 		if !n.Status.Valid() || n.Document == "" {
 			return nil, fmt.Errorf("%s:%d: the status %q is none, or the document is missing", NewsFile, l.number, n.Status)
 		}
@@ -142,7 +148,15 @@ func readTable(dir fs.FS, name string, columns []string, least int) ([]line, err
 func (l line) expected() (Expected, error) {
 	c := l.cells
 	e := Expected{
-		Line: l.number, Where: c[0], Error: c[1], Kind: channel.ErrorKind(c[3]), Code: c[4], About: c[5], Meaning: c[6], Document: c[7], Body: c[8],
+		Line:     l.number,
+		Where:    c[0],
+		Error:    c[1],
+		Kind:     channel.ErrorKind(c[3]),
+		Code:     c[4],
+		About:    c[5],
+		Meaning:  c[6],
+		Document: c[7],
+		Body:     c[8],
 	}
 	if e.Code == "" {
 		e.Code = e.Error
@@ -184,8 +198,8 @@ func (e Expected) String() string {
 // Keys returns the keys of a table.
 func Keys[V any](table map[string]V) []string { return slices.Collect(maps.Keys(table)) }
 
-// Covers compares a table of the code with the rows of its place, or of several with spaces between: each must have what the
-// other has.
+// Covers compares a table of the code with the rows of its place, or of several with spaces between: each must have
+// what the other has.
 func Covers(rows []Expected, where string, table []string) error {
 	documented := map[string]bool{}
 	for _, e := range rows {
@@ -196,7 +210,10 @@ func Covers(rows []Expected, where string, table []string) error {
 	var faults []error
 	for _, key := range slices.Sorted(slices.Values(table)) {
 		if !documented[key] {
-			faults = append(faults, fmt.Errorf("%s: the code knows the error %q, and no row of %s has it", where, key, ErrorsFile))
+			faults = append(
+				faults,
+				fmt.Errorf("%s: the code knows the error %q, and no row of %s has it", where, key, ErrorsFile),
+			)
 		}
 		delete(documented, key)
 	}

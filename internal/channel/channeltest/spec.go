@@ -16,8 +16,8 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 )
 
-// SpecPath returns the path of a provider's official document and ends the test as skipped when the documents are not here.
-// Only a test that does nothing but compare with the document may call it.
+// SpecPath returns the path of a provider's official document and ends the test as skipped when the documents are not
+// here. Only a test that does nothing but compare with the document may call it.
 func SpecPath(t testing.TB, name string) string {
 	t.Helper()
 	path, ok := find(t, name)
@@ -27,8 +27,8 @@ func SpecPath(t testing.TB, name string) string {
 	return path
 }
 
-// find returns the path of a document. The documents are not ours to copy: they lie beside the checkout in shared/specs, or
-// where DIALPROOF_SPECS says. A folder without the document is a fault.
+// find returns the path of a document. The documents are not ours to copy: they lie beside the checkout in
+// shared/specs, or where DIALPROOF_SPECS says. A folder without the document is a fault.
 func find(t testing.TB, name string) (path string, ok bool) {
 	t.Helper()
 	dir := os.Getenv("DIALPROOF_SPECS")
@@ -55,7 +55,8 @@ func find(t testing.TB, name string) (path string, ok bool) {
 // missing ends a test that cannot be run without the documents: in CI, where they must be, as a failure.
 func missing(t testing.TB) {
 	t.Helper()
-	const what = "the providers' documents are not here: put them in ../shared/specs, or set DIALPROOF_SPECS to their folder"
+	const what = "the providers' documents are not here: put them in ../shared/specs, or set DIALPROOF_SPECS to their " +
+		"folder"
 	if os.Getenv("CI") != "" {
 		t.Fatal(what)
 	}
@@ -70,8 +71,8 @@ func exists(path string) bool {
 // Spec is a provider's official OpenAPI document; nil when it is not here.
 type Spec struct{ doc *openapi3.T }
 
-// Document returns the text of a document of shared/specs. Where the documents are not here, it returns nil: the comparison alone
-// is skipped, in a test of its own that says so, and the rest of the test runs.
+// Document returns the text of a document of shared/specs. Where the documents are not here, it returns nil: the
+// comparison alone is skipped, in a test of its own that says so, and the rest of the test runs.
 func Document(t *testing.T, name string) []byte {
 	t.Helper()
 	path, ok := find(t, name)
@@ -108,8 +109,8 @@ func LoadSpec(t *testing.T, name string) *Spec {
 	return &Spec{doc}
 }
 
-// Judge returns where a request leaves the document, nil when there is no document. path is the operation's path in the document, with its
-// parameters in braces.
+// Judge returns where a request leaves the document, nil when there is no document. path is the operation's path in the
+// document, with its parameters in braces.
 func (s *Spec) Judge(r *http.Request, body []byte, path string, params map[string]string) error {
 	if s == nil {
 		return nil
@@ -121,9 +122,19 @@ func (s *Spec) Judge(r *http.Request, body []byte, path string, params map[strin
 	clone := r.Clone(context.Background()) //nolint:forbidigo // a test's helper, which no request waits for
 	clone.Body = io.NopCloser(bytes.NewReader(body))
 	clone.URL = &url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}
-	return openapi3filter.ValidateRequest(context.Background(), &openapi3filter.RequestValidationInput{ //nolint:forbidigo // a test's helper, which no request waits for
-		Request: clone, PathParams: params,
-		Route:   &routers.Route{Spec: s.doc, Path: path, PathItem: item, Method: r.Method, Operation: item.GetOperation(r.Method)},
-		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, MultiError: true},
-	})
+	return openapi3filter.ValidateRequest(
+		context.Background(),
+		&openapi3filter.RequestValidationInput{ //nolint:forbidigo // a test's helper, which no request waits for
+			Request:    clone,
+			PathParams: params,
+			Route: &routers.Route{
+				Spec:      s.doc,
+				Path:      path,
+				PathItem:  item,
+				Method:    r.Method,
+				Operation: item.GetOperation(r.Method),
+			},
+			Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, MultiError: true},
+		},
+	)
 }

@@ -47,7 +47,8 @@ func TestMessagesArriveAndStay(t *testing.T) {
 	if a := send(t, b, m); a.Status != channel.Delivered || a.ID != m.Delivery {
 		t.Errorf("%+v", a)
 	}
-	if got := <-news; got.To != "+447700900123" || !strings.Contains(got.Text, "90817263") || !got.At.Equal(channeltest.Now()) {
+	if got := <-news; got.To != "+447700900123" || !strings.Contains(got.Text, "90817263") ||
+		!got.At.Equal(channeltest.Now()) {
 		t.Errorf("the news is %+v", got)
 	}
 	m.Channel = channel.Voice
@@ -108,7 +109,10 @@ func TestAFullDiskIsNoMessage(t *testing.T) {
 	_ = b.file.Close() // every write fails now
 	s, _ := Provider(b).Config().Open(channel.Env{Now: channeltest.Now})
 	_, err := s.Send(t.Context(), channeltest.Message(channel.SMS))
-	if e, ok := errors.AsType[*channel.Error](err); !ok || e.Kind != channel.Unavailable || strings.Contains(err.Error(), "7700") {
+	if e, ok := errors.AsType[*channel.Error](
+		err,
+	); !ok || e.Kind != channel.Unavailable ||
+		strings.Contains(err.Error(), "7700") {
 		t.Errorf("%v", err)
 	}
 	b.file, _ = os.OpenFile(b.path, os.O_APPEND|os.O_WRONLY, 0o600)

@@ -20,7 +20,8 @@ func (a address) uses(name string) bool {
 	return false
 }
 
-// fill answers the URL. Each value is escaped for where it stands, so that none makes a path segment or a field of its own.
+// fill answers the URL. Each value is escaped for where it stands, so that none makes a path segment or a field of its
+// own.
 func (a address) fill(values map[string]string) string {
 	out := a.path.fill(values, func(s string) string {
 		if s == "." || s == ".." {
@@ -40,7 +41,11 @@ func (p *plan) compileURL() (err error) {
 	}
 	for _, n := range []string{"code", "text"} {
 		if p.url.uses(n) && !p.cfg.CodeInURL {
-			return fmt.Errorf("url: {%s} must not stand in an address, where logs keep it; put it into body, or set code_in_url: true if the gateway knows no other way", n)
+			return fmt.Errorf(
+				"url: {%s} must not stand in an address, where logs keep it; put it into body, or set code_in_url: true if the "+
+					"gateway knows no other way",
+				n,
+			)
 		}
 	}
 	return nil
@@ -69,8 +74,12 @@ func (p *plan) compileCheck() (err error) {
 func (p *plan) address(key, s string) (a address, err error) {
 	path, query, _ := strings.Cut(s, "?")
 	u, err := url.Parse(placeholderForm.ReplaceAllString(path, "x"))
-	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil || strings.ContainsAny(s, "# \r\n") {
-		return a, fmt.Errorf("%s: must be an address like https://sms.example.com/v1/messages, without a user and without #", key)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil ||
+		strings.ContainsAny(s, "# \r\n") {
+		return a, fmt.Errorf(
+			"%s: must be an address like https://sms.example.com/v1/messages, without a user and without #",
+			key,
+		)
 	}
 	if u.Scheme == "http" && !p.cfg.AllowHTTP && !loopback(u.Hostname()) {
 		return a, fmt.Errorf("%s: must be https, or set allow_http: true and accept that codes travel in the clear", key)
@@ -91,7 +100,12 @@ func (p *plan) address(key, s string) (a address, err error) {
 	}
 	for n := range p.secrets {
 		if a.uses(n) && !p.cfg.SecretsInURL {
-			return a, fmt.Errorf("%s: the secret {%s} must not stand in an address, where logs keep it; put it into headers or body, or set secrets_in_url: true if the gateway knows no other way", key, n)
+			return a, fmt.Errorf(
+				"%s: the secret {%s} must not stand in an address, where logs keep it; put it into headers or body, or set "+
+					"secrets_in_url: true if the gateway knows no other way",
+				key,
+				n,
+			)
 		}
 	}
 	return a, nil

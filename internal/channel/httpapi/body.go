@@ -109,8 +109,8 @@ type number string
 // bare marks such a placeholder while the text is made into JSON. A text of the operator's may not begin so.
 const bare = "\x00"
 
-// compileJSON reads JSON with placeholders as a tree: maps, lists, templates, numbers. Values are put into the tree and the tree is
-// encoded, so that no value can be anything but a value.
+// compileJSON reads JSON with placeholders as a tree: maps, lists, templates, numbers. Values are put into the tree and
+// the tree is encoded, so that no value can be anything but a value.
 func (p *plan) compileJSON(text string) (any, error) {
 	quoted, err := p.quoteNumbers(text)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package httpapi is the provider for any gateway that takes messages over HTTP: its settings say what is sent, and what the
-// answers and reports mean.
+// Package httpapi is the provider for any gateway that takes messages over HTTP: its settings say what is sent, and
+// what the answers and reports mean.
 //
-// It is not a language: it fills placeholders and looks values up. A gateway that needs more than that (a login before each
-// message, signed requests) wants a provider of its own, or `webhook` and a few lines behind it.
+// It is not a language: it fills placeholders and looks values up. A gateway that needs more than that (a login before
+// each message, signed requests) wants a provider of its own, or `webhook` and a few lines behind it.
 package httpapi
 
 import (
@@ -77,8 +77,8 @@ type Body struct {
 	ContentType string            `yaml:"content_type" doc:"Another Content-Type than the usual one."`
 }
 
-// Answer says what the gateway's answers mean. A place is a JSON pointer like /messages/0/id, regexp: and an expression with one
-// group, or header: and a name.
+// Answer says what the gateway's answers mean. A place is a JSON pointer like /messages/0/id, regexp: and an expression
+// with one group, or header: and a name.
 type Answer struct {
 	Statuses   []int             `yaml:"statuses" doc:"The HTTP statuses of a message that was taken. Without them 200 to 299."`
 	OK         Condition         `yaml:"ok" doc:"What must stand in the answer beside the status, for gateways that answer 200 to a refusal."`
@@ -185,7 +185,8 @@ var (
 // compile reads the settings, or answers what is wrong with them.
 func (c *Config) compile() (*plan, error) {
 	p := &plan{cfg: *c, secrets: map[string]string{}, uses: map[string]bool{}}
-	for _, step := range []func() error{p.compileBasics, p.compileSecrets, p.compileURL, p.compileHeaders, p.compileBody, p.compileCheck, p.compileUse, p.compileAnswer, p.compileReceipts} {
+	for _, step := range []func() error{p.compileBasics, p.compileSecrets, p.compileURL, p.compileHeaders, p.compileBody,
+		p.compileCheck, p.compileUse, p.compileAnswer, p.compileReceipts} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -252,7 +253,8 @@ func (p *plan) compileHeaders() error {
 		switch {
 		case !headerForm.MatchString(key):
 			return errors.New("headers: a name is not one of HTTP's")
-		case slices.Contains([]string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Trailer", "Upgrade"}, http.CanonicalHeaderKey(key)):
+		case slices.Contains([]string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Trailer", "Upgrade"},
+			http.CanonicalHeaderKey(key)):
 			return fmt.Errorf("%s: is not yours to set", at)
 		case err != nil:
 			return err
@@ -267,7 +269,10 @@ func (p *plan) compileHeaders() error {
 }
 
 func inTheClear(at string) error {
-	return fmt.Errorf("%s: looks like a secret in the clear; put it into secrets, give it a name, and write {name} here", at)
+	return fmt.Errorf(
+		"%s: looks like a secret in the clear; put it into secrets, give it a name, and write {name} here",
+		at,
+	)
 }
 
 // compileUse holds that the request as a whole makes sense.
@@ -276,7 +281,9 @@ func (p *plan) compileUse() error {
 	case !p.uses["text"] && !p.uses["code"]:
 		return errors.New("body: the request has neither {text} nor {code}, so no person would get a code")
 	case !p.uses["to"] && !p.uses["to_digits"] && !p.uses["to_national"] && !p.uses["email"]:
-		return errors.New("body: the request names nobody; put {to}, {to_digits}, {to_national} or {email} where the gateway wants the number")
+		return errors.New(
+			"body: the request names nobody; put {to}, {to_digits}, {to_national} or {email} where the gateway wants the number",
+		)
 	}
 	for i, s := range p.cfg.Secrets {
 		if !p.uses[s.Name] {

@@ -26,24 +26,69 @@ const (
 // settings answers those of a gateway that has a little of everything.
 func settings(base string) *Config {
 	return &Config{
-		Channels: []channel.Kind{channel.SMS}, Method: http.MethodPost, URL: base + "/send/{to_digits}?ref={delivery}", From: "Acme",
+		Channels: []channel.Kind{
+			channel.SMS,
+		},
+		Method:    http.MethodPost,
+		URL:       base + "/send/{to_digits}?ref={delivery}",
+		From:      "Acme",
 		Headers:   map[string]string{"Authorization": "Key {key}", "Idempotency-Key": "{delivery}"},
 		Secrets:   []Secret{{"key", secret.New(apiKey)}},
 		BasicAuth: BasicAuth{},
 		Body: Body{
 			Type: "json",
-			Text: `{"message": {"to": ["{to}"], "from": "{from}", "text": "{text}", "ttl": {ttl}, "entity": "{dlt_entity_id}", "note": "literal {{code}} \"{brand}\""}, "report": "{callback}", "n": 1.50, "ok": true, "none": null}`,
+			Text: `{"message": {"to": ["{to}"], "from": "{from}", "text": "{text}", "ttl": {ttl}, "entity": ` +
+				`"{dlt_entity_id}", "note": "literal {{code}} \"{brand}\""}, "report": "{callback}", "n": 1.50, "ok": true, ` +
+				`"none": null}`,
 		},
 		Answer: Answer{
-			Statuses: []int{200, 202}, OK: Condition{At: "/status", Is: []string{"queued", "0"}}, ID: "/messages/0/id", Parts: "/messages/0/parts",
-			Price: "/messages/0/price", Currency: "EUR", Error: "/error/code", RetryAfter: "/error/wait",
-			Errors: map[string]string{"17": "rejected", "18": "refused", "19": "throttled", "20": "unavailable", "21": "unknown", "no such number": "rejected", "HTTP 402": "refused", "HTTP 503": "throttled"},
+			Statuses: []int{
+				200,
+				202,
+			},
+			OK:         Condition{At: "/status", Is: []string{"queued", "0"}},
+			ID:         "/messages/0/id",
+			Parts:      "/messages/0/parts",
+			Price:      "/messages/0/price",
+			Currency:   "EUR",
+			Error:      "/error/code",
+			RetryAfter: "/error/wait",
+			Errors: map[string]string{
+				"17":             "rejected",
+				"18":             "refused",
+				"19":             "throttled",
+				"20":             "unavailable",
+				"21":             "unknown",
+				"no such number": "rejected",
+				"HTTP 402":       "refused",
+				"HTTP 503":       "throttled",
+			},
 		},
 		Receipts: Receipts{
-			In: "json", Each: "/reports", ID: "/id", Status: "/status", Error: "/code", Parts: "/parts", Price: "/price", Currency: "/currency",
-			Statuses: map[string]string{"ACCEPTED": "accepted", "SENT": "sent", "DELIVERED": "delivered", "FAILED": "undelivered", "BLOCKED": "failed"},
-			Errors:   map[string]string{"1": "rejected", "2": "refused", "BLOCKED": "rejected"}, Reply: "OK",
-			Signature: Signature{Header: "X-Signature", Algorithm: "hmac-sha256", Encoding: "hex", Prefix: "sha256=", Secret: secret.New(signKey)},
+			In:       "json",
+			Each:     "/reports",
+			ID:       "/id",
+			Status:   "/status",
+			Error:    "/code",
+			Parts:    "/parts",
+			Price:    "/price",
+			Currency: "/currency",
+			Statuses: map[string]string{
+				"ACCEPTED":  "accepted",
+				"SENT":      "sent",
+				"DELIVERED": "delivered",
+				"FAILED":    "undelivered",
+				"BLOCKED":   "failed",
+			},
+			Errors: map[string]string{"1": "rejected", "2": "refused", "BLOCKED": "rejected"},
+			Reply:  "OK",
+			Signature: Signature{
+				Header:    "X-Signature",
+				Algorithm: "hmac-sha256",
+				Encoding:  "hex",
+				Prefix:    "sha256=",
+				Secret:    secret.New(signKey),
+			},
 		},
 		Check: Check{URL: base + "/balance"},
 	}
@@ -64,15 +109,25 @@ func judgeRequest(r *http.Request, body []byte) error {
 	if r.Method != http.MethodPost || r.URL.String() != "/send/447700900123?ref="+delivery {
 		return fmt.Errorf("%s %s", r.Method, r.URL)
 	}
-	for key, want := range map[string]string{"Authorization": "Key " + apiKey, "Idempotency-Key": delivery, "Content-Type": "application/json"} {
+	for key, want := range map[string]string{"Authorization": "Key " + apiKey, "Idempotency-Key": delivery,
+		"Content-Type": "application/json"} {
 		if got := r.Header.Get(key); got != want {
 			return fmt.Errorf("%s is %q, want %q", key, got, want)
 		}
 	}
 	m := channeltest.Message(channel.SMS)
 	want, _ := json.Marshal(map[string]any{
-		"message": map[string]any{"to": []string{"+447700900123"}, "from": "Acme", "text": m.Text.Body, "ttl": 300, "note": `literal {code} "Acme"`},
-		"report":  callback, "n": json.Number("1.50"), "ok": true, "none": nil,
+		"message": map[string]any{
+			"to":   []string{"+447700900123"},
+			"from": "Acme",
+			"text": m.Text.Body,
+			"ttl":  300,
+			"note": `literal {code} "Acme"`,
+		},
+		"report": callback,
+		"n":      json.Number("1.50"),
+		"ok":     true,
+		"none":   nil,
 	})
 	if string(body) != string(want) {
 		return fmt.Errorf("%s\nwant %s", body, want)
@@ -122,7 +177,9 @@ func TestPause(t *testing.T) {
 		`{"status":"no","error":{"code":"19"}}`:             "7s",
 		`{"status":"no","error":{"code":"18","wait":9}}`:    "0s",
 	} {
-		c := channeltest.NewCarrier(channeltest.Says(channeltest.Reply{Status: 200, Header: map[string]string{"Retry-After": "7"}, Body: body}))
+		c := channeltest.NewCarrier(
+			channeltest.Says(channeltest.Reply{Status: 200, Header: map[string]string{"Retry-After": "7"}, Body: body}),
+		)
 		_, err := open(t, settings(c.URL), c).Send(t.Context(), channeltest.Message(channel.SMS))
 		if got := channel.AsError(name, err).RetryAfter.String(); got != want {
 			t.Errorf("%s: %s, want %s", body, got, want)
@@ -168,7 +225,11 @@ func TestWithoutID(t *testing.T) {
 		if row.code == "" && (err != nil || a.ID != "dlv_01m83v1cxqe00t2j6r8ja6cpz7") {
 			t.Errorf("%s: %+v, %v", name, a, err)
 		}
-		if e := channel.AsError("httpapi", err); row.code != "" && (err == nil || e.Kind != channel.MaybeSent || e.Code != row.code) {
+		if e := channel.AsError(
+			"httpapi",
+			err,
+		); row.code != "" &&
+			(err == nil || e.Kind != channel.MaybeSent || e.Code != row.code) {
 			t.Errorf("%s: %+v, %v", name, a, err)
 		}
 		c.Close()
@@ -184,27 +245,46 @@ func TestAnswer(t *testing.T) {
 		want   channel.Accepted
 		code   string
 	}{
-		"nothing is said":             {Answer{}, reply(200, "OK"), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken}, ""},
-		"a code that means no error":  {Answer{Error: "/e"}, reply(200, `{"e":0}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken}, ""},
-		"a code that means false":     {Answer{Error: "/e"}, reply(200, `{"e":false}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken}, ""},
-		"an error alone":              {Answer{Error: "/e"}, reply(200, `{"e":"busy"}`), channel.Accepted{}, "busy"},
-		"text":                        {Answer{ID: `regexp:^OK ID:(\w+)$`, Error: `regexp:^ERR (\d+)`}, reply(200, "OK ID:77x"), channel.Accepted{ID: "77x", Status: channel.Taken}, ""},
-		"an error in text":            {Answer{ID: `regexp:^OK ID:(\w+)$`, Error: `regexp:^ERR (\d+)`}, reply(200, "ERR 105"), channel.Accepted{}, "105"},
-		"a header":                    {Answer{ID: "header:X-Id"}, channeltest.Reply{Status: 200, Header: map[string]string{"X-Id": "h1"}}, channel.Accepted{ID: "h1", Status: channel.Taken}, ""},
-		"XML":                         {Answer{ID: "regexp:<id>([^<]+)</id>"}, reply(200, "<r><id>9</id></r>"), channel.Accepted{ID: "9", Status: channel.Taken}, ""},
-		"a price with its currency":   {Answer{Price: "/p"}, reply(200, `{"p":"KES 0.8000"}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken, Price: "0.8000", Currency: "KES"}, ""},
-		"a price, a currency":         {Answer{Price: "/p", Currency: "/c"}, reply(200, `{"p":0.05,"c":"USD"}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken, Price: "0.05", Currency: "USD"}, ""},
-		"a price in a set currency":   {Answer{Price: "/p", Currency: "EUR"}, reply(200, `{"p":0.05}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken, Price: "0.05", Currency: "EUR"}, ""},
-		"its own currency first":      {Answer{Price: "/p", Currency: "EUR"}, reply(200, `{"p":"KES 0.05"}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken, Price: "0.05", Currency: "KES"}, ""},
-		"a price without a currency":  {Answer{Price: "/p"}, reply(200, `{"p":0.05}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken}, ""},
-		"a price that is none":        {Answer{Price: "/p", Currency: "EUR"}, reply(200, `{"p":"free"}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken}, ""},
-		"nothing to pay":              {Answer{Price: "/p", Currency: "EUR"}, reply(200, `{"p":0.00}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken}, ""},
-		"no price":                    {Answer{Price: "/p", Parts: "/n", Currency: "EUR"}, reply(200, `{"n":"3"}`), channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken, Parts: 3}, ""},
-		"a key with a slash":          {Answer{ID: "/a~1b/~0/1"}, reply(200, `{"a/b":{"~":["x","y"]}}`), channel.Accepted{ID: "y", Status: channel.Taken}, ""},
-		"an id that is a list":        {Answer{ID: "/id"}, reply(200, `{"id":["x"]}`), channel.Accepted{}, "answer"},
-		"an id that is null":          {Answer{ID: "/id"}, reply(200, `{"id":null}`), channel.Accepted{}, "answer"},
-		"an id that is far too long":  {Answer{ID: "/id"}, reply(200, `{"id":"`+strings.Repeat("x", 2000)+`"}`), channel.Accepted{}, "answer"},
-		"a large number is kept":      {Answer{ID: "/id"}, reply(200, `{"id":12345678901234567890}`), channel.Accepted{ID: "12345678901234567890", Status: channel.Taken}, ""},
+		"nothing is said": {Answer{}, reply(200, "OK"),
+			channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken}, ""},
+		"a code that means no error": {Answer{Error: "/e"}, reply(200, `{"e":0}`),
+			channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken}, ""},
+		"a code that means false": {Answer{Error: "/e"}, reply(200, `{"e":false}`),
+			channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken}, ""},
+		"an error alone": {Answer{Error: "/e"}, reply(200, `{"e":"busy"}`), channel.Accepted{}, "busy"},
+		"text": {Answer{ID: `regexp:^OK ID:(\w+)$`, Error: `regexp:^ERR (\d+)`},
+			reply(200, "OK ID:77x"), channel.Accepted{ID: "77x", Status: channel.Taken}, ""},
+		"an error in text": {Answer{ID: `regexp:^OK ID:(\w+)$`, Error: `regexp:^ERR (\d+)`},
+			reply(200, "ERR 105"), channel.Accepted{}, "105"},
+		"a header": {Answer{ID: "header:X-Id"},
+			channeltest.Reply{Status: 200, Header: map[string]string{"X-Id": "h1"}},
+			channel.Accepted{ID: "h1", Status: channel.Taken}, ""},
+		"XML": {Answer{ID: "regexp:<id>([^<]+)</id>"}, reply(200, "<r><id>9</id></r>"),
+			channel.Accepted{ID: "9", Status: channel.Taken}, ""},
+		"a price with its currency": {Answer{Price: "/p"}, reply(200, `{"p":"KES 0.8000"}`),
+			channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken, Price: "0.8000", Currency: "KES"}, ""},
+		"a price, a currency": {Answer{Price: "/p", Currency: "/c"}, reply(200, `{"p":0.05,"c":"USD"}`),
+			channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken, Price: "0.05", Currency: "USD"}, ""},
+		"a price in a set currency": {Answer{Price: "/p", Currency: "EUR"}, reply(200, `{"p":0.05}`),
+			channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken, Price: "0.05", Currency: "EUR"}, ""},
+		"its own currency first": {Answer{Price: "/p", Currency: "EUR"}, reply(200, `{"p":"KES 0.05"}`),
+			channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken, Price: "0.05", Currency: "KES"}, ""},
+		"a price without a currency": {Answer{Price: "/p"}, reply(200, `{"p":0.05}`),
+			channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken}, ""},
+		"a price that is none": {Answer{Price: "/p", Currency: "EUR"}, reply(200, `{"p":"free"}`),
+			channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken}, ""},
+		"nothing to pay": {Answer{Price: "/p", Currency: "EUR"}, reply(200, `{"p":0.00}`),
+			channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken}, ""},
+		"no price": {Answer{Price: "/p", Parts: "/n", Currency: "EUR"}, reply(200, `{"n":"3"}`),
+			channel.Accepted{ID: "dlv_01m83v1cxqe00t2j6r8ja6cpz7", Status: channel.Taken, Parts: 3}, ""},
+		"a key with a slash": {Answer{ID: "/a~1b/~0/1"}, reply(200, `{"a/b":{"~":["x","y"]}}`),
+			channel.Accepted{ID: "y", Status: channel.Taken}, ""},
+		"an id that is a list": {Answer{ID: "/id"}, reply(200, `{"id":["x"]}`), channel.Accepted{}, "answer"},
+		"an id that is null":   {Answer{ID: "/id"}, reply(200, `{"id":null}`), channel.Accepted{}, "answer"},
+		"an id that is far too long": {Answer{ID: "/id"}, reply(200, `{"id":"`+strings.Repeat("x", 2000)+`"}`),
+			channel.Accepted{}, "answer"},
+		"a large number is kept": {Answer{ID: "/id"}, reply(200, `{"id":12345678901234567890}`),
+			channel.Accepted{ID: "12345678901234567890", Status: channel.Taken}, ""},
 		"an index with a zero before": {Answer{ID: "/ids/01"}, reply(200, `{"ids":["x","y"]}`), channel.Accepted{}, "answer"},
 		"more than one value is none": {Answer{ID: "/id"}, reply(200, `{"id":"x"}{"id":"y"}`), channel.Accepted{}, "answer"},
 	} {
@@ -242,7 +322,8 @@ func TestCheck(t *testing.T) {
 		}
 		r := c.Requests()[0]
 		user, pass, _ := r.BasicAuth()
-		if r.Method != http.MethodPost || r.URL.String() != "/balance?key="+apiKey || user != "me" || pass != password || r.Header.Get("Idempotency-Key")+r.Header.Get("X-About") != "" {
+		if r.Method != http.MethodPost || r.URL.String() != "/balance?key="+apiKey || user != "me" || pass != password ||
+			r.Header.Get("Idempotency-Key")+r.Header.Get("X-About") != "" {
 			t.Errorf("%s %s", r.Method, r.URL)
 		}
 		c.Close()
@@ -278,8 +359,15 @@ func TestCodeInURL(t *testing.T) {
 	t.Parallel()
 	c := channeltest.NewCarrier(channeltest.Says(reply(200, "")))
 	cfg := &Config{
-		Channels: []channel.Kind{channel.SMS}, Method: http.MethodGet, URL: c.URL + "/{key}/{to_national}/send?text={text}&code={code}&from={from}", CodeInURL: true, SecretsInURL: true,
-		Secrets: []Secret{{"key", secret.New("a/b?c")}}, Body: Body{Type: "none"},
+		Channels: []channel.Kind{
+			channel.SMS,
+		},
+		Method:       http.MethodGet,
+		URL:          c.URL + "/{key}/{to_national}/send?text={text}&code={code}&from={from}",
+		CodeInURL:    true,
+		SecretsInURL: true,
+		Secrets:      []Secret{{"key", secret.New("a/b?c")}},
+		Body:         Body{Type: "none"},
 	}
 	s := open(t, cfg, c)
 	m := channeltest.Message(channel.SMS)
@@ -288,13 +376,21 @@ func TestCodeInURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := c.Requests()[0]
-	if q := r.URL.Query(); r.URL.EscapedPath() != "/a%2Fb%3Fc/7700900123/send" || q.Get("text") != m.Text.Body || q.Get("code") != "90817263" || len(q) != 3 || len(r.Body) > 0 || r.Header.Get("Content-Type") != "" {
+	if q := r.URL.Query(); r.URL.EscapedPath() != "/a%2Fb%3Fc/7700900123/send" || q.Get("text") != m.Text.Body ||
+		q.Get("code") != "90817263" ||
+		len(q) != 3 ||
+		len(r.Body) > 0 ||
+		r.Header.Get("Content-Type") != "" {
 		t.Errorf("%s", r.URL)
 	}
 	c.Close()
 	_, err := s.Send(t.Context(), m)
 	for e := err; e != nil; e = errors.Unwrap(e) {
-		if text := fmt.Sprintf("%+v", e); strings.Contains(text, "90817263") || strings.Contains(text, url.PathEscape("a/b?c")) {
+		if text := fmt.Sprintf(
+			"%+v",
+			e,
+		); strings.Contains(text, "90817263") ||
+			strings.Contains(text, url.PathEscape("a/b?c")) {
 			t.Errorf("an error shows the address: %s", text)
 		}
 	}

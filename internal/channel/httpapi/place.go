@@ -15,7 +15,8 @@ import (
 // maxValue bounds a value that is read out of an answer or a report, in bytes. A longer one counts as not there.
 const maxValue = 1024
 
-// place is where in an answer a value stands: a JSON pointer (RFC 6901), an expression, or a header. The zero place is nowhere.
+// place is where in an answer a value stands: a JSON pointer (RFC 6901), an expression, or a header. The zero place is
+// nowhere.
 type place struct {
 	pointer []string
 	expr    *regexp.Regexp
@@ -37,7 +38,10 @@ func parsePlace(key, s string) (p place, err error) {
 			return p, fmt.Errorf("%s: must name a header, such as header:X-Message-Id", key)
 		}
 	default:
-		return p, fmt.Errorf("%s: must be a JSON pointer like /messages/0/id, regexp: and an expression, or header: and a name", key)
+		return p, fmt.Errorf(
+			"%s: must be a JSON pointer like /messages/0/id, regexp: and an expression, or header: and a name",
+			key,
+		)
 	}
 	return p, err
 }

@@ -73,7 +73,10 @@ func (p *plan) compileReceipts() error {
 	case c.Status == "" || len(c.Statuses) == 0:
 		return errors.New("receipts.status and receipts.statuses: must say where the status stands, and what each one means")
 	case c.ID == "" && c.Token == "" && !p.uses["callback"]:
-		return errors.New("receipts: nothing names the message; send {callback} along as the address of reports, or say in token or id where the report repeats one of them")
+		return errors.New(
+			"receipts: nothing names the message; send {callback} along as the address of reports, or say in token or id " +
+				"where the report repeats one of them",
+		)
 	case c.Token != "" && !p.uses["token"]:
 		return errors.New("receipts.token: the gateway cannot repeat what it never gets; send {token} along")
 	}
@@ -90,7 +93,11 @@ func (p *plan) compileReceipts() error {
 		return fmt.Errorf("receipts.statuses.%s: must be accepted, sent, delivered, undelivered or failed", word)
 	}
 	var err error
-	p.receipt.kinds, err = kinds("receipts.errors", c.Errors, []channel.ErrorKind{channel.Rejected, channel.Refused, channel.Unavailable})
+	p.receipt.kinds, err = kinds(
+		"receipts.errors",
+		c.Errors,
+		[]channel.ErrorKind{channel.Rejected, channel.Refused, channel.Unavailable},
+	)
 	if err != nil {
 		return err
 	}
@@ -139,7 +146,10 @@ func (p *plan) compileSignature(s Signature) error {
 	case s.Encoding != "hex" && s.Encoding != "base64":
 		return errors.New("receipts.signature.encoding: must be hex or base64")
 	case p.cfg.Receipts.In == inQuery:
-		return errors.New("receipts.signature: signs the body, and a report in the query has none; its address cannot be guessed, which is what it is held by")
+		return errors.New(
+			"receipts.signature: signs the body, and a report in the query has none; its address cannot be guessed, which " +
+				"is what it is held by",
+		)
 	}
 	switch s.Algorithm {
 	case "hmac-sha256":
@@ -288,7 +298,8 @@ func (r *receiver) read(get lookup, c channel.Callback) (out channel.Receipt, kn
 	return out, true, nil
 }
 
-// failure answers code and kind of a message that failed: by the operator's table, else it may go better on another route.
+// failure answers code and kind of a message that failed: by the operator's table, else it may go better on another
+// route.
 func (p receiptPlan) failure(code, status string) (string, channel.ErrorKind) {
 	for _, c := range []string{code, status} {
 		if kind, known := p.kinds[c]; known && c != "" {

@@ -28,7 +28,13 @@ func mac(h func() hash.Hash, key, body string) []byte {
 // report answers a signed report.
 func report(body string) channel.Callback {
 	u, _ := url.Parse(callback)
-	r := channel.Callback{Method: http.MethodPost, URL: u, Header: http.Header{}, Body: []byte(body), Now: channeltest.Now()}
+	r := channel.Callback{
+		Method: http.MethodPost,
+		URL:    u,
+		Header: http.Header{},
+		Body:   []byte(body),
+		Now:    channeltest.Now(),
+	}
 	r.Header.Set("X-Signature", "sha256="+hex.EncodeToString(mac(sha256.New, signKey, body)))
 	return r
 }
@@ -36,27 +42,55 @@ func report(body string) channel.Callback {
 func receiptRows() []channeltest.ReceiptRow {
 	one := `{"reports":[{"id":"a","status":"DELIVERED","parts":2,"price":"0.07","currency":"EUR"}]}`
 	rows := []channeltest.ReceiptRow{
-		{Name: "one", Request: report(one), Want: []channel.Receipt{{ProviderID: "a", Status: channel.Delivered, Parts: 2, Price: "0.07", Currency: "EUR"}}},
-		{Name: "several, and one that is no news", Request: report(`{"reports":[{"id":"a","status":"sent"},{"id":"b","status":"PONDERED"},{"id":7,"status":"Accepted"}]}`), Want: []channel.Receipt{
-			{ProviderID: "a", Status: channel.Sent}, {ProviderID: "7", Status: channel.Taken},
-		}},
-		{Name: "the address alone names the message", Request: report(`{"reports":[{"status":"SENT"}]}`), Want: []channel.Receipt{{Status: channel.Sent}}},
+		{
+			Name:    "one",
+			Request: report(one),
+			Want:    []channel.Receipt{{ProviderID: "a", Status: channel.Delivered, Parts: 2, Price: "0.07", Currency: "EUR"}},
+		},
+		{
+			Name: "several, and one that is no news",
+			Request: report(
+				`{"reports":[{"id":"a","status":"sent"},{"id":"b","status":"PONDERED"},{"id":7,"status":"Accepted"}]}`,
+			),
+			Want: []channel.Receipt{
+				{ProviderID: "a", Status: channel.Sent}, {ProviderID: "7", Status: channel.Taken},
+			},
+		},
+		{
+			Name:    "the address alone names the message",
+			Request: report(`{"reports":[{"status":"SENT"}]}`),
+			Want:    []channel.Receipt{{Status: channel.Sent}},
+		},
 		{Name: "none", Request: report(`{"reports":[]}`)},
 	}
 	for fields, want := range map[string]channel.Receipt{
-		`"status":"FAILED","code":1`:                            {Status: channel.Undelivered, Code: "1", Kind: channel.Rejected},
-		`"status":"FAILED","code":"2"`:                          {Status: channel.Undelivered, Code: "2", Kind: channel.Refused},
-		`"status":"FAILED","code":"77"`:                         {Status: channel.Undelivered, Code: "77", Kind: channel.Unavailable},
-		`"status":"FAILED"`:                                     {Status: channel.Undelivered, Code: "FAILED", Kind: channel.Unavailable},
-		`"status":"BLOCKED","code":"77"`:                        {Status: channel.Failed, Code: "BLOCKED", Kind: channel.Rejected},
-		`"status":"FAILED","code":"447700900123"`:               {Status: channel.Undelivered, Code: "FAILED", Kind: channel.Unavailable},
-		`"status":"DELIVERED","code":"1"`:                       {Status: channel.Delivered},
-		`"status":"DELIVERED","price":"0.07"`:                   {Status: channel.Delivered},
-		`"status":"DELIVERED","price":"much","currency":"EUR"`:  {Status: channel.Delivered},
-		`"status":"DELIVERED","parts":-1,"price":"USD 0.00630"`: {Status: channel.Delivered, Price: "0.00630", Currency: "USD"},
+		`"status":"FAILED","code":1`: {Status: channel.Undelivered, Code: "1",
+			Kind: channel.Rejected},
+		`"status":"FAILED","code":"2"`: {Status: channel.Undelivered, Code: "2",
+			Kind: channel.Refused},
+		`"status":"FAILED","code":"77"`: {Status: channel.Undelivered, Code: "77",
+			Kind: channel.Unavailable},
+		`"status":"FAILED"`: {Status: channel.Undelivered, Code: "FAILED",
+			Kind: channel.Unavailable},
+		`"status":"BLOCKED","code":"77"`: {Status: channel.Failed, Code: "BLOCKED",
+			Kind: channel.Rejected},
+		`"status":"FAILED","code":"447700900123"`: {Status: channel.Undelivered, Code: "FAILED",
+			Kind: channel.Unavailable},
+		`"status":"DELIVERED","code":"1"`:                      {Status: channel.Delivered},
+		`"status":"DELIVERED","price":"0.07"`:                  {Status: channel.Delivered},
+		`"status":"DELIVERED","price":"much","currency":"EUR"`: {Status: channel.Delivered},
+		`"status":"DELIVERED","parts":-1,"price":"USD 0.00630"`: {Status: channel.Delivered, Price: "0.00630",
+			Currency: "USD"},
 	} {
 		want.ProviderID = "a"
-		rows = append(rows, channeltest.ReceiptRow{Name: fields, Request: report(`{"reports":[{"id":"a",` + fields + `}]}`), Want: []channel.Receipt{want}})
+		rows = append(
+			rows,
+			channeltest.ReceiptRow{
+				Name:    fields,
+				Request: report(`{"reports":[{"id":"a",` + fields + `}]}`),
+				Want:    []channel.Receipt{want},
+			},
+		)
 	}
 	for body, name := range map[string]string{
 		`{"reports":[{"id":"a"}]}`:                                 "without a status",
@@ -124,10 +158,16 @@ func TestSignatures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for encoding, encode := range map[string]func([]byte) string{"hex": hex.EncodeToString, "base64": base64.StdEncoding.EncodeToString} {
+		for encoding, encode := range map[string]func([]byte) string{"hex": hex.EncodeToString,
+			"base64": base64.StdEncoding.EncodeToString} {
 			c := settings("https://sms.example.com")
 			c.Receipts.Each, c.Receipts.Status = "", "/s"
-			c.Receipts.Signature = Signature{Header: "x-sig", Algorithm: algorithm, Encoding: encoding, Secret: secret.New("key")}
+			c.Receipts.Signature = Signature{
+				Header:    "x-sig",
+				Algorithm: algorithm,
+				Encoding:  encoding,
+				Secret:    secret.New("key"),
+			}
 			r := report(body)
 			r.Header.Set("X-Sig", encode(made))
 			if got, err := receive(t, c, r); err != nil || len(got) != 1 || got[0].ProviderID != "a" {
@@ -151,16 +191,27 @@ func TestSignatures(t *testing.T) {
 func TestForms(t *testing.T) {
 	t.Parallel()
 	statuses := map[string]string{"D": "delivered"}
-	want := channel.Receipt{Token: "dG9rZW4", ProviderID: "9", Status: channel.Delivered, Price: "0.1", Currency: "EUR", At: channeltest.Now()}
+	want := channel.Receipt{
+		Token:      "dG9rZW4",
+		ProviderID: "9",
+		Status:     channel.Delivered,
+		Price:      "0.1",
+		Currency:   "EUR",
+		At:         channeltest.Now(),
+	}
 	for in, row := range map[string]struct {
 		r     Receipts
 		query string
 		body  string
 	}{
-		"query":  {Receipts{In: "query", Token: "ref", ID: "id", Status: "st", Price: "p", Currency: "EUR", Statuses: statuses}, "ref=dG9rZW4&id=9&st=d&p=0.1", ""},
-		"form":   {Receipts{In: "form", Token: "ref", ID: "id", Status: "st", Price: "p", Currency: "c", Statuses: statuses}, "", "ref=dG9rZW4&id=9&st=D&p=0.1&c=EUR"},
-		"object": {Receipts{In: "json", Token: "/ref", ID: "/id", Status: "/st/0", Price: "/p", Currency: "EUR", Statuses: statuses}, "", `{"ref":"dG9rZW4","id":9,"st":["D"],"p":0.1}`},
-		"list":   {Receipts{In: "json", Each: "list", Token: "/ref", ID: "/id", Status: "/st", Price: "/p", Currency: "EUR", Statuses: statuses}, "", `[{"ref":"dG9rZW4","id":9,"st":"D","p":0.1}]`},
+		"query": {Receipts{In: "query", Token: "ref", ID: "id", Status: "st", Price: "p", Currency: "EUR",
+			Statuses: statuses}, "ref=dG9rZW4&id=9&st=d&p=0.1", ""},
+		"form": {Receipts{In: "form", Token: "ref", ID: "id", Status: "st", Price: "p", Currency: "c", Statuses: statuses},
+			"", "ref=dG9rZW4&id=9&st=D&p=0.1&c=EUR"},
+		"object": {Receipts{In: "json", Token: "/ref", ID: "/id", Status: "/st/0", Price: "/p", Currency: "EUR",
+			Statuses: statuses}, "", `{"ref":"dG9rZW4","id":9,"st":["D"],"p":0.1}`},
+		"list": {Receipts{In: "json", Each: "list", Token: "/ref", ID: "/id", Status: "/st", Price: "/p", Currency: "EUR",
+			Statuses: statuses}, "", `[{"ref":"dG9rZW4","id":9,"st":"D","p":0.1}]`},
 	} {
 		c := settings("https://sms.example.com")
 		c.Receipts = row.r

@@ -189,7 +189,13 @@ func (s *sender) refusal(d *document, a channel.Answer, m channel.Message, code 
 	status := "HTTP " + strconv.Itoa(a.Status)
 	for _, c := range []string{code, status} {
 		if kind, known := s.answer.kinds[c]; known && c != "" {
-			return &channel.Error{Kind: kind, Provider: name, Code: c, Detail: "the gateway said so, and answer.errors says what it means", RetryAfter: s.pause(d, a, kind)}
+			return &channel.Error{
+				Kind:       kind,
+				Provider:   name,
+				Code:       c,
+				Detail:     "the gateway said so, and answer.errors says what it means",
+				RetryAfter: s.pause(d, a, kind),
+			}
 		}
 	}
 	e := channel.StatusError(name, a, s.now())

@@ -16,12 +16,12 @@ import (
 // piece is plain text, or the name of a placeholder.
 type piece struct{ text, name string }
 
-// template is a text with placeholders. Parsing never fails: what looks like no placeholder is text, and which names there
-// are is checked by whoever knows them.
+// template is a text with placeholders. Parsing never fails: what looks like no placeholder is text, and which names
+// there are is checked by whoever knows them.
 type template []piece
 
-// placeholderForm finds {name}, and {{name}}, which stands for the text {name}. Other braces are text, so that JSON needs no
-// escapes.
+// placeholderForm finds {name}, and {{name}}, which stands for the text {name}. Other braces are text, so that JSON
+// needs no escapes.
 //
 //nolint:gochecknoglobals // compiled once, never changed
 var placeholderForm = regexp.MustCompile(`\{\{([a-z][a-z0-9_]*)\}\}|\{([a-z][a-z0-9_]*)\}`)
@@ -92,15 +92,44 @@ func (p *plan) exists(key, name string) error {
 		all = append(all, s)
 	}
 	slices.Sort(all)
-	return fmt.Errorf("%s: there is no placeholder {%s}; there are {%s}. Write {{%s}} for the text itself", key, name, strings.Join(all, "}, {"), name)
+	return fmt.Errorf(
+		"%s: there is no placeholder {%s}; there are {%s}. Write {{%s}} for the text itself",
+		key,
+		name,
+		strings.Join(all, "}, {"),
+		name,
+	)
 }
 
 // known answers the placeholders of every message, without the secrets.
 func (p *plan) known() []string {
 	return append([]string{
-		"to", "to_digits", "to_national", "email", "from", "from_digits", "text", "code", "brand", "purpose", "locale", "country", "channel",
-		"delivery", "callback", "token", "ttl", "minutes", "expires", "expires_unix", "parts", "encoding", "unicode",
-		"dlt_entity_id", "dlt_template_id", "campaign_id",
+		"to",
+		"to_digits",
+		"to_national",
+		"email",
+		"from",
+		"from_digits",
+		"text",
+		"code",
+		"brand",
+		"purpose",
+		"locale",
+		"country",
+		"channel",
+		"delivery",
+		"callback",
+		"token",
+		"ttl",
+		"minutes",
+		"expires",
+		"expires_unix",
+		"parts",
+		"encoding",
+		"unicode",
+		"dlt_entity_id",
+		"dlt_template_id",
+		"campaign_id",
 	}, p.cfg.Regulatory...)
 }
 

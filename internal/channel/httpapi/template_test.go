@@ -30,10 +30,11 @@ func TestEscaping(t *testing.T) {
 		body Body
 		read func(body []byte) (string, error)
 	}{
-		"form": {Body{Type: "form", Fields: map[string]string{"to": "{to}", "text": "{text}"}}, func(b []byte) (string, error) {
-			f, err := url.ParseQuery(string(b))
-			return f.Get("text"), err
-		}},
+		"form": {Body{Type: "form", Fields: map[string]string{"to": "{to}", "text": "{text}"}},
+			func(b []byte) (string, error) {
+				f, err := url.ParseQuery(string(b))
+				return f.Get("text"), err
+			}},
 		"json": {Body{Type: "json", Text: `{"to":"{to}","text":"{text}"}`}, func(b []byte) (string, error) {
 			var v map[string]string
 			if err := json.Unmarshal(b, &v); err != nil || len(v) != 2 {
@@ -87,14 +88,43 @@ func TestValues(t *testing.T) {
 	}
 	s := &sender{plan: p, now: channeltest.Now}
 	m := channeltest.Message(channel.SMS)
-	m.Regulatory = map[string]string{"dlt_entity_id": "1", "dlt_template_id": "2", "campaign_id": "3", "peid": "4", "to": "never"}
+	m.Regulatory = map[string]string{
+		"dlt_entity_id":   "1",
+		"dlt_template_id": "2",
+		"campaign_id":     "3",
+		"peid":            "4",
+		"to":              "never",
+	}
 	m.From = "+447700900001"
 	want := map[string]string{
-		"to": "+447700900123", "to_digits": "447700900123", "to_national": "7700900123", "email": "person@example.com", "from": "+447700900001",
-		"from_digits": "447700900001", "text": m.Text.Body, "code": "90817263", "brand": "Acme", "purpose": "login", "locale": "en", "country": "GB",
-		"channel": "sms", "delivery": m.Delivery, "callback": callback, "token": "dG9rZW4", "ttl": "300", "minutes": "5",
-		"expires": "2026-11-23T08:05:00Z", "expires_unix": "1795421100", "parts": "1", "encoding": "GSM-7", "unicode": "0",
-		"dlt_entity_id": "1", "dlt_template_id": "2", "campaign_id": "3", "peid": "4", "key": apiKey,
+		"to":              "+447700900123",
+		"to_digits":       "447700900123",
+		"to_national":     "7700900123",
+		"email":           "person@example.com",
+		"from":            "+447700900001",
+		"from_digits":     "447700900001",
+		"text":            m.Text.Body,
+		"code":            "90817263",
+		"brand":           "Acme",
+		"purpose":         "login",
+		"locale":          "en",
+		"country":         "GB",
+		"channel":         "sms",
+		"delivery":        m.Delivery,
+		"callback":        callback,
+		"token":           "dG9rZW4",
+		"ttl":             "300",
+		"minutes":         "5",
+		"expires":         "2026-11-23T08:05:00Z",
+		"expires_unix":    "1795421100",
+		"parts":           "1",
+		"encoding":        "GSM-7",
+		"unicode":         "0",
+		"dlt_entity_id":   "1",
+		"dlt_template_id": "2",
+		"campaign_id":     "3",
+		"peid":            "4",
+		"key":             apiKey,
 	}
 	got := s.values(m)
 	for key, v := range want {
@@ -107,9 +137,16 @@ func TestValues(t *testing.T) {
 			t.Errorf("{%s} is not filled, or not tested", key)
 		}
 	}
-	m.From, m.Text, m.ExpiresAt = "", message.Text{Body: "код", Encoding: message.UCS2, Parts: 2}, channeltest.Now().Add(-time.Hour)
+	m.From, m.Text, m.ExpiresAt = "", message.Text{
+		Body:     "код",
+		Encoding: message.UCS2,
+		Parts:    2,
+	}, channeltest.Now().
+		Add(-time.Hour)
 	got = s.values(m)
-	if got["from"] != "Acme" || got["unicode"] != "1" || got["encoding"] != "UCS-2" || got["parts"] != "2" || got["ttl"] != "1" || got["minutes"] != "1" {
+	if got["from"] != "Acme" || got["unicode"] != "1" || got["encoding"] != "UCS-2" || got["parts"] != "2" ||
+		got["ttl"] != "1" ||
+		got["minutes"] != "1" {
 		t.Errorf("%v", got)
 	}
 	m.Channel, m.ExpiresAt = channel.Voice, time.Time{}
@@ -124,7 +161,8 @@ func TestEmpty(t *testing.T) {
 	c := settings("https://sms.example.com")
 	c.From = ""
 	for text, want := range map[string]string{
-		`{"to":["{to}","{from}"],"text":"{text}","from":"{from}","n":{"x":"{from}"},"literal":"","ttl":{ttl},"unix":[{expires_unix}]}`: `{"literal":"","n":{},"text":"x","to":["+447700900123"],"ttl":300,"unix":[1795421100]}`,
+		`{"to":["{to}","{from}"],"text":"{text}","from":"{from}","n":{"x":"{from}"},"literal":"","ttl":{ttl},` +
+			`"unix":[{expires_unix}]}`: `{"literal":"","n":{},"text":"x","to":["+447700900123"],"ttl":300,"unix":[1795421100]}`,
 		`["{to}", "{text}", {"a\"{ttl}": 1}]`: "",
 		`"{to}: {text}"`:                      `"+447700900123: x"`,
 		`{"a\\":{ttl},"t":"{to} {text}"}`:     `{"a\\":300,"t":"+447700900123 x"}`,
@@ -157,12 +195,15 @@ func TestSettings(t *testing.T) {
 	}
 	text := func(s string) func(*Config) { return func(c *Config) { c.Body.Text = s } }
 	for want, changes := range map[string][]func(*Config){
-		"channels: must":                         {func(c *Config) { c.Channels = nil }},
-		"channels[0]: must":                      {func(c *Config) { c.Channels = []channel.Kind{"fax"} }},
-		"method: must":                           {func(c *Config) { c.Method = "post" }},
-		"url: must be an address":                {func(c *Config) { c.URL = "sms.example.com" }, func(c *Config) { c.URL = "https://u:p@sms.example.com/" }, func(c *Config) { c.URL = "https://sms.example.com/#x" }, func(c *Config) { c.URL = "ftp://sms.example.com" }},
-		"url: must be https":                     {func(c *Config) { c.URL = "http://sms.example.com" }},
-		"url: the host must be fixed":            {func(c *Config) { c.URL = "https://{to_digits}.example.com/" }, func(c *Config) { c.URL = "https://sms{to}?x={to}" }},
+		"channels: must":    {func(c *Config) { c.Channels = nil }},
+		"channels[0]: must": {func(c *Config) { c.Channels = []channel.Kind{"fax"} }},
+		"method: must":      {func(c *Config) { c.Method = "post" }},
+		"url: must be an address": {func(c *Config) { c.URL = "sms.example.com" },
+			func(c *Config) { c.URL = "https://u:p@sms.example.com/" },
+			func(c *Config) { c.URL = "https://sms.example.com/#x" }, func(c *Config) { c.URL = "ftp://sms.example.com" }},
+		"url: must be https": {func(c *Config) { c.URL = "http://sms.example.com" }},
+		"url: the host must be fixed": {func(c *Config) { c.URL = "https://{to_digits}.example.com/" },
+			func(c *Config) { c.URL = "https://sms{to}?x={to}" }},
 		"url: there is no placeholder {number}":  {func(c *Config) { c.URL += "&x={number}" }},
 		"url: {code} must not":                   {func(c *Config) { c.URL += "&x={code}" }},
 		"url: {text} must not":                   {func(c *Config) { c.URL = "https://sms.example.com/{text}" }},
@@ -177,13 +218,17 @@ func TestSettings(t *testing.T) {
 		"secrets[1].name: {key} is something":    {func(c *Config) { c.Secrets = append(c.Secrets, c.Secrets[0]) }},
 		"secrets[0].value: is missing":           {func(c *Config) { c.Secrets[0].Value = secret.Text{} }},
 		"secrets[0].value: must":                 {func(c *Config) { c.Secrets[0].Value = secret.New("a\nb") }},
-		"secrets[1]: {other} is used nowhere":    {func(c *Config) { c.Secrets = append(c.Secrets, Secret{"other", secret.New("x")}) }},
-		"basic_auth.username: is":                {func(c *Config) { c.BasicAuth.Password = secret.New("x") }},
-		"basic_auth.username: must":              {func(c *Config) { c.BasicAuth.Username = "a:b" }},
-		"regulatory[0]: ":                        {func(c *Config) { c.Regulatory = []string{"PE-ID"} }},
-		"body.type: must":                        {func(c *Config) { c.Body = Body{} }},
-		"body.type: none":                        {func(c *Config) { c.Body.Type = "none" }},
-		"body.type: a GET":                       {func(c *Config) { c.Method = "GET" }, func(c *Config) { c.Method = "GET"; form(map[string]string{"t": "{text}"})(c) }},
+		"secrets[1]: {other} is used nowhere": {func(c *Config) {
+			c.Secrets = append(c.Secrets,
+				Secret{"other", secret.New("x")})
+		}},
+		"basic_auth.username: is":   {func(c *Config) { c.BasicAuth.Password = secret.New("x") }},
+		"basic_auth.username: must": {func(c *Config) { c.BasicAuth.Username = "a:b" }},
+		"regulatory[0]: ":           {func(c *Config) { c.Regulatory = []string{"PE-ID"} }},
+		"body.type: must":           {func(c *Config) { c.Body = Body{} }},
+		"body.type: none":           {func(c *Config) { c.Body.Type = "none" }},
+		"body.type: a GET": {func(c *Config) { c.Method = "GET" },
+			func(c *Config) { c.Method = "GET"; form(map[string]string{"t": "{text}"})(c) }},
 		"body.text: must hold":                   {text(""), func(c *Config) { c.Body.Fields = map[string]string{"a": "b"} }},
 		"body.text: is no JSON":                  {text(`{"to":"{to}","text":"{text}"`), text(`{"text":"{text}",}`)},
 		"body.text: {text} is text":              {text(`{"text":{text}}`)},
@@ -200,29 +245,31 @@ func TestSettings(t *testing.T) {
 		"answer.statuses[0]: ":                   {func(c *Config) { c.Answer.Statuses = []int{20} }},
 		"answer.ok: needs both":                  {func(c *Config) { c.Answer.OK.Is = nil }},
 		"answer.ok.at: must be a JSON pointer":   {func(c *Config) { c.Answer.OK.At = "status" }},
-		"answer.id: the expression":              {func(c *Config) { c.Answer.ID = "regexp:(" }, func(c *Config) { c.Answer.ID = "regexp:x" }, func(c *Config) { c.Answer.ID = "regexp:(a)(b)" }},
-		"answer.id: must name a header":          {func(c *Config) { c.Answer.ID = "header:" }},
-		"answer.id: in a JSON pointer":           {func(c *Config) { c.Answer.ID = "/a~2" }},
-		"answer.errors.17: must be one of":       {func(c *Config) { c.Answer.Errors["17"] = "bad" }},
-		"receipts.in: must say":                  {func(c *Config) { c.Receipts.In = "" }},
-		"receipts.in: must be":                   {func(c *Config) { c.Receipts.In = "xml" }},
-		"receipts.each: is for":                  {func(c *Config) { c.Receipts.In = "form" }},
-		"receipts.each: must":                    {func(c *Config) { c.Receipts.Each = "reports" }},
-		"receipts.status and":                    {func(c *Config) { c.Receipts.Status = "" }, func(c *Config) { c.Receipts.Statuses = nil }},
-		"receipts.status: must be a JSON":        {func(c *Config) { c.Receipts.Status = "status" }},
-		"receipts: nothing names":                {func(c *Config) { c.Receipts.ID = ""; text(`{"text":"{text}"}`)(c) }},
-		"receipts.token: the gateway":            {func(c *Config) { c.Receipts.Token = "/ref" }},
-		"receipts.statuses.X: must":              {func(c *Config) { c.Receipts.Statuses["X"] = "queued" }},
-		"receipts.errors.1: must":                {func(c *Config) { c.Receipts.Errors["1"] = "throttled" }},
-		"receipts.signature.header: ":            {func(c *Config) { c.Receipts.Signature.Header = "" }},
-		"receipts.signature.secret: ":            {func(c *Config) { c.Receipts.Signature.Secret = secret.Text{} }},
-		"receipts.signature.encoding: ":          {func(c *Config) { c.Receipts.Signature.Encoding = "" }},
-		"receipts.signature.algorithm: ":         {func(c *Config) { c.Receipts.Signature.Algorithm = "md5" }},
-		"receipts.signature: signs the body":     {func(c *Config) { c.Receipts.In, c.Receipts.Each = "query", "" }},
-		"check.method: ":                         {func(c *Config) { c.Check.Method = "PUT" }},
-		"check.url: must be":                     {func(c *Config) { c.Check.URL = "x" }},
-		"check.url: {to} belongs":                {func(c *Config) { c.Check.URL = "https://sms.example.com/{to}" }},
-		"check.url: the secret {key}":            {func(c *Config) { c.Check.URL = "https://sms.example.com/{key}" }},
+		"answer.id: the expression": {func(c *Config) { c.Answer.ID = "regexp:(" },
+			func(c *Config) { c.Answer.ID = "regexp:x" }, func(c *Config) { c.Answer.ID = "regexp:(a)(b)" }},
+		"answer.id: must name a header":    {func(c *Config) { c.Answer.ID = "header:" }},
+		"answer.id: in a JSON pointer":     {func(c *Config) { c.Answer.ID = "/a~2" }},
+		"answer.errors.17: must be one of": {func(c *Config) { c.Answer.Errors["17"] = "bad" }},
+		"receipts.in: must say":            {func(c *Config) { c.Receipts.In = "" }},
+		"receipts.in: must be":             {func(c *Config) { c.Receipts.In = "xml" }},
+		"receipts.each: is for":            {func(c *Config) { c.Receipts.In = "form" }},
+		"receipts.each: must":              {func(c *Config) { c.Receipts.Each = "reports" }},
+		"receipts.status and": {func(c *Config) { c.Receipts.Status = "" },
+			func(c *Config) { c.Receipts.Statuses = nil }},
+		"receipts.status: must be a JSON":    {func(c *Config) { c.Receipts.Status = "status" }},
+		"receipts: nothing names":            {func(c *Config) { c.Receipts.ID = ""; text(`{"text":"{text}"}`)(c) }},
+		"receipts.token: the gateway":        {func(c *Config) { c.Receipts.Token = "/ref" }},
+		"receipts.statuses.X: must":          {func(c *Config) { c.Receipts.Statuses["X"] = "queued" }},
+		"receipts.errors.1: must":            {func(c *Config) { c.Receipts.Errors["1"] = "throttled" }},
+		"receipts.signature.header: ":        {func(c *Config) { c.Receipts.Signature.Header = "" }},
+		"receipts.signature.secret: ":        {func(c *Config) { c.Receipts.Signature.Secret = secret.Text{} }},
+		"receipts.signature.encoding: ":      {func(c *Config) { c.Receipts.Signature.Encoding = "" }},
+		"receipts.signature.algorithm: ":     {func(c *Config) { c.Receipts.Signature.Algorithm = "md5" }},
+		"receipts.signature: signs the body": {func(c *Config) { c.Receipts.In, c.Receipts.Each = "query", "" }},
+		"check.method: ":                     {func(c *Config) { c.Check.Method = "PUT" }},
+		"check.url: must be":                 {func(c *Config) { c.Check.URL = "x" }},
+		"check.url: {to} belongs":            {func(c *Config) { c.Check.URL = "https://sms.example.com/{to}" }},
+		"check.url: the secret {key}":        {func(c *Config) { c.Check.URL = "https://sms.example.com/{key}" }},
 	} {
 		for _, change := range changes {
 			c := settings("https://sms.example.com")

@@ -58,7 +58,9 @@ func (c *Config) Validate() error {
 	case !rest.IsBase(c.URL):
 		return errors.New("url: must be an address like https://xxxxx.api.infobip.com")
 	case c.APIKey.IsZero():
-		return errors.New("api_key: is missing; make one in the portal at Developer tools, API keys, with the scope sms:manage")
+		return errors.New(
+			"api_key: is missing; make one in the portal at Developer tools, API keys, with the scope sms:manage",
+		)
 	case strings.ContainsAny(c.APIKey.Reveal(), " \r\n"):
 		return errors.New("api_key: must be the key alone, without the word App, on one line")
 	case c.Sender != "" && !senderForm.MatchString(c.Sender):
@@ -105,8 +107,8 @@ type taken struct {
 	} `json:"messages"`
 }
 
-// judge reads the answer to a message. Infobip answers 200 for a message that it rejects, too: its status tells. The id is the
-// delivery's, which Infobip was given.
+// judge reads the answer to a message. Infobip answers 200 for a message that it rejects, too: its status tells. The id
+// is the delivery's, which Infobip was given.
 func (s *sender) judge(a channel.Answer, delivery string) (channel.Accepted, error) {
 	if !rest.Good(a) {
 		return channel.Accepted{}, s.refused(a)

@@ -34,8 +34,14 @@ func reply(status int, body string) channeltest.Reply {
 
 // answer is Infobip's answer to a message, with a status.
 func answer(group, id int, name string) string {
-	return fmt.Sprintf(`{"bulkId":"1","messages":[{"messageId":"dlv_01m83v1cxqe00t2j6r8ja6cpz7","destination":"447700900123",`+
-		`"status":{"groupId":%d,"groupName":"X","id":%d,"name":%q,"description":"for 447700900123"},"details":{"messageCount":2}}]}`, group, id, name)
+	return fmt.Sprintf(
+		`{"bulkId":"1","messages":[{"messageId":"dlv_01m83v1cxqe00t2j6r8ja6cpz7","destination":"447700900123",`+
+			`"status":{"groupId":%d,"groupName":"X","id":%d,"name":%q,"description":"for 447700900123"},`+
+			`"details":{"messageCount":2}}]}`,
+		group,
+		id,
+		name,
+	)
 }
 
 // ids answers the ids of statuses that the code knows.
@@ -56,7 +62,8 @@ func answered(e channeltest.Expected) string {
 		id, _ := strconv.Atoi(e.Error)
 		return answer(groupOf(id), id, e.Code)
 	}
-	return `{"errorCode":"` + e.Error + `","description":"for 447700900123","action":"","violations":[{"property":"to","violation":"447700900123"}],"resources":[]}`
+	return `{"errorCode":"` + e.Error + `","description":"for 447700900123","action":"",` +
+		`"violations":[{"property":"to","violation":"447700900123"}],"resources":[]}`
 }
 
 // groupOf answers the group that Infobip's document puts a status in.
@@ -74,7 +81,9 @@ func groupOf(id int) int {
 func reported(e channeltest.Expected) channel.Callback {
 	if e.Where == "receipt.status" {
 		id, _ := strconv.Atoi(e.Error)
-		return receipt(`{"results":[` + result(fmt.Sprintf(`"groupId":%d,"id":%d,"name":%q`, groupOf(id), id, e.Code), "") + `]}`)
+		return receipt(
+			`{"results":[` + result(fmt.Sprintf(`"groupId":%d,"id":%d,"name":%q`, groupOf(id), id, e.Code), "") + `]}`,
+		)
 	}
 	return receipt(`{"results":[` + result(`"groupName":"UNDELIVERABLE","id":9,"name":"UNDELIVERABLE_NOT_DELIVERED"`,
 		`,"error":{"groupId":2,"id":1000,"name":"EC_`+e.Error+`","permanent":true}`) + `]}`)
@@ -83,14 +92,27 @@ func reported(e channeltest.Expected) channel.Callback {
 func TestInfobip(t *testing.T) {
 	t.Parallel()
 	h := channeltest.Harness{
-		Provider: Provider(), Configure: config, Secrets: []string{apiKey},
-		Accept: reply(200, answer(1, 26, "PENDING_ACCEPTED")), WantID: id,
-		WithoutID: reply(200, `{"messages":[{"status":{"groupId":1,"groupName":"PENDING","id":26,"name":"PENDING_ACCEPTED"}}]}`),
-		Request:   judgeRequest, Receipts: receiptRows(),
+		Provider:  Provider(),
+		Configure: config,
+		Secrets:   []string{apiKey},
+		Accept:    reply(200, answer(1, 26, "PENDING_ACCEPTED")),
+		WantID:    id,
+		WithoutID: reply(
+			200,
+			`{"messages":[{"status":{"groupId":1,"groupName":"PENDING","id":26,"name":"PENDING_ACCEPTED"}}]}`,
+		),
+		Request:  judgeRequest,
+		Receipts: receiptRows(),
 		Tables: map[string][]string{
-			"answer answer.old": channeltest.Keys(requestErrors()), "status": ids(), "receipt.status": slices.DeleteFunc(ids(), func(id string) bool { return id == "23" }), "receipt.reason": channeltest.Keys(faults()),
+			"answer answer.old": channeltest.Keys(
+				requestErrors(),
+			),
+			"status":         ids(),
+			"receipt.status": slices.DeleteFunc(ids(), func(id string) bool { return id == "23" }),
+			"receipt.reason": channeltest.Keys(faults()),
 		},
-		Answer: answered, Report: reported,
+		Answer: answered,
+		Report: reported,
 		News: func(n channeltest.News) channel.Callback {
 			return receipt(`{"results":[` + result(strings.ReplaceAll(n.Word, "'", `"`), "") + `]}`)
 		},
@@ -104,11 +126,13 @@ func judgeRequest(r *http.Request, body []byte) error {
 	if r.Method != http.MethodPost || r.URL.Path != "/sms/3/messages" || r.Header.Get("Authorization") != "App "+apiKey {
 		return errors.New("the credentials are not sent, or not to the right place")
 	}
-	const want = `{"messages":[{"sender":"447700900001","destinations":[{"to":"447700900123","messageId":"dlv_01m83v1cxqe00t2j6r8ja6cpz7"}],` +
+	const want = `{"messages":[{"sender":"447700900001","destinations":[{"to":"447700900123",` +
+		`"messageId":"dlv_01m83v1cxqe00t2j6r8ja6cpz7"}],` +
 		`"content":{"text":"TEXT"},"options":{"validityPeriod":{"amount":300,"timeUnit":"SECONDS"}},` +
 		`"webhooks":{"delivery":{"url":"https://verify.example.com/callbacks/main/dG9rZW4","intermediateReport":true},` +
 		`"contentType":"application/json","callbackData":"dG9rZW4"}}],` +
-		`"options":{"includeSmsCountInResponse":true,"conversionTracking":{"useConversionTracking":true,"conversionTrackingName":"ONE_TIME_PIN"}}}`
+		`"options":{"includeSmsCountInResponse":true,"conversionTracking":{"useConversionTracking":true,` +
+		`"conversionTrackingName":"ONE_TIME_PIN"}}}`
 	text, err := json.Marshal(channeltest.Message(channel.SMS).Text.Body)
 	if err != nil {
 		return err
@@ -125,12 +149,19 @@ func receipt(body string) channel.Callback {
 	if err != nil {
 		panic(err) // the address is ours
 	}
-	return channel.Callback{Method: http.MethodPost, URL: u, Header: http.Header{}, Body: []byte(body), Now: channeltest.Now()}
+	return channel.Callback{
+		Method: http.MethodPost,
+		URL:    u,
+		Header: http.Header{},
+		Body:   []byte(body),
+		Now:    channeltest.Now(),
+	}
 }
 
 // result answers one report.
 func result(status, more string) string {
-	return `{"bulkId":"B","messageId":"` + id + `","to":"447700900123","callbackData":"dG9rZW4","doneAt":"2026-11-23T08:00:00.000+0000",` +
+	return `{"bulkId":"B","messageId":"` + id + `","to":"447700900123","callbackData":"dG9rZW4",` +
+		`"doneAt":"2026-11-23T08:00:00.000+0000",` +
 		`"status":{` + status + `}` + more + `}`
 }
 
@@ -138,20 +169,61 @@ func receiptRows() []channeltest.ReceiptRow {
 	var rows []channeltest.ReceiptRow
 	add := func(name, one string, want channel.Receipt) {
 		want.Token, want.ProviderID = "dG9rZW4", id
-		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: receipt(`{"results":[` + one + `]}`), Want: []channel.Receipt{want}})
+		rows = append(
+			rows,
+			channeltest.ReceiptRow{Name: name, Request: receipt(`{"results":[` + one + `]}`), Want: []channel.Receipt{want}},
+		)
 	}
 	failed := func(name, fault, code string, kind channel.ErrorKind) {
-		add(name, result(`"groupName":"UNDELIVERABLE","id":9,"name":"UNDELIVERABLE_NOT_DELIVERED"`, `,"error":{`+fault+`}`), channel.Receipt{Status: channel.Undelivered, Code: code, Kind: kind})
+		add(
+			name,
+			result(`"groupName":"UNDELIVERABLE","id":9,"name":"UNDELIVERABLE_NOT_DELIVERED"`, `,"error":{`+fault+`}`),
+			channel.Receipt{Status: channel.Undelivered, Code: code, Kind: kind},
+		)
 	}
-	failed("no reason", `"groupId":0,"id":0,"name":"NO_ERROR","permanent":false`, "UNDELIVERABLE_NOT_DELIVERED", channel.Unavailable)
-	failed("unknown subscriber", `"groupId":1,"id":1,"name":"EC_UNKNOWN_SUBSCRIBER","permanent":true`, "EC_UNKNOWN_SUBSCRIBER", channel.Rejected)
-	failed("absent subscriber", `"groupId":1,"id":6,"name":"EC_ABSENT_SUBSCRIBER_SM","permanent":false`, "EC_ABSENT_SUBSCRIBER_SM", channel.Unavailable)
-	failed("a user error", `"groupId":2,"id":368,"name":"EC_INVALID_SOURCE_ADDRESS","permanent":true`, "EC_INVALID_SOURCE_ADDRESS", channel.Refused)
-	failed("an operator error", `"groupId":3,"id":631,"name":"EC_MOBILE_OPERATOR_NETWORK_ERROR","permanent":true`, "EC_MOBILE_OPERATOR_NETWORK_ERROR", channel.Unavailable)
-	failed("a template that does not match", `"id":4129,"name":"EC_TEMPLATE_NOT_MATCHED"`, "EC_TEMPLATE_NOT_MATCHED", channel.Refused)
+	failed(
+		"no reason",
+		`"groupId":0,"id":0,"name":"NO_ERROR","permanent":false`,
+		"UNDELIVERABLE_NOT_DELIVERED",
+		channel.Unavailable,
+	)
+	failed(
+		"unknown subscriber",
+		`"groupId":1,"id":1,"name":"EC_UNKNOWN_SUBSCRIBER","permanent":true`,
+		"EC_UNKNOWN_SUBSCRIBER",
+		channel.Rejected,
+	)
+	failed(
+		"absent subscriber",
+		`"groupId":1,"id":6,"name":"EC_ABSENT_SUBSCRIBER_SM","permanent":false`,
+		"EC_ABSENT_SUBSCRIBER_SM",
+		channel.Unavailable,
+	)
+	failed(
+		"a user error",
+		`"groupId":2,"id":368,"name":"EC_INVALID_SOURCE_ADDRESS","permanent":true`,
+		"EC_INVALID_SOURCE_ADDRESS",
+		channel.Refused,
+	)
+	failed(
+		"an operator error",
+		`"groupId":3,"id":631,"name":"EC_MOBILE_OPERATOR_NETWORK_ERROR","permanent":true`,
+		"EC_MOBILE_OPERATOR_NETWORK_ERROR",
+		channel.Unavailable,
+	)
+	failed(
+		"a template that does not match",
+		`"id":4129,"name":"EC_TEMPLATE_NOT_MATCHED"`,
+		"EC_TEMPLATE_NOT_MATCHED",
+		channel.Refused,
+	)
 	failed("a reason that is none", `"id":1,"name":"for 447700900123"`, "UNDELIVERABLE_NOT_DELIVERED", channel.Unavailable)
 	expired := `"groupId":4,"groupName":"EXPIRED","id":15,"name":"EXPIRED_EXPIRED"`
-	add("expired", result(expired, ""), channel.Receipt{Status: channel.Undelivered, Code: "EXPIRED_EXPIRED", Kind: channel.Unavailable})
+	add(
+		"expired",
+		result(expired, ""),
+		channel.Receipt{Status: channel.Undelivered, Code: "EXPIRED_EXPIRED", Kind: channel.Unavailable},
+	)
 	return append(append(rows, priceRows()...), batchRows()...)
 }
 
@@ -188,8 +260,16 @@ func batchRows() []channeltest.ReceiptRow {
 	get := receipt(`{"results":[` + one + `]}`)
 	get.Method = http.MethodGet
 	rows := []channeltest.ReceiptRow{
-		{Name: "a batch", Request: receipt(`{"results":[` + one + `,` + other + `,` + nobodys + `]}`), Want: []channel.Receipt{delivered, {Token: "b3RoZXI", ProviderID: "other", Status: channel.Taken}}},
-		{Name: "the same twice", Request: receipt(`{"results":[` + one + `,` + one + `]}`), Want: []channel.Receipt{delivered, delivered}},
+		{
+			Name:    "a batch",
+			Request: receipt(`{"results":[` + one + `,` + other + `,` + nobodys + `]}`),
+			Want:    []channel.Receipt{delivered, {Token: "b3RoZXI", ProviderID: "other", Status: channel.Taken}},
+		},
+		{
+			Name:    "the same twice",
+			Request: receipt(`{"results":[` + one + `,` + one + `]}`),
+			Want:    []channel.Receipt{delivered, delivered},
+		},
 		{Name: "by GET", Request: get, Refused: true},
 		{Name: "too many", Request: receipt(`{"results":[` + strings.Repeat(`{},`, maxReports) + `{}]}`), Refused: true},
 	}
@@ -233,7 +313,8 @@ func TestRequest(t *testing.T) {
 	m.Regulatory = map[string]string{"dlt_entity_id": "1101", "dlt_template_id": "1107", "dlt_telemarketer_id": "1102"}
 	o := sent(t, &Config{APIKey: secret.New(apiKey)}, m)
 	l := o.Messages[0]
-	if l.Sender != "Acme" || l.Webhooks != nil || l.Options.Regional != nil || o.Options.Tracking != nil || l.Options.Validity.Amount != minLife {
+	if l.Sender != "Acme" || l.Webhooks != nil || l.Options.Regional != nil || o.Options.Tracking != nil ||
+		l.Options.Validity.Amount != minLife {
 		t.Errorf("%+v", o)
 	}
 	var err error
@@ -243,13 +324,14 @@ func TestRequest(t *testing.T) {
 	m.From, m.ExpiresAt = "", m.ExpiresAt.AddDate(1, 0, 0)
 	o = sent(t, &Config{APIKey: secret.New(apiKey)}, m)
 	l = o.Messages[0]
-	if l.Sender != "" || l.Options.Validity.Amount != maxLife || l.Options.Regional == nil || *l.Options.Regional.India != (indiaDLT{"1101", "1107", "1102"}) {
+	if l.Sender != "" || l.Options.Validity.Amount != maxLife || l.Options.Regional == nil ||
+		*l.Options.Regional.India != (indiaDLT{"1101", "1107", "1102"}) {
 		t.Errorf("%+v", l)
 	}
 }
 
-// TestRepeat: Infobip takes a message and hangs up. The same delivery goes again by the same id, so Infobip knows it and
-// sends nothing twice.
+// TestRepeat: Infobip takes a message and hangs up. The same delivery goes again by the same id, so Infobip knows it
+// and sends nothing twice.
 func TestRepeat(t *testing.T) {
 	t.Parallel()
 	known, sent := map[string]bool{}, 0
@@ -284,7 +366,9 @@ func TestRepeat(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	for status, ok := range map[int]bool{200: true, 403: true, 401: false, 404: false, 500: false} {
-		c := channeltest.NewCarrier(channeltest.Says(reply(status, `{"requestError":{"serviceException":{"messageId":"UNAUTHORIZED"}}}`)))
+		c := channeltest.NewCarrier(
+			channeltest.Says(reply(status, `{"requestError":{"serviceException":{"messageId":"UNAUTHORIZED"}}}`)),
+		)
 		s, _ := config(c.URL).Open(channel.Env{HTTP: c.Client(), Now: channeltest.Now})
 		if err := s.(channel.Checker).Check(t.Context()); (err == nil) != ok {
 			t.Errorf("%d: %v", status, err)
@@ -305,13 +389,16 @@ func TestConverted(t *testing.T) {
 		if err := s.(channel.Feedback).Converted(t.Context(), "a/b?c", to, true); (err == nil) != ok {
 			t.Errorf("%d: %v", status, err)
 		}
-		if r := c.Requests()[0]; r.Method != http.MethodPost || r.URL.EscapedPath() != "/ct/1/log/end/a%2Fb%3Fc" || len(r.Body) != 0 {
+		if r := c.Requests()[0]; r.Method != http.MethodPost || r.URL.EscapedPath() != "/ct/1/log/end/a%2Fb%3Fc" ||
+			len(r.Body) != 0 {
 			t.Errorf("%s %s %s", r.Method, r.URL, r.Body)
 		}
 		if err := s.(channel.Feedback).Converted(t.Context(), id, to, false); err != nil || len(c.Requests()) != 1 {
 			t.Errorf("a code that was not typed: %v, %d requests", err, len(c.Requests()))
 		}
-		quiet, _ := (&Config{URL: c.URL, APIKey: secret.New(apiKey)}).Open(channel.Env{HTTP: c.Client(), Now: channeltest.Now})
+		quiet, _ := (&Config{URL: c.URL, APIKey: secret.New(apiKey)}).Open(
+			channel.Env{HTTP: c.Client(), Now: channeltest.Now},
+		)
 		if err := quiet.(channel.Feedback).Converted(t.Context(), id, to, true); err != nil || len(c.Requests()) != 1 {
 			t.Errorf("without conversions: %v, %d requests", err, len(c.Requests()))
 		}
@@ -338,8 +425,20 @@ func TestSettings(t *testing.T) {
 }
 
 func FuzzReceipts(f *testing.F) {
-	f.Add("POST", `{"results":[`+result(`"groupId":3,"id":5`, `,"messageCount":1,"price":{"pricePerMessage":0.01,"currency":"EUR"}`)+`]}`)
-	f.Add("POST", `{"results":[`+result(`"groupId":2,"id":9`, `,"error":{"groupId":1,"id":1,"name":"EC_UNKNOWN_SUBSCRIBER","permanent":true}`)+`]}`)
+	f.Add(
+		"POST",
+		`{"results":[`+result(
+			`"groupId":3,"id":5`,
+			`,"messageCount":1,"price":{"pricePerMessage":0.01,"currency":"EUR"}`,
+		)+`]}`,
+	)
+	f.Add(
+		"POST",
+		`{"results":[`+result(
+			`"groupId":2,"id":9`,
+			`,"error":{"groupId":1,"id":1,"name":"EC_UNKNOWN_SUBSCRIBER","permanent":true}`,
+		)+`]}`,
+	)
 	f.Add("GET", "")
 	f.Fuzz(func(t *testing.T, method, body string) {
 		s, _ := config("https://xxxxx.api.infobip.com").Open(channel.Env{})

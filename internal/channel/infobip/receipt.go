@@ -59,7 +59,12 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 
 // receipt answers what a report says.
 func (r report) receipt() channel.Receipt {
-	out := channel.Receipt{Token: r.CallbackData, ProviderID: r.ID, Status: r.Status.news(), Parts: max(r.MessageCount, r.SMSCount, 0)}
+	out := channel.Receipt{
+		Token:      r.CallbackData,
+		ProviderID: r.ID,
+		Status:     r.Status.news(),
+		Parts:      max(r.MessageCount, r.SMSCount, 0),
+	}
 	out.Price, out.Currency = r.price(out.Parts)
 	if out.Status == channel.Undelivered || out.Status == channel.Failed {
 		out.Code, out.Kind = r.failure()

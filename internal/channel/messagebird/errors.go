@@ -8,12 +8,15 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
-// errorTable has the errors of a request (developers.messagebird.com/api, "API errors"). Code 9 is said of a wrong number,
-// but also of every number but one's own while the account is on trial: it does not speak against the number.
+// errorTable has the errors of a request (developers.messagebird.com/api, "API errors"). Code 9 is said of a wrong
+// number, but also of every number but one's own while the account is on trial: it does not speak against the number.
 func errorTable() rest.Table {
 	return rest.Table{
-		"2":   rest.Means(channel.Refused, "MessageBird does not accept our access key"),
-		"9":   rest.Means(channel.Refused, "a parameter is missing, or the account is on trial and may only write to its own number"),
+		"2": rest.Means(channel.Refused, "MessageBird does not accept our access key"),
+		"9": rest.Means(
+			channel.Refused,
+			"a parameter is missing, or the account is on trial and may only write to its own number",
+		),
 		"10":  rest.Means(channel.Refused, "a parameter is not valid: see the sender"),
 		"20":  rest.Means(channel.Refused, "the address is not known: see url"),
 		"21":  rest.Means(channel.Refused, "the request is not understood"),
@@ -37,8 +40,8 @@ func (s *sender) refused(a channel.Answer) *channel.Error {
 	return s.api.Refusal(a, said.Errors[0].Code.String(), errorTable())
 }
 
-// networkErrors are the network's own errors of a message (statusErrorCode): those of MAP (3GPP TS 29.002, §17.6), which Bird
-// lists by the same numbers. One that is not here may go away by itself or on another route.
+// networkErrors are the network's own errors of a message (statusErrorCode): those of MAP (3GPP TS 29.002, §17.6),
+// which Bird lists by the same numbers. One that is not here may go away by itself or on another route.
 func networkErrors() map[string]channel.ErrorKind {
 	return map[string]channel.ErrorKind{
 		"1":  channel.Rejected,    // unknown subscriber

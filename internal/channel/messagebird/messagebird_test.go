@@ -31,7 +31,12 @@ const (
 )
 
 func config(base string) channel.Opener {
-	return &Config{AccessKey: secret.New(accessKey), SigningKey: secret.New(signingKey), Originator: "+447700900001", URL: base}
+	return &Config{
+		AccessKey:  secret.New(accessKey),
+		SigningKey: secret.New(signingKey),
+		Originator: "+447700900001",
+		URL:        base,
+	}
 }
 
 func reply(status int, body string) channeltest.Reply {
@@ -42,8 +47,15 @@ func TestMessageBird(t *testing.T) {
 	t.Parallel()
 	spec := channeltest.LoadSpec(t, "messagebird/sms-openapi.yaml")
 	h := channeltest.Harness{
-		Provider: Provider(), Configure: config, Secrets: []string{accessKey, signingKey},
-		Accept: reply(201, `{"id":"`+id+`","recipients":{"totalCount":1,"items":[{"recipient":447700900123,"status":"sent","messagePartCount":1}]}}`), WantID: id,
+		Provider:  Provider(),
+		Configure: config,
+		Secrets:   []string{accessKey, signingKey},
+		Accept: reply(
+			201,
+			`{"id":"`+id+`","recipients":{"totalCount":1,"items":[{"recipient":447700900123,"status":"sent",`+
+				`"messagePartCount":1}]}}`,
+		),
+		WantID: id,
 		Request: func(r *http.Request, body []byte) error {
 			if r.URL.Path != "/messages" || r.Header.Get("Authorization") != "AccessKey "+accessKey {
 				return errors.New("the credentials are not sent, or not to the right place")
@@ -66,7 +78,11 @@ func TestMessageBird(t *testing.T) {
 			return spec.Judge(r, body, "/messages", nil)
 		},
 		Tables: map[string][]string{
-			"answer": channeltest.Keys(errorTable()), "receipt.network": channeltest.Keys(networkErrors()), "receipt.reason": channeltest.Keys(reasons()),
+			"answer": channeltest.Keys(
+				errorTable(),
+			),
+			"receipt.network": channeltest.Keys(networkErrors()),
+			"receipt.reason":  channeltest.Keys(reasons()),
 		},
 		Answer: func(e channeltest.Expected) string {
 			return `{"errors":[{"code":` + e.Error + `,"description":"for 447700900123","parameter":"recipient"}]}`
@@ -99,7 +115,11 @@ func sign(key, address, body string, change map[string]any) string {
 		}
 	}
 	claims, _ := json.Marshal(c)
-	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + base64.RawURLEncoding.EncodeToString(claims)
+	text := base64.RawURLEncoding.EncodeToString(
+		[]byte(`{"alg":"HS256","typ":"JWT"}`),
+	) + "." + base64.RawURLEncoding.EncodeToString(
+		claims,
+	)
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte(text))
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
@@ -125,7 +145,8 @@ func receipt(query string, change func(*channel.Callback)) channel.Callback {
 }
 
 func query(status, more string) string {
-	return "id=" + id + "&reference=dG9rZW4&recipient=447700900123&status=" + status + "&statusDatetime=2026-11-23T08%3A00%3A00%2B00%3A00" + more
+	return "id=" + id + "&reference=dG9rZW4&recipient=447700900123&status=" + status +
+		"&statusDatetime=2026-11-23T08%3A00%3A00%2B00%3A00" + more
 }
 
 func receiptRows() []channeltest.ReceiptRow {
@@ -134,10 +155,22 @@ func receiptRows() []channeltest.ReceiptRow {
 		want.Token, want.ProviderID = "dG9rZW4", id
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: receipt(q, nil), Want: []channel.Receipt{want}})
 	}
-	add("failed for no reason", query("delivery_failed", ""), channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable})
-	add("the price", query("delivered", "&price%5Bamount%5D=0.0525&price%5Bcurrency%5D=EUR&messagePartCount=2"), channel.Receipt{Status: channel.Delivered, Price: "0.0525", Currency: "EUR", Parts: 2})
+	add(
+		"failed for no reason",
+		query("delivery_failed", ""),
+		channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable},
+	)
+	add(
+		"the price",
+		query("delivered", "&price%5Bamount%5D=0.0525&price%5Bcurrency%5D=EUR&messagePartCount=2"),
+		channel.Receipt{Status: channel.Delivered, Price: "0.0525", Currency: "EUR", Parts: 2},
+	)
 	for _, amount := range []string{"much", "NaN", "Inf", "-1", "0", "1e5", "0x1p-2", ""} {
-		add("the price "+amount, query("delivered", "&price%5Bamount%5D="+amount+"&price%5Bcurrency%5D=EUR"), channel.Receipt{Status: channel.Delivered})
+		add(
+			"the price "+amount,
+			query("delivered", "&price%5Bamount%5D="+amount+"&price%5Bcurrency%5D=EUR"),
+			channel.Receipt{Status: channel.Delivered},
+		)
 	}
 	return append(append(rows, refusedRows()...),
 		channeltest.ReceiptRow{Name: "about nothing", Request: receipt("status=sent", nil), Refused: true},
@@ -193,7 +226,12 @@ func TestSignature(t *testing.T) {
 		for _, off := range []time.Duration{-time.Second, 0, 60 * time.Second} {
 			now := channeltest.Now()
 			token, _ := jwt.NewWithClaims(method, jwt.MapClaims{
-				"iss": "MessageBird", "jti": "x", "url_hash": hash(u.String()), "payload_hash": hash(body), "nbf": now.Unix(), "exp": now.Unix() + 60,
+				"iss":          "MessageBird",
+				"jti":          "x",
+				"url_hash":     hash(u.String()),
+				"payload_hash": hash(body),
+				"nbf":          now.Unix(),
+				"exp":          now.Unix() + 60,
 			}).SignedString([]byte(signingKey))
 			r := channel.Callback{URL: u, Header: http.Header{}, Body: []byte(body), Now: now.Add(off)}
 			r.Header.Set("MessageBird-Signature-JWT", token)
@@ -211,9 +249,15 @@ func TestRequest(t *testing.T) {
 	t.Parallel()
 	c := channeltest.NewCarrier(channeltest.Says(reply(201, `{"id":"x"}`)))
 	defer c.Close()
-	s, _ := (&Config{AccessKey: secret.New(accessKey), URL: c.URL}).Open(channel.Env{HTTP: c.Client(), Now: channeltest.Now})
+	s, _ := (&Config{AccessKey: secret.New(accessKey), URL: c.URL}).Open(
+		channel.Env{HTTP: c.Client(), Now: channeltest.Now},
+	)
 	m := channeltest.Message(channel.SMS)
-	if _, err := s.Send(t.Context(), m); channel.AsError(name, err).Code != "no_sender" || channel.AsError(name, err).Kind != channel.Refused {
+	if _, err := s.Send(
+		t.Context(),
+		m,
+	); channel.AsError(name, err).Code != "no_sender" ||
+		channel.AsError(name, err).Kind != channel.Refused {
 		t.Errorf("without a sender: %v", err)
 	}
 	m.From, m.Callback, m.ExpiresAt = "Acme", "", channeltest.Now()
@@ -225,7 +269,8 @@ func TestRequest(t *testing.T) {
 	if err := json.Unmarshal(c.Requests()[0].Body, &o); err != nil {
 		t.Fatal(err)
 	}
-	if o.Originator != "Acme" || o.Datacoding != "unicode" || o.Validity != minValidity || o.ReportURL != "" || o.Body != m.Text.Body {
+	if o.Originator != "Acme" || o.Datacoding != "unicode" || o.Validity != minValidity || o.ReportURL != "" ||
+		o.Body != m.Text.Body {
 		t.Errorf("%+v", o)
 	}
 }

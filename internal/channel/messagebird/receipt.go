@@ -38,7 +38,12 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	if q.Get("id") == "" || q.Get("status") == "" {
 		return nil, rest.Refused(name, "query", "the receipt names no message or no status")
 	}
-	out := channel.Receipt{Token: q.Get("reference"), ProviderID: q.Get("id"), Status: statusOf(q.Get("status")), At: r.Now}
+	out := channel.Receipt{
+		Token:      q.Get("reference"),
+		ProviderID: q.Get("id"),
+		Status:     statusOf(q.Get("status")),
+		At:         r.Now,
+	}
 	out.Parts, _ = strconv.Atoi(q.Get("messagePartCount"))
 	out.Price, out.Currency = rest.Price(q.Get("price[amount]"), q.Get("price[currency]"))
 	if out.Status == channel.Undelivered {
@@ -56,7 +61,8 @@ func signed(key string, r channel.Callback) bool {
 	_, err := jwt.NewParser(
 		jwt.WithValidMethods([]string{"HS256", "HS384", "HS512"}), jwt.WithIssuer(issuer), jwt.WithExpirationRequired(),
 		jwt.WithNotBeforeRequired(), jwt.WithLeeway(skew), jwt.WithTimeFunc(func() time.Time { return r.Now }),
-	).ParseWithClaims(r.Header.Get("MessageBird-Signature-JWT"), &c, func(*jwt.Token) (any, error) { return []byte(key), nil })
+	).ParseWithClaims(r.Header.Get("MessageBird-Signature-JWT"), &c,
+		func(*jwt.Token) (any, error) { return []byte(key), nil })
 	if err != nil || c.ID == "" || !hashOf([]byte(r.URL.String()), c.URLHash) {
 		return false
 	}

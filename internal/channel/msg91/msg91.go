@@ -1,7 +1,7 @@
 // Package msg91 is the provider that sends SMS by MSG91's flow interface.
 //
-// It does not use MSG91's OTP interface: the code, its attempts and its limits stay with Dialproof. MSG91 makes the text
-// from a template of its own, so what is sent are the template's id and what fills it.
+// It does not use MSG91's OTP interface: the code, its attempts and its limits stay with Dialproof. MSG91 makes the
+// text from a template of its own, so what is sent are the template's id and what fills it.
 package msg91
 
 import (
@@ -224,5 +224,9 @@ func (s *sender) Check(ctx context.Context) error {
 	if a.JSON(&t) == nil && t.isError() {
 		return s.refused(t, a)
 	}
-	return rest.Refused(name, "auth_key", "MSG91 answers no balance: see the authkey, and whether its IP security lets this machine in")
+	return rest.Refused(
+		name,
+		"auth_key",
+		"MSG91 answers no balance: see the authkey, and whether its IP security lets this machine in",
+	)
 }

@@ -26,8 +26,15 @@ const (
 
 func config(base string) channel.Opener {
 	return &Config{
-		AuthKey: secret.New(authKey), TemplateID: template, Variables: map[string]string{"OTP": "code", "APP": "brand", "MIN": "minutes"},
-		From: "ACMEIN", Currency: "INR", BalanceType: 4, URL: base,
+		AuthKey: secret.New(
+			authKey,
+		),
+		TemplateID:  template,
+		Variables:   map[string]string{"OTP": "code", "APP": "brand", "MIN": "minutes"},
+		From:        "ACMEIN",
+		Currency:    "INR",
+		BalanceType: 4,
+		URL:         base,
 	}
 }
 
@@ -52,7 +59,8 @@ func judgeRequest(r *http.Request, body []byte) error {
 	if err := json.Unmarshal(body, &o); err != nil {
 		return err
 	}
-	if o.TemplateID != template || o.Sender != "ACMEIN" || o.ShortURL != "0" || o.RealTimeResponse != "1" || len(o.Recipients) != 1 {
+	if o.TemplateID != template || o.Sender != "ACMEIN" || o.ShortURL != "0" || o.RealTimeResponse != "1" ||
+		len(o.Recipients) != 1 {
 		return fmt.Errorf("%+v", o)
 	}
 	for key, want := range map[string]string{"mobiles": "447700900123", "OTP": "90817263", "APP": "Acme", "MIN": "5"} {
@@ -109,7 +117,11 @@ func failing() []string {
 
 // told answers a report of a status, with a reason.
 func told(status, reason string) channel.Callback {
-	return callback(`{"requestId":"` + id + `","telNum":"447700900123","smsLength":"1","status":"` + strings.ToUpper(status) + `","failureReason":"` + reason + `"}`)
+	return callback(
+		`{"requestId":"` + id + `","telNum":"447700900123","smsLength":"1","status":"` + strings.ToUpper(
+			status,
+		) + `","failureReason":"` + reason + `"}`,
+	)
 }
 
 // TestTable: every row has its place where words decide.
@@ -128,7 +140,13 @@ func TestTable(t *testing.T) {
 
 func callback(body string) channel.Callback {
 	u, _ := url.Parse("https://verify.example.com/callbacks/main/Zml4ZWQ")
-	return channel.Callback{Method: http.MethodPost, URL: u, Header: http.Header{}, Body: []byte(body), Now: channeltest.Now()}
+	return channel.Callback{
+		Method: http.MethodPost,
+		URL:    u,
+		Header: http.Header{},
+		Body:   []byte(body),
+		Now:    channeltest.Now(),
+	}
 }
 
 func receiptRows(t *testing.T) []channeltest.ReceiptRow {
@@ -138,25 +156,53 @@ func receiptRows(t *testing.T) []channeltest.ReceiptRow {
 		{Name: "version 2", Request: callback(fixture(t, "v2.form")), Want: delivered},
 		{Name: "version 3", Request: callback(fixture(t, "v3.json")), Want: delivered},
 		{Name: "version 4 names no message", Request: callback(fixture(t, "v4.json")), Refused: true},
-		{Name: "several at once", Request: callback("data=" + url.QueryEscape(`[{"requestId":"a","report":[{"status":1}]},{"requestId":"b","report":[{"status":"2"}]}]`)), Want: []channel.Receipt{
-			{ProviderID: "a", Status: channel.Delivered}, {ProviderID: "b", Status: channel.Undelivered, Code: "2", Kind: channel.Unavailable},
-		}},
+		{
+			Name: "several at once",
+			Request: callback(
+				"data=" + url.QueryEscape(
+					`[{"requestId":"a","report":[{"status":1}]},{"requestId":"b","report":[{"status":"2"}]}]`,
+				),
+			),
+			Want: []channel.Receipt{
+				{
+					ProviderID: "a",
+					Status:     channel.Delivered,
+				},
+				{ProviderID: "b", Status: channel.Undelivered, Code: "2", Kind: channel.Unavailable},
+			},
+		},
 	}
 	add := func(name, fields string, want channel.Receipt) {
 		want.ProviderID = id
-		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: callback(`{"requestId":"` + id + `","telNum":"447700900123",` + fields + `}`), Want: []channel.Receipt{want}})
+		rows = append(
+			rows,
+			channeltest.ReceiptRow{
+				Name:    name,
+				Request: callback(`{"requestId":"` + id + `","telNum":"447700900123",` + fields + `}`),
+				Want:    []channel.Receipt{want},
+			},
+		)
 	}
 	add("a new status", `"status":"77"`, channel.Receipt{Status: channel.Taken})
 	add("a price that is none", `"status":"1","amount":"much"`, channel.Receipt{Status: channel.Delivered})
 	add("no price", `"status":1,"amount":0`, channel.Receipt{Status: channel.Delivered})
 	get := callback(fixture(t, "v3.json"))
 	get.Method = http.MethodGet
-	return append(rows,
+	return append(
+		rows,
 		channeltest.ReceiptRow{Name: "about nothing", Request: callback(`{"status":"1"}`), Refused: true},
 		channeltest.ReceiptRow{Name: "without a status", Request: callback(`{"requestId":"x"}`), Refused: true},
 		channeltest.ReceiptRow{Name: "no data", Request: callback(`date=x`), Refused: true},
 		channeltest.ReceiptRow{Name: "data without reports", Request: callback(`data=[]`), Refused: true},
-		channeltest.ReceiptRow{Name: "too many", Request: callback("data=" + url.QueryEscape(`[{"requestId":"a","report":[`+strings.Repeat(`{"status":1},`, maxReports)+`{"status":1}]}]`)), Refused: true},
+		channeltest.ReceiptRow{
+			Name: "too many",
+			Request: callback(
+				"data=" + url.QueryEscape(
+					`[{"requestId":"a","report":[`+strings.Repeat(`{"status":1},`, maxReports)+`{"status":1}]}]`,
+				),
+			),
+			Refused: true,
+		},
 		channeltest.ReceiptRow{Name: "not posted", Request: get, Refused: true},
 	)
 }
@@ -166,13 +212,19 @@ func TestRequest(t *testing.T) {
 	c := channeltest.NewCarrier(channeltest.Says(reply(200, `{"type":"success","request_id":"x"}`)))
 	defer c.Close()
 	cfg := &Config{
-		AuthKey: secret.New(authKey), TemplateID: template, URL: c.URL, Variables: map[string]string{"T": "text", "M": "minutes"},
-		Templates: map[string]string{"hi": "hindi-template", "pt-BR": "brazil-template"},
+		AuthKey: secret.New(
+			authKey,
+		),
+		TemplateID: template,
+		URL:        c.URL,
+		Variables:  map[string]string{"T": "text", "M": "minutes"},
+		Templates:  map[string]string{"hi": "hindi-template", "pt-BR": "brazil-template"},
 	}
 	s, _ := cfg.Open(channel.Env{HTTP: c.Client(), Now: channeltest.Now})
 	m := channeltest.Message(channel.SMS)
 	m.ExpiresAt = channeltest.Now().Add(-time.Hour)
-	for i, want := range []struct{ locale, template string }{{"en", template}, {"hi-IN", "hindi-template"}, {"hi", "hindi-template"}, {"pt-BR", "brazil-template"}, {"pt-PT", template}, {"", template}} {
+	for i, want := range []struct{ locale, template string }{{"en", template}, {"hi-IN", "hindi-template"},
+		{"hi", "hindi-template"}, {"pt-BR", "brazil-template"}, {"pt-PT", template}, {"", template}} {
 		m.Locale = want.locale
 		if a, err := s.Send(t.Context(), m); err != nil || a.ID != "x" {
 			t.Fatalf("%+v, %v", a, err)
@@ -181,7 +233,8 @@ func TestRequest(t *testing.T) {
 		if err := json.Unmarshal(c.Requests()[i].Body, &o); err != nil {
 			t.Fatal(err)
 		}
-		if o.TemplateID != want.template || o.Sender != "" || o.Recipients[0]["T"] != m.Text.Body || o.Recipients[0]["M"] != "1" {
+		if o.TemplateID != want.template || o.Sender != "" || o.Recipients[0]["T"] != m.Text.Body ||
+			o.Recipients[0]["M"] != "1" {
 			t.Errorf("%s: %+v", want.locale, o)
 		}
 	}
@@ -205,7 +258,8 @@ func TestCheck(t *testing.T) {
 		if err := s.(channel.Checker).Check(t.Context()); (err == nil) != c.ok {
 			t.Errorf("%+v: %v", c.answer, err)
 		}
-		if r := carrier.Requests()[0]; r.URL.String() != "/api/balance.php" || string(r.Body) != "authkey="+authKey+"&type=4" {
+		if r := carrier.Requests()[0]; r.URL.String() != "/api/balance.php" ||
+			string(r.Body) != "authkey="+authKey+"&type=4" {
 			t.Errorf("%s %s", r.Method, r.URL)
 		}
 		carrier.Close()

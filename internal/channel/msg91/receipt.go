@@ -16,7 +16,8 @@ import (
 // maxReports bounds the reports of one request.
 const maxReports = 1000
 
-// ReceiptsByID implements channel.Correlator: a report names its message by MSG91's request id, of which each message has its own.
+// ReceiptsByID implements channel.Correlator: a report names its message by MSG91's request id, of which each message
+// has its own.
 func (*sender) ReceiptsByID() bool { return true }
 
 // report is what MSG91 says of one message, in its webhook's version 3 and in what the new webhook sends by default.
@@ -112,8 +113,8 @@ func statusTable() map[string]statusRow {
 	}
 }
 
-// judgeStatus answers what a status means; an unknown one says nothing new. A reason that names the registry (DLT) is ours
-// to mend.
+// judgeStatus answers what a status means; an unknown one says nothing new. A reason that names the registry (DLT) is
+// ours to mend.
 func judgeStatus(status, reason string) (channel.Status, string, channel.ErrorKind) {
 	row, known := statusTable()[strings.ToLower(status)]
 	if !known {

@@ -5,7 +5,8 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
-// errorTable has the codes of messages that did not arrive (plivo.com/docs/messaging, "Error codes"). Receipts carry them.
+// errorTable has the codes of messages that did not arrive (plivo.com/docs/messaging, "Error codes"). Receipts carry
+// them.
 func errorTable() map[string]channel.ErrorKind {
 	return map[string]channel.ErrorKind{
 		"10":   channel.Refused,     // the carrier does not accept the text

@@ -1,6 +1,7 @@
 // Package plivo is the provider that sends SMS by Plivo's Message API and calls by its Call API.
 //
-// It does not use Plivo Verify: the code, its attempts and its limits stay with Dialproof, and Plivo carries text and speech.
+// It does not use Plivo Verify: the code, its attempts and its limits stay with Dialproof, and Plivo carries text and
+// speech.
 package plivo
 
 import (
@@ -57,7 +58,9 @@ var (
 func (c *Config) Validate() error {
 	switch {
 	case !accountForm.MatchString(c.AuthID):
-		return errors.New("auth_id: must be MA or SA and 18 capital letters and digits; the console shows it on its first page")
+		return errors.New(
+			"auth_id: must be MA or SA and 18 capital letters and digits; the console shows it on its first page",
+		)
 	case c.AuthToken.IsZero():
 		return errors.New("auth_token: is missing; it stands beside the Auth ID in Plivo's console")
 	case c.From != "" && !senderForm.MatchString(c.From):
@@ -74,7 +77,10 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{*c, rest.New(env, name, c.URL+"/v1/Account/"+c.AuthID+"/", rest.Basic(c.AuthID, c.AuthToken.Reveal()))}, nil
+	return &sender{
+		*c,
+		rest.New(env, name, c.URL+"/v1/Account/"+c.AuthID+"/", rest.Basic(c.AuthID, c.AuthToken.Reveal())),
+	}, nil
 }
 
 type sender struct {
@@ -123,8 +129,14 @@ type textOrder struct {
 // sms sends a message.
 func (s *sender) sms(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	o := textOrder{
-		Source: rest.Digits(s.from(m)), Destination: rest.Digits(m.To.E164()), Text: m.Text.Body, Type: "sms", Log: s.cfg.Log,
-		Entity: m.Regulatory["dlt_entity_id"], Template: m.Regulatory["dlt_template_id"], Category: m.Regulatory["dlt_template_category"],
+		Source:      rest.Digits(s.from(m)),
+		Destination: rest.Digits(m.To.E164()),
+		Text:        m.Text.Body,
+		Type:        "sms",
+		Log:         s.cfg.Log,
+		Entity:      m.Regulatory["dlt_entity_id"],
+		Template:    m.Regulatory["dlt_template_id"],
+		Category:    m.Regulatory["dlt_template_category"],
 	}
 	if o.Source == "" {
 		o.Powerpack = s.cfg.PowerpackUID
@@ -150,7 +162,8 @@ func (s *sender) sms(ctx context.Context, m channel.Message) (channel.Accepted, 
 		return channel.Accepted{}, err
 	}
 	if len(said.IDs) == 0 && len(said.Invalid) > 0 {
-		return channel.Accepted{}, rest.Means(channel.Rejected, "Plivo does not take the number for a valid one").Error(name, "invalid_number")
+		return channel.Accepted{}, rest.Means(channel.Rejected, "Plivo does not take the number for a valid one").
+			Error(name, "invalid_number")
 	}
 	return said.IDs.accepted()
 }

@@ -50,13 +50,19 @@ const (
 // TestFixtures: the answers that stand in the tests of Plivo's own library are read as ours are.
 func TestFixtures(t *testing.T) {
 	t.Parallel()
-	for file, kind := range map[string]channel.Kind{"messageSendResponse.json": channel.SMS, "callCreateResponse.json": channel.Voice} {
+	for file, kind := range map[string]channel.Kind{"messageSendResponse.json": channel.SMS,
+		"callCreateResponse.json": channel.Voice} {
 		text, err := os.ReadFile(channeltest.SpecPath(t, "plivo/fixtures/"+file))
 		if err != nil {
 			t.Fatal(err)
 		}
 		c := channeltest.NewCarrier(channeltest.Says(reply(202, string(text))))
-		if a, err := open(t, c.URL, c.Client()).Send(t.Context(), channeltest.Message(kind)); err != nil || !strings.Contains(string(text), a.ID) {
+		if a, err := open(
+			t,
+			c.URL,
+			c.Client(),
+		).Send(t.Context(), channeltest.Message(kind)); err != nil ||
+			!strings.Contains(string(text), a.ID) {
 			t.Errorf("%s: %+v, %v", file, a, err)
 		}
 		c.Close()
@@ -83,7 +89,8 @@ func TestSMS(t *testing.T) {
 				return err
 			}
 			for key, want := range map[string]any{
-				"src": "447700900001", "dst": "447700900123", "type": "sms", "url": callback, "method": "POST", "log": "number_only",
+				"src": "447700900001", "dst": "447700900123", "type": "sms", "url": callback, "method": "POST",
+				"log":            "number_only",
 				"message_expiry": 300.0, "powerpack_uuid": nil, "dlt_entity_id": nil,
 			} {
 				if f[key] != want {
@@ -110,14 +117,20 @@ func TestSMS(t *testing.T) {
 func TestVoice(t *testing.T) {
 	t.Parallel()
 	h := channeltest.Harness{
-		Provider: Provider(), Configure: config, Secrets: []string{token}, Channel: channel.Voice, Accept: reply(201, callTaken), WantID: callUUID,
+		Provider:  Provider(),
+		Configure: config,
+		Secrets:   []string{token},
+		Channel:   channel.Voice,
+		Accept:    reply(201, callTaken),
+		WantID:    callUUID,
 		Request: func(r *http.Request, body []byte) error {
 			f, err := orderOf(r, body, "Call/")
 			if err != nil {
 				return err
 			}
 			for key, want := range map[string]any{
-				"from": "447700900001", "to": "447700900123", "answer_url": callback, "answer_method": "POST", "ring_url": callback + "?step=ring",
+				"from": "447700900001", "to": "447700900123", "answer_url": callback, "answer_method": "POST",
+				"ring_url":   callback + "?step=ring",
 				"hangup_url": callback + "?step=hangup", "hangup_method": "POST", "ring_timeout": 45.0, "time_limit": 180.0,
 			} {
 				if f[key] != want {
@@ -129,8 +142,9 @@ func TestVoice(t *testing.T) {
 			}
 			return nil
 		},
-		Testdata: os.DirFS("testdata/voice"), Tables: map[string][]string{"receipt": channeltest.Keys(hangupTable())},
-		Answer: func(channeltest.Expected) string { return `{"api_id":"x","error":"no such thing for 447700900123"}` },
+		Testdata: os.DirFS("testdata/voice"),
+		Tables:   map[string][]string{"receipt": channeltest.Keys(hangupTable())},
+		Answer:   func(channeltest.Expected) string { return `{"api_id":"x","error":"no such thing for 447700900123"}` },
 		Report: func(e channeltest.Expected) channel.Callback {
 			return post("V3", "hangup", callForm("Hangup", "failed", "HangupCauseCode", e.Error), nil)
 		},
@@ -151,7 +165,11 @@ func TestRequest(t *testing.T) {
 	settings.From = ""
 	s, _ := settings.Open(channel.Env{HTTP: c.Client(), Now: channeltest.Now})
 	m := channeltest.Message(channel.SMS)
-	if _, err := s.Send(t.Context(), m); channel.AsError(name, err).Code != "no_sender" || channel.AsError(name, err).Kind != channel.Refused {
+	if _, err := s.Send(
+		t.Context(),
+		m,
+	); channel.AsError(name, err).Code != "no_sender" ||
+		channel.AsError(name, err).Kind != channel.Refused {
 		t.Errorf("without a sender: %v", err)
 	}
 	settings.PowerpackUID = "5ec4c8c9-cd74-42b5-9e41-0d7670d6bb46"
@@ -161,7 +179,11 @@ func TestRequest(t *testing.T) {
 		t.Errorf("two ids: %+v, %v", a, err)
 	}
 	m.From = "ACMEIN"
-	m.Regulatory = map[string]string{"dlt_entity_id": "1101456324675322134", "dlt_template_id": "1107457532145798767", "dlt_template_category": "service_implicit"}
+	m.Regulatory = map[string]string{
+		"dlt_entity_id":         "1101456324675322134",
+		"dlt_template_id":       "1107457532145798767",
+		"dlt_template_category": "service_implicit",
+	}
 	if _, err := s.Send(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
@@ -171,10 +193,13 @@ func TestRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if o[0].Powerpack != settings.PowerpackUID || o[0].Source != "" || o[0].URL != "" || o[0].Method != "" || o[0].Expiry != minExpiry {
+	if o[0].Powerpack != settings.PowerpackUID || o[0].Source != "" || o[0].URL != "" || o[0].Method != "" ||
+		o[0].Expiry != minExpiry {
 		t.Errorf("%+v", o[0])
 	}
-	if o[1].Source != "ACMEIN" || o[1].Powerpack != "" || o[1].Entity != "1101456324675322134" || o[1].Template != "1107457532145798767" || o[1].Category != "service_implicit" {
+	if o[1].Source != "ACMEIN" || o[1].Powerpack != "" || o[1].Entity != "1101456324675322134" ||
+		o[1].Template != "1107457532145798767" ||
+		o[1].Category != "service_implicit" {
 		t.Errorf("%+v", o[1])
 	}
 }
@@ -188,9 +213,10 @@ func TestCallRequest(t *testing.T) {
 	}{
 		"a word as the sender": {func(m *channel.Message) { m.From = "Acme" }, "447700900001", 45},
 		"the route's number":   {func(m *channel.Message) { m.From = "+447700900002" }, "447700900002", 45},
-		"a code that dies":     {func(m *channel.Message) { m.ExpiresAt = channeltest.Now().Add(20 * time.Second) }, "447700900001", 20},
-		"no public address":    {func(m *channel.Message) { m.Callback = "" }, "no_callback", 0},
-		"no voice":             {func(m *channel.Message) { m.Spoken.Locale = "am" }, "language", 0},
+		"a code that dies": {func(m *channel.Message) { m.ExpiresAt = channeltest.Now().Add(20 * time.Second) },
+			"447700900001", 20},
+		"no public address": {func(m *channel.Message) { m.Callback = "" }, "no_callback", 0},
+		"no voice":          {func(m *channel.Message) { m.Spoken.Locale = "am" }, "language", 0},
 	} {
 		c := channeltest.NewCarrier(channeltest.Says(reply(201, `{"request_uuid":"x"}`)))
 		m := channeltest.Message(channel.Voice)
@@ -219,7 +245,9 @@ func TestCallRequest(t *testing.T) {
 
 func TestPause(t *testing.T) {
 	t.Parallel()
-	c := channeltest.NewCarrier(channeltest.Says(channeltest.Reply{Status: 429, Header: map[string]string{"Retry-After": "7"}}))
+	c := channeltest.NewCarrier(
+		channeltest.Says(channeltest.Reply{Status: 429, Header: map[string]string{"Retry-After": "7"}}),
+	)
 	defer c.Close()
 	_, err := open(t, c.URL, c.Client()).Send(t.Context(), channeltest.Message(channel.SMS))
 	if e := channel.AsError(name, err); e.Kind != channel.Throttled || e.RetryAfter != 7*time.Second {
@@ -235,7 +263,9 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%d: %v", status, err)
 		}
 		r := c.Requests()[0]
-		if user, password, _ := r.BasicAuth(); r.Method != http.MethodGet || r.URL.Path != "/v1/Account/"+authID+"/" || user != authID || password != token {
+		if user, password, _ := r.BasicAuth(); r.Method != http.MethodGet || r.URL.Path != "/v1/Account/"+authID+"/" ||
+			user != authID ||
+			password != token {
 			t.Errorf("%s %s", r.Method, r.URL)
 		}
 		c.Close()

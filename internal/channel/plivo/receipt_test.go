@@ -35,7 +35,13 @@ func post(version, step string, form url.Values, change func(*channel.Callback))
 		query = "?step=" + step
 	}
 	u, _ := url.Parse(callback + query)
-	r := channel.Callback{Method: http.MethodPost, URL: u, Header: http.Header{}, Body: []byte(form.Encode()), Now: channeltest.Now()}
+	r := channel.Callback{
+		Method: http.MethodPost,
+		URL:    u,
+		Header: http.Header{},
+		Body:   []byte(form.Encode()),
+		Now:    channeltest.Now(),
+	}
 	text := callback + nonce
 	if version == "V3" {
 		text = callback + "?"
@@ -58,8 +64,18 @@ func post(version, step string, form url.Values, change func(*channel.Callback))
 // formOf answers the form of a message's receipt, with more pairs of keys and values.
 func formOf(status string, more ...string) url.Values {
 	f := url.Values{
-		"MessageUUID": {id}, "To": {"447700900123"}, "From": {"447700900001"}, "Type": {"sms"}, "Status": {status}, "Sequence": {"2"},
-		"MCC": {"234"}, "MNC": {"30"}, "ParentMessageUUID": {id}, "MessageTime": {"2026-11-23 08:00:00.000000"},
+		"MessageUUID": {
+			id,
+		},
+		"To":                {"447700900123"},
+		"From":              {"447700900001"},
+		"Type":              {"sms"},
+		"Status":            {status},
+		"Sequence":          {"2"},
+		"MCC":               {"234"},
+		"MNC":               {"30"},
+		"ParentMessageUUID": {id},
+		"MessageTime":       {"2026-11-23 08:00:00.000000"},
 	}
 	for i := 0; i < len(more); i += 2 {
 		f.Set(more[i], more[i+1])
@@ -72,7 +88,14 @@ func messageRows() []channeltest.ReceiptRow {
 	add := func(name string, form url.Values, want channel.Receipt) {
 		want.ProviderID = id
 		for _, version := range []string{"V2", "V3"} {
-			rows = append(rows, channeltest.ReceiptRow{Name: name + ", signed by " + version, Request: post(version, "", form, nil), Want: []channel.Receipt{want}})
+			rows = append(
+				rows,
+				channeltest.ReceiptRow{
+					Name:    name + ", signed by " + version,
+					Request: post(version, "", form, nil),
+					Want:    []channel.Receipt{want},
+				},
+			)
 		}
 	}
 	for status, want := range map[string]channel.Receipt{
@@ -87,21 +110,52 @@ func messageRows() []channeltest.ReceiptRow {
 	} {
 		add(status, formOf(status), want)
 	}
-	add("a new code", formOf("failed", "ErrorCode", "777"), channel.Receipt{Status: channel.Failed, Code: "777", Kind: channel.Unavailable})
-	add("a code that is a number", formOf("failed", "ErrorCode", "447700900123"), channel.Receipt{Status: channel.Failed, Code: "failed", Kind: channel.Unavailable})
-	add("price and parts", formOf("sent", "Units", "2", "TotalRate", "0.00250", "TotalAmount", "0.00500"), channel.Receipt{Status: channel.Sent, Parts: 2, Price: "0.00500", Currency: "USD"})
+	add(
+		"a new code",
+		formOf("failed", "ErrorCode", "777"),
+		channel.Receipt{Status: channel.Failed, Code: "777", Kind: channel.Unavailable},
+	)
+	add(
+		"a code that is a number",
+		formOf("failed", "ErrorCode", "447700900123"),
+		channel.Receipt{Status: channel.Failed, Code: "failed", Kind: channel.Unavailable},
+	)
+	add(
+		"price and parts",
+		formOf("sent", "Units", "2", "TotalRate", "0.00250", "TotalAmount", "0.00500"),
+		channel.Receipt{Status: channel.Sent, Parts: 2, Price: "0.00500", Currency: "USD"},
+	)
 	add("no price", formOf("delivered", "Units", "", "TotalAmount", ""), channel.Receipt{Status: channel.Delivered})
 	for _, none := range []string{"free", "NaN", "Inf", "0x1p-2", "1e-3", "-1", "0.00000"} {
-		add("a price that is none: "+none, formOf("delivered", "TotalAmount", none), channel.Receipt{Status: channel.Delivered})
+		add(
+			"a price that is none: "+none,
+			formOf("delivered", "TotalAmount", none),
+			channel.Receipt{Status: channel.Delivered},
+		)
 	}
 	add("the first after the last", formOf("queued", "Sequence", "1"), channel.Receipt{Status: channel.Taken})
 	rows = append(rows, channeltest.ReceiptRow{
-		Name: "by GET", Want: []channel.Receipt{{ProviderID: id, Status: channel.Delivered}},
-		Request: post("V2", "", nil, func(r *channel.Callback) { r.Method, r.URL.RawQuery = http.MethodGet, formOf("delivered").Encode() }),
+		Name: "by GET",
+		Want: []channel.Receipt{{ProviderID: id, Status: channel.Delivered}},
+		Request: post(
+			"V2",
+			"",
+			nil,
+			func(r *channel.Callback) { r.Method, r.URL.RawQuery = http.MethodGet, formOf("delivered").Encode() },
+		),
 	})
-	return append(append(rows, refusedRows(formOf("delivered"), "V2", "V3")...),
-		channeltest.ReceiptRow{Name: "about nothing", Request: post("V2", "", url.Values{"Status": {"sent"}}, nil), Refused: true},
-		channeltest.ReceiptRow{Name: "without a status", Request: post("V2", "", url.Values{"MessageUUID": {id}}, nil), Refused: true},
+	return append(
+		append(rows, refusedRows(formOf("delivered"), "V2", "V3")...),
+		channeltest.ReceiptRow{
+			Name:    "about nothing",
+			Request: post("V2", "", url.Values{"Status": {"sent"}}, nil),
+			Refused: true,
+		},
+		channeltest.ReceiptRow{
+			Name:    "without a status",
+			Request: post("V2", "", url.Values{"MessageUUID": {id}}, nil),
+			Refused: true,
+		},
 	)
 }
 
@@ -111,21 +165,30 @@ func refusedRows(form url.Values, versions ...string) []channeltest.ReceiptRow {
 	for _, version := range versions {
 		key := "X-Plivo-Signature-" + version
 		for name, change := range map[string]func(*channel.Callback){
-			"no signature":    func(r *channel.Callback) { r.Header.Del(key) },
-			"no nonce":        func(r *channel.Callback) { r.Header.Del(key + "-Nonce") },
-			"another nonce":   func(r *channel.Callback) { r.Header.Set(key+"-Nonce", "1") },
-			"no base64":       func(r *channel.Callback) { r.Header.Set(key, "***") },
-			"another's":       func(r *channel.Callback) { r.Header.Set(key, macOf("other", callback+nonce)) },
-			"another address": func(r *channel.Callback) { r.URL, _ = url.Parse("https://evil.example.com/callbacks/main/dG9rZW4") },
+			"no signature":  func(r *channel.Callback) { r.Header.Del(key) },
+			"no nonce":      func(r *channel.Callback) { r.Header.Del(key + "-Nonce") },
+			"another nonce": func(r *channel.Callback) { r.Header.Set(key+"-Nonce", "1") },
+			"no base64":     func(r *channel.Callback) { r.Header.Set(key, "***") },
+			"another's":     func(r *channel.Callback) { r.Header.Set(key, macOf("other", callback+nonce)) },
+			"another address": func(r *channel.Callback) {
+				r.URL,
+					_ = url.Parse("https://evil.example.com/callbacks/main/dG9rZW4")
+			},
 			"no address":      func(r *channel.Callback) { r.URL = nil },
 			"a broken escape": func(r *channel.Callback) { r.Body = []byte("%zz") },
 		} {
-			rows = append(rows, channeltest.ReceiptRow{Name: name + ", " + version, Request: post(version, "", form, change), Refused: true})
+			rows = append(
+				rows,
+				channeltest.ReceiptRow{Name: name + ", " + version, Request: post(version, "", form, change), Refused: true},
+			)
 		}
 	}
 	for name, change := range map[string]func(*channel.Callback){
-		"another status": func(r *channel.Callback) { r.Body = []byte(strings.Replace(string(r.Body), "Status=", "Status=x", 1)) },
-		"another step":   func(r *channel.Callback) { r.URL.RawQuery = "step=spoken" },
+		"another status": func(r *channel.Callback) {
+			r.Body = []byte(strings.Replace(string(r.Body), "Status=", "Status=x",
+				1))
+		},
+		"another step": func(r *channel.Callback) { r.URL.RawQuery = "step=spoken" },
 		"version 2 beside a wrong version 3": func(r *channel.Callback) {
 			r.Header = post("V2", "", form, nil).Header
 			r.Header.Set("X-Plivo-Signature-V3", macOf(token, "x"))
@@ -140,8 +203,16 @@ func refusedRows(form url.Values, versions ...string) []channeltest.ReceiptRow {
 // callForm answers the form of a request about a call.
 func callForm(event, status string, more ...string) url.Values {
 	f := url.Values{
-		"CallUUID": {callUUID}, "RequestUUID": {callUUID}, "To": {"447700900123"}, "From": {"447700900001"}, "Direction": {"outbound"},
-		"Event": {event}, "CallStatus": {status}, "SIP-H-To": {"<sip:447700900123@52.9.11.55;transport=udp>;tag=1"},
+		"CallUUID": {
+			callUUID,
+		},
+		"RequestUUID": {callUUID},
+		"To":          {"447700900123"},
+		"From":        {"447700900001"},
+		"Direction":   {"outbound"},
+		"Event":       {event},
+		"CallStatus":  {status},
+		"SIP-H-To":    {"<sip:447700900123@52.9.11.55;transport=udp>;tag=1"},
 	}
 	for i := 0; i < len(more); i += 2 {
 		f.Set(more[i], more[i+1])
@@ -162,7 +233,12 @@ func callRows() []channeltest.ReceiptRow {
 	add("a key", "key1", callForm("Redirect", "in-progress", "Digits", "1"))
 	add("another key", "key2", callForm("Redirect", "in-progress", "Digits", "9"))
 	add("it was spoken", "spoken", callForm("Redirect", "in-progress"), channel.Receipt{Status: channel.Delivered})
-	add("without a request's id", "spoken", callForm("Redirect", "in-progress", "RequestUUID", ""), channel.Receipt{Status: channel.Delivered})
+	add(
+		"without a request's id",
+		"spoken",
+		callForm("Redirect", "in-progress", "RequestUUID", ""),
+		channel.Receipt{Status: channel.Delivered},
+	)
 	for status, want := range map[string]channel.Receipt{
 		"completed": {Status: channel.Undelivered, Code: "not_spoken"},
 		"busy":      {Status: channel.Undelivered, Code: "busy", Kind: channel.Unavailable},
@@ -174,9 +250,18 @@ func callRows() []channeltest.ReceiptRow {
 	} {
 		add("the end: "+status, "hangup", callForm("Hangup", status), want)
 	}
-	add("a new cause", "hangup", callForm("Hangup", "busy", "HangupCauseCode", "3999"), channel.Receipt{Status: channel.Undelivered, Code: "3999", Kind: channel.Unavailable})
-	add("the price", "hangup", callForm("Hangup", "completed", "HangupCauseCode", "4000", "TotalCost", "0.01230", "Duration", "30"),
-		channel.Receipt{Status: channel.Undelivered, Code: "not_spoken", Price: "0.01230", Currency: "USD"})
+	add(
+		"a new cause",
+		"hangup",
+		callForm("Hangup", "busy", "HangupCauseCode", "3999"),
+		channel.Receipt{Status: channel.Undelivered, Code: "3999", Kind: channel.Unavailable},
+	)
+	add(
+		"the price",
+		"hangup",
+		callForm("Hangup", "completed", "HangupCauseCode", "4000", "TotalCost", "0.01230", "Duration", "30"),
+		channel.Receipt{Status: channel.Undelivered, Code: "not_spoken", Price: "0.01230", Currency: "USD"},
+	)
 	rows = append(rows, refusedRows(callForm("StartApp", "in-progress"), "V3")...)
 	return append(rows, channeltest.ReceiptRow{
 		Name: "a call by version 2", Request: post("V2", "spoken", callForm("Redirect", "in-progress"), nil), Refused: true,

@@ -27,7 +27,8 @@ func hasV3(h http.Header) bool {
 	return h.Get("X-Plivo-Signature-V3") != "" || h.Get("X-Plivo-Signature-Ma-V3") != ""
 }
 
-// signedV2 tells whether a request carries Plivo's signature, version 2, which covers only the bare address and a nonce.
+// signedV2 tells whether a request carries Plivo's signature, version 2, which covers only the bare address and a
+// nonce.
 func signedV2(token string, r channel.Callback) bool {
 	nonce := r.Header.Get("X-Plivo-Signature-V2-Nonce")
 	if r.URL == nil || nonce == "" {
@@ -54,7 +55,8 @@ func carries(h http.Header, version, token, text string) bool {
 
 func bare(u *url.URL) string { return u.Scheme + "://" + u.Host + u.Path }
 
-// textV3 answers what version 3 signs, without the nonce: the address, its sorted query, and the sorted form after a dot.
+// textV3 answers what version 3 signs, without the nonce: the address, its sorted query, and the sorted form after a
+// dot.
 func textV3(method string, u *url.URL, form url.Values) string {
 	query := u.Query()
 	if method == http.MethodGet {

@@ -17,7 +17,14 @@ import (
 )
 
 // said answers what a call does after a request, for a message whose verification is open or over.
-func said(t *testing.T, step string, form url.Values, m channel.Message, alive bool, fault error) (reply channel.Reply, steps []string, ok bool) {
+func said(
+	t *testing.T,
+	step string,
+	form url.Values,
+	m channel.Message,
+	alive bool,
+	fault error,
+) (reply channel.Reply, steps []string, ok bool) {
 	t.Helper()
 	s, r := open(t, "https://api.plivo.com", nil), post("V3", step, form, nil)
 	r.Message = func(context.Context) (channel.Message, bool, error) { return m, alive, fault }
@@ -85,7 +92,12 @@ func TestCall(t *testing.T) {
 	prompt := "Speak Amy: " + m.Spoken.Prompt
 	digits := "|9|0|8|1|7|2|6|3||"
 	ask1, ask2 := "GetInput "+callback+"?step=key1", "GetInput "+callback+"?step=key2"
-	tell := []string{"Speak Amy: " + m.Spoken.Intro, "Speak Amy: " + m.Spoken.Lead + digits, "Redirect: " + callback + "?step=spoken", "Hangup"}
+	tell := []string{
+		"Speak Amy: " + m.Spoken.Intro,
+		"Speak Amy: " + m.Spoken.Lead + digits,
+		"Redirect: " + callback + "?step=spoken",
+		"Hangup",
+	}
 	for _, row := range []struct {
 		name, step string
 		form       url.Values
@@ -96,17 +108,21 @@ func TestCall(t *testing.T) {
 		{"another key again", "key2", keyed("2"), []string{"Hangup"}},
 		{"the key", "key1", keyed("1"), tell},
 		{"the key at the second time", "key2", keyed("1"), tell},
-		{"it was said", "spoken", callForm("Redirect", "in-progress"), []string{"Speak Amy: " + m.Spoken.Again + digits, "Hangup"}},
+		{"it was said", "spoken", callForm("Redirect", "in-progress"),
+			[]string{"Speak Amy: " + m.Spoken.Again + digits, "Hangup"}},
 		{"a step that is none", "x", keyed("1"), []string{"Hangup"}},
 	} {
 		reply, steps, ok := said(t, row.step, row.form, m, true, nil)
 		if !ok || !slices.Equal(steps, row.want) {
 			t.Errorf("%s:\n got %q\nwant %q", row.name, steps, row.want)
 		}
-		if early := row.step == "" || row.form.Get("Digits") == "2"; early && strings.Contains(string(reply.Body), "prosody") {
+		if early := row.step == "" ||
+			row.form.Get("Digits") == "2"; early &&
+			strings.Contains(string(reply.Body), "prosody") {
 			t.Errorf("%s: the code is said before the key", row.name)
 		}
-		if strings.Contains(strings.Join(steps, ""), "|9|") && !strings.Contains(string(reply.Body), `<prosody rate="slow">9`) {
+		if strings.Contains(strings.Join(steps, ""), "|9|") &&
+			!strings.Contains(string(reply.Body), `<prosody rate="slow">9`) {
 			t.Errorf("%s: it is not slow", row.name)
 		}
 	}
@@ -115,15 +131,33 @@ func TestCall(t *testing.T) {
 func TestCallEnds(t *testing.T) {
 	t.Parallel()
 	m := channeltest.Message(channel.Voice)
-	for step, form := range map[string]url.Values{"": picked(), "key1": keyed("1"), "key2": keyed("1"), "spoken": picked()} {
-		if _, steps, ok := said(t, step, form, channel.Message{}, false, nil); !ok || !slices.Equal(steps, []string{"Hangup"}) {
+	for step, form := range map[string]url.Values{"": picked(), "key1": keyed("1"), "key2": keyed("1"),
+		"spoken": picked()} {
+		if _, steps, ok := said(
+			t,
+			step,
+			form,
+			channel.Message{},
+			false,
+			nil,
+		); !ok ||
+			!slices.Equal(steps, []string{"Hangup"}) {
 			t.Errorf("%s: it is over: %q", step, steps)
 		}
-		if reply, _, ok := said(t, step, form, m, true, errors.New("the store is away")); !ok || reply.Status != http.StatusServiceUnavailable {
+		if reply, _, ok := said(
+			t,
+			step,
+			form,
+			m,
+			true,
+			errors.New("the store is away"),
+		); !ok ||
+			reply.Status != http.StatusServiceUnavailable {
 			t.Errorf("%s: without the message: %+v", step, reply)
 		}
 	}
-	for step, form := range map[string]url.Values{"ring": callForm("Ring", "ringing"), "hangup": callForm("Hangup", "completed"), "": formOf("delivered")} {
+	for step, form := range map[string]url.Values{"ring": callForm("Ring", "ringing"),
+		"hangup": callForm("Hangup", "completed"), "": formOf("delivered")} {
 		if reply, _, ok := said(t, step, form, m, true, nil); ok {
 			t.Errorf("an answer to no question: %s", reply.Body)
 		}
@@ -140,7 +174,9 @@ func TestVoices(t *testing.T) {
 	t.Parallel()
 	m := channeltest.Message(channel.Voice)
 	for locale := range voices() {
-		spoken, err := message.Speak(message.Request{Purpose: "login", Locale: locale, Brand: "A & <B>", Code: message.NewCode("4B7")})
+		spoken, err := message.Speak(
+			message.Request{Purpose: "login", Locale: locale, Brand: "A & <B>", Code: message.NewCode("4B7")},
+		)
 		if err != nil || spoken.Locale != locale {
 			t.Errorf("%s is no locale of ours: %s, %v", locale, spoken.Locale, err)
 		}
@@ -149,7 +185,8 @@ func TestVoices(t *testing.T) {
 		_, first, _ := said(t, "key1", keyed("1"), m, true, nil)
 		_, second, _ := said(t, "spoken", picked(), m, true, nil)
 		all := strings.Join(append(first, second...), "\n")
-		if strings.Count(all, "|4|B, Bravo|7|") != 2 || !strings.Contains(all, "A & <B>") || strings.Count(all, "Speak "+string(v)+": ") != 3 {
+		if strings.Count(all, "|4|B, Bravo|7|") != 2 || !strings.Contains(all, "A & <B>") ||
+			strings.Count(all, "Speak "+string(v)+": ") != 3 {
 			t.Errorf("%s says %q", locale, all)
 		}
 	}

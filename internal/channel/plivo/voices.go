@@ -3,12 +3,31 @@ package plivo
 // voice is the name of one of Amazon Polly's voices, which speak for Plivo and understand markup.
 type voice string
 
-// voices has a voice for each locale of Dialproof's texts that Plivo can speak with pauses. A locale that is not here has none.
+// voices has a voice for each locale of Dialproof's texts that Plivo can speak with pauses. A locale that is not here
+// has none.
 func voices() map[string]voice {
 	return map[string]voice{
-		"ar": "Zeina", "da": "Naja", "de": "Vicki", "en": "Joanna", "es": "Lucia", "es-419": "Mia", "fr": "Celine", "hi": "Aditi", "it": "Carla",
-		"ja": "Mizuki", "ko": "Seoyeon", "nb": "Liv", "nl": "Lotte", "pl": "Ewa", "pt": "Ines", "pt-BR": "Vitoria", "ro": "Carmen",
-		"ru": "Tatyana", "sv": "Astrid", "tr": "Filiz", "zh-Hans": "Zhiyu",
+		"ar":      "Zeina",
+		"da":      "Naja",
+		"de":      "Vicki",
+		"en":      "Joanna",
+		"es":      "Lucia",
+		"es-419":  "Mia",
+		"fr":      "Celine",
+		"hi":      "Aditi",
+		"it":      "Carla",
+		"ja":      "Mizuki",
+		"ko":      "Seoyeon",
+		"nb":      "Liv",
+		"nl":      "Lotte",
+		"pl":      "Ewa",
+		"pt":      "Ines",
+		"pt-BR":   "Vitoria",
+		"ro":      "Carmen",
+		"ru":      "Tatyana",
+		"sv":      "Astrid",
+		"tr":      "Filiz",
+		"zh-Hans": "Zhiyu",
 	}
 }
 

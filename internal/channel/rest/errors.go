@@ -25,8 +25,8 @@ func (r Row) Error(provider, code string) *channel.Error {
 // Table has a provider's errors by its own codes.
 type Table map[string]Row
 
-// Refusal judges an answer that is no yes: by its status, and by the code where the table has it. A status that says that
-// nothing was taken, or that nobody knows, goes before the code; and what asks for a pause stays a pause.
+// Refusal judges an answer that is no yes: by its status, and by the code where the table has it. A status that says
+// that nothing was taken, or that nobody knows, goes before the code; and what asks for a pause stays a pause.
 func (c *Client) Refusal(a channel.Answer, code string, table Table) *channel.Error {
 	e := c.Status(a)
 	row, known := table[code]
@@ -58,7 +58,8 @@ func NoID(provider string) *channel.Error {
 	return Row{channel.MaybeSent, "the answer has no message id"}.Error(provider, "answer")
 }
 
-// Short returns a numeric code of somebody else's if it is too short to be a person's number: at most most digits and not 0.
+// Short returns a numeric code of somebody else's if it is too short to be a person's number: at most most digits and
+// not 0.
 func Short(code string, most int) (string, bool) {
 	ok := code != "" && code != "0" && len(code) <= most && strings.Trim(code, "0123456789") == ""
 	return code, ok
@@ -67,7 +68,8 @@ func Short(code string, most int) (string, bool) {
 // maxPrice bounds a price that is believed, in any currency.
 const maxPrice = 1e6
 
-// Price returns a price and its currency if the one is a decimal number above 0 and the other has three letters; else nothing.
+// Price returns a price and its currency if the one is a decimal number above 0 and the other has three letters; else
+// nothing.
 func Price(amount, currency string) (price, in string) {
 	// ParseFloat alone takes NaN, Inf and 0x1p-2, too.
 	f, err := strconv.ParseFloat(amount, 64)

@@ -1,8 +1,8 @@
-// Package rest is what the providers over HTTP share: the call with credentials, the errors that all of them have, tables of
-// errors, and the small checks of settings.
+// Package rest is what the providers over HTTP share: the call with credentials, the errors that all of them have,
+// tables of errors, and the small checks of settings.
 //
-// It is not a framework: it knows no provider and decides nothing about a message. Each provider's settings, what it sends and
-// how it reads a receipt stand in its own folder.
+// It is not a framework: it knows no provider and decides nothing about a message. Each provider's settings, what it
+// sends and how it reads a receipt stand in its own folder.
 package rest
 
 import (
@@ -41,7 +41,12 @@ func (c *Client) JSON(ctx context.Context, method, path string, body any) (chann
 	if body != nil {
 		var err error
 		if text, err = json.Marshal(body); err != nil {
-			return channel.Answer{}, &channel.Error{Kind: channel.Unavailable, Provider: c.Provider, Code: "internal", Detail: "the message cannot be encoded"}
+			return channel.Answer{}, &channel.Error{
+				Kind:     channel.Unavailable,
+				Provider: c.Provider,
+				Code:     "internal",
+				Detail:   "the message cannot be encoded",
+			}
 		}
 		kind = "application/json"
 	}
@@ -107,7 +112,8 @@ func Basic(user, password string) func(*http.Request, []byte) *channel.Error {
 // IsBase reports whether an address is http or https and a host alone, so that a path can be appended.
 func IsBase(address string) bool {
 	u, err := url.Parse(address)
-	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") && u.Path == "" && u.RawQuery == "" && u.Fragment == ""
+	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") && u.Path == "" && u.RawQuery == "" &&
+		u.Fragment == ""
 }
 
 // Digits returns an E.164 number without its plus sign, as many providers write it.

@@ -12,7 +12,11 @@ import (
 )
 
 // client returns a client before a carrier that says the same each time.
-func client(t *testing.T, says channeltest.Reply, authorize func(*http.Request, []byte) *channel.Error) (*channeltest.Carrier, *rest.Client) {
+func client(
+	t *testing.T,
+	says channeltest.Reply,
+	authorize func(*http.Request, []byte) *channel.Error,
+) (*channeltest.Carrier, *rest.Client) {
 	t.Helper()
 	c := channeltest.NewCarrier(channeltest.Says(says))
 	t.Cleanup(c.Close)
@@ -37,11 +41,14 @@ func TestCall(t *testing.T) {
 		}
 	}
 	for i, want := range []struct{ method, path, kind, body string }{
-		{"POST", "/a", "application/json", `{"n":1}`}, {"GET", "/b?x=y", "", ""}, {"POST", "/c", "application/x-www-form-urlencoded", "a=b+c"},
+		{"POST", "/a", "application/json", `{"n":1}`}, {"GET", "/b?x=y", "", ""},
+		{"POST", "/c", "application/x-www-form-urlencoded", "a=b+c"},
 	} {
 		r := c.Requests()[i]
-		if r.Method != want.method || r.URL.String() != want.path || r.Header.Get("Content-Type") != want.kind || string(r.Body) != want.body ||
-			r.Header.Get("Authorization") != "Bearer x" || r.Header.Get("Accept") != "application/json" {
+		if r.Method != want.method || r.URL.String() != want.path || r.Header.Get("Content-Type") != want.kind ||
+			string(r.Body) != want.body ||
+			r.Header.Get("Authorization") != "Bearer x" ||
+			r.Header.Get("Accept") != "application/json" {
 			t.Errorf("%s %s with %q: %v", r.Method, r.URL, r.Body, r.Header)
 		}
 	}
@@ -54,7 +61,11 @@ func TestCallFails(t *testing.T) {
 	c, api := client(t, channeltest.Reply{Status: 200}, func(*http.Request, []byte) *channel.Error { return no })
 	holds := func(err error, kind channel.ErrorKind, code string) {
 		t.Helper()
-		if e := channel.AsError("", err); err == nil || e.Kind != kind || e.Code != code || e.Provider != "acme" || e.Detail == "" {
+		if e := channel.AsError(
+			"",
+			err,
+		); err == nil || e.Kind != kind || e.Code != code || e.Provider != "acme" ||
+			e.Detail == "" {
 			t.Errorf("%v, want %s %s", err, kind, code)
 		}
 	}
@@ -78,18 +89,25 @@ func TestCheck(t *testing.T) {
 		if err := api.Check(t.Context(), "/me", api.Status); (err == nil) != ok {
 			t.Errorf("%d: %v", status, err)
 		}
-		if user, password, _ := c.Requests()[0].BasicAuth(); user != "me" || password != "pass" || c.Requests()[0].Method != http.MethodGet {
+		if user, password, _ := c.Requests()[0].BasicAuth(); user != "me" || password != "pass" ||
+			c.Requests()[0].Method != http.MethodGet {
 			t.Errorf("asked by %s", user)
 		}
 	}
 }
 
-// TestRefusal: the status first where it says that nothing was taken or that nobody knows, then the code; a pause stays a pause.
+// TestRefusal: the status first where it says that nothing was taken or that nobody knows, then the code; a pause stays
+// a pause.
 func TestRefusal(t *testing.T) {
 	t.Parallel()
 	api := rest.New(channel.Env{Now: channeltest.Now}, "acme", "", nil)
 	table := rest.Table{
-		"gone": rest.Means(channel.Rejected, "the number is gone"), "slow": rest.Means(channel.Throttled, "too fast"), "down": rest.Means(channel.Unavailable, "down"),
+		"gone": rest.Means(
+			channel.Rejected,
+			"the number is gone",
+		),
+		"slow": rest.Means(channel.Throttled, "too fast"),
+		"down": rest.Means(channel.Unavailable, "down"),
 	}
 	for _, row := range []struct {
 		status     int
@@ -118,8 +136,10 @@ func TestRefusal(t *testing.T) {
 func TestIsBase(t *testing.T) {
 	t.Parallel()
 	for address, ok := range map[string]bool{
-		"https://api.example.com": true, "http://127.0.0.1:9": true, "https://me:pass@example.com": true, "https://[::1]:8443": true,
-		"": false, "example.com": false, "ftp://example.com": false, "https://": false, "https://example.com/": false, "https://example.com/v1": false,
+		"https://api.example.com": true, "http://127.0.0.1:9": true, "https://me:pass@example.com": true,
+		"https://[::1]:8443": true,
+		"":                   false, "example.com": false, "ftp://example.com": false, "https://": false,
+		"https://example.com/": false, "https://example.com/v1": false,
 		"https://example.com?x=y": false, "https://example.com#x": false, "://": false,
 	} {
 		if rest.IsBase(address) != ok {
@@ -131,17 +151,21 @@ func TestIsBase(t *testing.T) {
 func TestValues(t *testing.T) {
 	t.Parallel()
 	now := channeltest.Now()
-	for life, want := range map[time.Duration]int{-time.Hour: 10, 90 * time.Second: 90, 90*time.Second + 900*time.Millisecond: 90, time.Hour: 300} {
+	for life, want := range map[time.Duration]int{-time.Hour: 10, 90 * time.Second: 90, 90*time.Second +
+		900*time.Millisecond: 90, time.Hour: 300} {
 		if got := rest.Life(now.Add(life), now, 10, 300); got != want {
 			t.Errorf("a life of %s: %d, want %d", life, got, want)
 		}
 	}
-	for life, want := range map[time.Duration]int{-time.Hour: 1, 60 * time.Second: 1, 61 * time.Second: 2, 5 * time.Minute: 5} {
+	for life, want := range map[time.Duration]int{-time.Hour: 1, 60 * time.Second: 1, 61 * time.Second: 2,
+		5 * time.Minute: 5} {
 		if got := rest.Minutes(now.Add(life), now); got != want {
 			t.Errorf("minutes of %s: %d, want %d", life, got, want)
 		}
 	}
-	for in, want := range map[string]string{"0.0525 EUR": "0.0525", "1 USD": "1", "0 EUR": "", "-1 EUR": "", "NaN EUR": "", "Inf EUR": "", "0x1p-2 EUR": "", "1e3 EUR": "", "much EUR": "", "9999999 EUR": "", "1 EU": "", "1 EURO": ""} {
+	for in, want := range map[string]string{"0.0525 EUR": "0.0525", "1 USD": "1", "0 EUR": "", "-1 EUR": "",
+		"NaN EUR": "", "Inf EUR": "", "0x1p-2 EUR": "", "1e3 EUR": "", "much EUR": "", "9999999 EUR": "", "1 EU": "",
+		"1 EURO": ""} {
 		var amount, currency string
 		for i := range in {
 			if in[i] == ' ' {
@@ -153,7 +177,8 @@ func TestValues(t *testing.T) {
 			t.Errorf("%q: %q %q, want %q", in, price, unit, want)
 		}
 	}
-	for in, ok := range map[string]bool{"12345": true, "7": true, "0": false, "": false, "123456": false, "12a": false, "-1": false} {
+	for in, ok := range map[string]bool{"12345": true, "7": true, "0": false, "": false, "123456": false, "12a": false,
+		"-1": false} {
 		if _, got := rest.Short(in, 5); got != ok {
 			t.Errorf("%q: %t", in, got)
 		}

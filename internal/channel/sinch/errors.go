@@ -13,10 +13,13 @@ func errorTable() rest.Table {
 	return rest.Table{
 		"syntax_invalid_json":             rest.Means(channel.Refused, "the request is not understood"),
 		"syntax_invalid_parameter_format": rest.Means(channel.Refused, "a parameter is not valid: see the sender"),
-		"syntax_constraint_violation":     rest.Means(channel.Refused, "the request breaks a rule of Sinch's: see the sender, which the plan may not be without"),
-		"unknown_group":                   rest.Means(channel.Refused, "the group is not known"),
-		"unknown_campaign":                rest.Means(channel.Refused, "the campaign does not fit the sender (10DLC)"),
-		"missing_callback_url":            rest.Means(channel.Refused, "there is no address for receipts"),
+		"syntax_constraint_violation": rest.Means(
+			channel.Refused,
+			"the request breaks a rule of Sinch's: see the sender, which the plan may not be without",
+		),
+		"unknown_group":        rest.Means(channel.Refused, "the group is not known"),
+		"unknown_campaign":     rest.Means(channel.Refused, "the campaign does not fit the sender (10DLC)"),
+		"missing_callback_url": rest.Means(channel.Refused, "there is no address for receipts"),
 	}
 }
 
@@ -35,7 +38,8 @@ func (s *sender) refused(a channel.Answer) *channel.Error {
 
 // deliveryCodes are the codes of a message that failed: those of the REST API ("Delivery report error codes") and those
 // that it shares with Sinch's SMPP service ("Status reports error codes"). Where Sinch calls an error permanent and it
-// speaks of the number, it is Rejected; where it speaks of us, Refused. One that is not here may go away on another route.
+// speaks of the number, it is Rejected; where it speaks of us, Refused. One that is not here may go away on another
+// route.
 func deliveryCodes() map[int]channel.ErrorKind {
 	return map[int]channel.ErrorKind{
 		402: channel.Rejected,    // unroutable

@@ -38,8 +38,8 @@ type report struct {
 	} `json:"statuses"`
 }
 
-// Receipts implements channel.Receiver. Where Sinch signs nothing, the address holds: it cannot be guessed and is checked
-// before this is called.
+// Receipts implements channel.Receiver. Where Sinch signs nothing, the address holds: it cannot be guessed and is
+// checked before this is called.
 func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receipt, error) {
 	if !s.cfg.WebhookSecret.IsZero() && !signed(s.cfg.WebhookSecret.Reveal(), r) {
 		return nil, rest.Refused(name, "signature", "the receipt's signature is missing, wrong or too old")
@@ -68,7 +68,13 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 
 // receipt answers one status of a report.
 func (r report) receipt(status string, code int, now time.Time) channel.Receipt {
-	out := channel.Receipt{Token: r.Reference, ProviderID: r.BatchID, Status: statusOf(status), Parts: max(r.Parts, 0), At: now}
+	out := channel.Receipt{
+		Token:      r.Reference,
+		ProviderID: r.BatchID,
+		Status:     statusOf(status),
+		Parts:      max(r.Parts, 0),
+		At:         now,
+	}
 	if out.Status == channel.Undelivered || out.Status == channel.Failed {
 		out.Code, out.Kind = failure(code)
 	}
@@ -86,8 +92,8 @@ func (r report) summary(now time.Time) []channel.Receipt {
 	return out
 }
 
-// signed tells whether a callback carries Sinch's signature: the base64 of HMAC-SHA-256 over the body as it came, the nonce
-// and the time, with dots between.
+// signed tells whether a callback carries Sinch's signature: the base64 of HMAC-SHA-256 over the body as it came, the
+// nonce and the time, with dots between.
 func signed(key string, r channel.Callback) bool {
 	nonce, at := r.Header.Get("X-Sinch-Webhook-Signature-Nonce"), r.Header.Get("X-Sinch-Webhook-Signature-Timestamp")
 	seconds, err := strconv.ParseInt(at, 10, 64)

@@ -45,8 +45,15 @@ func TestSinch(t *testing.T) {
 	// The document is a third party's model of the API; Sinch's own is not to be had.
 	spec := channeltest.LoadSpec(t, "sinch/THIRDPARTY-sinch-sms-openapi.yml")
 	h := channeltest.Harness{
-		Provider: Provider(), Configure: config, Secrets: []string{apiToken, webhookSecret},
-		Accept: reply(201, `{"id":"`+id+`","to":["447700900123"],"from":"447700900001","canceled":false,"type":"mt_text","delivery_report":"per_recipient"}`), WantID: id,
+		Provider:  Provider(),
+		Configure: config,
+		Secrets:   []string{apiToken, webhookSecret},
+		Accept: reply(
+			201,
+			`{"id":"`+id+`","to":["447700900123"],"from":"447700900001","canceled":false,"type":"mt_text",`+
+				`"delivery_report":"per_recipient"}`,
+		),
+		WantID: id,
 		Request: func(r *http.Request, body []byte) error {
 			if r.URL.Path != "/xms/v1/"+plan+"/batches" || r.Header.Get("Authorization") != "Bearer "+apiToken {
 				return errors.New("the credentials are not sent, or not to the right place")
@@ -56,8 +63,10 @@ func TestSinch(t *testing.T) {
 				return err
 			}
 			for key, want := range map[string]string{
-				"from": "+447700900001", "to": "[+447700900123]", "type": "mt_text", "delivery_report": "per_recipient", "callback_url": callback,
-				"client_reference": "dG9rZW4", "feedback_enabled": "true", "expire_at": "2026-11-23T08:05:00.000Z", "max_number_of_message_parts": "10",
+				"from": "+447700900001", "to": "[+447700900123]", "type": "mt_text", "delivery_report": "per_recipient",
+				"callback_url":     callback,
+				"client_reference": "dG9rZW4", "feedback_enabled": "true", "expire_at": "2026-11-23T08:05:00.000Z",
+				"max_number_of_message_parts": "10",
 			} {
 				if got := fmt.Sprint(f[key]); got != want {
 					return fmt.Errorf("%s is %q, want %q", key, got, want)
@@ -104,7 +113,13 @@ func receipt(body string, change func(*channel.Callback)) channel.Callback {
 		panic(err) // the address is ours
 	}
 	at := strconv.FormatInt(channeltest.Now().Unix(), 10)
-	r := channel.Callback{Method: http.MethodPost, URL: u, Header: http.Header{}, Body: []byte(body), Now: channeltest.Now()}
+	r := channel.Callback{
+		Method: http.MethodPost,
+		URL:    u,
+		Header: http.Header{},
+		Body:   []byte(body),
+		Now:    channeltest.Now(),
+	}
 	r.Header.Set("X-Sinch-Webhook-Signature", sign(webhookSecret, body, nonce, at))
 	r.Header.Set("X-Sinch-Webhook-Signature-Algorithm", "HmacSHA256")
 	r.Header.Set("X-Sinch-Webhook-Signature-Nonce", nonce)
@@ -117,13 +132,20 @@ func receipt(body string, change func(*channel.Callback)) channel.Callback {
 
 // report1 answers the report of one recipient.
 func report1(status string, code int, more string) string {
-	return fmt.Sprintf(`{"type":"recipient_delivery_report_sms","batch_id":%q,"recipient":"447700900123","client_reference":"dG9rZW4",`+
-		`"code":%d,"status":%q,"at":"2026-11-23T08:00:00.000Z","operator_status_at":"2026-11-23T08:00:00.000Z"%s}`, id, code, status, more)
+	return fmt.Sprintf(
+		`{"type":"recipient_delivery_report_sms","batch_id":%q,"recipient":"447700900123","client_reference":"dG9rZW4",`+
+			`"code":%d,"status":%q,"at":"2026-11-23T08:00:00.000Z","operator_status_at":"2026-11-23T08:00:00.000Z"%s}`,
+		id,
+		code,
+		status,
+		more,
+	)
 }
 
 // summaryOf answers a summary of a batch.
 func summaryOf(statuses string) string {
-	return `{"type":"delivery_report_sms","batch_id":"` + id + `","client_reference":"dG9rZW4","total_message_count":1,"statuses":[` + statuses + `]}`
+	return `{"type":"delivery_report_sms","batch_id":"` + id + `","client_reference":"dG9rZW4",` +
+		`"total_message_count":1,"statuses":[` + statuses + `]}`
 }
 
 func receiptRows() []channeltest.ReceiptRow {
@@ -134,17 +156,54 @@ func receiptRows() []channeltest.ReceiptRow {
 		}
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: receipt(body, nil), Want: want})
 	}
-	add("a new code", report1("Aborted", 499, ""), channel.Receipt{Status: channel.Failed, Code: "499", Kind: channel.Unavailable})
-	add("a code that is none", report1("Failed", 447700900123, ""), channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable})
-	add("parts", report1("Delivered", 0, `,"number_of_message_parts":2`), channel.Receipt{Status: channel.Delivered, Parts: 2})
-	add("parts that are none", report1("Delivered", 0, `,"number_of_message_parts":-2`), channel.Receipt{Status: channel.Delivered})
-	add("a summary", summaryOf(`{"code":0,"status":"Delivered","count":1,"recipients":["447700900123"]}`), channel.Receipt{Status: channel.Delivered})
-	add("a summary of two", summaryOf(`{"code":401,"status":"Dispatched","count":1},{"code":150,"status":"Failed","count":1},{"code":0,"status":"Delivered","count":0}`),
-		channel.Receipt{Status: channel.Sent}, channel.Receipt{Status: channel.Undelivered, Code: "150", Kind: channel.Rejected})
-	rows = append(rows, channeltest.ReceiptRow{Name: "an SMS that came in", Request: receipt(`{"type":"mo_text","id":"x","from":"447700900123","body":"STOP"}`, nil)})
+	add(
+		"a new code",
+		report1("Aborted", 499, ""),
+		channel.Receipt{Status: channel.Failed, Code: "499", Kind: channel.Unavailable},
+	)
+	add(
+		"a code that is none",
+		report1("Failed", 447700900123, ""),
+		channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable},
+	)
+	add(
+		"parts",
+		report1("Delivered", 0, `,"number_of_message_parts":2`),
+		channel.Receipt{Status: channel.Delivered, Parts: 2},
+	)
+	add(
+		"parts that are none",
+		report1("Delivered", 0, `,"number_of_message_parts":-2`),
+		channel.Receipt{Status: channel.Delivered},
+	)
+	add(
+		"a summary",
+		summaryOf(`{"code":0,"status":"Delivered","count":1,"recipients":["447700900123"]}`),
+		channel.Receipt{Status: channel.Delivered},
+	)
+	add(
+		"a summary of two",
+		summaryOf(
+			`{"code":401,"status":"Dispatched","count":1},{"code":150,"status":"Failed","count":1},{"code":0,`+
+				`"status":"Delivered","count":0}`,
+		),
+		channel.Receipt{
+			Status: channel.Sent,
+		},
+		channel.Receipt{Status: channel.Undelivered, Code: "150", Kind: channel.Rejected},
+	)
+	rows = append(
+		rows,
+		channeltest.ReceiptRow{
+			Name:    "an SMS that came in",
+			Request: receipt(`{"type":"mo_text","id":"x","from":"447700900123","body":"STOP"}`, nil),
+		},
+	)
 	for name, body := range map[string]string{
-		"nothing": "", "no JSON": "x", "null": "null", "no type": `{"batch_id":"x","status":"Delivered"}`, "no batch": `{"type":"recipient_delivery_report_sms","status":"Delivered"}`,
-		"no status": `{"type":"recipient_delivery_report_sms","batch_id":"x"}`, "an empty summary": summaryOf(""), "a summary of nobody": summaryOf(`{"status":"Delivered","count":0}`),
+		"nothing": "", "no JSON": "x", "null": "null", "no type": `{"batch_id":"x","status":"Delivered"}`,
+		"no batch":  `{"type":"recipient_delivery_report_sms","status":"Delivered"}`,
+		"no status": `{"type":"recipient_delivery_report_sms","batch_id":"x"}`, "an empty summary": summaryOf(""),
+		"a summary of nobody":   summaryOf(`{"status":"Delivered","count":0}`),
 		"a summary of no batch": `{"type":"delivery_report_sms","statuses":[{"status":"Delivered","count":1}]}`,
 	} {
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: receipt(body, nil), Refused: true})
@@ -186,7 +245,9 @@ func forgedRows() []channeltest.ReceiptRow {
 	}
 	for name, off := range map[string]time.Duration{"a little ahead": maxAhead, "a day old": -maxAge} {
 		rows = append(rows, channeltest.ReceiptRow{
-			Name: name, Request: receipt(body, at(off)), Want: []channel.Receipt{{Token: "dG9rZW4", ProviderID: id, Status: channel.Delivered}},
+			Name:    name,
+			Request: receipt(body, at(off)),
+			Want:    []channel.Receipt{{Token: "dG9rZW4", ProviderID: id, Status: channel.Delivered}},
 		})
 	}
 	return rows
@@ -291,7 +352,9 @@ func TestConverted(t *testing.T) {
 			t.Errorf("%d: %v", status, err)
 		}
 		r := c.Requests()[0]
-		if want := "/xms/v1/" + plan + "/batches/a%2Fb%3Fc/delivery_feedback"; r.Method != http.MethodPost || r.URL.EscapedPath() != want || string(r.Body) != `{"recipients":["+447700900123"]}` {
+		if want := "/xms/v1/" + plan + "/batches/a%2Fb%3Fc/delivery_feedback"; r.Method != http.MethodPost ||
+			r.URL.EscapedPath() != want ||
+			string(r.Body) != `{"recipients":["+447700900123"]}` {
 			t.Errorf("%s %s %s", r.Method, r.URL, r.Body)
 		}
 		if err := s.(channel.Feedback).Converted(t.Context(), id, to, false); err != nil || len(c.Requests()) != 1 {

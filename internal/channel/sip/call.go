@@ -52,7 +52,14 @@ type call struct {
 }
 
 func newCall(t *trunk, p *plan) *call {
-	return &call{t: t, plan: p, id: token() + token(), pressed: make(chan struct{}), acks: make(chan *gosip.Request, 1), hangUp: func(error) {}}
+	return &call{
+		t:       t,
+		plan:    p,
+		id:      token() + token(),
+		pressed: make(chan struct{}),
+		acks:    make(chan *gosip.Request, 1),
+		hangUp:  func(error) {},
+	}
 }
 
 // press notes a key.
@@ -101,7 +108,12 @@ func (c *call) judge(res *gosip.Response) error {
 	case res.StatusCode < 300:
 		return nil
 	case res.StatusCode == 487:
-		return &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "too_slow", Detail: "no phone rang within the route's timeout, and the call was taken back"}
+		return &channel.Error{
+			Kind:     channel.Unavailable,
+			Provider: name,
+			Code:     "too_slow",
+			Detail:   "no phone rang within the route's timeout, and the call was taken back",
+		}
 	}
 	if e := refusal(res); e != nil {
 		return e
@@ -148,7 +160,8 @@ func (c *call) unanswered(cause error) {
 
 // codeOf answers the receipt's code of why a call ended: the text of one of the errors made for that.
 func codeOf(cause error) string {
-	for _, known := range []error{errNoPress, errHungUp, errTooLong, errNoAnswer, errExpired, errLost, errMedia, errNoSDP, errNoAudio} {
+	for _, known := range []error{errNoPress, errHungUp, errTooLong, errNoAnswer, errExpired, errLost, errMedia, errNoSDP,
+		errNoAudio} {
 		if errors.Is(cause, known) {
 			return known.Error()
 		}
@@ -174,7 +187,10 @@ func (c *call) dial(ctx context.Context) error {
 	first, last, _ := c.t.s.cfg.ports() // they were validated
 	c.media, err = openMedia(c.t.inside(c.server), c.t.own(c.server), first, last, c.t.s.frame, c.press)
 	if err != nil {
-		return (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "media", Detail: "there is no free port for sound: see rtp_ports"}).Because(err)
+		return (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "media", Detail: "there is no free port " +
+			"for sound: see rtp_ports"}).Because(
+			err,
+		)
 	}
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // it never fails
@@ -197,7 +213,8 @@ func (c *call) newInvite() *gosip.Request {
 	if cfg.CallerHeader == "from" {
 		req.From().Address = caller
 	} else {
-		header := map[string]string{headerAsserted: "P-Asserted-Identity", headerPreferred: "P-Preferred-Identity"}[cfg.CallerHeader]
+		header := map[string]string{headerAsserted: "P-Asserted-Identity",
+			headerPreferred: "P-Preferred-Identity"}[cfg.CallerHeader]
 		req.AppendHeader(gosip.NewHeader(header, "<"+caller.String()+">"))
 	}
 	req.To().Address = callee
@@ -278,12 +295,20 @@ func (c *call) giveUp(cause error) (*gosip.Response, error) {
 		return nil, e
 	}
 	if errors.Is(cause, errLost) {
-		return nil, &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "no_response", Detail: "the trunk's answer to the call was lost"}
+		return nil, &channel.Error{
+			Kind:     channel.MaybeSent,
+			Provider: name,
+			Code:     "no_response",
+			Detail:   "the trunk's answer to the call was lost",
+		}
 	}
 	if res := c.takeBack(); res != nil {
 		return res, nil
 	}
-	return nil, (&channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "no_response", Detail: "the trunk did not say in time whether a phone rings"}).Because(cause)
+	return nil, (&channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "no_response",
+		Detail: "the trunk did not say in time whether a phone rings"}).Because(
+		cause,
+	)
 }
 
 // takeBack cancels the call, if that may be done yet (RFC 3261 §9.1), and answers the final response: 487, another
@@ -309,7 +334,8 @@ func (c *call) takeBack() *gosip.Response {
 	}
 }
 
-// last returns the final response of a transaction that has ended, or nil: a response that ends it may be there at the same moment.
+// last returns the final response of a transaction that has ended, or nil: a response that ends it may be there at the
+// same moment.
 func (c *call) last() *gosip.Response {
 	for {
 		select {

@@ -63,8 +63,17 @@ const (
 
 func defaults() *Config {
 	return &Config{
-		Transport: "udp", CallerHeader: "from", Listen: "0.0.0.0:0", Codecs: []string{"pcmu", "pcma"}, DialFormat: "e164",
-		RingTimeout: 30 * time.Second, AnsweredTimeout: maxAnswered, PressOne: true, MaxCalls: 10, Speech: speechAuto, Probe: true,
+		Transport:       "udp",
+		CallerHeader:    "from",
+		Listen:          "0.0.0.0:0",
+		Codecs:          []string{"pcmu", "pcma"},
+		DialFormat:      "e164",
+		RingTimeout:     30 * time.Second,
+		AnsweredTimeout: maxAnswered,
+		PressOne:        true,
+		MaxCalls:        10,
+		Speech:          speechAuto,
+		Probe:           true,
 	}
 }
 
@@ -143,7 +152,12 @@ func (c *Config) validateCalls() error {
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
 	quiet()
 	s := &sender{
-		cfg: *c, log: env.Log, now: env.Now, lines: make(chan struct{}, c.MaxCalls), frame: frameTime, up: make(chan struct{}),
+		cfg:   *c,
+		log:   env.Log,
+		now:   env.Now,
+		lines: make(chan struct{}, c.MaxCalls),
+		frame: frameTime,
+		up:    make(chan struct{}),
 	}
 	var err error
 	if s.book, err = c.recordings(); err != nil {

@@ -28,25 +28,33 @@ func TestSettings(t *testing.T) {
 	must(t, good().Validate())
 	for key, changes := range map[string][]func(*Config){
 		"server": {
-			func(c *Config) { c.Server = "" }, func(c *Config) { c.Server = "sip.example.com:0" }, func(c *Config) { c.Server = "sip.example.com:sip" },
-			func(c *Config) { c.Server = "sip://example.com" }, func(c *Config) { c.Server = "a b:5060" }, func(c *Config) { c.Server = "x\r\ny:5060" },
+			func(c *Config) { c.Server = "" }, func(c *Config) { c.Server = "sip.example.com:0" },
+			func(c *Config) { c.Server = "sip.example.com:sip" },
+			func(c *Config) { c.Server = "sip://example.com" }, func(c *Config) { c.Server = "a b:5060" },
+			func(c *Config) { c.Server = "x\r\ny:5060" },
 		},
-		"transport":        {func(c *Config) { c.Transport = "ws" }, func(c *Config) { c.Transport = "UDP" }},
-		"username":         {func(c *Config) { c.Username = "a b" }, func(c *Config) { c.Username = "a\r\nX: y" }, func(c *Config) { c.Password = secret.New("geheim1") }},
-		"register":         {func(c *Config) { c.Register = true }, func(c *Config) { c.Register, c.Username = true, "u" }},
-		"domain":           {func(c *Config) { c.Domain = "sip:example.com" }},
-		"from":             {func(c *Config) { c.From = "\"x\"" }, func(c *Config) { c.From = "" }},
-		"caller_header":    {func(c *Config) { c.CallerHeader = "x-from" }, func(c *Config) { c.CallerHeader = headerAsserted }},
-		"listen":           {func(c *Config) { c.Listen = "5060" }, func(c *Config) { c.Transport, c.Listen = "tls", "0.0.0.0:5061" }},
-		"public_address":   {func(c *Config) { c.PublicAddress = "here.example.com" }},
-		"rtp_ports":        {func(c *Config) { c.RTPPorts = "10000" }, func(c *Config) { c.RTPPorts = "80-90" }, func(c *Config) { c.RTPPorts = "20000-10000" }, func(c *Config) { c.RTPPorts = "20000-20001" }},
-		"codecs":           {func(c *Config) { c.Codecs = nil }, func(c *Config) { c.Codecs = []string{"opus"} }, func(c *Config) { c.Codecs = []string{"pcmu", "pcmu"} }},
-		"dial_format":      {func(c *Config) { c.DialFormat = "national" }},
-		"dial_prefix":      {func(c *Config) { c.DialPrefix = "9@x" }},
-		"ring_timeout":     {func(c *Config) { c.RingTimeout = 0 }, func(c *Config) { c.RingTimeout = 46 * time.Second }},
-		"answered_timeout": {func(c *Config) { c.AnsweredTimeout = 0 }, func(c *Config) { c.AnsweredTimeout = 61 * time.Second }},
-		"max_calls":        {func(c *Config) { c.MaxCalls = 0 }, func(c *Config) { c.MaxCalls = 1001 }},
-		"ca_file":          {func(c *Config) { c.CAFile = "/x" }},
+		"transport": {func(c *Config) { c.Transport = "ws" }, func(c *Config) { c.Transport = "UDP" }},
+		"username": {func(c *Config) { c.Username = "a b" }, func(c *Config) { c.Username = "a\r\nX: y" },
+			func(c *Config) { c.Password = secret.New("geheim1") }},
+		"register": {func(c *Config) { c.Register = true }, func(c *Config) { c.Register, c.Username = true, "u" }},
+		"domain":   {func(c *Config) { c.Domain = "sip:example.com" }},
+		"from":     {func(c *Config) { c.From = "\"x\"" }, func(c *Config) { c.From = "" }},
+		"caller_header": {func(c *Config) { c.CallerHeader = "x-from" },
+			func(c *Config) { c.CallerHeader = headerAsserted }},
+		"listen": {func(c *Config) { c.Listen = "5060" },
+			func(c *Config) { c.Transport, c.Listen = "tls", "0.0.0.0:5061" }},
+		"public_address": {func(c *Config) { c.PublicAddress = "here.example.com" }},
+		"rtp_ports": {func(c *Config) { c.RTPPorts = "10000" }, func(c *Config) { c.RTPPorts = "80-90" },
+			func(c *Config) { c.RTPPorts = "20000-10000" }, func(c *Config) { c.RTPPorts = "20000-20001" }},
+		"codecs": {func(c *Config) { c.Codecs = nil }, func(c *Config) { c.Codecs = []string{"opus"} },
+			func(c *Config) { c.Codecs = []string{"pcmu", "pcmu"} }},
+		"dial_format":  {func(c *Config) { c.DialFormat = "national" }},
+		"dial_prefix":  {func(c *Config) { c.DialPrefix = "9@x" }},
+		"ring_timeout": {func(c *Config) { c.RingTimeout = 0 }, func(c *Config) { c.RingTimeout = 46 * time.Second }},
+		"answered_timeout": {func(c *Config) { c.AnsweredTimeout = 0 },
+			func(c *Config) { c.AnsweredTimeout = 61 * time.Second }},
+		"max_calls": {func(c *Config) { c.MaxCalls = 0 }, func(c *Config) { c.MaxCalls = 1001 }},
+		"ca_file":   {func(c *Config) { c.CAFile = "/x" }},
 	} {
 		for _, change := range changes {
 			c := good()
@@ -65,7 +73,8 @@ func TestSettings(t *testing.T) {
 func TestServers(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"sip.example.com": "sip.example.com 5060", "192.0.2.1:5080": "192.0.2.1 5080", "[2001:db8::1]": "2001:db8::1 5060", "[2001:db8::1]:5070": "2001:db8::1 5070",
+		"sip.example.com": "sip.example.com 5060", "192.0.2.1:5080": "192.0.2.1 5080", "[2001:db8::1]": "2001:db8::1 5060",
+		"[2001:db8::1]:5070": "2001:db8::1 5070",
 	} {
 		c := good()
 		c.Server = text
@@ -91,7 +100,10 @@ func TestOpen(t *testing.T) {
 		"prompts: en/greeting.wav: is no WAV file": func(c *Config) { c.Prompts = folder },
 		"prompts: the folder cannot be read":       func(c *Config) { c.Prompts = folder + "/none" },
 		"ca_file: cannot be read":                  func(c *Config) { c.Transport, c.CAFile = "tls", folder+"/none" },
-		"ca_file: holds no PEM certificate":        func(c *Config) { c.Transport, c.CAFile = "tls", filepath.Join(folder, "en", "greeting.wav") },
+		"ca_file: holds no PEM certificate": func(c *Config) {
+			c.Transport, c.CAFile = "tls",
+				filepath.Join(folder, "en", "greeting.wav")
+		},
 	} {
 		c := good()
 		change(c)

@@ -155,7 +155,8 @@ func (c *call) bye(d *dialog) {
 // cancel asks to end a call that was not answered yet: same address, Via and number as the INVITE (RFC 3261 §9.1).
 func (c *call) cancel() {
 	req := gosip.NewRequest(gosip.CANCEL, c.invite.Recipient)
-	for _, h := range []gosip.Header{c.invite.Via(), c.invite.From(), c.invite.To(), c.invite.CallID(), c.invite.MaxForwards()} {
+	for _, h := range []gosip.Header{c.invite.Via(), c.invite.From(), c.invite.To(), c.invite.CallID(),
+		c.invite.MaxForwards()} {
 		req.AppendHeader(gosip.HeaderClone(h))
 	}
 	req.AppendHeader(&gosip.CSeqHeader{SeqNo: c.invite.CSeq().SeqNo, MethodName: gosip.CANCEL})

@@ -26,7 +26,8 @@ func TestReinvite(t *testing.T) {
 				l.pickUp()
 				legs <- l
 				held := l.request(row.method, l.sdp("0 101", "a=sendonly\r\n"), "application/sdp")
-				if held == nil || held.StatusCode != 200 || !strings.Contains(string(held.Body()), "a=recvonly") || held.Contact() == nil {
+				if held == nil || held.StatusCode != 200 || !strings.Contains(string(held.Body()), "a=recvonly") ||
+					held.Contact() == nil {
 					l.p.t.Errorf("the hold is answered with %v", held)
 				}
 				before := len(l.stream())
@@ -34,13 +35,18 @@ func TestReinvite(t *testing.T) {
 				if after := len(l.stream()); after > before+160 {
 					l.p.t.Errorf("%d samples came into the hold", after-before)
 				}
-				back := l.request(row.method, l.sdp("8 101", "a=rtpmap:101 telephone-event/8000\r\nm=video 5000 RTP/AVP 31\r\n"), "application/sdp")
+				back := l.request(
+					row.method,
+					l.sdp("8 101", "a=rtpmap:101 telephone-event/8000\r\nm=video 5000 RTP/AVP 31\r\n"),
+					"application/sdp",
+				)
 				if back == nil || back.StatusCode != 200 {
 					l.p.t.Errorf("taking the call back is answered with %v", back)
 					return
 				}
 				answer := string(back.Body())
-				if !strings.Contains(answer, "RTP/AVP 8 101\r\n") || !strings.Contains(answer, "a=sendrecv") || !strings.HasSuffix(answer, "m=video 0 RTP/AVP 31\r\n") {
+				if !strings.Contains(answer, "RTP/AVP 8 101\r\n") || !strings.Contains(answer, "a=sendrecv") ||
+					!strings.HasSuffix(answer, "m=video 0 RTP/AVP 31\r\n") {
 					l.p.t.Errorf("the answer is %q", answer)
 				}
 				l.key(1)
@@ -139,8 +145,14 @@ func TestRecordRoute(t *testing.T) {
 	t.Parallel()
 	legs := make(chan *leg, 1)
 	p := newPeer(t, "udp", nil, func(l *leg) {
-		l.respond(200, "OK", l.open(), "Record-Route: <sip:"+l.p.addr.String()+";lr;hop=2>", "Record-Route: <sip:192.0.2.1;lr;hop=1>",
-			"Record-Route: <sip:"+l.p.addr.String()+";lr;hop=0>")
+		l.respond(
+			200,
+			"OK",
+			l.open(),
+			"Record-Route: <sip:"+l.p.addr.String()+";lr;hop=2>",
+			"Record-Route: <sip:192.0.2.1;lr;hop=1>",
+			"Record-Route: <sip:"+l.p.addr.String()+";lr;hop=0>",
+		)
 		legs <- l
 		l.wait(l.acked, "ACK")
 		l.key(1)
@@ -155,7 +167,13 @@ func TestRecordRoute(t *testing.T) {
 	for _, h := range bye.GetHeaders("Route") {
 		hops = append(hops, h.Value())
 	}
-	if got := strings.Join(hops, " "); !strings.Contains(got, "hop=0> <sip:192.0.2.1;lr;hop=1> <sip:"+p.addr.String()+";lr;hop=2>") {
+	if got := strings.Join(
+		hops,
+		" ",
+	); !strings.Contains(
+		got,
+		"hop=0> <sip:192.0.2.1;lr;hop=1> <sip:"+p.addr.String()+";lr;hop=2>",
+	) {
 		t.Errorf("the way is %s", got)
 	}
 	if bye.CSeq().SeqNo <= l.invite.CSeq().SeqNo || bye.Recipient.User != "gw" {
@@ -194,9 +212,10 @@ func TestDescriptions(t *testing.T) {
 		early, answer func(*leg) string
 		want          string // the receipt's code; empty is delivered
 	}{
-		"none":        {nil, func(*leg) string { return "" }, "no_sdp"},
-		"early only":  {func(l *leg) string { return l.sdp("0 101", "") }, func(*leg) string { return "" }, ""},
-		"encrypted":   {nil, func(l *leg) string { return strings.Replace(l.sdp("0", ""), "RTP/AVP", "RTP/SAVP", 1) }, "no_codec"},
+		"none":       {nil, func(*leg) string { return "" }, "no_sdp"},
+		"early only": {func(l *leg) string { return l.sdp("0 101", "") }, func(*leg) string { return "" }, ""},
+		"encrypted": {nil, func(l *leg) string { return strings.Replace(l.sdp("0", ""), "RTP/AVP", "RTP/SAVP", 1) },
+			"no_codec"},
 		"other codec": {nil, func(l *leg) string { return l.sdp("18 101", "") }, "no_codec"},
 		"no sound":    {nil, func(*leg) string { return "v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio 0 RTP/AVP 0\r\n" }, "no_codec"},
 		"host name": {nil, func(l *leg) string {

@@ -20,7 +20,8 @@ type errorRow struct {
 
 // errorTable has the final responses of RFC 3261 §21 and of later RFCs that a gateway to the telephone network sends
 // (RFC 3398 §7.2.4.1 maps the network's causes to them). A response that is not here is judged by its first digit. A
-// redirection speaks of the number, which its owner has forwarded: the trunk did its part, and the code must not follow.
+// redirection speaks of the number, which its owner has forwarded: the trunk did its part, and the code must not
+// follow.
 func errorTable() map[int]errorRow {
 	return map[int]errorRow{
 		301: {channel.Rejected, "the number has moved for good"},
@@ -110,14 +111,25 @@ func retryAfter(res *gosip.Response) time.Duration {
 
 // unreachable answers the error of a request that could not be sent at all.
 func unreachable(err error) *channel.Error {
-	e := &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "transport", Detail: "the trunk cannot be reached"}
+	e := &channel.Error{
+		Kind:     channel.Unavailable,
+		Provider: name,
+		Code:     "transport",
+		Detail:   "the trunk cannot be reached",
+	}
 	if errors.Is(err, gosip.ErrUDPMTUCongestion) {
-		e.Kind, e.Code, e.Detail = channel.Refused, "too_large", "the request does not fit into a packet: use the transport tcp"
+		e.Kind, e.Code, e.Detail = channel.Refused, "too_large", "the request does not fit into a packet: use the "+
+			"transport tcp"
 	}
 	return e.Because(err)
 }
 
 // silent answers the error of a request that nobody answered and that no phone can have heard.
 func silent() *channel.Error {
-	return &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "no_response", Detail: "the trunk does not answer"}
+	return &channel.Error{
+		Kind:     channel.Unavailable,
+		Provider: name,
+		Code:     "no_response",
+		Detail:   "the trunk does not answer",
+	}
 }

@@ -24,7 +24,8 @@ func (t *trunk) listenTo(server *sipgo.Server) {
 // reason answers the reason phrase of the responses that we send.
 func reason(status int) string {
 	return map[int]string{
-		200: "OK", 403: "Forbidden", 405: "Method Not Allowed", 481: "Call/Transaction Does Not Exist", 488: "Not Acceptable Here", 500: "Server Internal Error",
+		200: "OK", 403: "Forbidden", 405: "Method Not Allowed", 481: "Call/Transaction Does Not Exist",
+		488: "Not Acceptable Here", 500: "Server Internal Error",
 	}[status]
 }
 
@@ -65,7 +66,12 @@ func (t *trunk) find(req *gosip.Request) (*call, *dialog) {
 }
 
 // within hands a request to the call that it belongs to. One of no call gets the status otherwise.
-func (t *trunk) within(req *gosip.Request, tx gosip.ServerTransaction, otherwise int, take func(*call, *dialog, *gosip.Request, gosip.ServerTransaction)) {
+func (t *trunk) within(
+	req *gosip.Request,
+	tx gosip.ServerTransaction,
+	otherwise int,
+	take func(*call, *dialog, *gosip.Request, gosip.ServerTransaction),
+) {
 	c, d := t.find(req)
 	switch {
 	case c == nil:

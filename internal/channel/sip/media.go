@@ -50,7 +50,12 @@ type media struct {
 }
 
 // openMedia opens a socket for a call's sound, on a port of the range.
-func openMedia(inside, advertised netip.Addr, first, last int, frame time.Duration, pressed func(byte)) (*media, error) {
+func openMedia(
+	inside, advertised netip.Addr,
+	first, last int,
+	frame time.Duration,
+	pressed func(byte),
+) (*media, error) {
 	var random [10]byte
 	_, _ = rand.Read(random[:]) // it never fails
 	conn, err := listenMedia(inside, first, last, int(binary.BigEndian.Uint16(random[8:])))
@@ -62,11 +67,18 @@ func openMedia(inside, advertised netip.Addr, first, last int, frame time.Durati
 		return nil, errMedia
 	}
 	m := &media{
-		conn: conn, advertised: netip.AddrPortFrom(advertised, uint16(local.Port)), frame: frame, pressed: pressed, done: make(chan struct{}),
+		conn:       conn,
+		advertised: netip.AddrPortFrom(advertised, uint16(local.Port)),
+		frame:      frame,
+		pressed:    pressed,
+		done:       make(chan struct{}),
 	}
 	m.packet.Header = rtp.Header{
-		Version: 2, Marker: true, SequenceNumber: binary.BigEndian.Uint16(random[:]), Timestamp: binary.BigEndian.Uint32(random[2:]),
-		SSRC: binary.BigEndian.Uint32(random[4:]),
+		Version:        2,
+		Marker:         true,
+		SequenceNumber: binary.BigEndian.Uint16(random[:]),
+		Timestamp:      binary.BigEndian.Uint32(random[2:]),
+		SSRC:           binary.BigEndian.Uint32(random[4:]),
 	}
 	go m.listen()
 	return m, nil
@@ -80,7 +92,10 @@ func listenMedia(inside netip.Addr, first, last, from int) (*net.UDPConn, error)
 	var err error
 	for i, n := 0, last-first+1; i < n; i++ {
 		var conn *net.UDPConn
-		if conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(inside, uint16(first+(from+i)%n)))); err == nil {
+		if conn, err = net.ListenUDP(
+			"udp",
+			net.UDPAddrFromAddrPort(netip.AddrPortFrom(inside, uint16(first+(from+i)%n))),
+		); err == nil {
 			return conn, nil
 		}
 	}

@@ -87,10 +87,22 @@ type leg struct {
 // newPeer starts a peer on the transport.
 func newPeer(t *testing.T, transport string, certificate *tls.Config, script func(*leg)) *peer {
 	t.Helper()
-	p := &peer{t: t, script: script, legs: map[string]*leg{}, by: map[gosip.RequestMethod]func(*gosip.Request) *gosip.Response{}, seen: make(chan gosip.RequestMethod, 1000), over: make(chan struct{})}
+	p := &peer{
+		t:      t,
+		script: script,
+		legs:   map[string]*leg{},
+		by:     map[gosip.RequestMethod]func(*gosip.Request) *gosip.Response{},
+		seen:   make(chan gosip.RequestMethod, 1000),
+		over:   make(chan struct{}),
+	}
 	none := slog.New(slog.DiscardHandler)
-	ua, err := sipgo.NewUA(sipgo.WithUserAgentTransportLayerOptions(gosip.WithTransportLayerLogger(none)),
-		sipgo.WithUserAgentTransactionLayerOptions(gosip.WithTransactionLayerLogger(none), gosip.WithTransactionLayerUnhandledResponseHandler(func(*gosip.Response) {})))
+	ua, err := sipgo.NewUA(
+		sipgo.WithUserAgentTransportLayerOptions(gosip.WithTransportLayerLogger(none)),
+		sipgo.WithUserAgentTransactionLayerOptions(
+			gosip.WithTransactionLayerLogger(none),
+			gosip.WithTransactionLayerUnhandledResponseHandler(func(*gosip.Response) {}),
+		),
+	)
 	must(t, err)
 	server, err := sipgo.NewServer(ua, sipgo.WithServerLogger(none))
 	must(t, err)
@@ -104,7 +116,11 @@ func newPeer(t *testing.T, transport string, certificate *tls.Config, script fun
 		must(t, err)
 		conn := &untrying{plain, p}
 		p.addr = conn.LocalAddr().(*net.UDPAddr).AddrPort()
-		socket := &steadySocket{PacketConn: conn, ready: make(chan struct{}), ours: func([]byte, netip.Addr) bool { return true }}
+		socket := &steadySocket{
+			PacketConn: conn,
+			ready:      make(chan struct{}),
+			ours:       func([]byte, netip.Addr) bool { return true },
+		}
 		served.Go(func() { _ = server.ServeUDP(socket) })
 		<-socket.ready
 		closeAll = func() { _ = conn.Close() }
@@ -280,7 +296,9 @@ func (l *leg) respond(status int, text string, body string, headers ...string) {
 		to.Params.Remove("tag")
 		to.Params.Add("tag", l.tag)
 	}
-	res.AppendHeader(&gosip.ContactHeader{Address: gosip.Uri{User: "gw", Host: l.p.addr.Addr().String(), Port: int(l.p.addr.Port())}})
+	res.AppendHeader(
+		&gosip.ContactHeader{Address: gosip.Uri{User: "gw", Host: l.p.addr.Addr().String(), Port: int(l.p.addr.Port())}},
+	)
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
 		res.AppendHeader(gosip.NewHeader(name, value))
@@ -328,7 +346,12 @@ func (l *leg) open() string {
 
 // sdp answers the peer's session description.
 func (l *leg) sdp(formats, attributes string) string {
-	return fmt.Sprintf("v=0\r\no=gw 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio %d RTP/AVP %s\r\n%s", l.rtp.LocalAddr().(*net.UDPAddr).Port, formats, attributes)
+	return fmt.Sprintf(
+		"v=0\r\no=gw 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio %d RTP/AVP %s\r\n%s",
+		l.rtp.LocalAddr().(*net.UDPAddr).Port,
+		formats,
+		attributes,
+	)
 }
 
 // pickUp rings and answers.
@@ -367,7 +390,14 @@ func (l *leg) packets(event, pt byte, n int) {
 			end |= 0x80
 		}
 		l.raw(rtp.Packet{
-			Header:  rtp.Header{Version: 2, Marker: i == 0, PayloadType: pt, SequenceNumber: uint16(i), Timestamp: 4000, SSRC: 7},
+			Header: rtp.Header{
+				Version:        2,
+				Marker:         i == 0,
+				PayloadType:    pt,
+				SequenceNumber: uint16(i),
+				Timestamp:      4000,
+				SSRC:           7,
+			},
 			Payload: []byte{event, end, 0, byte(i+1) * 16},
 		})
 	}
@@ -406,7 +436,13 @@ func (l *leg) requestAs(method gosip.RequestMethod, body, kind, tag string) *gos
 		&gosip.ContactHeader{Address: gosip.Uri{User: "gw", Host: "127.0.0.1", Port: int(l.p.addr.Port())}}} {
 		req.AppendHeader(h)
 	}
-	via := &gosip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: l.invite.Transport(), Host: "127.0.0.1", Port: int(l.p.addr.Port())}
+	via := &gosip.ViaHeader{
+		ProtocolName:    "SIP",
+		ProtocolVersion: "2.0",
+		Transport:       l.invite.Transport(),
+		Host:            "127.0.0.1",
+		Port:            int(l.p.addr.Port()),
+	}
 	via.Params.Add("branch", gosip.GenerateBranch())
 	req.PrependHeader(via)
 	if kind != "" {
@@ -581,7 +617,13 @@ func newRouteTo(t *testing.T, c *Config, change func(*Config)) *route {
 	}
 	must(t, c.Validate())
 	log := &logged{}
-	opened, err := c.Open(channel.Env{Route: "voice", Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: time.Now})
+	opened, err := c.Open(
+		channel.Env{
+			Route: "voice",
+			Log:   slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+			Now:   time.Now,
+		},
+	)
 	must(t, err)
 	r := &route{sender: opened.(*sender), t: t, receipts: make(chan channel.Receipt, 10)}
 	r.frame = time.Millisecond
@@ -646,11 +688,20 @@ func newMessage(t *testing.T, code, locale string) channel.Message {
 	t.Helper()
 	to, err := phone.FromE164(number)
 	must(t, err)
-	spoken, err := message.Speak(message.Request{Purpose: message.Login, Locale: locale, Brand: "Acme", Code: message.NewCode(code)})
+	spoken, err := message.Speak(
+		message.Request{Purpose: message.Login, Locale: locale, Brand: "Acme", Code: message.NewCode(code)},
+	)
 	must(t, err)
 	return channel.Message{
-		Delivery: "dlv_1", Channel: channel.Voice, To: to, Spoken: spoken, Code: message.NewCode(code), Brand: "Acme", Purpose: message.Login,
-		Locale: locale, ExpiresAt: time.Now().Add(5 * time.Minute),
+		Delivery:  "dlv_1",
+		Channel:   channel.Voice,
+		To:        to,
+		Spoken:    spoken,
+		Code:      message.NewCode(code),
+		Brand:     "Acme",
+		Purpose:   message.Login,
+		Locale:    locale,
+		ExpiresAt: time.Now().Add(5 * time.Minute),
 	}
 }
 
@@ -659,7 +710,8 @@ func (r *route) receipt(id string, status channel.Status, code string, kind chan
 	r.t.Helper()
 	select {
 	case got := <-r.receipts:
-		if got.ProviderID != id || got.Status != status || got.Code != code || got.Kind != kind || got.At.IsZero() || got.Token != "" {
+		if got.ProviderID != id || got.Status != status || got.Code != code || got.Kind != kind || got.At.IsZero() ||
+			got.Token != "" {
 			r.t.Errorf("the receipt is %+v, want %s %s %q", got, status, code, kind)
 		}
 	case <-time.After(soon):

@@ -136,7 +136,8 @@ func granted(req *gosip.Request, res *gosip.Response) time.Duration {
 	}
 	for _, h := range res.GetHeaders("Contact") {
 		c, ok := h.(*gosip.ContactHeader)
-		if !ok || req.Contact() == nil || c.Address.Host != req.Contact().Address.Host || c.Address.Port != req.Contact().Address.Port {
+		if !ok || req.Contact() == nil || c.Address.Host != req.Contact().Address.Host ||
+			c.Address.Port != req.Contact().Address.Port {
 			continue
 		}
 		if v, ok := c.Params.Get("expires"); ok {

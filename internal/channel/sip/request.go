@@ -80,7 +80,12 @@ func (t *trunk) begun(ctx context.Context, req *gosip.Request, server netip.Addr
 func (t *trunk) route(req *gosip.Request, server netip.AddrPort, to string) {
 	req.SetTransport(strings.ToUpper(t.s.cfg.Transport))
 	req.SetDestination(to)
-	via := &gosip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: req.Transport(), Host: bracketed(t.own(server))}
+	via := &gosip.ViaHeader{
+		ProtocolName:    "SIP",
+		ProtocolVersion: "2.0",
+		Transport:       req.Transport(),
+		Host:            bracketed(t.own(server)),
+	}
 	via.Params.Add("branch", gosip.GenerateBranch())
 	via.Params.Add("rport", "") // RFC 3581: answer to where it came from
 	if t.socket != nil {
@@ -173,7 +178,10 @@ func (t *trunk) authorize(req *gosip.Request, res *gosip.Response) bool {
 			return false // the password was given and is not accepted
 		}
 		credentials, err := digest.Digest(challenge, digest.Options{
-			Method: req.Method.String(), URI: req.Recipient.Addr(), Username: t.s.cfg.Username, Password: t.s.cfg.Password.Reveal(),
+			Method:   req.Method.String(),
+			URI:      req.Recipient.Addr(),
+			Username: t.s.cfg.Username,
+			Password: t.s.cfg.Password.Reveal(),
 		})
 		if err != nil {
 			continue
@@ -192,9 +200,19 @@ func (s *sender) caller(from string) (string, error) {
 			continue
 		}
 		if !userForm.MatchString(c) {
-			return "", &channel.Error{Kind: channel.Refused, Provider: name, Code: "sender", Detail: "the route's sender is no number that can call"}
+			return "", &channel.Error{
+				Kind:     channel.Refused,
+				Provider: name,
+				Code:     "sender",
+				Detail:   "the route's sender is no number that can call",
+			}
 		}
 		return c, nil
 	}
-	return "", &channel.Error{Kind: channel.Refused, Provider: name, Code: "sender", Detail: "the route has no number to call from"}
+	return "", &channel.Error{
+		Kind:     channel.Refused,
+		Provider: name,
+		Code:     "sender",
+		Detail:   "the route has no number to call from",
+	}
 }

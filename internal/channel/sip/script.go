@@ -59,23 +59,40 @@ func (s *sender) plan(ctx context.Context, m channel.Message) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{to: s.dialled(m.To.E164()), from: from, repeat: max(m.Spoken.Repeat, 2), press: s.cfg.PressOne, expires: m.ExpiresAt}
+	p := &plan{
+		to:      s.dialled(m.To.E164()),
+		from:    from,
+		repeat:  max(m.Spoken.Repeat, 2),
+		press:   s.cfg.PressOne,
+		expires: m.ExpiresAt,
+	}
 	locale := spokenIn(m)
 	for _, r := range []struct {
 		to   *[]byte
 		name string
-	}{{&p.greeting, prompts.Greeting}, {&p.ask, prompts.PressOne}, {&p.lead, prompts.Lead}, {&p.again, prompts.Again}, {&p.goodbye, prompts.Goodbye}} {
+	}{{&p.greeting, prompts.Greeting}, {&p.ask, prompts.PressOne}, {&p.lead, prompts.Lead}, {&p.again, prompts.Again},
+		{&p.goodbye, prompts.Goodbye}} {
 		*r.to, _ = s.book.Find(locale, r.name) // English has them all
 	}
 	for _, c := range characters(m) {
 		audio, ok := s.book.Find(locale, c)
 		if !ok {
-			return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: "recording", Detail: "there is no recording of a character of the code"}
+			return nil, &channel.Error{
+				Kind:     channel.Refused,
+				Provider: name,
+				Code:     "recording",
+				Detail:   "there is no recording of a character of the code",
+			}
 		}
 		p.code = append(p.code, audio)
 	}
 	if len(p.code) == 0 {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: "no_code", Detail: "the message has no code to speak"}
+		return nil, &channel.Error{
+			Kind:     channel.Refused,
+			Provider: name,
+			Code:     "no_code",
+			Detail:   "the message has no code to speak",
+		}
 	}
 	return p, s.name(ctx, p, m, locale)
 }
@@ -86,13 +103,19 @@ func spokenIn(m channel.Message) string { return cmp.Or(m.Spoken.Locale, m.Local
 // speakWait is how long the sentences of a call may take to be spoken; it takes some 50 ms.
 const speakWait = 3 * time.Second
 
-// name puts what recordings cannot say into a plan: the brand, and amount and payee of a payment. A call goes without the brand when it
-// cannot be spoken; a payment without its amount is refused (Regulation (EU) 2018/389 Art. 5).
+// name puts what recordings cannot say into a plan: the brand, and amount and payee of a payment. A call goes without
+// the brand when it cannot be spoken; a payment without its amount is refused (Regulation (EU) 2018/389 Art. 5).
 func (s *sender) name(ctx context.Context, p *plan, m channel.Message, locale string) error {
 	payment := m.Purpose == message.Payment
 	if !s.Speaks(locale, payment) {
 		if payment {
-			return &channel.Error{Kind: channel.Refused, Provider: name, Code: "transaction", Detail: "recordings cannot say amount and payee of a payment: install espeak-ng, or use a route whose provider speaks texts"}
+			return &channel.Error{
+				Kind:     channel.Refused,
+				Provider: name,
+				Code:     "transaction",
+				Detail: "recordings cannot say amount and payee of a payment: install espeak-ng, or use a route whose " +
+					"provider speaks texts",
+			}
 		}
 		return nil
 	}
@@ -108,7 +131,10 @@ func (s *sender) name(ctx context.Context, p *plan, m channel.Message, locale st
 	}
 	switch {
 	case err != nil && payment:
-		return (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "speech", Detail: "the payment could not be spoken"}).Because(err)
+		return (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "speech", Detail: "the payment could not " +
+			"be spoken"}).Because(
+			err,
+		)
 	case err != nil:
 		s.log.Warn("brand not spoken", "locale", locale, "error", err)
 		return nil

@@ -1,7 +1,8 @@
 // Package sip is the provider that calls people over the operator's own SIP trunk and speaks the code.
 //
-// It makes outbound calls only: it is not a telephone and takes no calls. The code and the sentences around it are recordings; the brand and
-// payments are spoken by espeak-ng where that is installed. A mailbox hears no code, because somebody has to press 1 first.
+// It makes outbound calls only: it is not a telephone and takes no calls. The code and the sentences around it are
+// recordings; the brand and payments are spoken by espeak-ng where that is installed. A mailbox hears no code, because
+// somebody has to press 1 first.
 package sip
 
 import (
@@ -82,7 +83,13 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	select {
 	case s.lines <- struct{}{}:
 	default:
-		return channel.Accepted{}, &channel.Error{Kind: channel.Throttled, Provider: name, Code: "max_calls", Detail: "all lines of max_calls are in use", RetryAfter: lineWait}
+		return channel.Accepted{}, &channel.Error{
+			Kind:       channel.Throttled,
+			Provider:   name,
+			Code:       "max_calls",
+			Detail:     "all lines of max_calls are in use",
+			RetryAfter: lineWait,
+		}
 	}
 	took := make(chan error, 1)
 	c := newCall(t, p)
@@ -113,7 +120,12 @@ func (s *sender) running(ctx context.Context) (*trunk, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.trunk == nil {
-		return nil, &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "not_running", Detail: "the trunk is not set up: see the log for why, if it stays so"}
+		return nil, &channel.Error{
+			Kind:     channel.Unavailable,
+			Provider: name,
+			Code:     "not_running",
+			Detail:   "the trunk is not set up: see the log for why, if it stays so",
+		}
 	}
 	return s.trunk, nil
 }

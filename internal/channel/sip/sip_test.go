@@ -61,7 +61,8 @@ func TestEveryAddress(t *testing.T) {
 	r.receipt(a.ID, channel.Delivered, "", "")
 	l := <-legs
 	l.wait(l.ended, "BYE")
-	if text := l.invite.String(); strings.Contains(text, "0.0.0.0") || strings.Contains(text, "::") || !strings.Contains(text, "c=IN IP4 127.0.0.1") {
+	if text := l.invite.String(); strings.Contains(text, "0.0.0.0") || strings.Contains(text, "::") ||
+		!strings.Contains(text, "c=IN IP4 127.0.0.1") {
 		t.Errorf("the call cannot be answered:\n%s", text)
 	}
 	if got := r.Channels(); !slices.Equal(got, []channel.Kind{channel.Voice}) || !r.ReceiptsByID() {
@@ -77,13 +78,18 @@ func TestInvite(t *testing.T) {
 		from   string
 		want   []string
 	}{
-		"plain":    {nil, "", []string{"INVITE sip:+447700900123@127.0.0.1 SIP/2.0", "From: <sip:+4930123456@127.0.0.1>;tag=", "m=audio ", " RTP/AVP 0 8 101", "a=rtpmap:101 telephone-event/8000", "Contact: <sip:acct@127.0.0.1:"}},
-		"sender":   {nil, "+4930999", []string{"From: <sip:+4930999@127.0.0.1>;tag="}},
-		"digits":   {func(c *Config) { c.DialFormat, c.DialPrefix = "digits", "9#00" }, "", []string{"INVITE sip:9%2300447700900123@127.0.0.1 SIP/2.0"}},
-		"domain":   {func(c *Config) { c.Domain = "voice.example.com" }, "", []string{"INVITE sip:+447700900123@voice.example.com SIP/2.0", "From: <sip:+4930123456@voice.example.com>;tag="}},
-		"asserted": {func(c *Config) { c.CallerHeader = headerAsserted }, "", []string{"From: <sip:acct@127.0.0.1>;tag=", "P-Asserted-Identity: <sip:+4930123456@127.0.0.1>"}},
-		"codecs":   {func(c *Config) { c.Codecs = []string{"PCMA"} }, "", []string{" RTP/AVP 8 101"}},
-		"public":   {func(c *Config) { c.PublicAddress = "192.0.2.7" }, "", []string{"Contact: <sip:acct@192.0.2.7:", "c=IN IP4 192.0.2.7", "Via: SIP/2.0/UDP 192.0.2.7:"}},
+		"plain": {nil, "", []string{"INVITE sip:+447700900123@127.0.0.1 SIP/2.0", "From: <sip:+4930123456@127.0.0.1>;" +
+			"tag=", "m=audio ", " RTP/AVP 0 8 101", "a=rtpmap:101 telephone-event/8000", "Contact: <sip:acct@127.0.0.1:"}},
+		"sender": {nil, "+4930999", []string{"From: <sip:+4930999@127.0.0.1>;tag="}},
+		"digits": {func(c *Config) { c.DialFormat, c.DialPrefix = "digits", "9#00" }, "",
+			[]string{"INVITE sip:9%2300447700900123@127.0.0.1 SIP/2.0"}},
+		"domain": {func(c *Config) { c.Domain = "voice.example.com" }, "",
+			[]string{"INVITE sip:+447700900123@voice.example.com SIP/2.0", "From: <sip:+4930123456@voice.example.com>;tag="}},
+		"asserted": {func(c *Config) { c.CallerHeader = headerAsserted }, "", []string{"From: <sip:acct@127.0.0.1>;" +
+			"tag=", "P-Asserted-Identity: <sip:+4930123456@127.0.0.1>"}},
+		"codecs": {func(c *Config) { c.Codecs = []string{"PCMA"} }, "", []string{" RTP/AVP 8 101"}},
+		"public": {func(c *Config) { c.PublicAddress = "192.0.2.7" }, "", []string{"Contact: " +
+			"<sip:acct@192.0.2.7:", "c=IN IP4 192.0.2.7", "Via: SIP/2.0/UDP 192.0.2.7:"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -104,8 +110,8 @@ func TestInvite(t *testing.T) {
 	}
 }
 
-// TestFinalResponses: every row of testdata, and each of the table's is there. A response that receipts.tsv has is no fault of the
-// trunk's: the call counts as taken, and the phone was not reached.
+// TestFinalResponses: every row of testdata, and each of the table's is there. A response that receipts.tsv has is no
+// fault of the trunk's: the call counts as taken, and the phone was not reached.
 func TestFinalResponses(t *testing.T) {
 	t.Parallel()
 	rows, err := channeltest.ReadErrors(os.DirFS("testdata"))
@@ -212,7 +218,8 @@ func TestPassword(t *testing.T) {
 			must(t, err)
 			r.receipt(a.ID, channel.Undelivered, "486", "")
 			invites := p.all(gosip.INVITE)
-			if len(invites) != 2 || invites[1].CSeq().SeqNo != invites[0].CSeq().SeqNo+1 || *invites[1].CallID() != *invites[0].CallID() {
+			if len(invites) != 2 || invites[1].CSeq().SeqNo != invites[0].CSeq().SeqNo+1 ||
+				*invites[1].CallID() != *invites[0].CallID() {
 				t.Fatalf("%d requests came, or not in one call", len(invites))
 			}
 			digestIsRight(t, invites[1], header)
@@ -253,8 +260,15 @@ func TestPassword(t *testing.T) {
 		t.Parallel()
 		p := newPeer(t, "udp", nil, func(l *leg) {
 			if l.invite.GetHeader("Authorization") == nil {
-				l.respond(401, "Who", "", `WWW-Authenticate: Bearer realm="x"`, `WWW-Authenticate: Digest realm="x", nonce="y", algorithm=AKAv1-MD5`,
-					`WWW-Authenticate: Digest realm="x", nonce="y", qop="auth-int"`, `WWW-Authenticate: Digest realm="x", nonce="y", algorithm=sha-256, qop="auth-int, auth"`)
+				l.respond(
+					401,
+					"Who",
+					"",
+					`WWW-Authenticate: Bearer realm="x"`,
+					`WWW-Authenticate: Digest realm="x", nonce="y", algorithm=AKAv1-MD5`,
+					`WWW-Authenticate: Digest realm="x", nonce="y", qop="auth-int"`,
+					`WWW-Authenticate: Digest realm="x", nonce="y", algorithm=sha-256, qop="auth-int, auth"`,
+				)
 				return
 			}
 			l.respond(486, "Busy", "")
@@ -363,7 +377,8 @@ func TestWithoutPress(t *testing.T) {
 // TestLanguages: digits and letters, in other languages and in A-law.
 func TestLanguages(t *testing.T) {
 	t.Parallel()
-	for locale, code := range map[string]string{"de": "309512", "hi": "480165", "ar": "726934", "pt-BR": "QX7A3J", "ja": "917703", "fr": "KMZ402"} {
+	for locale, code := range map[string]string{"de": "309512", "hi": "480165", "ar": "726934", "pt-BR": "QX7A3J",
+		"ja": "917703", "fr": "KMZ402"} {
 		t.Run(locale, func(t *testing.T) {
 			t.Parallel()
 			legs := make(chan *leg, 1)
@@ -394,7 +409,8 @@ func TestLanguages(t *testing.T) {
 // TestInfo: some trunks send keys as SIP INFO.
 func TestInfo(t *testing.T) {
 	t.Parallel()
-	for kind, body := range map[string]string{"application/dtmf-relay": "Signal= 1\r\nDuration=160\r\n", "application/dtmf": "1"} {
+	for kind, body := range map[string]string{"application/dtmf-relay": "Signal= 1\r\nDuration=160\r\n",
+		"application/dtmf": "1"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			answers := make(chan *gosip.Response, 1)

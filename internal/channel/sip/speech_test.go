@@ -24,7 +24,8 @@ func speaking(t *testing.T, script string, change func(*Config)) *sender {
 	c.Speech = speechOff
 	if script != "" {
 		c.Speech = filepath.Join(t.TempDir(), "speaks")
-		must(t, os.WriteFile(c.Speech, []byte("#!/bin/sh\ncat > "+c.Speech+".text\n"+script+"\n"), 0o700)) //nolint:gosec // it is to be run
+		//nolint:gosec // it is to be run
+		must(t, os.WriteFile(c.Speech, []byte("#!/bin/sh\ncat > "+c.Speech+".text\n"+script+"\n"), 0o700))
 		must(t, os.WriteFile(c.Speech+".wav", tone(), 0o600))
 	}
 	if change != nil {
@@ -57,7 +58,11 @@ func payment(t *testing.T, locale string) channel.Message {
 	m.Purpose = message.Payment
 	var err error
 	m.Spoken, err = message.Speak(message.Request{
-		Purpose: message.Payment, Locale: locale, Brand: "Acme", Code: message.NewCode(code), Transaction: &message.Transaction{Amount: "39.9", Currency: "EUR", Payee: "Kiosk"},
+		Purpose:     message.Payment,
+		Locale:      locale,
+		Brand:       "Acme",
+		Code:        message.NewCode(code),
+		Transaction: &message.Transaction{Amount: "39.9", Currency: "EUR", Payee: "Kiosk"},
 	})
 	must(t, err)
 	return m
@@ -149,8 +154,10 @@ func TestSpeaks(t *testing.T) {
 		payment bool
 		want    bool
 	}{
-		{with, "en", true, true}, {with, "de", false, true}, {with, "es-419", true, true}, {with, "ar", false, true}, {with, "ar", true, false},
-		{with, "ja", false, false}, {with, "uk", true, false}, {without, "en", false, true}, {without, "en", true, false}, {without, "zh-Hans", false, false},
+		{with, "en", true, true}, {with, "de", false, true}, {with, "es-419", true, true}, {with, "ar", false, true},
+		{with, "ar", true, false},
+		{with, "ja", false, false}, {with, "uk", true, false}, {without, "en", false, true}, {without, "en", true, false},
+		{without, "zh-Hans", false, false},
 	} {
 		if got := c.s.Speaks(c.locale, c.payment); got != c.want {
 			t.Errorf("%s, payment %v: %v", c.locale, c.payment, got)
@@ -158,7 +165,8 @@ func TestSpeaks(t *testing.T) {
 	}
 }
 
-// TestPausesBetweenDigits listens to a whole code in every language: between two digits it is silent for at least 300 ms.
+// TestPausesBetweenDigits listens to a whole code in every language: between two digits it is silent for at least 300
+// ms.
 func TestPausesBetweenDigits(t *testing.T) {
 	t.Parallel()
 	const frame = prompts.Rate / 100 // 10 ms

@@ -47,16 +47,30 @@ type trunk struct {
 
 // open sets up the trunk's end of signalling. It sends nothing.
 func open(ctx context.Context, s *sender, listen netip.AddrPort, sink func(channel.Receipt)) (*trunk, error) {
-	t := &trunk{s: s, sink: sink, local: listen, calls: map[string]*call{}, servers: map[netip.Addr]struct{}{}, ids: map[string]struct{}{}}
+	t := &trunk{
+		s:       s,
+		sink:    sink,
+		local:   listen,
+		calls:   map[string]*call{},
+		servers: map[netip.Addr]struct{}{},
+		ids:     map[string]struct{}{},
+	}
 	none := slog.New(slog.DiscardHandler)
 	ua, err := sipgo.NewUA(
-		sipgo.WithUserAgent("dialproof"), sipgo.WithUserAgenTLSConfig(s.tls),
+		sipgo.WithUserAgent("dialproof"),
+		sipgo.WithUserAgenTLSConfig(s.tls),
 		sipgo.WithUserAgentTransportLayerOptions(gosip.WithTransportLayerLogger(none)),
-		sipgo.WithUserAgentTransactionLayerOptions(gosip.WithTransactionLayerLogger(none), gosip.WithTransactionLayerTerminateOnConnClose(),
-			gosip.WithTransactionLayerUnhandledResponseHandler(func(*gosip.Response) {})),
+		sipgo.WithUserAgentTransactionLayerOptions(
+			gosip.WithTransactionLayerLogger(none),
+			gosip.WithTransactionLayerTerminateOnConnClose(),
+			gosip.WithTransactionLayerUnhandledResponseHandler(func(*gosip.Response) {}),
+		),
 	)
 	if err != nil {
-		return nil, (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "internal", Detail: "the SIP library cannot be set up"}).Because(err)
+		return nil, (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "internal",
+			Detail: "the SIP library cannot be set up"}).Because(
+			err,
+		)
 	}
 	t.ua = ua
 	server, err := sipgo.NewServer(ua, sipgo.WithServerLogger(none))
@@ -66,11 +80,19 @@ func open(ctx context.Context, s *sender, listen netip.AddrPort, sink func(chann
 	}
 	if err != nil {
 		release(ctx, ua)
-		return nil, (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "listen", Detail: "the listen address cannot be used: is it this machine's, and its port free?"}).Because(err)
+		return nil, (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "listen",
+			Detail: "the listen address cannot be used: is it this machine's, and its port free?"}).Because(
+			err,
+		)
 	}
 	t.life, t.end = context.WithCancel(context.WithoutCancel(ctx))
 	if s.cfg.Register {
-		t.state = &channel.Error{Kind: channel.Unavailable, Provider: name, Code: "not_registered", Detail: "the trunk has not yet answered the registration"}
+		t.state = &channel.Error{
+			Kind:     channel.Unavailable,
+			Provider: name,
+			Code:     "not_registered",
+			Detail:   "the trunk has not yet answered the registration",
+		}
 	}
 	return t, nil
 }
@@ -263,7 +285,8 @@ func (t *trunk) options(ctx context.Context) error {
 		return err
 	}
 	switch {
-	case res.StatusCode == 401 || res.StatusCode == 403 || res.StatusCode == 407 || res.StatusCode >= 500 && res.StatusCode != 501:
+	case res.StatusCode == 401 || res.StatusCode == 403 || res.StatusCode == 407 || res.StatusCode >= 500 &&
+		res.StatusCode != 501:
 		return refusal(res)
 	}
 	return nil
@@ -291,7 +314,10 @@ func (t *trunk) lookUp(ctx context.Context) (netip.AddrPort, error) {
 	}
 	all, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
 	if err != nil || len(all) == 0 {
-		return netip.AddrPort{}, (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "dns", Detail: "the server's name has no address"}).Because(err)
+		return netip.AddrPort{}, (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "dns",
+			Detail: "the server's name has no address"}).Because(
+			err,
+		)
 	}
 	return netip.AddrPortFrom(all[0].Unmap(), port), nil
 }

@@ -73,7 +73,8 @@ func TestRegister(t *testing.T) {
 		}
 	}
 	first, last := all[1], all[3]
-	if first.Contact() == nil || first.Contact().Address.User != "acct" || first.Contact().Address.Port == 0 || first.GetHeader("Expires").Value() != "300" {
+	if first.Contact() == nil || first.Contact().Address.User != "acct" || first.Contact().Address.Port == 0 ||
+		first.GetHeader("Expires").Value() != "300" {
 		t.Errorf("the registration is %s", first)
 	}
 	if last.GetHeader("Expires").Value() != "0" || last.Contact() == nil {
@@ -87,7 +88,8 @@ func TestRegister(t *testing.T) {
 // TestRegisterRefused: without a registration no call is tried.
 func TestRegisterRefused(t *testing.T) {
 	t.Parallel()
-	for status, kind := range map[int]channel.ErrorKind{401: channel.Refused, 403: channel.Refused, 404: channel.Refused, 500: channel.Unavailable, 503: channel.Unavailable, 480: channel.Unavailable} {
+	for status, kind := range map[int]channel.ErrorKind{401: channel.Refused, 403: channel.Refused, 404: channel.Refused,
+		500: channel.Unavailable, 503: channel.Unavailable, 480: channel.Unavailable} {
 		t.Run(itoa(status), func(t *testing.T) {
 			t.Parallel()
 			p := newPeer(t, "udp", nil, func(l *leg) { l.respond(200, "OK", "") })
@@ -148,7 +150,8 @@ func TestGranted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			text := "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:a@x>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 REGISTER\r\n"
+			text := "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:a@x>;" +
+				"tag=2\r\nCall-ID: 1\r\nCSeq: 1 REGISTER\r\n"
 			for _, h := range row.headers {
 				text += h + "\r\n"
 			}
@@ -290,7 +293,14 @@ func TestStrangers(t *testing.T) {
 		for _, text := range []string{"garbage", "\x00\x00", "SIP/2.0 200 OK\r\n\r\n", "OPTIONS sip:x SIP/2.0\r\n\r\n"} {
 			_, _ = conn.Write([]byte(text))
 		}
-		_, err = fmt.Fprintf(conn, "OPTIONS sip:x@y SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%s\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:x@y>\r\nCall-ID: %s\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n", conn.LocalAddr(), token(), token())
+		_, err = fmt.Fprintf(
+			conn,
+			"OPTIONS sip:x@y SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%s\r\nFrom: <sip:a@b>;tag=1\r\nTo: "+
+				"<sip:x@y>\r\nCall-ID: %s\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+			conn.LocalAddr(),
+			token(),
+			token(),
+		)
 		must(t, err)
 		wait := soon
 		if !want {
@@ -328,7 +338,13 @@ func authority(t *testing.T) (server *tls.Config, file string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
-	form := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	form := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		NotAfter:              time.Now().Add(time.Hour),
+		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, form, form, &key.PublicKey, key)
 	must(t, err)
 	file = filepath.Join(t.TempDir(), "ca.pem")
@@ -373,7 +389,10 @@ func TestConnections(t *testing.T) {
 				t.Errorf("heard %s", got)
 			}
 			contact := l.invite.Contact().Address
-			if via, _ := contact.UriParams.Get("transport"); via != transport || contact.Port == 0 || l.invite.Source() != netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(contact.Port)).String() {
+			if via, _ := contact.UriParams.Get(
+				"transport",
+			); via != transport || contact.Port == 0 ||
+				l.invite.Source() != netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(contact.Port)).String() {
 				t.Errorf("the contact is %s, and the call came from %s", contact.String(), l.invite.Source())
 			}
 		})
@@ -588,7 +607,8 @@ func TestIPv6(t *testing.T) {
 	must(t, err)
 	r.receipt(a.ID, channel.Undelivered, "486", "")
 	text := <-got
-	for _, want := range []string{"@[::1] SIP/2.0", "Via: SIP/2.0/UDP [::1]:", "Contact: <sip:dialproof@[::1]:", "c=IN IP6 ::1"} {
+	for _, want := range []string{"@[::1] SIP/2.0", "Via: SIP/2.0/UDP [::1]:", "Contact: " +
+		"<sip:dialproof@[::1]:", "c=IN IP6 ::1"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("there is no %q in\n%s", want, text)
 		}

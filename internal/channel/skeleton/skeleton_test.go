@@ -25,8 +25,8 @@ func receipt(body string) channel.Callback {
 	return r
 }
 
-// TestProvider runs the suite. What is expected of errors and of the words of receipts stands in testdata, written from the
-// gateway's documents; here stands only how an error and a receipt are written down.
+// TestProvider runs the suite. What is expected of errors and of the words of receipts stands in testdata, written from
+// the gateway's documents; here stands only how an error and a receipt are written down.
 func TestProvider(t *testing.T) {
 	t.Parallel()
 	forged := receipt(`{"id":"m-1","status":"delivered"}`)
@@ -47,7 +47,11 @@ func TestProvider(t *testing.T) {
 		},
 		News: func(n channeltest.News) channel.Callback { return receipt(`{"id":"m-1","status":"` + n.Word + `"}`) },
 		Receipts: []channeltest.ReceiptRow{
-			{Name: "delivered", Request: receipt(`{"id":"m-1","status":"delivered"}`), Want: []channel.Receipt{{ProviderID: "m-1", Status: channel.Delivered}}},
+			{
+				Name:    "delivered",
+				Request: receipt(`{"id":"m-1","status":"delivered"}`),
+				Want:    []channel.Receipt{{ProviderID: "m-1", Status: channel.Delivered}},
+			},
 			{Name: "forged", Request: forged, Refused: true},
 			{Name: "about nothing", Request: receipt(`{}`), Refused: true},
 		},

@@ -183,7 +183,14 @@ func TestCentres(t *testing.T) {
 			o := flood(t, c, r, many)
 			took := time.Since(began)
 			o.collect(t, r)
-			t.Logf("%d messages in %v: %d taken, %d may have left, %d tried again", many, took.Round(time.Millisecond), len(o.taken), o.perhaps.Load(), o.again.Load())
+			t.Logf(
+				"%d messages in %v: %d taken, %d may have left, %d tried again",
+				many,
+				took.Round(time.Millisecond),
+				len(o.taken),
+				o.perhaps.Load(),
+				o.again.Load(),
+			)
 			r.stop()
 			o.judge(t, c, many)
 		})
@@ -358,7 +365,11 @@ func TestCentresRefuse(t *testing.T) {
 				t.Error(err)
 			}
 			config.Password = secret.New("wrong")
-			if e := channel.AsError("", prepare(t, config).Check(t.Context())); e.Kind != channel.Refused || e.Code != "ESME_RINVPASWD" {
+			if e := channel.AsError(
+				"",
+				prepare(t, config).Check(t.Context()),
+			); e.Kind != channel.Refused ||
+				e.Code != "ESME_RINVPASWD" {
 				t.Errorf("a wrong password: %v", e)
 			}
 		})
@@ -370,7 +381,9 @@ func TestErrorNames(t *testing.T) {
 	t.Parallel()
 	c := programs()["npm"].open(t)
 	c.kill()
-	out, err := exec.CommandContext(t.Context(), "node", "-e", `console.log(JSON.stringify(require("./testdata/npm/node_modules/smpp").errors))`).Output()
+	out, err := exec.CommandContext(t.Context(), "node", "-e",
+		`console.log(JSON.stringify(require("./testdata/npm/node_modules/smpp").errors))`).
+		Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -379,8 +392,11 @@ func TestErrorNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	newer := map[string]string{ // the package has the names of SMPP 5.0
-		"ESME_RINVOPTPARSTREAM": "ESME_RINVTLVSTREAM", "ESME_ROPTPARNOTALLWD": "ESME_RTLVNOTALLWD", "ESME_RINVPARLEN": "ESME_RINVTLVLEN",
-		"ESME_RMISSINGOPTPARAM": "ESME_RMISSINGTLV", "ESME_RINVOPTPARAMVAL": "ESME_RINVTLVVAL",
+		"ESME_RINVOPTPARSTREAM": "ESME_RINVTLVSTREAM",
+		"ESME_ROPTPARNOTALLWD":  "ESME_RTLVNOTALLWD",
+		"ESME_RINVPARLEN":       "ESME_RINVTLVLEN",
+		"ESME_RMISSINGOPTPARAM": "ESME_RMISSINGTLV",
+		"ESME_RINVOPTPARAMVAL":  "ESME_RINVTLVVAL",
 	}
 	for status, row := range errorTable() {
 		n, ok := theirs[row.code]

@@ -31,8 +31,8 @@ type question struct {
 
 func (q question) answer() { q.l.usual(q.p) }
 
-// TestErrors: each command_status means what testdata says, each of the table's is there, and none of them means that the message
-// may have left. Throttled ones slow the session down, so each has a centre of its own.
+// TestErrors: each command_status means what testdata says, each of the table's is there, and none of them means that
+// the message may have left. Throttled ones slow the session down, so each has a centre of its own.
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	rows, err := channeltest.ReadErrors(os.DirFS("testdata"))
@@ -90,19 +90,52 @@ func TestAnswers(t *testing.T) {
 		kind   channel.ErrorKind
 		code   string
 	}{
-		"it hangs up":                     {func(l *link, _ pdu.PDU) bool { l.conn.Close(); return true }, channel.MaybeSent, "lost"},
-		"it says nothing":                 {func(*link, pdu.PDU) bool { return true }, channel.MaybeSent, "time"},
-		"it answers another sequence":     {func(l *link, p pdu.PDU) bool { p.Sequence += 7; return l.no(p, 8) }, channel.MaybeSent, "time"},
-		"it answers another command":      {func(l *link, p pdu.PDU) bool { p.Command = pdu.DeliverSM; return l.no(p, 8) }, channel.MaybeSent, "time"},
-		"its no has nonsense behind it":   {func(l *link, p pdu.PDU) bool { p.Status = 0x0B; return l.body(p.Command.Response(), p, "id") }, channel.Rejected, "ESME_RINVDSTADR"},
-		"it nacks without a reason":       {func(l *link, p pdu.PDU) bool { return l.body(pdu.GenericNack, p, "") }, channel.MaybeSent, "answer"},
-		"it nacks with sequence 0":        {func(l *link, p pdu.PDU) bool { p.Sequence = 0; return l.body(pdu.GenericNack, p, "") }, channel.MaybeSent, "time"},
-		"it sends a length of 4 GiB":      {func(l *link, _ pdu.PDU) bool { l.raw([]byte("\xff\xff\xff\xff\x80\x00\x00\x04")); return true }, channel.MaybeSent, "lost"},
-		"it sends a length of 4":          {func(l *link, _ pdu.PDU) bool { l.raw([]byte("\x00\x00\x00\x04\x80\x00\x00\x04")); return true }, channel.MaybeSent, "lost"},
-		"it speaks HTTP":                  {func(l *link, _ pdu.PDU) bool { l.raw([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")); return true }, channel.MaybeSent, "lost"},
-		"it stops in the middle":          {func(l *link, _ pdu.PDU) bool { l.raw([]byte("\x00\x00\x00\x14\x80\x00")); l.conn.Close(); return true }, channel.MaybeSent, "lost"},
-		"it answers twice":                {func(l *link, p pdu.PDU) bool { l.no(p, 8); return l.no(p, 8) }, channel.Unavailable, "ESME_RSYSERR"},
-		"it unbinds instead of answering": {func(l *link, _ pdu.PDU) bool { return l.body(pdu.Unbind, pdu.PDU{Sequence: 1}, "") }, channel.MaybeSent, "lost"},
+		"it hangs up": {func(l *link, _ pdu.PDU) bool { l.conn.Close(); return true }, channel.MaybeSent,
+			"lost"},
+		"it says nothing": {func(*link, pdu.PDU) bool { return true }, channel.MaybeSent, "time"},
+		"it answers another sequence": {func(l *link, p pdu.PDU) bool { p.Sequence += 7; return l.no(p, 8) },
+			channel.MaybeSent, "time"},
+		"it answers another command": {func(l *link, p pdu.PDU) bool { p.Command = pdu.DeliverSM; return l.no(p, 8) },
+			channel.MaybeSent, "time"},
+		"its no has nonsense behind it": {func(l *link,
+			p pdu.PDU) bool {
+			p.Status = 0x0B
+			return l.body(p.Command.Response(), p, "id")
+		}, channel.Rejected, "ESME_RINVDSTADR"},
+		"it nacks without a reason": {func(l *link, p pdu.PDU) bool { return l.body(pdu.GenericNack, p, "") },
+			channel.MaybeSent, "answer"},
+		"it nacks with sequence 0": {func(l *link,
+			p pdu.PDU) bool {
+			p.Sequence = 0
+			return l.body(pdu.GenericNack, p, "")
+		}, channel.MaybeSent, "time"},
+		"it sends a length of 4 GiB": {func(l *link,
+			_ pdu.PDU) bool {
+			l.raw([]byte("\xff\xff\xff\xff\x80\x00\x00\x04"))
+			return true
+		}, channel.MaybeSent, "lost"},
+		"it sends a length of 4": {func(l *link,
+			_ pdu.PDU) bool {
+			l.raw([]byte("\x00\x00\x00\x04\x80\x00\x00\x04"))
+			return true
+		}, channel.MaybeSent, "lost"},
+		"it speaks HTTP": {func(l *link, _ pdu.PDU) bool {
+			l.raw([]byte("HTTP/1.1 400 Bad " +
+				"Request\r\n\r\n"))
+			return true
+		}, channel.MaybeSent, "lost"},
+		"it stops in the middle": {func(l *link,
+			_ pdu.PDU) bool {
+			l.raw([]byte("\x00\x00\x00\x14\x80\x00"))
+			l.conn.Close()
+			return true
+		}, channel.MaybeSent, "lost"},
+		"it answers twice": {func(l *link, p pdu.PDU) bool { l.no(p, 8); return l.no(p, 8) },
+			channel.Unavailable, "ESME_RSYSERR"},
+		"it unbinds instead of answering": {func(l *link,
+			_ pdu.PDU) bool {
+			return l.body(pdu.Unbind, pdu.PDU{Sequence: 1}, "")
+		}, channel.MaybeSent, "lost"},
 		"it sends PDUs that make no sense, for ever": {func(l *link, _ pdu.PDU) bool {
 			for range 2 * maxBad {
 				l.body(pdu.DeliverSM, pdu.PDU{Sequence: 1}, "nonsense")
@@ -151,12 +184,13 @@ func TestReplies(t *testing.T) {
 		body          string
 		status        uint32
 	}{
-		"enquire_link":          {pdu.EnquireLink, pdu.EnquireLinkResp, "", 0},
-		"data_sm":               {0x103, pdu.GenericNack, "\x00\x00", statusCommand},
-		"a malformed deliver":   {pdu.DeliverSM, pdu.GenericNack, "\x00\x00", statusLength},
-		"unbind":                {pdu.Unbind, pdu.UnbindResp, "", 0},
-		"a bind the wrong way":  {pdu.BindTransceiver, pdu.GenericNack, "a\x00b\x00\x00\x34\x00\x00\x00", statusCommand},
-		"a message of a person": {pdu.DeliverSM, pdu.DeliverSMResp, "\x00\x01\x011\x00\x00\x002\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02Hi", 0},
+		"enquire_link":         {pdu.EnquireLink, pdu.EnquireLinkResp, "", 0},
+		"data_sm":              {0x103, pdu.GenericNack, "\x00\x00", statusCommand},
+		"a malformed deliver":  {pdu.DeliverSM, pdu.GenericNack, "\x00\x00", statusLength},
+		"unbind":               {pdu.Unbind, pdu.UnbindResp, "", 0},
+		"a bind the wrong way": {pdu.BindTransceiver, pdu.GenericNack, "a\x00b\x00\x00\x34\x00\x00\x00", statusCommand},
+		"a message of a person": {pdu.DeliverSM, pdu.DeliverSMResp,
+			"\x00\x01\x011\x00\x00\x002\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02Hi", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -358,7 +392,12 @@ func TestEnquireLink(t *testing.T) {
 		centre := &smsc{script: func(_ *link, p pdu.PDU) bool { return deaf.Load() && p.Command != pdu.BindTransceiver }}
 		r := inside(t, settings("smpp.example.com:2775"), centre)
 		time.Sleep(5*time.Minute + time.Second)
-		if binds, probes := len(centre.all(pdu.BindTransceiver)), len(centre.all(pdu.EnquireLink)); binds != 1 || probes != 10 {
+		if binds, probes := len(
+			centre.all(pdu.BindTransceiver),
+		), len(
+			centre.all(pdu.EnquireLink),
+		); binds != 1 ||
+			probes != 10 {
 			t.Errorf("%d binds and %d enquire_links in five minutes", binds, probes)
 		}
 		deaf.Store(true)
@@ -444,8 +483,10 @@ func TestLateAnswer(t *testing.T) {
 		answer func(l *link, p pdu.PDU) bool
 		want   channel.Receipt
 	}{
-		"taken":     {func(l *link, p pdu.PDU) bool { return l.taken(p, "1A") }, channel.Receipt{ProviderID: "1A", Status: channel.Taken}},
-		"not taken": {func(l *link, p pdu.PDU) bool { return l.no(p, 0x45) }, channel.Receipt{Status: channel.Failed, Kind: channel.Unavailable, Code: "ESME_RSUBMITFAIL"}},
+		"taken": {func(l *link, p pdu.PDU) bool { return l.taken(p, "1A") },
+			channel.Receipt{ProviderID: "1A", Status: channel.Taken}},
+		"not taken": {func(l *link, p pdu.PDU) bool { return l.no(p, 0x45) },
+			channel.Receipt{Status: channel.Failed, Kind: channel.Unavailable, Code: "ESME_RSUBMITFAIL"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -22,7 +22,8 @@ func deliver(class byte, text string, tlvs ...pdu.TLV) *pdu.Message {
 
 func tlv(tag pdu.Tag, value string) pdu.TLV { return pdu.TLV{Tag: tag, Value: []byte(value)} }
 
-const usualText = "id:1A2B sub:001 dlvrd:001 submit date:2611231200 done date:2611231201 stat:DELIVRD err:000 text:Hello"
+const usualText = "id:1A2B sub:001 dlvrd:001 submit date:2611231200 done date:2611231201 stat:DELIVRD err:000 " +
+	"text:Hello"
 
 func TestReceipts(t *testing.T) {
 	t.Parallel()
@@ -32,33 +33,45 @@ func TestReceipts(t *testing.T) {
 		want report
 		none bool // no receipt, or one that says nothing
 	}{
-		"the usual text":          {in: deliver(4, usualText), want: delivered},
-		"capitals":                {in: deliver(4, "Id:1A2B Sub:001 Dlvrd:001 Submit Date:2611231200 Done Date:2611231201 Stat:delivrd Err:000 Text:"), want: delivered},
-		"only what is needed":     {in: deliver(4, "stat:DELIVRD id:1A2B"), want: delivered},
-		"spaces behind keys":      {in: deliver(4, "id: 1A2B stat:  DELIVRD err: 000"), want: delivered},
-		"an intermediate one":     {in: deliver(0x20, "id:1A2B stat:ENROUTE err:000"), want: report{id: "1A2B", status: channel.Sent}},
-		"in UCS-2":                {in: &pdu.Message{ESMClass: 4, Coding: pdu.UCS2, Short: pdu.EncodeUCS2(usualText)}, want: delivered},
-		"in a message_payload":    {in: deliver(4, "", tlv(pdu.MessagePayload, usualText)), want: delivered},
-		"behind a header":         {in: deliver(0x44, "\x05\x00\x03\x01\x01\x01"+usualText), want: delivered},
-		"by parameters":           {in: deliver(4, "", tlv(pdu.ReceiptedMessageID, "1A2B\x00"), tlv(pdu.MessageState, "\x02")), want: delivered},
-		"by parameters, no class": {in: deliver(0, "", tlv(pdu.ReceiptedMessageID, "1A2B"), tlv(pdu.MessageState, "\x02")), want: delivered},
-		"parameters before text":  {in: deliver(4, strings.Replace(usualText, "1A2B", "6699", 1), tlv(pdu.ReceiptedMessageID, "1A2B"), tlv(pdu.MessageState, "\x05")), want: report{id: "1A2B", status: channel.Undelivered}},
-		"a state of nobody":       {in: deliver(4, usualText, tlv(pdu.MessageState, "\x63")), want: delivered},
-		"a state too long":        {in: deliver(4, usualText, tlv(pdu.MessageState, "\x05\x05")), want: delivered},
-		"an error":                {in: deliver(4, "id:1A2B stat:UNDELIV err:0a1 text:"), want: report{id: "1A2B", status: channel.Undelivered, code: "0a1"}},
-		"an error of the network": {in: deliver(4, "id:1A2B stat:UNDELIV err:000", tlv(pdu.NetworkErrorCode, "\x03\x00\x1b")), want: report{id: "1A2B", status: channel.Undelivered, code: "27"}},
-		"an error with a number":  {in: deliver(4, "id:1A2B stat:UNDELIV err:+447700900123"), want: report{id: "1A2B", status: channel.Undelivered, code: "unreadable"}},
-		"a status in the message": {in: deliver(4, "id:1A2B stat:UNDELIV err:001 text:id:9 stat:DELIVRD"), want: report{id: "1A2B", status: channel.Undelivered, code: "001"}},
-		"id within another word":  {in: deliver(4, "msgid:9 id:1A2B stat:DELIVRD"), want: delivered},
-		"no id":                   {in: deliver(4, "stat:DELIVRD err:000"), none: true},
-		"no status":               {in: deliver(4, "id:1A2B err:000"), none: true},
-		"a new status":            {in: deliver(4, "id:1A2B stat:PONDERS"), none: true},
-		"nothing":                 {in: deliver(4, ""), none: true},
-		"only the message":        {in: deliver(4, "text:id:1A2B stat:DELIVRD"), none: true},
-		"a person who forges":     {in: deliver(0, usualText), none: true},
-		"a person with a header":  {in: deliver(0x40, usualText), none: true},
-		"a handset's own word":    {in: deliver(8, usualText, tlv(pdu.ReceiptedMessageID, "1A2B"), tlv(pdu.MessageState, "\x02")), none: true},
-		"an id, no state":         {in: deliver(0, usualText, tlv(pdu.ReceiptedMessageID, "1A2B")), none: true},
+		"the usual text": {in: deliver(4, usualText), want: delivered},
+		"capitals": {in: deliver(4, "Id:1A2B Sub:001 Dlvrd:001 Submit Date:2611231200 Done "+
+			"Date:2611231201 Stat:delivrd Err:000 Text:"), want: delivered},
+		"only what is needed": {in: deliver(4, "stat:DELIVRD id:1A2B"), want: delivered},
+		"spaces behind keys":  {in: deliver(4, "id: 1A2B stat:  DELIVRD err: 000"), want: delivered},
+		"an intermediate one": {in: deliver(0x20, "id:1A2B stat:ENROUTE err:000"),
+			want: report{id: "1A2B", status: channel.Sent}},
+		"in UCS-2": {in: &pdu.Message{ESMClass: 4, Coding: pdu.UCS2, Short: pdu.EncodeUCS2(usualText)},
+			want: delivered},
+		"in a message_payload": {in: deliver(4, "", tlv(pdu.MessagePayload, usualText)), want: delivered},
+		"behind a header":      {in: deliver(0x44, "\x05\x00\x03\x01\x01\x01"+usualText), want: delivered},
+		"by parameters": {in: deliver(4, "", tlv(pdu.ReceiptedMessageID, "1A2B\x00"),
+			tlv(pdu.MessageState, "\x02")), want: delivered},
+		"by parameters, no class": {in: deliver(0, "", tlv(pdu.ReceiptedMessageID, "1A2B"), tlv(pdu.MessageState, "\x02")),
+			want: delivered},
+		"parameters before text": {in: deliver(4, strings.Replace(usualText, "1A2B", "6699", 1),
+			tlv(pdu.ReceiptedMessageID, "1A2B"), tlv(pdu.MessageState, "\x05")),
+			want: report{id: "1A2B", status: channel.Undelivered}},
+		"a state of nobody": {in: deliver(4, usualText, tlv(pdu.MessageState, "\x63")), want: delivered},
+		"a state too long":  {in: deliver(4, usualText, tlv(pdu.MessageState, "\x05\x05")), want: delivered},
+		"an error": {in: deliver(4, "id:1A2B stat:UNDELIV err:0a1 text:"),
+			want: report{id: "1A2B", status: channel.Undelivered, code: "0a1"}},
+		"an error of the network": {in: deliver(4, "id:1A2B stat:UNDELIV err:000",
+			tlv(pdu.NetworkErrorCode, "\x03\x00\x1b")), want: report{id: "1A2B", status: channel.Undelivered, code: "27"}},
+		"an error with a number": {in: deliver(4, "id:1A2B stat:UNDELIV err:+447700900123"),
+			want: report{id: "1A2B", status: channel.Undelivered, code: "unreadable"}},
+		"a status in the message": {in: deliver(4, "id:1A2B stat:UNDELIV err:001 text:id:9 stat:DELIVRD"),
+			want: report{id: "1A2B", status: channel.Undelivered, code: "001"}},
+		"id within another word": {in: deliver(4, "msgid:9 id:1A2B stat:DELIVRD"), want: delivered},
+		"no id":                  {in: deliver(4, "stat:DELIVRD err:000"), none: true},
+		"no status":              {in: deliver(4, "id:1A2B err:000"), none: true},
+		"a new status":           {in: deliver(4, "id:1A2B stat:PONDERS"), none: true},
+		"nothing":                {in: deliver(4, ""), none: true},
+		"only the message":       {in: deliver(4, "text:id:1A2B stat:DELIVRD"), none: true},
+		"a person who forges":    {in: deliver(0, usualText), none: true},
+		"a person with a header": {in: deliver(0x40, usualText), none: true},
+		"a handset's own word": {in: deliver(8, usualText, tlv(pdu.ReceiptedMessageID, "1A2B"),
+			tlv(pdu.MessageState, "\x02")), none: true},
+		"an id, no state": {in: deliver(0, usualText, tlv(pdu.ReceiptedMessageID, "1A2B")), none: true},
 	} {
 		got, ok := readReceipt(c.in)
 		ok = ok && isReceipt(c.in)
@@ -84,7 +97,8 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// TestAcknowledged: the SMSC hears that we have a receipt when the sink has it, and not before. Meanwhile all else goes on.
+// TestAcknowledged: the SMSC hears that we have a receipt when the sink has it, and not before. Meanwhile all else goes
+// on.
 func TestAcknowledged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -181,8 +195,10 @@ func TestSinkGetsReceipt(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	want := map[channel.Receipt]bool{
-		{ProviderID: "1157674", Status: channel.Undelivered, Kind: channel.Unavailable, Code: "027", At: channeltest.Now()}:                                               true,
-		{ProviderID: "0011AA", Token: channeltest.Message(channel.SMS).Token, Status: channel.Undelivered, Kind: channel.Unavailable, Code: "027", At: channeltest.Now()}: true,
+		{ProviderID: "1157674", Status: channel.Undelivered, Kind: channel.Unavailable, Code: "027",
+			At: channeltest.Now()}: true,
+		{ProviderID: "0011AA", Token: channeltest.Message(channel.SMS).Token, Status: channel.Undelivered,
+			Kind: channel.Unavailable, Code: "027", At: channeltest.Now()}: true,
 	}
 	for range 2 {
 		if got := <-r.receipts; !want[got] {
@@ -220,14 +236,19 @@ func TestIDs(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ form, answer, receipt, want string }{
 		{"as-is", "1A2B", "1A2B", "1A2B"}, {"as-is", "1A2B", "1a2b", "1A2B"}, {"as-is", "0012", "12", ""},
-		{"as-is", "6f9619ff-8b86-d011-b42d-00c04fc964ff", "6f9619ff-8b86-d011-b42d-00c04fc964ff", "6f9619ff-8b86-d011-b42d-00c04fc964ff"},
-		{"decimal", "1A2B", "6699", "1a2b"}, {"decimal", "00001A2B", "6699", "1a2b"}, {"decimal", "10", "16", "10"}, {"decimal", "1A2B", "0006699", "1a2b"},
+		{"as-is", "6f9619ff-8b86-d011-b42d-00c04fc964ff", "6f9619ff-8b86-d011-b42d-00c04fc964ff",
+			"6f9619ff-8b86-d011-b42d-00c04fc964ff"},
+		{"decimal", "1A2B", "6699", "1a2b"}, {"decimal", "00001A2B", "6699", "1a2b"}, {"decimal", "10", "16", "10"},
+		{"decimal", "1A2B", "0006699", "1a2b"},
 		{"decimal", "not-a-number", "not-a-number", "not-a-number"}, {"decimal", "0", "0000", "0"},
-		{"decimal", "ffffffffffffffffffffffffffffffff", "340282366920938463463374607431768211455", "ffffffffffffffffffffffffffffffff"},
+		{"decimal", "ffffffffffffffffffffffffffffffff", "340282366920938463463374607431768211455",
+			"ffffffffffffffffffffffffffffffff"},
 		{"hex", "6699", "1A2B", "6699"}, {"hex", "0000006699", "00001a2b", "6699"}, {"hex", "16", "10", "16"},
-		{"auto", "1A2B", "1A2B", "1A2B"}, {"auto", "1A2B", "1a2b", "1A2B"}, {"auto", "1A2B", "6699", "1A2B"}, {"auto", "00001A2B", "6699", "00001A2B"},
+		{"auto", "1A2B", "1A2B", "1A2B"}, {"auto", "1A2B", "1a2b", "1A2B"}, {"auto", "1A2B", "6699", "1A2B"},
+		{"auto", "00001A2B", "6699", "00001A2B"},
 		{"auto", "6699", "1A2B", "6699"}, {"auto", "0000006699", "1a2b", "0000006699"}, {"auto", "1A2B", "00001A2B", "1A2B"},
-		{"auto", "abc-1", "abc-1", "abc-1"}, {"auto", "abc-1", "abc-2", ""}, {"auto", strings.Repeat("f", 65), strings.Repeat("f", 65), strings.Repeat("f", 65)},
+		{"auto", "abc-1", "abc-1", "abc-1"}, {"auto", "abc-1", "abc-2", ""},
+		{"auto", strings.Repeat("f", 65), strings.Repeat("f", 65), strings.Repeat("f", 65)},
 	} {
 		x := newIDs(c.form)
 		got := x.accepted(c.answer, "token")
@@ -251,8 +272,9 @@ func TestIDsLearned(t *testing.T) {
 		answer, receipt func(n int) string
 		raw, want       string
 	}{
-		"hexadecimal and decimal":         {hex, strconv.Itoa, "43981", "abcd"},
-		"padded hexadecimal and decimal":  {func(n int) string { return fmt.Sprintf("%010X", n) }, strconv.Itoa, "43981", "000000abcd"},
+		"hexadecimal and decimal": {hex, strconv.Itoa, "43981", "abcd"},
+		"padded hexadecimal and decimal": {func(n int) string { return fmt.Sprintf("%010X", n) }, strconv.Itoa, "43981",
+			"000000abcd"},
 		"decimal and hexadecimal":         {strconv.Itoa, hex, "abcd", "43981"},
 		"hexadecimal twice":               {hex, hex, "43981", "43981"},
 		"decimal twice":                   {strconv.Itoa, strconv.Itoa, "43981", "43981"},
@@ -287,7 +309,13 @@ func FuzzReceipts(f *testing.F) {
 	f.Add(byte(0), byte(0), "text:id:1 stat:", "9", "\xff", "1")
 	f.Add(byte(4), byte(0), "İd:1 id:\u2028 stat:DELIVRD ", "", "", "")
 	f.Fuzz(func(t *testing.T, class, coding byte, text, id, state, network string) {
-		m := deliver(class, text, tlv(pdu.ReceiptedMessageID, id), tlv(pdu.MessageState, state), tlv(pdu.NetworkErrorCode, network))
+		m := deliver(
+			class,
+			text,
+			tlv(pdu.ReceiptedMessageID, id),
+			tlv(pdu.MessageState, state),
+			tlv(pdu.NetworkErrorCode, network),
+		)
 		m.Coding = pdu.Coding(coding)
 		r, ok := readReceipt(m)
 		if ok && (r.id == "" || !r.status.Valid() || len(r.code) > 64) {

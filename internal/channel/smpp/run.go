@@ -49,7 +49,19 @@ func (s *sender) keep(ctx context.Context, lane int, sink func(channel.Receipt))
 		failures++
 		if err != nil {
 			at++
-			s.log.Warn("smpp session cannot be bound", "address", address, "code", err.Code, "detail", err.Detail, "cause", err.Unwrap(), "again_in", wait)
+			s.log.Warn(
+				"smpp session cannot be bound",
+				"address",
+				address,
+				"code",
+				err.Code,
+				"detail",
+				err.Detail,
+				"cause",
+				err.Unwrap(),
+				"again_in",
+				wait,
+			)
 		} else {
 			s.log.Warn("smpp session lost", "address", address, "reason", x.why, "again_in", wait)
 		}
@@ -161,8 +173,20 @@ func (s *sender) bind(ctx context.Context, address string, sink func(channel.Rec
 		return nil, err
 	}
 	return &session{
-		owner: s, conn: conn, in: in, sink: sink, log: s.log, sequence: bindSequence,
-		writing: make(chan struct{}, 1), open: make(map[uint32]*request), done: make(chan struct{}), news: make(chan func(), maxWaiting), replies: make(chan pdu.PDU, maxWaiting),
+		owner:    s,
+		conn:     conn,
+		in:       in,
+		sink:     sink,
+		log:      s.log,
+		sequence: bindSequence,
+		writing: make(
+			chan struct{},
+			1,
+		),
+		open:    make(map[uint32]*request),
+		done:    make(chan struct{}),
+		news:    make(chan func(), maxWaiting),
+		replies: make(chan pdu.PDU, maxWaiting),
 	}, nil
 }
 
@@ -204,7 +228,10 @@ func (s *sender) connect(ctx context.Context, address string) (net.Conn, *bufio.
 // tlsError tells a certificate that is not trusted, which somebody must mend, from a connection that broke.
 func tlsError(err error) *channel.Error {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return (&channel.Error{Kind: channel.Refused, Provider: name, Code: "certificate", Detail: "the SMSC's certificate is not trusted: see ca_file"}).Because(err)
+		return (&channel.Error{Kind: channel.Refused, Provider: name, Code: "certificate", Detail: "the SMSC's " +
+			"certificate is not trusted: see ca_file"}).Because(
+			err,
+		)
 	}
 	return unavailable("tls", "the SMSC does not speak TLS with us").Because(err)
 }
@@ -216,7 +243,12 @@ func (s *sender) login(conn net.Conn, in *bufio.Reader) *channel.Error {
 	}}
 	b, err := ask.Append(nil)
 	if err != nil {
-		return &channel.Error{Kind: channel.Refused, Provider: name, Code: "value", Detail: "system_id, password or system_type is too long"}
+		return &channel.Error{
+			Kind:     channel.Refused,
+			Provider: name,
+			Code:     "value",
+			Detail:   "system_id, password or system_type is too long",
+		}
 	}
 	if _, err := conn.Write(b); err != nil {
 		return unavailable("bind", "the connection broke before the bind was answered").Because(err)

@@ -58,7 +58,12 @@ func counted(parts []*pdu.Message) int {
 const maxRetries = 3
 
 // carryPart carries a part. A later one is worth some patience, since an earlier one is out already.
-func (s *sender) carryPart(ctx context.Context, part *pdu.Message, token string, later bool) (id string, e *channel.Error) {
+func (s *sender) carryPart(
+	ctx context.Context,
+	part *pdu.Message,
+	token string,
+	later bool,
+) (id string, e *channel.Error) {
 	for try := 0; ; try++ {
 		id, e = s.carry(ctx, part, token)
 		if e == nil || !later || try == maxRetries || (e.Kind != channel.Throttled && e.Kind != channel.Unavailable) {
@@ -119,7 +124,13 @@ func (s *sender) take(ctx context.Context, patience <-chan time.Time) (*session,
 			if s.bound.Load() == 0 {
 				return nil, unavailable("unbound", "no session with the SMSC is bound")
 			}
-			return nil, &channel.Error{Kind: channel.Throttled, Provider: name, Code: "window", Detail: "the SMSC has not answered the messages before this one", RetryAfter: time.Second}
+			return nil, &channel.Error{
+				Kind:       channel.Throttled,
+				Provider:   name,
+				Code:       "window",
+				Detail:     "the SMSC has not answered the messages before this one",
+				RetryAfter: time.Second,
+			}
 		}
 	}
 }
@@ -135,7 +146,8 @@ func (s *sender) refused() *channel.Error {
 	return &e
 }
 
-// judge reads the answer to a submit_sm, and returns the id if there is one: some SMSCs give none, and have the message all the same.
+// judge reads the answer to a submit_sm, and returns the id if there is one: some SMSCs give none, and have the message
+// all the same.
 func judge(x *session, a pdu.PDU) (string, *channel.Error) {
 	if a.Status != statusOK {
 		e := statusError(a.Status)
@@ -169,7 +181,12 @@ func (s *sender) compose(m channel.Message) ([]*pdu.Message, *channel.Error) {
 	}
 	text := s.encode(m.Text.Body)
 	if len(text.parts) > maxParts {
-		return nil, &channel.Error{Kind: channel.Refused, Provider: name, Code: "too_long", Detail: fmt.Sprintf("the text has more than %d parts", maxParts)}
+		return nil, &channel.Error{
+			Kind:     channel.Refused,
+			Provider: name,
+			Code:     "too_long",
+			Detail:   fmt.Sprintf("the text has more than %d parts", maxParts),
+		}
 	}
 	form := pdu.Message{
 		Source: source, Dest: pdu.Address{TON: byte(s.cfg.DestTON), NPI: byte(s.cfg.DestNPI), Value: to},

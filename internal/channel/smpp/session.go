@@ -81,7 +81,7 @@ func (x *session) end(why string) {
 	}
 	x.mu.Unlock()
 	if first {
-		x.conn.Close() //nolint:errcheck // there is nothing left to lose. Not under the lock: TLS says goodbye, and may have to wait
+		x.conn.Close() //nolint:errcheck // nothing is left to lose; TLS may have to wait, so not under the lock
 	}
 }
 
@@ -202,7 +202,12 @@ func (x *session) submit(ctx context.Context, m *pdu.Message, token string) (pdu
 func unwritten(err error) *channel.Error {
 	switch {
 	case errors.Is(err, pdu.ErrValue):
-		return &channel.Error{Kind: channel.Refused, Provider: name, Code: "value", Detail: "the message does not fit into a submit_sm: see tlvs"}
+		return &channel.Error{
+			Kind:     channel.Refused,
+			Provider: name,
+			Code:     "value",
+			Detail:   "the message does not fit into a submit_sm: see tlvs",
+		}
 	case errors.Is(err, errBusy):
 		return unavailable("time", "the SMSC did not read in time")
 	}
@@ -221,7 +226,13 @@ func (*session) whole(a pdu.PDU) (pdu.PDU, *channel.Error) {
 func (x *session) slowDown(ctx context.Context) *channel.Error {
 	wait, ok := x.pace.reserve(time.Now(), x.owner.times.patience)
 	if !ok {
-		return &channel.Error{Kind: channel.Throttled, Provider: name, Code: "pace", Detail: "the SMSC has asked for fewer messages a second", RetryAfter: wait}
+		return &channel.Error{
+			Kind:       channel.Throttled,
+			Provider:   name,
+			Code:       "pace",
+			Detail:     "the SMSC has asked for fewer messages a second",
+			RetryAfter: wait,
+		}
 	}
 	if wait == 0 {
 		return nil
@@ -390,7 +401,14 @@ func (x *session) delivered(p pdu.PDU) {
 		return
 	}
 	id, token := x.owner.ids.receipt(said.id)
-	receipt := channel.Receipt{Token: token, ProviderID: id, Status: said.status, Kind: said.kind, Code: said.code, At: x.owner.now()}
+	receipt := channel.Receipt{
+		Token:      token,
+		ProviderID: id,
+		Status:     said.status,
+		Kind:       said.kind,
+		Code:       said.code,
+		At:         x.owner.now(),
+	}
 	select {
 	case x.news <- func() { x.sink(receipt); _, _ = x.write(nil, ack) }:
 	default:

@@ -117,30 +117,45 @@ func TestSubmit(t *testing.T) {
 		message func(*channel.Message)
 		want    func(*pdu.Message)
 	}{
-		"no sender":           {},
-		"a name":              {message: func(m *channel.Message) { m.From = "Acme Bank" }, want: func(m *pdu.Message) { m.Source = pdu.Address{TON: 5, Value: "Acme Bank"} }},
-		"a short code":        {message: func(m *channel.Message) { m.From = "12345" }, want: func(m *pdu.Message) { m.Source = pdu.Address{TON: 3, Value: "12345"} }},
-		"a number":            {message: func(m *channel.Message) { m.From = "+447700900001" }, want: func(m *pdu.Message) { m.Source = pdu.Address{TON: 1, NPI: 1, Value: "447700900001"} }},
-		"a number, no plus":   {message: func(m *channel.Message) { m.From = "447700900001" }, want: func(m *pdu.Message) { m.Source = pdu.Address{TON: 1, NPI: 1, Value: "447700900001"} }},
-		"types by the config": {config: func(c *Config) { c.SourceTON, c.SourceNPI, c.DestTON, c.DestNPI = 0, 8, 2, 0 }, message: func(m *channel.Message) { m.From = "12345" }, want: func(m *pdu.Message) { m.Source, m.Dest.TON, m.Dest.NPI = pdu.Address{NPI: 8, Value: "12345"}, 2, 0 }},
-		"a life over":         {message: func(m *channel.Message) { m.ExpiresAt = channeltest.Now().Add(-time.Hour) }, want: func(m *pdu.Message) { m.Validity = "000000000100000R" }},
-		"a long life":         {message: func(m *channel.Message) { m.ExpiresAt = channeltest.Now().Add(25*time.Hour + 61*time.Second) }, want: func(m *pdu.Message) { m.Validity = "000001010101000R" }},
-		"an endless life":     {message: func(m *channel.Message) { m.ExpiresAt = channeltest.Now().AddDate(1, 0, 0) }, want: func(m *pdu.Message) { m.Validity = "000028000000000R" }},
-		"no life":             {message: func(m *channel.Message) { m.ExpiresAt = time.Time{} }, want: func(m *pdu.Message) { m.Validity = "" }},
+		"no sender": {},
+		"a name": {message: func(m *channel.Message) { m.From = "Acme Bank" },
+			want: func(m *pdu.Message) { m.Source = pdu.Address{TON: 5, Value: "Acme Bank"} }},
+		"a short code": {message: func(m *channel.Message) { m.From = "12345" },
+			want: func(m *pdu.Message) { m.Source = pdu.Address{TON: 3, Value: "12345"} }},
+		"a number": {message: func(m *channel.Message) { m.From = "+447700900001" },
+			want: func(m *pdu.Message) { m.Source = pdu.Address{TON: 1, NPI: 1, Value: "447700900001"} }},
+		"a number, no plus": {message: func(m *channel.Message) { m.From = "447700900001" },
+			want: func(m *pdu.Message) { m.Source = pdu.Address{TON: 1, NPI: 1, Value: "447700900001"} }},
+		"types by the config": {config: func(c *Config) { c.SourceTON, c.SourceNPI, c.DestTON, c.DestNPI = 0, 8, 2, 0 },
+			message: func(m *channel.Message) { m.From = "12345" },
+			want:    func(m *pdu.Message) { m.Source, m.Dest.TON, m.Dest.NPI = pdu.Address{NPI: 8, Value: "12345"}, 2, 0 }},
+		"a life over": {message: func(m *channel.Message) { m.ExpiresAt = channeltest.Now().Add(-time.Hour) },
+			want: func(m *pdu.Message) { m.Validity = "000000000100000R" }},
+		"a long life": {message: func(m *channel.Message) {
+			m.ExpiresAt = channeltest.Now().Add(25*time.Hour +
+				61*time.Second)
+		}, want: func(m *pdu.Message) { m.Validity = "000001010101000R" }},
+		"an endless life": {message: func(m *channel.Message) { m.ExpiresAt = channeltest.Now().AddDate(1, 0, 0) },
+			want: func(m *pdu.Message) { m.Validity = "000028000000000R" }},
+		"no life": {message: func(m *channel.Message) { m.ExpiresAt = time.Time{} },
+			want: func(m *pdu.Message) { m.Validity = "" }},
 		"life as a time": {config: func(c *Config) { c.Validity = "absolute" }, want: func(m *pdu.Message) {
 			m.Validity = channeltest.Now().Add(5*time.Minute).UTC().Format("060102150405") + "000+"
 		}},
 		"life not told": {config: func(c *Config) { c.Validity = "none" }, want: func(m *pdu.Message) { m.Validity = "" }},
-		"intermediate":  {config: func(c *Config) { c.RegisteredDelivery = 17 }, want: func(m *pdu.Message) { m.Registered = 17 }},
+		"intermediate": {config: func(c *Config) { c.RegisteredDelivery = 17 },
+			want: func(m *pdu.Message) { m.Registered = 17 }},
 		"own parameters": {
 			config: func(c *Config) {
-				c.TLVs = map[string]string{"0x1414": "OTP\x00", "0x1400": "{dlt_entity_id}", "5121": "a{dlt_template_id}b{dlt_entity_id}", "0x1402": "{missing}"}
+				c.TLVs = map[string]string{"0x1414": "OTP\x00", "0x1400": "{dlt_entity_id}",
+					"5121": "a{dlt_template_id}b{dlt_entity_id}", "0x1402": "{missing}"}
 			},
 			message: func(m *channel.Message) {
 				m.Regulatory = map[string]string{"dlt_entity_id": "1101", "dlt_template_id": "1207"}
 			},
 			want: func(m *pdu.Message) {
-				m.TLVs = []pdu.TLV{{Tag: 0x1400, Value: []byte("1101")}, {Tag: 0x1401, Value: []byte("a1207b1101")}, {Tag: 0x1414, Value: []byte("OTP\x00")}}
+				m.TLVs = []pdu.TLV{{Tag: 0x1400, Value: []byte("1101")}, {Tag: 0x1401, Value: []byte("a1207b1101")},
+					{Tag: 0x1414, Value: []byte("OTP\x00")}}
 			},
 		},
 	} {
@@ -168,7 +183,11 @@ func TestSubmit(t *testing.T) {
 				t.Errorf("the SMSC got %+v, want %+v", got[0].Body, &want)
 			}
 			bind := centre.all(pdu.BindTransceiver)
-			if len(bind) != 1 || !reflect.DeepEqual(bind[0].Body, &pdu.Bind{SystemID: "dialproof", Password: password, SystemType: "OTP", Version: 0x34}) {
+			if len(bind) != 1 ||
+				!reflect.DeepEqual(
+					bind[0].Body,
+					&pdu.Bind{SystemID: "dialproof", Password: password, SystemType: "OTP", Version: 0x34},
+				) {
 				t.Errorf("the bind is %+v", bind)
 			}
 		})
@@ -181,7 +200,11 @@ func TestSenders(t *testing.T) {
 	for _, from := range []string{"Twelve chars", "Añejo", "+1234567890123456", "1234567890123456", "a\nb"} {
 		m := channeltest.Message(channel.SMS)
 		m.From = from
-		if _, err := r.Send(t.Context(), m); err == nil || channel.AsError(name, err).Code != "sender" || channel.AsError(name, err).Kind != channel.Refused {
+		if _, err := r.Send(
+			t.Context(),
+			m,
+		); err == nil || channel.AsError(name, err).Code != "sender" ||
+			channel.AsError(name, err).Kind != channel.Refused {
 			t.Errorf("the sender %q: %v", from, err)
 		}
 	}
@@ -198,12 +221,16 @@ func TestLong(t *testing.T) {
 		coding              pdu.Coding
 		parts               int
 	}{
-		"gsm by udh": {"gsm", "udh", long, pdu.Default, 4}, "gsm by sar": {"gsm", "sar", long, pdu.Default, 4}, "gsm by payload": {"gsm", "payload", long, pdu.Default, 0},
-		"wide by udh": {"gsm", "udh", wide, pdu.UCS2, 5}, "wide by sar": {"latin1", "sar", wide, pdu.UCS2, 5}, "wide by payload": {"gsm", "payload", wide, pdu.UCS2, 0},
-		"latin by udh": {"latin1", "udh", plain, pdu.Latin1, 4}, "latin by payload": {"latin1", "payload", plain, pdu.Latin1, 0},
-		"latin without €": {"latin1", "udh", long, pdu.UCS2, 6}, "ucs2 by udh": {"ucs2", "udh", plain, pdu.UCS2, 6},
-		"one part by payload": {"gsm", "payload", strings.Repeat("x", 160), pdu.Default, 1}, "one part by udh": {"gsm", "udh", strings.Repeat("x", 160), pdu.Default, 1},
-		"one part of ucs2": {"ucs2", "payload", strings.Repeat("x", 70), pdu.UCS2, 1},
+		"gsm by udh": {"gsm", "udh", long, pdu.Default, 4}, "gsm by sar": {"gsm", "sar", long, pdu.Default, 4},
+		"gsm by payload": {"gsm", "payload", long, pdu.Default, 0},
+		"wide by udh":    {"gsm", "udh", wide, pdu.UCS2, 5}, "wide by sar": {"latin1", "sar", wide, pdu.UCS2, 5},
+		"wide by payload":  {"gsm", "payload", wide, pdu.UCS2, 0},
+		"latin by udh":     {"latin1", "udh", plain, pdu.Latin1, 4},
+		"latin by payload": {"latin1", "payload", plain, pdu.Latin1, 0},
+		"latin without €":  {"latin1", "udh", long, pdu.UCS2, 6}, "ucs2 by udh": {"ucs2", "udh", plain, pdu.UCS2, 6},
+		"one part by payload": {"gsm", "payload", strings.Repeat("x", 160), pdu.Default, 1},
+		"one part by udh":     {"gsm", "udh", strings.Repeat("x", 160), pdu.Default, 1},
+		"one part of ucs2":    {"ucs2", "payload", strings.Repeat("x", 70), pdu.UCS2, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -247,7 +274,8 @@ func TestLong(t *testing.T) {
 // join puts a message together as a handset does.
 func join(t *testing.T, parts []pdu.PDU, coding pdu.Coding) string {
 	t.Helper()
-	decode := map[pdu.Coding]func([]byte) string{pdu.Default: pdu.DecodeGSM, pdu.Latin1: pdu.DecodeLatin1, pdu.UCS2: pdu.DecodeUCS2}[coding]
+	decode := map[pdu.Coding]func([]byte) string{pdu.Default: pdu.DecodeGSM, pdu.Latin1: pdu.DecodeLatin1,
+		pdu.UCS2: pdu.DecodeUCS2}[coding]
 	text, reference := "", ""
 	for i, p := range parts {
 		m := p.Body.(*pdu.Message)
@@ -293,7 +321,13 @@ func certificate(t *testing.T) (tls.Certificate, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{{127, 0, 0, 1}}, IsCA: true, BasicConstraintsValid: true}
+	template := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		NotAfter:              time.Now().Add(time.Hour),
+		IPAddresses:           []net.IP{{127, 0, 0, 1}},
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -349,12 +383,20 @@ func TestCheck(t *testing.T) {
 	if len(centre.all(pdu.Unbind)) != 1 || len(centre.all(pdu.SubmitSM)) != 0 {
 		t.Error("a check binds, unbinds and sends nothing")
 	}
-	if e := channel.AsError("", prepare(t, settings(dead)).Check(t.Context())); e.Kind != channel.Unavailable || e.Provider != name {
+	if e := channel.AsError(
+		"",
+		prepare(t, settings(dead)).Check(t.Context()),
+	); e.Kind != channel.Unavailable ||
+		e.Provider != name {
 		t.Errorf("nobody listens: %v", e)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if e := channel.AsError("", prepare(t, settings(address)).Check(ctx)); e.Kind != channel.Unavailable || e.Provider != name {
+	if e := channel.AsError(
+		"",
+		prepare(t, settings(address)).Check(ctx),
+	); e.Kind != channel.Unavailable ||
+		e.Provider != name {
 		t.Errorf("no time: %v", e)
 	}
 }

@@ -12,7 +12,8 @@ import (
 )
 
 // compose writes the mail (RFC 5322): plain text in UTF-8, and marked as made by a machine, so that nobody's holiday
-// answers it (RFC 3834). The Message-ID is that of the delivery: a mail that is sent twice is seen once by most readers.
+// answers it (RFC 3834). The Message-ID is that of the delivery: a mail that is sent twice is seen once by most
+// readers.
 func (s *sender) compose(m channel.Message, from mail.Address) []byte {
 	var b bytes.Buffer
 	to := mail.Address{Address: m.Email}

@@ -25,22 +25,31 @@ type errorRow struct {
 	detail string
 }
 
-// subjects say what the second number of an enhanced code is about (RFC 3463 §3), when the reply is final (5) and when it is
-// not (4). Only what is said of the recipient speaks against the address.
+// subjects say what the second number of an enhanced code is about (RFC 3463 §3), when the reply is final (5) and when
+// it is not (4). Only what is said of the recipient speaks against the address.
 func subjects() map[string][2]errorRow {
 	return map[string][2]errorRow{
 		"1": {{channel.Rejected, "the address does not exist"}, {channel.Unavailable, "the address cannot be looked up now"}},
 		"2": {{channel.Rejected, "the mailbox is closed or full"}, {channel.Unavailable, "the mailbox takes nothing now"}},
 		"3": {{channel.Refused, "the server does not take such mails"}, {channel.Unavailable, "the server has no room now"}},
-		"4": {{channel.Unavailable, "the way to the address is broken"}, {channel.Unavailable, "the way to the address is broken now"}},
+		"4": {
+			{channel.Unavailable, "the way to the address is broken"},
+			{channel.Unavailable, "the way to the address is broken now"},
+		},
 		"5": {{channel.Refused, "the server did not understand"}, {channel.Unavailable, "the server did not understand now"}},
-		"6": {{channel.Refused, "the server does not take the text"}, {channel.Unavailable, "the server does not take the text now"}},
-		"7": {{channel.Refused, "the server's rules do not let it pass: see SPF, DKIM and the sender's reputation"}, {channel.Throttled, "the server asks for patience: too many mails, or it does not know us yet"}},
+		"6": {
+			{channel.Refused, "the server does not take the text"},
+			{channel.Unavailable, "the server does not take the text now"},
+		},
+		"7": {
+			{channel.Refused, "the server's rules do not let it pass: see SPF, DKIM and the sender's reputation"},
+			{channel.Throttled, "the server asks for patience: too many mails, or it does not know us yet"},
+		},
 	}
 }
 
-// replies are those that say more than their first digit (RFC 5321 §4.2.3, RFC 4954 §6), by stage. A reply that is not here is
-// Refused when it is final, and Unavailable when it is not: nothing was taken.
+// replies are those that say more than their first digit (RFC 5321 §4.2.3, RFC 4954 §6), by stage. A reply that is not
+// here is Refused when it is final, and Unavailable when it is not: nothing was taken.
 func replies() map[stage]map[int]errorRow {
 	return map[stage]map[int]errorRow{
 		greeting: {
@@ -76,7 +85,12 @@ func replies() map[stage]map[int]errorRow {
 
 // judge answers the error of a reply.
 func judge(at stage, code int, more string) *channel.Error {
-	e := &channel.Error{Kind: channel.Refused, Provider: name, Code: strconv.Itoa(code), Detail: "the mail server does not accept it"}
+	e := &channel.Error{
+		Kind:     channel.Refused,
+		Provider: name,
+		Code:     strconv.Itoa(code),
+		Detail:   "the mail server does not accept it",
+	}
 	if code < 500 {
 		e.Kind, e.Detail = channel.Unavailable, "the mail server cannot take it now"
 	}

@@ -97,7 +97,12 @@ func (s *sender) enter(ctx context.Context, l *link, conn net.Conn) *channel.Err
 	}
 	if s.cfg.TLS == startTLS {
 		if ok, _ := l.Extension("STARTTLS"); !ok {
-			return &channel.Error{Kind: channel.Refused, Provider: name, Code: "no_tls", Detail: "the server offers no STARTTLS on this port: is it the right one?"}
+			return &channel.Error{
+				Kind:     channel.Refused,
+				Provider: name,
+				Code:     "no_tls",
+				Detail:   "the server offers no STARTTLS on this port: is it the right one?",
+			}
 		}
 		if err := l.StartTLS(settings); err != nil {
 			return fault(securing, err)
@@ -122,7 +127,12 @@ func (s *sender) login(l *link) *channel.Error {
 	case slices.Contains(methods, "CRAM-MD5"):
 		method = smtp.CRAMMD5Auth(s.cfg.Username, s.cfg.Password.Reveal())
 	default:
-		return &channel.Error{Kind: channel.Refused, Provider: name, Code: "no_auth", Detail: "the server offers no login by PLAIN, LOGIN or CRAM-MD5"}
+		return &channel.Error{
+			Kind:     channel.Refused,
+			Provider: name,
+			Code:     "no_auth",
+			Detail:   "the server offers no login by PLAIN, LOGIN or CRAM-MD5",
+		}
 	}
 	if err := l.Auth(method); err != nil {
 		return fault(loggingIn, err)
@@ -183,17 +193,23 @@ func (l *link) close() {
 	}
 }
 
-// fault judges what went wrong at a stage. An answer is judged by its code; a connection that broke has sent the mail only
-// when the end of the data was on its way.
+// fault judges what went wrong at a stage. An answer is judged by its code; a connection that broke has sent the mail
+// only when the end of the data was on its way.
 func fault(at stage, err error) *channel.Error {
 	if said, ok := errors.AsType[*textproto.Error](err); ok && said.Code >= 400 {
 		return judge(at, said.Code, enhanced(said.Msg)).Because(err)
 	}
-	e := &channel.Error{Kind: channel.Unavailable, Provider: name, Code: string(at), Detail: "the connection to the mail server broke"}
+	e := &channel.Error{
+		Kind:     channel.Unavailable,
+		Provider: name,
+		Code:     string(at),
+		Detail:   "the connection to the mail server broke",
+	}
 	certificate, bad := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
 	case bad && certificate != nil:
-		e.Kind, e.Detail = channel.Refused, "the mail server's certificate is not valid for its name, or not by a CA that is trusted"
+		e.Kind, e.Detail = channel.Refused, "the mail server's certificate is not valid for its name, or not by a CA "+
+			"that is trusted"
 	case at == connecting:
 		e.Detail = "the mail server cannot be reached"
 	case at == ending:

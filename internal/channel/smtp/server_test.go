@@ -30,7 +30,8 @@ const (
 	password = "s3cr3t-password"
 )
 
-// server is a mail server that does what a test says, step by step: greeting, ehlo, starttls, auth, mail, rcpt, data, end.
+// server is a mail server that does what a test says, step by step: greeting, ehlo, starttls, auth, mail, rcpt, data,
+// end.
 type server struct {
 	net.Listener
 	answers map[string]string
@@ -56,8 +57,18 @@ func newServer(t *testing.T, change func(*server)) (s *server, ca string) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"localhost"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		SerialNumber: big.NewInt(
+			1,
+		),
+		Subject:   pkix.Name{CommonName: "test"},
+		NotBefore: time.Now().Add(-time.Hour),
+		NotAfter:  time.Now().Add(time.Hour),
+		DNSNames: []string{
+			"localhost",
+		},
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -68,8 +79,13 @@ func newServer(t *testing.T, change func(*server)) (s *server, ca string) {
 		t.Fatal(err)
 	}
 	s = &server{
-		answers: map[string]string{}, methods: "PLAIN LOGIN", quit: make(chan struct{}),
-		secure: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12},
+		answers: map[string]string{},
+		methods: "PLAIN LOGIN",
+		quit:    make(chan struct{}),
+		secure: &tls.Config{
+			Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+			MinVersion:   tls.VersionTLS12,
+		},
 	}
 	if change != nil {
 		change(s)

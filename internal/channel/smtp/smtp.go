@@ -80,7 +80,9 @@ func (c *Config) Validate() error {
 	case c.From == "":
 		return errors.New("from: is missing; it is the address that mails come from")
 	case err != nil:
-		return errors.New("from: must be an address like codes@example.com, or a name before it like Acme <codes@example.com>")
+		return errors.New(
+			"from: must be an address like codes@example.com, or a name before it like Acme <codes@example.com>",
+		)
 	case c.Subject == "" || len([]rune(c.Subject)) > maxSubject || strings.ContainsAny(c.Subject, "\r\n"):
 		return errors.New("subject: must have 1 to 100 characters on one line")
 	case strings.Contains(c.Subject, "{code}"):
@@ -136,12 +138,17 @@ var (
 // Channels implements channel.Sender.
 func (*sender) Channels() []channel.Kind { return []channel.Kind{channel.Email} }
 
-// Send implements channel.Sender. What the server took is accepted and no more: SMTP has no receipts, and a mail that comes
-// back comes to the sender's mailbox.
+// Send implements channel.Sender. What the server took is accepted and no more: SMTP has no receipts, and a mail that
+// comes back comes to the sender's mailbox.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	to, err := mail.ParseAddress(m.Email)
 	if err != nil || to.Address != m.Email {
-		return channel.Accepted{}, &channel.Error{Kind: channel.Rejected, Provider: name, Code: "no_address", Detail: "the message has no mail address to go to"}
+		return channel.Accepted{}, &channel.Error{
+			Kind:     channel.Rejected,
+			Provider: name,
+			Code:     "no_address",
+			Detail:   "the message has no mail address to go to",
+		}
 	}
 	from := s.sender(m)
 	l, fault := s.dial(ctx)
@@ -155,8 +162,8 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	return channel.Accepted{ID: m.Delivery, Status: channel.Taken}, nil
 }
 
-// sender answers who a mail is from: the route's sender, when that is an address, before the setting; and the brand where
-// no name is set.
+// sender answers who a mail is from: the route's sender, when that is an address, before the setting; and the brand
+// where no name is set.
 func (s *sender) sender(m channel.Message) mail.Address {
 	from := s.from
 	if strings.Contains(m.From, "@") {

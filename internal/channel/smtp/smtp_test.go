@@ -25,7 +25,14 @@ import (
 
 func settings(port int, ca string) *Config {
 	return &Config{
-		Host: "localhost", Port: port, TLS: startTLS, CAFile: ca, Username: username, Password: secret.New(password), From: "codes@example.com", Subject: "{brand}",
+		Host:     "localhost",
+		Port:     port,
+		TLS:      startTLS,
+		CAFile:   ca,
+		Username: username,
+		Password: secret.New(password),
+		From:     "codes@example.com",
+		Subject:  "{brand}",
 	}
 }
 
@@ -42,7 +49,9 @@ func open(t *testing.T, c *Config) channel.Sender {
 }
 
 // send sends the suite's message, and holds that nothing leaks.
-func send(t *testing.T, ctx context.Context, c *Config) (channel.Accepted, *channel.Error) { //nolint:revive // the test comes first
+//
+//nolint:revive // the test comes first
+func send(t *testing.T, ctx context.Context, c *Config) (channel.Accepted, *channel.Error) {
 	t.Helper()
 	m := channeltest.Message(channel.Email)
 	a, err := open(t, c).Send(ctx, m)
@@ -67,7 +76,10 @@ func send(t *testing.T, ctx context.Context, c *Config) (channel.Accepted, *chan
 func TestSuite(t *testing.T) {
 	t.Parallel()
 	h := channeltest.Harness{
-		Provider: Provider(), Configure: func(string) channel.Opener { return settings(25, "") }, Secrets: []string{password}, Channel: channel.Email,
+		Provider:  Provider(),
+		Configure: func(string) channel.Opener { return settings(25, "") },
+		Secrets:   []string{password},
+		Channel:   channel.Email,
 	}
 	for _, c := range channeltest.Checks() {
 		switch c.Name {
@@ -90,8 +102,9 @@ func TestSend(t *testing.T) {
 		"no TLS on one machine": {func(s *server) { s.plain = true }, func(c *Config) { c.TLS, c.CAFile = none, "" }},
 		"LOGIN":                 {func(s *server) { s.methods = "LOGIN" }, nil},
 		"CRAM-MD5":              {func(s *server) { s.methods = "XOAUTH2 CRAM-MD5" }, nil},
-		"no login":              {func(s *server) { s.methods = "" }, func(c *Config) { c.Username, c.Password = "", secret.Text{} }},
-		"a rude goodbye":        {func(s *server) { s.answers["quit"] = hangsUp }, nil},
+		"no login": {func(s *server) { s.methods = "" },
+			func(c *Config) { c.Username, c.Password = "", secret.Text{} }},
+		"a rude goodbye": {func(s *server) { s.answers["quit"] = hangsUp }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -105,7 +118,8 @@ func TestSend(t *testing.T) {
 				t.Fatalf("%+v %v", a, e)
 			}
 			got := s.received()
-			if len(got) != 1 || !strings.HasPrefix(got[0].from, "FROM:<codes@example.com>") || got[0].to != "TO:<person@example.com>" {
+			if len(got) != 1 || !strings.HasPrefix(got[0].from, "FROM:<codes@example.com>") ||
+				got[0].to != "TO:<person@example.com>" {
 				t.Fatalf("%+v", got)
 			}
 			if !strings.HasPrefix(s.said(), "EHLO example.com") && !strings.Contains(s.said(), "\nEHLO example.com") {
@@ -138,7 +152,8 @@ func TestMail(t *testing.T) {
 		all := s.received()
 		raw := all[len(all)-1].text
 		for line := range strings.SplitSeq(raw, "\r\n") {
-			if len(line) > 998 || strings.ContainsAny(line, "\r\n") || strings.ContainsFunc(line, func(r rune) bool { return r > 126 }) {
+			if len(line) > 998 || strings.ContainsAny(line, "\r\n") ||
+				strings.ContainsFunc(line, func(r rune) bool { return r > 126 }) {
 				t.Errorf("the line %q may not travel", line)
 			}
 		}
@@ -170,7 +185,8 @@ func TestMail(t *testing.T) {
 		if d, err := got.Header.Date(); err != nil || !d.Equal(channeltest.Now()) {
 			t.Errorf("the date is %s, %v", d, err)
 		}
-		for key, want := range map[string]string{"Content-Type": "text/plain; charset=utf-8", "Mime-Version": "1.0", "Auto-Submitted": "auto-generated", "Content-Language": "ru"} {
+		for key, want := range map[string]string{"Content-Type": "text/plain; charset=utf-8", "Mime-Version": "1.0",
+			"Auto-Submitted": "auto-generated", "Content-Language": "ru"} {
 			if v := got.Header.Get(key); v != want {
 				t.Errorf("%s is %q, want %q", key, v, want)
 			}
@@ -220,8 +236,8 @@ func TestReplies(t *testing.T) {
 	}
 }
 
-// TestMisbehaves: at each step the server answers no, not now, nonsense or nothing. Whatever it does, the kind says rightly
-// whether the mail may have left.
+// TestMisbehaves: at each step the server answers no, not now, nonsense or nothing. Whatever it does, the kind says
+// rightly whether the mail may have left.
 func TestMisbehaves(t *testing.T) {
 	t.Parallel()
 	type row struct {
@@ -230,19 +246,90 @@ func TestMisbehaves(t *testing.T) {
 		code         string
 	}
 	rows := []row{
-		{"greeting", "554 5.7.1 you are on a list", channel.Refused, "554 5.7.1"}, {"greeting", "421 busy", channel.Unavailable, "421"},
-		{"ehlo", "502 no", channel.Refused, ""}, {"starttls", "454 4.7.0 not now", channel.Unavailable, ""},
-		{"auth", "535 5.7.8 wrong", channel.Refused, "535 5.7.8"}, {"auth", "454 4.7.0 not now", channel.Unavailable, "454 4.7.0"}, {"auth", "534 5.7.9 no", channel.Refused, "534 5.7.9"},
-		{"mail", "550 5.1.8 bad sender", channel.Refused, "550 5.1.8"}, {"mail", "550 5.7.1 spf", channel.Refused, "550 5.7.1"}, {"mail", "452 4.3.1 full", channel.Unavailable, "452 4.3.1"},
-		{"mail", "451 4.7.1 slow down", channel.Throttled, "451 4.7.1"}, {"mail", "553 no", channel.Refused, "553"}, {"mail", "550 5.1.1 no such sender", channel.Refused, "550 5.1.1"},
-		{"rcpt", "550 5.1.1 <person@example.com> unknown", channel.Rejected, "550 5.1.1"}, {"rcpt", "550 no such user", channel.Rejected, "550"}, {"rcpt", "552 5.2.2 full", channel.Rejected, "552 5.2.2"},
-		{"rcpt", "550 5.2.1 closed", channel.Rejected, "550 5.2.1"}, {"rcpt", "550 5.7.1 relaying denied", channel.Refused, "550 5.7.1"}, {"rcpt", "550 5.1.8 bad sender", channel.Refused, "550 5.1.8"},
-		{"rcpt", "450 4.7.1 greylisted", channel.Throttled, "450 4.7.1"}, {"rcpt", "451 try again", channel.Throttled, "451"}, {"rcpt", "450 4.2.2 full", channel.Unavailable, "450 4.2.2"},
-		{"rcpt", "556 5.1.10 null MX", channel.Rejected, "556 5.1.10"}, {"rcpt", "550 5.4.1 no way", channel.Unavailable, "550 5.4.1"}, {"rcpt", "550 4.1.1 odd", channel.Rejected, "550 4.1.1"},
-		{"data", "554 no", channel.Refused, "554"}, {"data", "451 4.3.0 not now", channel.Unavailable, "451 4.3.0"},
-		{"end", "550 5.7.1 spam", channel.Refused, "550 5.7.1"}, {"end", "552 5.3.4 too large", channel.Refused, "552 5.3.4"}, {"end", "451 4.3.0 not now", channel.Unavailable, "451 4.3.0"},
-		{"end", "554 5.6.0 text", channel.Refused, "554 5.6.0"}, {"end", "550 5.1.1 no such user after all", channel.Rejected, "550 5.1.1"},
-		{"end", "251 odd", channel.MaybeSent, "end"}, {"end", "xyz", channel.MaybeSent, "end"},
+		{
+			"greeting",
+			"554 5.7.1 you are on a list",
+			channel.Refused,
+			"554 5.7.1",
+		},
+		{"greeting", "421 busy", channel.Unavailable, "421"},
+		{"ehlo", "502 no", channel.Refused, ""},
+		{"starttls", "454 4.7.0 not now", channel.Unavailable, ""},
+		{
+			"auth",
+			"535 5.7.8 wrong",
+			channel.Refused,
+			"535 5.7.8",
+		},
+		{"auth", "454 4.7.0 not now", channel.Unavailable, "454 4.7.0"},
+		{"auth", "534 5.7.9 no", channel.Refused, "534 5.7.9"},
+		{
+			"mail",
+			"550 5.1.8 bad sender",
+			channel.Refused,
+			"550 5.1.8",
+		},
+		{"mail", "550 5.7.1 spf", channel.Refused, "550 5.7.1"},
+		{"mail", "452 4.3.1 full", channel.Unavailable, "452 4.3.1"},
+		{
+			"mail",
+			"451 4.7.1 slow down",
+			channel.Throttled,
+			"451 4.7.1",
+		},
+		{"mail", "553 no", channel.Refused, "553"},
+		{"mail", "550 5.1.1 no such sender", channel.Refused, "550 5.1.1"},
+		{
+			"rcpt",
+			"550 5.1.1 <person@example.com> unknown",
+			channel.Rejected,
+			"550 5.1.1",
+		},
+		{"rcpt", "550 no such user", channel.Rejected, "550"},
+		{"rcpt", "552 5.2.2 full", channel.Rejected, "552 5.2.2"},
+		{
+			"rcpt",
+			"550 5.2.1 closed",
+			channel.Rejected,
+			"550 5.2.1",
+		},
+		{"rcpt", "550 5.7.1 relaying denied", channel.Refused, "550 5.7.1"},
+		{"rcpt", "550 5.1.8 bad sender", channel.Refused, "550 5.1.8"},
+		{
+			"rcpt",
+			"450 4.7.1 greylisted",
+			channel.Throttled,
+			"450 4.7.1",
+		},
+		{"rcpt", "451 try again", channel.Throttled, "451"},
+		{"rcpt", "450 4.2.2 full", channel.Unavailable, "450 4.2.2"},
+		{
+			"rcpt",
+			"556 5.1.10 null MX",
+			channel.Rejected,
+			"556 5.1.10",
+		},
+		{"rcpt", "550 5.4.1 no way", channel.Unavailable, "550 5.4.1"},
+		{"rcpt", "550 4.1.1 odd", channel.Rejected, "550 4.1.1"},
+		{"data", "554 no", channel.Refused, "554"},
+		{"data", "451 4.3.0 not now", channel.Unavailable, "451 4.3.0"},
+		{
+			"end",
+			"550 5.7.1 spam",
+			channel.Refused,
+			"550 5.7.1",
+		},
+		{"end", "552 5.3.4 too large", channel.Refused, "552 5.3.4"},
+		{"end", "451 4.3.0 not now", channel.Unavailable, "451 4.3.0"},
+		{
+			"end",
+			"554 5.6.0 text",
+			channel.Refused,
+			"554 5.6.0",
+		},
+		{"end", "550 5.1.1 no such user after all", channel.Rejected, "550 5.1.1"},
+		{"end", "251 odd", channel.MaybeSent, "end"},
+		{"end", "xyz", channel.MaybeSent, "end"},
 	}
 	for _, step := range []string{"greeting", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "end"} {
 		kind := channel.Unavailable
@@ -293,7 +380,12 @@ func TestNobodyListens(t *testing.T) {
 	t.Parallel()
 	s, ca := newServer(t, nil)
 	s.Close()
-	if _, e := send(t, t.Context(), settings(s.port(), ca)); e == nil || e.Kind != channel.Unavailable || e.Code != "connect" {
+	if _, e := send(
+		t,
+		t.Context(),
+		settings(s.port(), ca),
+	); e == nil || e.Kind != channel.Unavailable ||
+		e.Code != "connect" {
 		t.Error(e)
 	}
 }
@@ -316,14 +408,16 @@ func TestSafety(t *testing.T) {
 		settings func(*Config)
 		code     string
 	}{
-		"STARTTLS was taken away":    {func(s *server) { s.plain = true }, nil, "no_tls"},
-		"an unknown CA":              {nil, func(c *Config) { c.CAFile = "" }, "tls"},
-		"an unknown CA at once":      {func(s *server) { s.direct = true }, func(c *Config) { c.CAFile, c.TLS = "", implicit }, "tls"},
-		"another name":               {nil, func(c *Config) { c.Host = "127.0.0.1" }, "tls"},
-		"no method that is known":    {func(s *server) { s.methods = "XOAUTH2" }, nil, "no_auth"},
-		"no login at all":            {func(s *server) { s.methods = "" }, nil, "no_auth"},
-		"a wrong password":           {nil, func(c *Config) { c.Password = secret.New(password + "x") }, "535 5.7.8"},
-		"LOGIN with other questions": {func(s *server) { s.methods, s.answers["question"] = "LOGIN", "334 cHduIG1l" }, nil, ""},
+		"STARTTLS was taken away": {func(s *server) { s.plain = true }, nil, "no_tls"},
+		"an unknown CA":           {nil, func(c *Config) { c.CAFile = "" }, "tls"},
+		"an unknown CA at once": {func(s *server) { s.direct = true },
+			func(c *Config) { c.CAFile, c.TLS = "", implicit }, "tls"},
+		"another name":            {nil, func(c *Config) { c.Host = "127.0.0.1" }, "tls"},
+		"no method that is known": {func(s *server) { s.methods = "XOAUTH2" }, nil, "no_auth"},
+		"no login at all":         {func(s *server) { s.methods = "" }, nil, "no_auth"},
+		"a wrong password":        {nil, func(c *Config) { c.Password = secret.New(password + "x") }, "535 5.7.8"},
+		"LOGIN with other questions": {func(s *server) { s.methods, s.answers["question"] = "LOGIN", "334 cHduIG1l" }, nil,
+			""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -349,7 +443,10 @@ func TestSafety(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	s, ca := newServer(t, nil)
-	if err := open(t, settings(s.port(), ca)).(channel.Checker).Check(t.Context()); err != nil || strings.Contains(s.said(), "MAIL") {
+	if err := open(t, settings(s.port(), ca)).(channel.Checker).Check(
+		t.Context(),
+	); err != nil ||
+		strings.Contains(s.said(), "MAIL") {
 		t.Errorf("%v: %s", err, s.said())
 	}
 }
@@ -377,7 +474,8 @@ func TestAddresses(t *testing.T) {
 	t.Parallel()
 	s, ca := newServer(t, nil)
 	sender := open(t, settings(s.port(), ca))
-	for _, address := range []string{"", "person", "a@example.com,b@example.com", "a@example.com>\r\nRCPT TO:<b@example.com", "A <a@example.com>"} {
+	for _, address := range []string{"", "person", "a@example.com,b@example.com", "a@example.com>\r\nRCPT " +
+		"TO:<b@example.com", "A <a@example.com>"} {
 		m := channeltest.Message(channel.Email)
 		m.Email = address
 		if _, err := sender.Send(t.Context(), m); err == nil || channel.AsError(name, err).Kind != channel.Rejected {

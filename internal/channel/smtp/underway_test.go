@@ -10,8 +10,8 @@ import (
 	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 )
 
-// TestUnderWay puts the provider under the real handler, beside a route that takes everything: what surely did not leave goes
-// there, what may have left does not, and the record says what happened.
+// TestUnderWay puts the provider under the real handler, beside a route that takes everything: what surely did not
+// leave goes there, what may have left does not, and the record says what happened.
 func TestUnderWay(t *testing.T) {
 	t.Parallel()
 	const first, second = delivertest.First + " ", delivertest.Second + " "
@@ -36,7 +36,12 @@ func TestUnderWay(t *testing.T) {
 					s.answers[c.step] = c.answer
 				}
 			})
-			trial, err := delivertest.New(open(t, settings(s.port(), ca)), channeltest.Message(channel.Email), time.Second, false)
+			trial, err := delivertest.New(
+				open(t, settings(s.port(), ca)),
+				channeltest.Message(channel.Email),
+				time.Second,
+				false,
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -51,7 +56,8 @@ func TestUnderWay(t *testing.T) {
 				t.Errorf("the record says %v with %q, want %v with %q", got, d.Code, c.want, c.code)
 			}
 			mails := len(s.received()) + trial.Other.Calls()
-			if want := map[bool]int{true: 2, false: 1}[name == "the rules"]; name != "no such address" && mails != want { // refused at the end, it did come in here
+			// refused at the end, it did come in here
+			if want := map[bool]int{true: 2, false: 1}[name == "the rules"]; name != "no such address" && mails != want {
 				t.Errorf("%d mails, want %d", mails, want)
 			}
 		})

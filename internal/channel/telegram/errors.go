@@ -10,9 +10,9 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
-// errorTable has the errors by the first word or words of their names. The Gateway's document shows ACCESS_TOKEN_INVALID alone;
-// the other names are built as in Telegram's other interfaces (core.telegram.org/api/errors), so that what begins
-// alike is judged alike. The longest beginning wins.
+// errorTable has the errors by the first word or words of their names. The Gateway's document shows
+// ACCESS_TOKEN_INVALID alone; the other names are built as in Telegram's other interfaces
+// (core.telegram.org/api/errors), so that what begins alike is judged alike. The longest beginning wins.
 func errorTable() rest.Table {
 	return rest.Table{
 		"ACCESS_TOKEN":          rest.Means(channel.Refused, "Telegram does not accept the token"),

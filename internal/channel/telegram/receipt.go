@@ -92,8 +92,8 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	return []channel.Receipt{out}, nil
 }
 
-// signed tells whether a receipt carries Telegram's signature (core.telegram.org/gateway/api, "Checking report integrity"):
-// HMAC-SHA-256 over the time and the body, under the hash of the token.
+// signed tells whether a receipt carries Telegram's signature (core.telegram.org/gateway/api, "Checking report
+// integrity"): HMAC-SHA-256 over the time and the body, under the hash of the token.
 func signed(token string, r channel.Callback) bool {
 	stamp := r.Header.Get("X-Request-Timestamp")
 	given, err := hex.DecodeString(r.Header.Get("X-Request-Signature"))

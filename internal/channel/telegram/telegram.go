@@ -1,6 +1,7 @@
 // Package telegram is the provider that sends codes by the Telegram Gateway.
 //
-// The code is Dialproof's own: Telegram shows it in its chat of verification codes and is told neither attempts nor limits.
+// The code is Dialproof's own: Telegram shows it in its chat of verification codes and is told neither attempts nor
+// limits.
 package telegram
 
 import (
@@ -17,8 +18,8 @@ import (
 
 const name = "telegram"
 
-// Telegram's bounds of a message (core.telegram.org/gateway/api, sendVerificationMessage): its life in seconds, its code in
-// digits, and the callback's address and the payload in bytes.
+// Telegram's bounds of a message (core.telegram.org/gateway/api, sendVerificationMessage): its life in seconds, its
+// code in digits, and the callback's address and the payload in bytes.
 const (
 	minLife     = 60
 	maxLife     = 86_400
@@ -98,7 +99,8 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	code := m.Code.Reveal()
 	if len(code) < minCode || len(code) > maxCode || strings.Trim(code, "0123456789") != "" {
 		// No Telegram route can carry it, so the channel ends and the next one has its turn.
-		return channel.Accepted{}, rest.Means(channel.Rejected, "Telegram takes codes of 4 to 8 digits alone").Error(name, "code_form")
+		return channel.Accepted{}, rest.Means(channel.Rejected, "Telegram takes codes of 4 to 8 digits alone").
+			Error(name, "code_form")
 	}
 	o := order{PhoneNumber: m.To.E164(), Code: code, SenderUsername: s.from(m)}
 	if strings.HasPrefix(m.Callback, "https://") && len(m.Callback) <= maxCallback {
@@ -189,8 +191,8 @@ func (s *sender) judge(a channel.Answer) (requestStatus, error) {
 	return requestStatus{}, s.refused(a, said.Error)
 }
 
-// Check implements channel.Checker. Telegram has no question that costs nothing, but it looks at the token before it looks
-// for a request, and says which of the two it does not know.
+// Check implements channel.Checker. Telegram has no question that costs nothing, but it looks at the token before it
+// looks for a request, and says which of the two it does not know.
 func (s *sender) Check(ctx context.Context) error {
 	a, err := s.api.JSON(ctx, http.MethodPost, "checkVerificationStatus", map[string]string{"request_id": "0"})
 	if err != nil {

@@ -20,7 +20,8 @@ const (
 	token    = "s3cr3t-gateway-token"
 	request  = "13983910122110"
 	callback = "https://verify.example.com/callbacks/main/dG9rZW4"
-	accepted = `{"ok":true,"result":{"request_id":"` + request + `","phone_number":"447700900123","request_cost":0.01,"remaining_balance":9.99,"delivery_status":{"status":"sent","updated_at":1795420800}}}`
+	accepted = `{"ok":true,"result":{"request_id":"` + request + `","phone_number":"447700900123","request_cost":0.01,` +
+		`"remaining_balance":9.99,"delivery_status":{"status":"sent","updated_at":1795420800}}}`
 )
 
 func config(base string) channel.Opener {
@@ -51,11 +52,17 @@ func TestTelegram(t *testing.T) {
 		Accept: reply(200, accepted), WantID: request,
 		WithoutID: reply(200, `{"ok":true,"result":{}}`),
 		Request: func(r *http.Request, body []byte) error {
-			if r.Method != http.MethodPost || r.URL.Path != "/sendVerificationMessage" || r.Header.Get("Authorization") != "Bearer "+token {
+			if r.Method != http.MethodPost || r.URL.Path != "/sendVerificationMessage" ||
+				r.Header.Get("Authorization") != "Bearer "+token {
 				return errors.New("the credentials are not sent, or not to the right place")
 			}
 			return fields(body, map[string]string{
-				"phone_number": "+447700900123", "code": "90817263", "callback_url": callback, "payload": "dG9rZW4", "ttl": "300", "sender_username": "acme_codes",
+				"phone_number":    "+447700900123",
+				"code":            "90817263",
+				"callback_url":    callback,
+				"payload":         "dG9rZW4",
+				"ttl":             "300",
+				"sender_username": "acme_codes",
 			})
 		},
 		Tables:   map[string][]string{"answer": channeltest.Keys(errorTable())},
@@ -96,7 +103,8 @@ func TestAccepted(t *testing.T) {
 	c := channeltest.NewCarrier(channeltest.Says(reply(200, accepted)))
 	defer c.Close()
 	a, err := open(t, c.URL, c.Client(), nil).Send(t.Context(), channeltest.Message(channel.Telegram))
-	if want := (channel.Accepted{ID: request, Status: channel.Sent, Price: "0.01", Currency: "USD"}); err != nil || a != want {
+	if want := (channel.Accepted{ID: request, Status: channel.Sent, Price: "0.01", Currency: "USD"}); err != nil ||
+		a != want {
 		t.Errorf("%+v, %v, want %+v", a, err, want)
 	}
 }
@@ -108,14 +116,16 @@ func TestCodes(t *testing.T) {
 	defer c.Close()
 	s := open(t, c.URL, c.Client(), nil)
 	sent := 0
-	for code, ok := range map[string]bool{"1234": true, "123456": true, "12345678": true, "123": false, "123456789": false, "12A456": false, "": false, "١٢٣٤": false} {
+	for code, ok := range map[string]bool{"1234": true, "123456": true, "12345678": true, "123": false,
+		"123456789": false, "12A456": false, "": false, "١٢٣٤": false} {
 		m := channeltest.Message(channel.Telegram)
 		m.Code = message.NewCode(code)
 		_, err := s.Send(t.Context(), m)
 		if ok {
 			sent++
 		}
-		if (err == nil) != ok || !ok && (channel.AsError(name, err).Kind != channel.Rejected || channel.AsError(name, err).Code != "code_form") {
+		if (err == nil) != ok ||
+			!ok && (channel.AsError(name, err).Kind != channel.Rejected || channel.AsError(name, err).Code != "code_form") {
 			t.Errorf("%q: %v", code, err)
 		}
 	}
@@ -132,7 +142,8 @@ func TestRequest(t *testing.T) {
 	for name, change := range map[string]func(*channel.Message) map[string]string{
 		"dying": func(m *channel.Message) map[string]string {
 			m.ExpiresAt = channeltest.Now().Add(time.Second)
-			return map[string]string{"ttl": "60", "callback_url": callback, "payload": "dG9rZW4", "sender_username": "acme_codes"}
+			return map[string]string{"ttl": "60", "callback_url": callback, "payload": "dG9rZW4",
+				"sender_username": "acme_codes"}
 		},
 		"no public address": func(m *channel.Message) map[string]string {
 			m.Callback = "http://verify.example.com/x"
@@ -144,7 +155,8 @@ func TestRequest(t *testing.T) {
 		},
 		"a sender of SMS": func(m *channel.Message) map[string]string {
 			m.From = "+447700900001"
-			return map[string]string{"ttl": "300", "callback_url": callback, "payload": "dG9rZW4", "sender_username": "acme_codes"}
+			return map[string]string{"ttl": "300", "callback_url": callback, "payload": "dG9rZW4",
+				"sender_username": "acme_codes"}
 		},
 	} {
 		m := channeltest.Message(channel.Telegram)

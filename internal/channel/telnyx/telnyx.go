@@ -77,7 +77,12 @@ func (c *Config) key() ed25519.PublicKey {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{rest.SMS{}, *c, c.key(), rest.New(env, name, c.URL, rest.Bearer("Authorization", "Bearer "+c.APIKey.Reveal()))}, nil
+	return &sender{
+		rest.SMS{},
+		*c,
+		c.key(),
+		rest.New(env, name, c.URL, rest.Bearer("Authorization", "Bearer "+c.APIKey.Reveal())),
+	}, nil
 }
 
 type sender struct {
@@ -144,7 +149,14 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	case from != "" && !numberForm.MatchString(from) && s.cfg.MessagingProfileID == "":
 		return channel.Accepted{}, rest.Refused(name, "no_profile", "a sender of letters needs a messaging_profile_id")
 	}
-	o := order{From: from, Profile: s.cfg.MessagingProfileID, To: m.To.E164(), Text: m.Text.Body, Type: "SMS", Webhook: m.Callback}
+	o := order{
+		From:    from,
+		Profile: s.cfg.MessagingProfileID,
+		To:      m.To.E164(),
+		Text:    m.Text.Body,
+		Type:    "SMS",
+		Webhook: m.Callback,
+	}
 	if m.Text.Encoding == message.UCS2 {
 		o.Encoding = "ucs2" // otherwise Telnyx writes some characters in another way
 	}

@@ -32,7 +32,12 @@ func private() ed25519.PrivateKey { return ed25519.NewKeyFromSeed([]byte(strings
 
 func config(base string) channel.Opener {
 	public, _ := private().Public().(ed25519.PublicKey)
-	return &Config{APIKey: secret.New(apiKey), PublicKey: base64.StdEncoding.EncodeToString(public), From: "+447700900001", URL: base}
+	return &Config{
+		APIKey:    secret.New(apiKey),
+		PublicKey: base64.StdEncoding.EncodeToString(public),
+		From:      "+447700900001",
+		URL:       base,
+	}
 }
 
 func reply(status int, body string) channeltest.Reply {
@@ -50,8 +55,10 @@ func open(t testing.TB, base string, client *http.Client) channel.Sender {
 
 // taken is an answer to a message, after the example of Telnyx's document.
 func taken(status, more string) string {
-	return `{"data":{"record_type":"message","direction":"outbound","id":"` + id + `","type":"SMS","from":{"phone_number":"+447700900001","line_type":"VoIP"},` +
-		`"to":[{"phone_number":"+447700900123","status":"` + status + `","carrier":"EE","line_type":"Wireless"}],"text":"90817263","encoding":"GSM-7"` + more + `}}`
+	return `{"data":{"record_type":"message","direction":"outbound","id":"` + id + `","type":"SMS",` +
+		`"from":{"phone_number":"+447700900001","line_type":"VoIP"},` +
+		`"to":[{"phone_number":"+447700900123","status":"` + status + `","carrier":"EE","line_type":"Wireless"}],` +
+		`"text":"90817263","encoding":"GSM-7"` + more + `}}`
 }
 
 func faulty(code string) string {
@@ -109,7 +116,13 @@ func sign(key ed25519.PrivateKey, at time.Time, body string) http.Header {
 // webhook answers a signed webhook.
 func webhook(body string, change func(*channel.Callback)) channel.Callback {
 	u, _ := url.Parse(callback)
-	r := channel.Callback{Method: http.MethodPost, URL: u, Header: sign(private(), channeltest.Now(), body), Body: []byte(body), Now: channeltest.Now()}
+	r := channel.Callback{
+		Method: http.MethodPost,
+		URL:    u,
+		Header: sign(private(), channeltest.Now(), body),
+		Body:   []byte(body),
+		Now:    channeltest.Now(),
+	}
 	if change != nil {
 		change(&r)
 	}
@@ -117,8 +130,12 @@ func webhook(body string, change func(*channel.Callback)) channel.Callback {
 }
 
 func event(kind, status, more string) string {
-	return `{"data":{"record_type":"event","id":"86f58db9-0fe3-4adc-9d1f-46e66e6e9323","event_type":"` + kind + `","occurred_at":"2026-11-23T08:00:00Z","payload":` +
-		strings.TrimSuffix(strings.TrimPrefix(taken(status, more), `{"data":`), "}") + `},"meta":{"attempt":1,"delivered_to":"` + callback + `"}}`
+	return `{"data":{"record_type":"event","id":"86f58db9-0fe3-4adc-9d1f-46e66e6e9323","event_type":"` + kind +
+		`","occurred_at":"2026-11-23T08:00:00Z","payload":` +
+		strings.TrimSuffix(
+			strings.TrimPrefix(taken(status, more), `{"data":`),
+			"}",
+		) + `},"meta":{"attempt":1,"delivered_to":"` + callback + `"}}`
 }
 
 func receiptRows() []channeltest.ReceiptRow {
@@ -134,20 +151,63 @@ func receiptRows() []channeltest.ReceiptRow {
 	} {
 		add(status, event("message.finalized", status, ""), want)
 	}
-	add("a new code", event("message.finalized", "delivery_failed", `,"errors":[{"code":"49999"}]`), channel.Receipt{Status: channel.Undelivered, Code: "49999", Kind: channel.Unavailable})
-	add("a code in words", event("message.finalized", "delivery_failed", `,"errors":[{"code":"stop!"}]`), channel.Receipt{Status: channel.Undelivered, Code: "delivery_failed", Kind: channel.Unavailable})
-	add("a code that is a phone number", event("message.finalized", "delivery_failed", `,"errors":[{"code":"447700900123"}]`), channel.Receipt{Status: channel.Undelivered, Code: "delivery_failed", Kind: channel.Unavailable})
-	add("price and parts", event("message.sent", "sent", `,"parts":2,"cost":{"amount":"0.0051","currency":"USD"},"cost_breakdown":null`), channel.Receipt{Status: channel.Sent, Parts: 2, Price: "0.0051", Currency: "USD"})
-	add("no price", event("message.sent", "sent", `,"parts":1,"cost":null`), channel.Receipt{Status: channel.Sent, Parts: 1})
+	add(
+		"a new code",
+		event("message.finalized", "delivery_failed", `,"errors":[{"code":"49999"}]`),
+		channel.Receipt{Status: channel.Undelivered, Code: "49999", Kind: channel.Unavailable},
+	)
+	add(
+		"a code in words",
+		event("message.finalized", "delivery_failed", `,"errors":[{"code":"stop!"}]`),
+		channel.Receipt{Status: channel.Undelivered, Code: "delivery_failed", Kind: channel.Unavailable},
+	)
+	add(
+		"a code that is a phone number",
+		event("message.finalized", "delivery_failed", `,"errors":[{"code":"447700900123"}]`),
+		channel.Receipt{Status: channel.Undelivered, Code: "delivery_failed", Kind: channel.Unavailable},
+	)
+	add(
+		"price and parts",
+		event("message.sent", "sent", `,"parts":2,"cost":{"amount":"0.0051","currency":"USD"},"cost_breakdown":null`),
+		channel.Receipt{Status: channel.Sent, Parts: 2, Price: "0.0051", Currency: "USD"},
+	)
+	add(
+		"no price",
+		event("message.sent", "sent", `,"parts":1,"cost":null`),
+		channel.Receipt{Status: channel.Sent, Parts: 1},
+	)
 	for _, none := range []string{"much", "NaN", "Inf", "0x1p-2", "1e-3", "-1", "0.0000", ""} {
-		add("a price that is none: "+none, event("message.sent", "sent", `,"cost":{"amount":"`+none+`","currency":"USD"}`), channel.Receipt{Status: channel.Sent})
+		add(
+			"a price that is none: "+none,
+			event("message.sent", "sent", `,"cost":{"amount":"`+none+`","currency":"USD"}`),
+			channel.Receipt{Status: channel.Sent},
+		)
 	}
-	add("the last of three attempts", strings.Replace(event("message.finalized", "delivered", ""), `"attempt":1`, `"attempt":3`, 1), channel.Receipt{Status: channel.Delivered})
-	return append(append(rows, refusedRows()...),
-		channeltest.ReceiptRow{Name: "a message that came in", Request: webhook(event("message.received", "webhook_delivered", ""), nil)},
-		channeltest.ReceiptRow{Name: "the spend limit", Request: webhook(`{"data":{"event_type":"messaging-profile.spend-limit-reached"}}`, nil)},
-		channeltest.ReceiptRow{Name: "about nothing", Request: webhook(`{"data":{"event_type":"message.sent","payload":{}}}`, nil), Refused: true},
-		channeltest.ReceiptRow{Name: "without a status", Request: webhook(`{"data":{"event_type":"message.sent","payload":{"id":"x","to":[]}}}`, nil), Refused: true},
+	add(
+		"the last of three attempts",
+		strings.Replace(event("message.finalized", "delivered", ""), `"attempt":1`, `"attempt":3`, 1),
+		channel.Receipt{Status: channel.Delivered},
+	)
+	return append(
+		append(rows, refusedRows()...),
+		channeltest.ReceiptRow{
+			Name:    "a message that came in",
+			Request: webhook(event("message.received", "webhook_delivered", ""), nil),
+		},
+		channeltest.ReceiptRow{
+			Name:    "the spend limit",
+			Request: webhook(`{"data":{"event_type":"messaging-profile.spend-limit-reached"}}`, nil),
+		},
+		channeltest.ReceiptRow{
+			Name:    "about nothing",
+			Request: webhook(`{"data":{"event_type":"message.sent","payload":{}}}`, nil),
+			Refused: true,
+		},
+		channeltest.ReceiptRow{
+			Name:    "without a status",
+			Request: webhook(`{"data":{"event_type":"message.sent","payload":{"id":"x","to":[]}}}`, nil),
+			Refused: true,
+		},
 		channeltest.ReceiptRow{Name: "no JSON", Request: webhook("a=b", nil), Refused: true},
 	)
 }
@@ -198,7 +258,9 @@ func TestTolerance(t *testing.T) {
 
 func TestRequest(t *testing.T) {
 	t.Parallel()
-	c := channeltest.NewCarrier(channeltest.Says(reply(200, taken("queued", `,"parts":2,"cost":{"amount":"0.0102","currency":"USD"}`))))
+	c := channeltest.NewCarrier(
+		channeltest.Says(reply(200, taken("queued", `,"parts":2,"cost":{"amount":"0.0102","currency":"USD"}`))),
+	)
 	defer c.Close()
 	settings, _ := config(c.URL).(*Config)
 	settings.From = ""
@@ -228,14 +290,20 @@ func TestRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if o[0].From != "Acme" || o[0].Profile != settings.MessagingProfileID || o[0].Encoding != "ucs2" || o[0].Webhook != "" || o[1].From != "" {
+	if o[0].From != "Acme" || o[0].Profile != settings.MessagingProfileID || o[0].Encoding != "ucs2" ||
+		o[0].Webhook != "" ||
+		o[1].From != "" {
 		t.Errorf("%+v", o)
 	}
 }
 
 func TestPause(t *testing.T) {
 	t.Parallel()
-	c := channeltest.NewCarrier(channeltest.Says(channeltest.Reply{Status: 429, Header: map[string]string{"Retry-After": "7"}, Body: `{"errors":[{"code":"10011"}]}`}))
+	c := channeltest.NewCarrier(
+		channeltest.Says(
+			channeltest.Reply{Status: 429, Header: map[string]string{"Retry-After": "7"}, Body: `{"errors":[{"code":"10011"}]}`},
+		),
+	)
 	defer c.Close()
 	_, err := open(t, c.URL, c.Client()).Send(t.Context(), channeltest.Message(channel.SMS))
 	if e := channel.AsError(name, err); e.Kind != channel.Throttled || e.Code != "10011" || e.RetryAfter != 7*time.Second {
@@ -246,11 +314,14 @@ func TestPause(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	for status, ok := range map[int]bool{200: true, 401: false, 500: false} {
-		c := channeltest.NewCarrier(channeltest.Says(reply(status, `{"data":{"balance":"300.00","currency":"USD","record_type":"balance"}}`)))
+		c := channeltest.NewCarrier(
+			channeltest.Says(reply(status, `{"data":{"balance":"300.00","currency":"USD","record_type":"balance"}}`)),
+		)
 		if err := open(t, c.URL, c.Client()).(channel.Checker).Check(t.Context()); (err == nil) != ok {
 			t.Errorf("%d: %v", status, err)
 		}
-		if r := c.Requests()[0]; r.Method != http.MethodGet || r.URL.Path != "/v2/balance" || r.Header.Get("Authorization") != "Bearer "+apiKey {
+		if r := c.Requests()[0]; r.Method != http.MethodGet || r.URL.Path != "/v2/balance" ||
+			r.Header.Get("Authorization") != "Bearer "+apiKey {
 			t.Errorf("%s %s", r.Method, r.URL)
 		}
 		c.Close()
@@ -278,7 +349,11 @@ func TestSettings(t *testing.T) {
 
 func FuzzReceipts(f *testing.F) {
 	f.Add(event("message.finalized", "delivered", ""), "", false)
-	f.Add(event("message.sent", "delivery_failed", `,"errors":[{"code":1}],"cost":{"amount":"1","currency":"USD"}`), "", false)
+	f.Add(
+		event("message.sent", "delivery_failed", `,"errors":[{"code":1}],"cost":{"amount":"1","currency":"USD"}`),
+		"",
+		false,
+	)
 	f.Add(`{"data":null}`, "1764000000", true)
 	s := open(f, "https://api.telnyx.com", nil)
 	f.Fuzz(func(t *testing.T, body, header string, forged bool) {

@@ -7,8 +7,8 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
-// errorTable has the codes that a verification meets, of messages and of calls (twilio.com/docs/api/errors). Twilio warns that the list grows:
-// a code that is not here is judged by its HTTP status.
+// errorTable has the codes that a verification meets, of messages and of calls (twilio.com/docs/api/errors). Twilio
+// warns that the list grows: a code that is not here is judged by its HTTP status.
 func errorTable() rest.Table {
 	return rest.Table{
 		"10001": rest.Means(channel.Refused, "the account is not active"),

@@ -1,6 +1,7 @@
 // Package twilio is the provider that sends SMS by Twilio's Programmable Messaging and calls by its Programmable Voice.
 //
-// It does not use Twilio Verify: the code, its attempts and its limits stay with Dialproof, and Twilio carries text and speech.
+// It does not use Twilio Verify: the code, its attempts and its limits stay with Dialproof, and Twilio carries text and
+// speech.
 package twilio
 
 import (
@@ -142,8 +143,8 @@ func (s *sender) Check(ctx context.Context) error {
 	return nil
 }
 
-// Converted implements channel.Feedback (Message Feedback resource, which wants ProvideFeedback in the order). Twilio takes no
-// word of calls any more.
+// Converted implements channel.Feedback (Message Feedback resource, which wants ProvideFeedback in the order). Twilio
+// takes no word of calls any more.
 func (s *sender) Converted(ctx context.Context, providerID string, _ phone.Number, ok bool) error {
 	if !messageForm.MatchString(providerID) {
 		return nil
@@ -152,7 +153,12 @@ func (s *sender) Converted(ctx context.Context, providerID string, _ phone.Numbe
 	if ok {
 		outcome = "confirmed"
 	}
-	a, err := s.api.Form(ctx, http.MethodPost, s.path("/Messages/"+url.PathEscape(providerID)+"/Feedback.json"), url.Values{"Outcome": {outcome}})
+	a, err := s.api.Form(
+		ctx,
+		http.MethodPost,
+		s.path("/Messages/"+url.PathEscape(providerID)+"/Feedback.json"),
+		url.Values{"Outcome": {outcome}},
+	)
 	if err == nil && !rest.Good(a) {
 		return s.api.Status(a)
 	}

@@ -41,16 +41,24 @@ func harness(t *testing.T) channeltest.Harness {
 	t.Helper()
 	spec := channeltest.LoadSpec(t, "twilio/twilio_api_v2010.trimmed.json")
 	return channeltest.Harness{
-		Provider: Provider(), Configure: config, Secrets: []string{token},
-		Accept: reply(201, `{"sid":"`+sid+`","status":"queued","num_segments":"1","price":null,"price_unit":"USD","error_code":null}`), WantID: sid,
+		Provider:  Provider(),
+		Configure: config,
+		Secrets:   []string{token},
+		Accept: reply(
+			201,
+			`{"sid":"`+sid+`","status":"queued","num_segments":"1","price":null,"price_unit":"USD","error_code":null}`,
+		),
+		WantID: sid,
 		Request: func(r *http.Request, body []byte) error {
 			if user, password, _ := r.BasicAuth(); user != account || password != token {
 				return fmt.Errorf("the credentials are not sent")
 			}
 			form, _ := url.ParseQuery(string(body))
 			for key, want := range map[string]string{
-				"To": "+447700900123", "ValidityPeriod": "300", "ContentRetention": "discard", "ProvideFeedback": "true", "RiskCheck": "disable",
-				"StatusCallback": "https://verify.example.com/callbacks/main/dG9rZW4", "MessagingServiceSid": "MG0123456789abcdef0123456789abcdef",
+				"To": "+447700900123", "ValidityPeriod": "300", "ContentRetention": "discard", "ProvideFeedback": "true",
+				"RiskCheck":           "disable",
+				"StatusCallback":      "https://verify.example.com/callbacks/main/dG9rZW4",
+				"MessagingServiceSid": "MG0123456789abcdef0123456789abcdef",
 			} {
 				if form.Get(key) != want {
 					return fmt.Errorf("%s is %q, want %q", key, form.Get(key), want)
@@ -59,21 +67,33 @@ func harness(t *testing.T) channeltest.Harness {
 			if !strings.Contains(form.Get("Body"), "90817263") {
 				return fmt.Errorf("the text has no code")
 			}
-			return spec.Judge(r, body, "/2010-04-01/Accounts/{AccountSid}/Messages.json", map[string]string{"AccountSid": account})
+			return spec.Judge(
+				r,
+				body,
+				"/2010-04-01/Accounts/{AccountSid}/Messages.json",
+				map[string]string{"AccountSid": account},
+			)
 		},
 		Tables: map[string][]string{"answer receipt": channeltest.Keys(errorTable())},
 		Answer: func(e channeltest.Expected) string {
 			return `{"code":` + e.Error + `,"message":"for +447700900123","status":400}`
 		},
-		Report: func(e channeltest.Expected) channel.Callback { return report("undelivered", e.Error) },
-		News:   func(n channeltest.News) channel.Callback { return report(n.Word, "") }, Receipts: receiptRows(),
+		Report:   func(e channeltest.Expected) channel.Callback { return report("undelivered", e.Error) },
+		News:     func(n channeltest.News) channel.Callback { return report(n.Word, "") },
+		Receipts: receiptRows(),
 	}
 }
 
 // receipt signs a form as Twilio does.
 func receipt(form url.Values, change func(*channel.Callback)) channel.Callback {
 	u, _ := url.Parse("https://verify.example.com/callbacks/main/dG9rZW4")
-	r := channel.Callback{Method: http.MethodPost, URL: u, Header: http.Header{}, Body: []byte(form.Encode()), Now: channeltest.Now()}
+	r := channel.Callback{
+		Method: http.MethodPost,
+		URL:    u,
+		Header: http.Header{},
+		Body:   []byte(form.Encode()),
+		Now:    channeltest.Now(),
+	}
 	r.Header.Set("X-Twilio-Signature", signature(token, u.String(), form))
 	if change != nil {
 		change(&r)
@@ -94,7 +114,9 @@ func receiptRows() []channeltest.ReceiptRow {
 	var rows []channeltest.ReceiptRow
 	failed := url.Values{"MessageSid": {sid}, "MessageStatus": {"undelivered"}, "ErrorCode": {"30005"}}
 	rows = append(rows, channeltest.ReceiptRow{
-		Name: "with an error", Request: receipt(failed, nil), Want: []channel.Receipt{{ProviderID: sid, Status: channel.Undelivered, Code: "30005", Kind: channel.Rejected}},
+		Name:    "with an error",
+		Request: receipt(failed, nil),
+		Want:    []channel.Receipt{{ProviderID: sid, Status: channel.Undelivered, Code: "30005", Kind: channel.Rejected}},
 	})
 	for name, change := range map[string]func(*channel.Callback){
 		"no signature": func(r *channel.Callback) { r.Header.Del("X-Twilio-Signature") },
@@ -185,7 +207,8 @@ func TestCheckAndFeedback(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := c.Requests()[0]
-	if want := "/2010-04-01/Accounts/" + account + "/Messages/" + sid + "/Feedback.json"; r.URL.Path != want || string(r.Body) != "Outcome=confirmed" {
+	if want := "/2010-04-01/Accounts/" + account + "/Messages/" + sid + "/Feedback.json"; r.URL.Path != want ||
+		string(r.Body) != "Outcome=confirmed" {
 		t.Errorf("%s %s", r.URL.Path, r.Body)
 	}
 }
@@ -197,11 +220,23 @@ func TestFeedbackOfCalls(t *testing.T) {
 	defer c.Close()
 	s, _ := config(c.URL).Open(channel.Env{HTTP: c.Client(), Now: channeltest.Now})
 	for _, id := range []string{callSID, "", "SM1/../../x"} {
-		if err := s.(channel.Feedback).Converted(t.Context(), id, channeltest.Message(channel.SMS).To, true); err != nil || len(c.Requests()) != 0 {
+		if err := s.(channel.Feedback).Converted(
+			t.Context(),
+			id,
+			channeltest.Message(channel.SMS).To,
+			true,
+		); err != nil ||
+			len(c.Requests()) != 0 {
 			t.Errorf("%q: %v after %d requests", id, err, len(c.Requests()))
 		}
 	}
-	if err := s.(channel.Feedback).Converted(t.Context(), sid, channeltest.Message(channel.SMS).To, false); err == nil || string(c.Requests()[0].Body) != "Outcome=unconfirmed" {
+	if err := s.(channel.Feedback).Converted(
+		t.Context(),
+		sid,
+		channeltest.Message(channel.SMS).To,
+		false,
+	); err == nil ||
+		string(c.Requests()[0].Body) != "Outcome=unconfirmed" {
 		t.Errorf("a message that is not known: %v", err)
 	}
 }

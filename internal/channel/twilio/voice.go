@@ -30,8 +30,9 @@ const (
 	pressedKey = "1"
 )
 
-// call makes a call. The code is not in the request: Twilio asks what to say when the person has picked up, and says the code only
-// when they have pressed 1, so that no mailbox records it. Without a public address nobody could be asked.
+// call makes a call. The code is not in the request: Twilio asks what to say when the person has picked up, and says
+// the code only when they have pressed 1, so that no mailbox records it. Without a public address nobody could be
+// asked.
 func (s *sender) call(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	from := s.cfg.CallerID
 	if callerForm.MatchString(m.From) { // a sender that is a word is meant for SMS
@@ -41,9 +42,17 @@ func (s *sender) call(ctx context.Context, m channel.Message) (channel.Accepted,
 	case m.Callback == "":
 		return channel.Accepted{}, rest.Refused(name, "no_public_url", "a call asks Dialproof what to say: set public_url")
 	case from == "":
-		return channel.Accepted{}, rest.Refused(name, "no_sender", "the route has neither a number as its sender nor a caller_id")
+		return channel.Accepted{}, rest.Refused(
+			name,
+			"no_sender",
+			"the route has neither a number as its sender nor a caller_id",
+		)
 	case !spoken:
-		return channel.Accepted{}, rest.Refused(name, "language", "Twilio has no voice for the person's language; voices can name one")
+		return channel.Accepted{}, rest.Refused(
+			name,
+			"language",
+			"Twilio has no voice for the person's language; voices can name one",
+		)
 	}
 	form := url.Values{
 		"To": {m.To.E164()}, "From": {from}, "Url": {m.Callback}, "Method": {http.MethodPost},
@@ -131,7 +140,13 @@ func (t *twiml) say(text string) {
 
 // ask says who calls and waits for a key, which may be pressed at any time. next is the step that is asked then.
 func (t *twiml) ask(m channel.Message, next string) {
-	t.add(`<Gather input="dtmf" numDigits="1" timeout="` + strconv.Itoa(keyWait) + `" method="POST" action="` + escaped(address(m.Callback, next)) + `">`)
+	t.add(
+		`<Gather input="dtmf" numDigits="1" timeout="` + strconv.Itoa(
+			keyWait,
+		) + `" method="POST" action="` + escaped(
+			address(m.Callback, next),
+		) + `">`,
+	)
 	t.say(m.Spoken.Prompt)
 	t.add(`</Gather>`)
 }

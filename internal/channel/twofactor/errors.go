@@ -15,8 +15,9 @@ type errorRow struct {
 	rest.Row
 }
 
-// errorTable has 2Factor's errors. They have no numbers, only words, and no list of them is public: those about keys, numbers
-// and templates are as the interface answers them, the others go by what they must say. The first row that fits counts.
+// errorTable has 2Factor's errors. They have no numbers, only words, and no list of them is public: those about keys,
+// numbers and templates are as the interface answers them, the others go by what they must say. The first row that fits
+// counts.
 func errorTable() []errorRow {
 	return []errorRow{
 		{[]string{"api", "key"}, "api_key", rest.Means(channel.Refused, "2Factor does not accept our API key")},
@@ -30,7 +31,11 @@ func errorTable() []errorRow {
 		{[]string{"sender"}, "sender", rest.Means(channel.Refused, "the sender is not known or not approved")},
 		{[]string{"header"}, "sender", rest.Means(channel.Refused, "the sender is not known or not approved")},
 		{[]string{"ip", "allow"}, "ip", rest.Means(channel.Refused, "the account does not allow calls from this address")},
-		{[]string{"ip", "whitelist"}, "ip", rest.Means(channel.Refused, "the account does not allow calls from this address")},
+		{
+			[]string{"ip", "whitelist"},
+			"ip",
+			rest.Means(channel.Refused, "the account does not allow calls from this address"),
+		},
 		{[]string{"limit"}, "limit", rest.Means(channel.Throttled, "2Factor asks for a pause")},
 	}
 }

@@ -1,8 +1,8 @@
 // Package twofactor is the provider that sends SMS by 2Factor.in's transactional SMS.
 //
 // 2Factor's OTP interface wants key, number and code in the address of a GET, where every proxy writes them down. This
-// provider uses their transactional interface instead, whose fields go in the body of a POST. It does not use their voice,
-// which has only the former.
+// provider uses their transactional interface instead, whose fields go in the body of a POST. It does not use their
+// voice, which has only the former.
 package twofactor
 
 import (
@@ -101,7 +101,12 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	if from == "" {
 		return channel.Accepted{}, rest.NoSender(name, "a from")
 	}
-	form := url.Values{"module": {"TRANS_SMS"}, "apikey": {s.cfg.APIKey.Reveal()}, "to": {rest.Digits(m.To.E164())}, "from": {from}}
+	form := url.Values{
+		"module": {"TRANS_SMS"},
+		"apikey": {s.cfg.APIKey.Reveal()},
+		"to":     {rest.Digits(m.To.E164())},
+		"from":   {from},
+	}
 	if s.cfg.Template == "" {
 		form.Set("msg", m.Text.Body)
 	} else {
@@ -151,10 +156,15 @@ func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
 	return channel.Accepted{}, rest.NoID(name)
 }
 
-// Check implements channel.Checker: it asks for the balance of transactional SMS. This call has no form without the key in
-// its path; it is made by `dialproof doctor` alone, and its address is kept out of what it answers.
+// Check implements channel.Checker: it asks for the balance of transactional SMS. This call has no form without the key
+// in its path; it is made by `dialproof doctor` alone, and its address is kept out of what it answers.
 func (s *sender) Check(ctx context.Context) error {
-	a, err := s.api.JSON(ctx, http.MethodGet, "/API/V1/"+s.cfg.APIKey.Reveal()+"/ADDON_SERVICES/BAL/TRANSACTIONAL_SMS", nil)
+	a, err := s.api.JSON(
+		ctx,
+		http.MethodGet,
+		"/API/V1/"+s.cfg.APIKey.Reveal()+"/ADDON_SERVICES/BAL/TRANSACTIONAL_SMS",
+		nil,
+	)
 	if err != nil {
 		e := *channel.AsError(name, err)
 		return e.Because(nil) // the cause of a failed call names its address

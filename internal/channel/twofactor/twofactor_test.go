@@ -22,7 +22,13 @@ const (
 )
 
 func config(base string) channel.Opener {
-	return &Config{APIKey: secret.New(apiKey), From: "ACMEIN", Template: "login", Variables: []string{"code", "brand", "minutes"}, URL: base}
+	return &Config{
+		APIKey:    secret.New(apiKey),
+		From:      "ACMEIN",
+		Template:  "login",
+		Variables: []string{"code", "brand", "minutes"},
+		URL:       base,
+	}
 }
 
 func reply(status int, body string) channeltest.Reply {
@@ -56,7 +62,8 @@ func TestTwoFactor(t *testing.T) {
 				return err
 			}
 			for key, want := range map[string]string{
-				"module": "TRANS_SMS", "apikey": apiKey, "to": "447700900123", "from": "ACMEIN", "templatename": "login", "var1": "90817263", "var2": "Acme", "var3": "5", "msg": "",
+				"module": "TRANS_SMS", "apikey": apiKey, "to": "447700900123", "from": "ACMEIN", "templatename": "login",
+				"var1": "90817263", "var2": "Acme", "var3": "5", "msg": "",
 			} {
 				if f.Get(key) != want {
 					return fmt.Errorf("%s is %q, want %q", key, f.Get(key), want)
@@ -80,7 +87,13 @@ func TestTwoFactor(t *testing.T) {
 
 func report(form string) channel.Callback {
 	u, _ := url.Parse("https://verify.example.com/callbacks/main/Zml4ZWQ")
-	return channel.Callback{Method: http.MethodPost, URL: u, Header: http.Header{}, Body: []byte(form), Now: channeltest.Now()}
+	return channel.Callback{
+		Method: http.MethodPost,
+		URL:    u,
+		Header: http.Header{},
+		Body:   []byte(form),
+		Now:    channeltest.Now(),
+	}
 }
 
 func receiptRows(t *testing.T) []channeltest.ReceiptRow {
@@ -89,10 +102,23 @@ func receiptRows(t *testing.T) []channeltest.ReceiptRow {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := []channeltest.ReceiptRow{{Name: "a whole report", Request: report(strings.TrimSpace(string(fixture))), Want: []channel.Receipt{{ProviderID: id, Status: channel.Delivered}}}}
+	rows := []channeltest.ReceiptRow{
+		{
+			Name:    "a whole report",
+			Request: report(strings.TrimSpace(string(fixture))),
+			Want:    []channel.Receipt{{ProviderID: id, Status: channel.Delivered}},
+		},
+	}
 	add := func(name, form string, want channel.Receipt) {
 		want.ProviderID = id
-		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: report("SessionId=" + id + "&SmsTo=447700900123&" + form), Want: []channel.Receipt{want}})
+		rows = append(
+			rows,
+			channeltest.ReceiptRow{
+				Name:    name,
+				Request: report("SessionId=" + id + "&SmsTo=447700900123&" + form),
+				Want:    []channel.Receipt{want},
+			},
+		)
 	}
 	for status, want := range map[string]channel.Receipt{
 		"DELIVERED":      {Status: channel.Delivered},
@@ -118,7 +144,11 @@ func receiptRows(t *testing.T) []channeltest.ReceiptRow {
 		channel.Receipt{Status: channel.Undelivered, Code: "EC_ABSENT_SUBSCRIBER", Kind: channel.Unavailable})
 	add("the operator's fault", "SmsStatus=FAILED&ErrorGroupId=3&ErrorName=EC_SYSTEM_FAILURE&ErrorPermanent=true",
 		channel.Receipt{Status: channel.Undelivered, Code: "EC_SYSTEM_FAILURE", Kind: channel.Unavailable})
-	add("a reason that names a number", "SmsStatus=FAILED&ErrorName=447700900123", channel.Receipt{Status: channel.Undelivered, Code: "FAILED", Kind: channel.Unavailable})
+	add(
+		"a reason that names a number",
+		"SmsStatus=FAILED&ErrorName=447700900123",
+		channel.Receipt{Status: channel.Undelivered, Code: "FAILED", Kind: channel.Unavailable},
+	)
 	get := report("SessionId=" + id + "&SmsStatus=DELIVERED")
 	get.Method = http.MethodGet
 	return append(rows,
@@ -136,7 +166,11 @@ func TestRequest(t *testing.T) {
 	cfg := &Config{APIKey: secret.New(apiKey), URL: c.URL, Variables: []string{"code"}}
 	s, _ := cfg.Open(channel.Env{HTTP: c.Client(), Now: channeltest.Now})
 	m := channeltest.Message(channel.SMS)
-	if _, err := s.Send(t.Context(), m); channel.AsError(name, err).Code != "no_sender" || channel.AsError(name, err).Kind != channel.Refused {
+	if _, err := s.Send(
+		t.Context(),
+		m,
+	); channel.AsError(name, err).Code != "no_sender" ||
+		channel.AsError(name, err).Kind != channel.Refused {
 		t.Errorf("without a sender: %v", err)
 	}
 	m.From = "OTHERS"
@@ -153,7 +187,10 @@ func TestRequest(t *testing.T) {
 	if _, err := s.Send(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	if f, _ = url.ParseQuery(string(c.Requests()[1].Body)); f.Get("var1") != m.Text.Body || f.Get("var2") != "1" || f.Has("msg") {
+	if f, _ = url.ParseQuery(
+		string(c.Requests()[1].Body),
+	); f.Get("var1") != m.Text.Body || f.Get("var2") != "1" ||
+		f.Has("msg") {
 		t.Errorf("with a template: %v", f)
 	}
 }
@@ -176,12 +213,17 @@ func TestCheck(t *testing.T) {
 		if err := check.Check(t.Context()); (err == nil) != c.ok {
 			t.Errorf("%+v: %v", c.answer, err)
 		}
-		if r := carrier.Requests()[0]; r.Method != http.MethodGet || r.URL.Path != "/API/V1/"+apiKey+"/ADDON_SERVICES/BAL/TRANSACTIONAL_SMS" {
+		if r := carrier.Requests()[0]; r.Method != http.MethodGet ||
+			r.URL.Path != "/API/V1/"+apiKey+"/ADDON_SERVICES/BAL/TRANSACTIONAL_SMS" {
 			t.Errorf("%s", r.Method)
 		}
 		carrier.Close()
 		err := check.Check(t.Context())
-		if e := channel.AsError(name, err); e.Kind != channel.Unavailable || e.Unwrap() != nil || strings.Contains(fmt.Sprintf("%+v", err), apiKey) {
+		if e := channel.AsError(
+			name,
+			err,
+		); e.Kind != channel.Unavailable || e.Unwrap() != nil ||
+			strings.Contains(fmt.Sprintf("%+v", err), apiKey) {
 			t.Errorf("nobody is there: %+v", err)
 		}
 	}

@@ -66,8 +66,16 @@ func (s *sender) classic(ctx context.Context, m channel.Message) (channel.Accept
 		return channel.Accepted{}, rest.NoSender(name, "a from")
 	}
 	form := url.Values{
-		"api_key": {s.cfg.APIKey}, "api_secret": {s.cfg.APISecret.Reveal()}, "from": {rest.Digits(from)}, "to": {rest.Digits(m.To.E164())},
-		"text": {m.Text.Body}, "type": {"text"}, "status-report-req": {"true"}, "client-ref": {m.Token},
+		"api_key": {
+			s.cfg.APIKey,
+		},
+		"api_secret":        {s.cfg.APISecret.Reveal()},
+		"from":              {rest.Digits(from)},
+		"to":                {rest.Digits(m.To.E164())},
+		"text":              {m.Text.Body},
+		"type":              {"text"},
+		"status-report-req": {"true"},
+		"client-ref":        {m.Token},
 	}
 	if m.Text.Encoding == message.UCS2 {
 		form.Set("type", "unicode")
@@ -93,7 +101,8 @@ func (s *sender) classic(ctx context.Context, m channel.Message) (channel.Accept
 	return parts(a)
 }
 
-// parts judges an answer with 200, which may say no. When some parts left and others did not, the person may hold half a text.
+// parts judges an answer with 200, which may say no. When some parts left and others did not, the person may hold half
+// a text.
 func parts(a channel.Answer) (channel.Accepted, error) {
 	var said submitted
 	if a.JSON(&said) != nil || len(said.Messages) == 0 {
@@ -155,7 +164,11 @@ func (s *sender) Converted(ctx context.Context, providerID string, _ phone.Numbe
 		return nil
 	}
 	q := url.Values{
-		"message-id": {providerID}, "delivered": {strconv.FormatBool(ok)}, "timestamp": {s.api.Now().UTC().Format(time.DateTime)},
+		"message-id": {
+			providerID,
+		},
+		"delivered": {strconv.FormatBool(ok)},
+		"timestamp": {s.api.Now().UTC().Format(time.DateTime)},
 	}
 	conversions := s.old
 	conversions.Base = s.cfg.URL

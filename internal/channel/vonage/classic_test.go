@@ -26,8 +26,15 @@ const (
 
 func classicConfig(base string) channel.Opener {
 	return &Config{
-		SMSAPI: bySMS, APIKey: apiKey, APISecret: secret.New(apiSecret), SignatureSecret: secret.New(signature), SignatureMethod: "sha256",
-		From: "+447700900001", Conversions: true, URL: base, SMSURL: base,
+		SMSAPI:          bySMS,
+		APIKey:          apiKey,
+		APISecret:       secret.New(apiSecret),
+		SignatureSecret: secret.New(signature),
+		SignatureMethod: "sha256",
+		From:            "+447700900001",
+		Conversions:     true,
+		URL:             base,
+		SMSURL:          base,
 	}
 }
 
@@ -51,14 +58,21 @@ func TestClassic(t *testing.T) {
 	t.Parallel()
 	spec := channeltest.LoadSpec(t, "vonage/sms.yml")
 	h := channeltest.Harness{
-		Provider: Provider(), Configure: classicConfig, Secrets: []string{apiSecret, signature},
-		Accept:    reply(200, `{"message-count":"1","messages":[{"to":"447700900123","message-id":"`+classicID+`","status":"0","remaining-balance":"3.14","message-price":"0.03330000","network":"23410"}]}`),
+		Provider:  Provider(),
+		Configure: classicConfig,
+		Secrets:   []string{apiSecret, signature},
+		Accept: reply(
+			200,
+			`{"message-count":"1","messages":[{"to":"447700900123","message-id":"`+classicID+`","status":"0",`+
+				`"remaining-balance":"3.14","message-price":"0.03330000","network":"23410"}]}`,
+		),
 		WantID:    classicID,
 		WithoutID: reply(200, `{"messages":[{"status":"0"}]}`),
 		Request: func(r *http.Request, body []byte) error {
 			form, _ := url.ParseQuery(string(body))
 			for key, want := range map[string]string{
-				"api_key": apiKey, "api_secret": apiSecret, "from": "447700900001", "to": "447700900123", "type": "text", "ttl": "300000",
+				"api_key": apiKey, "api_secret": apiSecret, "from": "447700900001", "to": "447700900123", "type": "text",
+				"ttl":      "300000",
 				"callback": callback, "client-ref": "dG9rZW4", "sig": "",
 			} {
 				if form.Get(key) != want {
@@ -87,7 +101,15 @@ func TestClassic(t *testing.T) {
 
 func TestClassicRequest(t *testing.T) {
 	t.Parallel()
-	c := channeltest.NewCarrier(channeltest.Says(reply(200, `{"messages":[{"message-id":"a","status":"0","message-price":"0.0333"},{"message-id":"b","status":"0","message-price":"0.0333"}]}`)))
+	c := channeltest.NewCarrier(
+		channeltest.Says(
+			reply(
+				200,
+				`{"messages":[{"message-id":"a","status":"0","message-price":"0.0333"},{"message-id":"b","status":"0",`+
+					`"message-price":"0.0333"}]}`,
+			),
+		),
+	)
 	defer c.Close()
 	s := classic(t, c.URL, c.Client(), nil)
 	if !slices.Equal(s.Channels(), []channel.Kind{channel.SMS}) {
@@ -98,11 +120,14 @@ func TestClassicRequest(t *testing.T) {
 	m.Text = message.Text{Body: "код 1234", Encoding: message.UCS2, Parts: 1}
 	m.Regulatory = map[string]string{"dlt_entity_id": "110", "dlt_template_id": "220"}
 	a, err := s.Send(t.Context(), m)
-	if want := (channel.Accepted{ID: "a", Parts: 2, Price: "0.0666", Currency: "EUR", Status: channel.Taken}); err != nil || a != want {
+	if want := (channel.Accepted{ID: "a", Parts: 2, Price: "0.0666", Currency: "EUR",
+		Status: channel.Taken}); err != nil ||
+		a != want {
 		t.Fatalf("%+v %v, want %+v", a, err, want)
 	}
 	form, _ := url.ParseQuery(string(c.Requests()[0].Body))
-	for key, want := range map[string]string{"from": "Acme", "type": "unicode", "ttl": "20000", "callback": "", "entity-id": "110", "content-id": "220", "text": m.Text.Body} {
+	for key, want := range map[string]string{"from": "Acme", "type": "unicode", "ttl": "20000", "callback": "",
+		"entity-id": "110", "content-id": "220", "text": m.Text.Body} {
 		if form.Get(key) != want {
 			t.Errorf("%s is %q, want %q", key, form.Get(key), want)
 		}
@@ -125,15 +150,25 @@ func TestConversion(t *testing.T) {
 	r := c.Requests()[0]
 	q := r.URL.Query()
 	user, password, _ := r.BasicAuth()
-	if r.Method != http.MethodPost || r.URL.Path != "/conversions/sms" || q.Get("message-id") != classicID || q.Get("delivered") != "true" ||
-		q.Get("timestamp") != "2026-11-23 08:00:00" || user != apiKey || password != apiSecret || bytes.Contains([]byte(r.URL.String()), []byte(apiSecret)) {
+	if r.Method != http.MethodPost || r.URL.Path != "/conversions/sms" || q.Get("message-id") != classicID ||
+		q.Get("delivered") != "true" ||
+		q.Get("timestamp") != "2026-11-23 08:00:00" ||
+		user != apiKey ||
+		password != apiSecret ||
+		bytes.Contains([]byte(r.URL.String()), []byte(apiSecret)) {
 		t.Errorf("%s %s by %s", r.Method, r.URL, user)
 	}
 	for name, sender := range map[string]channel.Sender{
 		"switched off":     classic(t, c.URL, c.Client(), func(c *Config) { c.Conversions = false }),
 		"the Messages API": open(t),
 	} {
-		if err := sender.(channel.Feedback).Converted(t.Context(), classicID, to, true); err != nil || len(c.Requests()) != 1 {
+		if err := sender.(channel.Feedback).Converted(
+			t.Context(),
+			classicID,
+			to,
+			true,
+		); err != nil ||
+			len(c.Requests()) != 1 {
 			t.Errorf("%s: %v after %d requests", name, err, len(c.Requests()))
 		}
 	}
@@ -142,7 +177,12 @@ func TestConversion(t *testing.T) {
 	}
 	refusing := channeltest.NewCarrier(channeltest.Says(reply(402, "")))
 	defer refusing.Close()
-	if err := classic(t, refusing.URL, refusing.Client(), nil).(channel.Feedback).Converted(t.Context(), classicID, to, true); err == nil {
+	if err := classic(t, refusing.URL, refusing.Client(), nil).(channel.Feedback).Converted(
+		t.Context(),
+		classicID,
+		to,
+		true,
+	); err == nil {
 		t.Error("an account without the interface is no error")
 	}
 }
@@ -180,7 +220,9 @@ func TestClassicSettings(t *testing.T) {
 		}
 	}
 	both, _ := config("https://api.nexmo.com").(*Config)
-	both.SMSAPI, both.APIKey, both.APISecret, both.SignatureMethod, both.SMSURL = bySMS, apiKey, secret.New(apiSecret), "md5", "https://rest.nexmo.com"
+	both.SMSAPI, both.APIKey, both.APISecret, both.SignatureMethod, both.SMSURL = bySMS, apiKey, secret.New(
+		apiSecret,
+	), "md5", "https://rest.nexmo.com"
 	if err := both.Validate(); err != nil {
 		t.Error(err)
 	}

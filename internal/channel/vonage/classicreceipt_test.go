@@ -39,16 +39,33 @@ func sum(method, key string, fields url.Values) string {
 		h := md5.Sum([]byte(text + key))
 		return hex.EncodeToString(h[:])
 	}
-	mac := hmac.New(map[string]func() hash.Hash{"md5": md5.New, "sha1": sha1.New, "sha256": sha256.New, "sha512": sha512.New}[method], []byte(key))
+	mac := hmac.New(
+		map[string]func() hash.Hash{"md5": md5.New, "sha1": sha1.New, "sha256": sha256.New, "sha512": sha512.New}[method],
+		[]byte(key),
+	)
 	mac.Write([]byte(text))
 	return strings.ToUpper(hex.EncodeToString(mac.Sum(nil)))
 }
 
 func report(status string, change url.Values) url.Values {
 	f := url.Values{
-		"msisdn": {"447700900123"}, "to": {"447700900001"}, "network-code": {"23410"}, "messageId": {classicID}, "price": {"0.03330000"}, "status": {status},
-		"scts": {"2611230800"}, "err-code": {"0"}, "api-key": {apiKey}, "client-ref": {"dG9rZW4"}, "message-timestamp": {"2026-11-23 08:00:00"},
-		"timestamp": {strconv.FormatInt(channeltest.Now().Unix(), 10)}, "nonce": {"a&b=c"},
+		"msisdn": {
+			"447700900123",
+		},
+		"to":           {"447700900001"},
+		"network-code": {"23410"},
+		"messageId":    {classicID},
+		"price":        {"0.03330000"},
+		"status":       {status},
+		"scts": {
+			"2611230800",
+		},
+		"err-code":          {"0"},
+		"api-key":           {apiKey},
+		"client-ref":        {"dG9rZW4"},
+		"message-timestamp": {"2026-11-23 08:00:00"},
+		"timestamp":         {strconv.FormatInt(channeltest.Now().Unix(), 10)},
+		"nonce":             {"a&b=c"},
 	}
 	for k, v := range change {
 		if f[k] = v; v == nil {
@@ -88,7 +105,8 @@ func classicRows() []channeltest.ReceiptRow {
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: r, Want: []channel.Receipt{want}})
 	}
 	for s, want := range map[string]channel.Receipt{
-		"accepted": {Status: channel.Sent}, "buffered": {Status: channel.Sent}, "delivered": {Status: channel.Delivered}, "unknown": {Status: channel.Unknown},
+		"accepted": {Status: channel.Sent}, "buffered": {Status: channel.Sent}, "delivered": {Status: channel.Delivered},
+		"unknown":  {Status: channel.Unknown},
 		"expired":  {Status: channel.Undelivered, Code: "expired", Kind: channel.Unavailable},
 		"failed":   {Status: channel.Undelivered, Code: "failed", Kind: channel.Unavailable},
 		"rejected": {Status: channel.Failed, Code: "rejected", Kind: channel.Unavailable},
@@ -99,9 +117,11 @@ func classicRows() []channeltest.ReceiptRow {
 		}
 	}
 	rows = append(rows, channeltest.ReceiptRow{
-		Name: "without price and reference", Request: as("query", report("delivered", url.Values{"price": nil, "client-ref": nil})),
-		Want: []channel.Receipt{{ProviderID: classicID, Status: channel.Delivered}},
-	}, channeltest.ReceiptRow{Name: "an incoming message", Request: as("form", report("x", url.Values{"status": nil, "text": {"STOP"}}))})
+		Name:    "without price and reference",
+		Request: as("query", report("delivered", url.Values{"price": nil, "client-ref": nil})),
+		Want:    []channel.Receipt{{ProviderID: classicID, Status: channel.Delivered}},
+	}, channeltest.ReceiptRow{Name: "an incoming message",
+		Request: as("form", report("x", url.Values{"status": nil, "text": {"STOP"}}))})
 	good := report("delivered", nil)
 	twice := as("query", good)
 	twice.URL.RawQuery += "&status=failed"
@@ -110,19 +130,22 @@ func classicRows() []channeltest.ReceiptRow {
 	list := as("json", good)
 	list.Body = []byte("[]")
 	for name, r := range map[string]channel.Callback{
-		"no signature":      as("form", without(good, "sig")),
-		"an empty one":      as("form", with(good, "sig", "")),
-		"another's secret":  as("form", with(good, "sig", sum("sha256", "other", without(good, "sig")))),
-		"another method":    as("form", with(good, "sig", sum("md5hash", signature, without(good, "sig")))),
-		"another status":    as("json", with(good, "status", "failed")),
-		"a new field":       as("query", with(good, "x", "y")),
-		"too old":           as("form", report("delivered", url.Values{"timestamp": {strconv.FormatInt(channeltest.Now().Add(-25*time.Hour).Unix(), 10)}})),
-		"of tomorrow":       as("form", report("delivered", url.Values{"timestamp": {strconv.FormatInt(channeltest.Now().Add(time.Hour).Unix(), 10)}})),
-		"without a time":    as("form", report("delivered", url.Values{"timestamp": nil})),
-		"a field twice":     twice,
-		"a broken escape":   broken,
-		"no object":         list,
-		"a step of a call":  {Method: http.MethodPost, URL: mustParse(callback + "?step=spoken"), Header: http.Header{}, Body: []byte(good.Encode()), Now: channeltest.Now()},
+		"no signature":     as("form", without(good, "sig")),
+		"an empty one":     as("form", with(good, "sig", "")),
+		"another's secret": as("form", with(good, "sig", sum("sha256", "other", without(good, "sig")))),
+		"another method":   as("form", with(good, "sig", sum("md5hash", signature, without(good, "sig")))),
+		"another status":   as("json", with(good, "status", "failed")),
+		"a new field":      as("query", with(good, "x", "y")),
+		"too old": as("form",
+			report("delivered", url.Values{"timestamp": {strconv.FormatInt(channeltest.Now().Add(-25*time.Hour).Unix(), 10)}})),
+		"of tomorrow": as("form",
+			report("delivered", url.Values{"timestamp": {strconv.FormatInt(channeltest.Now().Add(time.Hour).Unix(), 10)}})),
+		"without a time":  as("form", report("delivered", url.Values{"timestamp": nil})),
+		"a field twice":   twice,
+		"a broken escape": broken,
+		"no object":       list,
+		"a step of a call": {Method: http.MethodPost, URL: mustParse(callback + "?step=spoken"), Header: http.Header{},
+			Body: []byte(good.Encode()), Now: channeltest.Now()},
 		"a forged JWT":      forgedJWT(good),
 		"nothing whatever":  as("form", nil),
 		"an empty callback": {Method: http.MethodPost, Header: http.Header{}},
@@ -165,8 +188,16 @@ func without(f url.Values, key string) url.Values {
 // TestUnsigned: an account without signatures is believed by the address alone, when the operator says so.
 func TestUnsigned(t *testing.T) {
 	t.Parallel()
-	s := classic(t, "https://api.nexmo.com", nil, func(c *Config) { c.SignatureMethod, c.SignatureSecret = unsigned, secret.Text{} })
-	got, err := s.(channel.Receiver).Receipts(t.Context(), as("query", without(without(report("delivered", nil), "sig"), "timestamp")))
+	s := classic(
+		t,
+		"https://api.nexmo.com",
+		nil,
+		func(c *Config) { c.SignatureMethod, c.SignatureSecret = unsigned, secret.Text{} },
+	)
+	got, err := s.(channel.Receiver).Receipts(
+		t.Context(),
+		as("query", without(without(report("delivered", nil), "sig"), "timestamp")),
+	)
 	if err != nil || len(got) != 1 || got[0].Status != channel.Delivered {
 		t.Errorf("%v %v", got, err)
 	}
@@ -197,7 +228,9 @@ func TestVectors(t *testing.T) {
 			method = "md5hash"
 		}
 		v.Params["sig"] = v.Signature
-		if !signedFields(method, v.Secret, v.Params) || signedFields(method, v.Secret+"x", v.Params) || signedFields("sha1", v.Secret, v.Params) || signedFields(unsigned, v.Secret, v.Params) {
+		if !signedFields(method, v.Secret, v.Params) || signedFields(method, v.Secret+"x", v.Params) ||
+			signedFields("sha1", v.Secret, v.Params) ||
+			signedFields(unsigned, v.Secret, v.Params) {
 			t.Errorf("%s: the signature is not judged rightly", v.Case)
 		}
 	}

@@ -8,7 +8,8 @@ import (
 )
 
 // errorTable has the errors of the Messages API (definitions/messages-olympus.yml 1.4.0, x-errors) and those that all
-// interfaces share (developer.vonage.com/en/api-errors). An answer names them at the end of `type`, a receipt in `title`.
+// interfaces share (developer.vonage.com/en/api-errors). An answer names them at the end of `type`, a receipt in
+// `title`.
 func errorTable() rest.Table {
 	return rest.Table{
 		"1000": rest.Means(channel.Throttled, "too many messages at once for the account"),
@@ -62,9 +63,10 @@ func errorTable() rest.Table {
 		"1440": rest.Means(channel.Refused, "the type of message is not known"),
 		"1450": rest.Means(channel.Refused, "the client reference is not valid"),
 
-		"low-balance":       rest.Means(channel.Refused, "the account's balance is too low"),
-		"unauthorized":      rest.Means(channel.Refused, "Vonage does not accept our credentials"),
-		"unathorized":       rest.Means(channel.Refused, "Vonage does not accept our credentials"), // as the definition spells it
+		"low-balance":  rest.Means(channel.Refused, "the account's balance is too low"),
+		"unauthorized": rest.Means(channel.Refused, "Vonage does not accept our credentials"),
+		// as the definition spells it
+		"unathorized":       rest.Means(channel.Refused, "Vonage does not accept our credentials"),
 		"forbidden":         rest.Means(channel.Refused, "the account may not do this"),
 		"not-found":         rest.Means(channel.Refused, "the address is not known: see url"),
 		"unprovisioned":     rest.Means(channel.Refused, "the account or application lacks this product"),

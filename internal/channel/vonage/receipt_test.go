@@ -33,7 +33,8 @@ func definedErrors(t *testing.T) (codes []string) {
 }
 
 func status(s, more string) string {
-	return `{"message_uuid":"` + messageID + `","to":"447700900123","from":"447700900001","timestamp":"2026-11-23T08:00:00Z","channel":"sms","status":"` + s + `","client_ref":"dG9rZW4"` + more + `}`
+	return `{"message_uuid":"` + messageID + `","to":"447700900123","from":"447700900001",` +
+		`"timestamp":"2026-11-23T08:00:00Z","channel":"sms","status":"` + s + `","client_ref":"dG9rZW4"` + more + `}`
 }
 
 // messageRows are the receipts of SMS, genuine and not.
@@ -48,14 +49,30 @@ func messageRows() []channeltest.ReceiptRow {
 		"something new": {Status: channel.Taken},
 	} {
 		want.Token, want.ProviderID = "dG9rZW4", messageID
-		rows = append(rows, channeltest.ReceiptRow{Name: s, Request: webhook("", status(s, "")), Want: []channel.Receipt{want}})
+		rows = append(
+			rows,
+			channeltest.ReceiptRow{Name: s, Request: webhook("", status(s, "")), Want: []channel.Receipt{want}},
+		)
 	}
-	return append(append(rows, refusedRows()...),
+	return append(
+		append(rows, refusedRows()...),
 		channeltest.ReceiptRow{
-			Name: "price and parts", Request: webhook("", status("submitted", `,"usage":{"currency":"EUR","price":"0.0333"},"sms":{"count_total":"2"},"error":{"title":"1220"}`)),
-			Want: []channel.Receipt{{Token: "dG9rZW4", ProviderID: messageID, Status: channel.Sent, Parts: 2, Price: "0.0333", Currency: "EUR"}},
+			Name: "price and parts",
+			Request: webhook(
+				"",
+				status(
+					"submitted",
+					`,"usage":{"currency":"EUR","price":"0.0333"},"sms":{"count_total":"2"},"error":{"title":"1220"}`,
+				),
+			),
+			Want: []channel.Receipt{
+				{Token: "dG9rZW4", ProviderID: messageID, Status: channel.Sent, Parts: 2, Price: "0.0333", Currency: "EUR"},
+			},
 		},
-		channeltest.ReceiptRow{Name: "an incoming message", Request: webhook("", `{"message_uuid":"x","to":"447700900001","from":"447700900123","text":"STOP"}`)},
+		channeltest.ReceiptRow{
+			Name:    "an incoming message",
+			Request: webhook("", `{"message_uuid":"x","to":"447700900001","from":"447700900123","text":"STOP"}`),
+		},
 		channeltest.ReceiptRow{Name: "no JSON", Request: webhook("", `a=b`), Refused: true},
 	)
 }
@@ -72,14 +89,17 @@ func refusedRows() []channeltest.ReceiptRow {
 	}
 	var rows []channeltest.ReceiptRow
 	for name, change := range map[string]func(*channel.Callback){
-		"no signature":           func(r *channel.Callback) { r.Header.Del("Authorization") },
-		"another scheme":         header("Basic dTpw"),
-		"no token":               header("Bearer "),
-		"another's secret":       header(sign(jwt.SigningMethodHS256, []byte("other"), nil, body)),
-		"no algorithm":           header(sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil, body)),
-		"another algorithm":      header(sign(jwt.SigningMethodHS512, []byte(signature), nil, body)),
-		"our own key":            header(sign(jwt.SigningMethodRS256, key(), nil, body)),
-		"another status":         func(r *channel.Callback) { r.Body = []byte(strings.Replace(body, "delivered", "submitted", 1)) },
+		"no signature":      func(r *channel.Callback) { r.Header.Del("Authorization") },
+		"another scheme":    header("Basic dTpw"),
+		"no token":          header("Bearer "),
+		"another's secret":  header(sign(jwt.SigningMethodHS256, []byte("other"), nil, body)),
+		"no algorithm":      header(sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil, body)),
+		"another algorithm": header(sign(jwt.SigningMethodHS512, []byte(signature), nil, body)),
+		"our own key":       header(sign(jwt.SigningMethodRS256, key(), nil, body)),
+		"another status": func(r *channel.Callback) {
+			r.Body = []byte(strings.Replace(body, "delivered", "submitted",
+				1))
+		},
 		"another body's":         signed(map[string]any{"payload_hash": strings.Repeat("0", 64)}),
 		"no hash":                signed(map[string]any{"payload_hash": nil}),
 		"another application's":  signed(map[string]any{"application_id": "bbbbbbbb-bbbb-cccc-dddd-0123456789ab"}),
@@ -103,7 +123,15 @@ func TestSlack(t *testing.T) {
 	body := status("delivered", "")
 	for _, off := range []time.Duration{-23 * time.Hour, 4 * time.Minute} {
 		r := webhook("", body)
-		r.Header.Set("Authorization", sign(jwt.SigningMethodHS256, []byte(signature), map[string]any{"iat": channeltest.Now().Add(off).Unix(), "application_id": nil}, body))
+		r.Header.Set(
+			"Authorization",
+			sign(
+				jwt.SigningMethodHS256,
+				[]byte(signature),
+				map[string]any{"iat": channeltest.Now().Add(off).Unix(), "application_id": nil},
+				body,
+			),
+		)
 		if got, err := open(t).(channel.Receiver).Receipts(t.Context(), r); err != nil || len(got) != 1 {
 			t.Errorf("%s: %v, %v", off, got, err)
 		}

@@ -24,8 +24,15 @@ func TestVoice(t *testing.T) {
 	t.Parallel()
 	spec := channeltest.LoadSpec(t, "vonage/voice.yml")
 	h := channeltest.Harness{
-		Provider: Provider(), Configure: config, Secrets: secrets(), Channel: channel.Voice,
-		Accept: reply(201, `{"uuid":"`+callID+`","status":"started","direction":"outbound","conversation_uuid":"CON-1"}`), WantID: callID,
+		Provider:  Provider(),
+		Configure: config,
+		Secrets:   secrets(),
+		Channel:   channel.Voice,
+		Accept: reply(
+			201,
+			`{"uuid":"`+callID+`","status":"started","direction":"outbound","conversation_uuid":"CON-1"}`,
+		),
+		WantID: callID,
 		Request: func(r *http.Request, body []byte) error {
 			if r.URL.Path != "/v1/calls" {
 				return errors.New(r.URL.Path)
@@ -36,8 +43,9 @@ func TestVoice(t *testing.T) {
 			f := fields(body)
 			for key, want := range map[string]string{
 				"to": "[map[number:447700900123 type:phone]]", "from": "map[number:447700900001 type:phone]",
-				"answer_url": "[" + callback + "]", "answer_method": "POST", "event_url": "[" + callback + "]", "event_method": "POST",
-				"ncco": "<nil>", "random_from_number": "<nil>", "ringing_timer": "45",
+				"answer_url": "[" + callback + "]", "answer_method": "POST", "event_url": "[" + callback + "]",
+				"event_method": "POST",
+				"ncco":         "<nil>", "random_from_number": "<nil>", "ringing_timer": "45",
 			} {
 				if got := fmt.Sprint(f[key]); got != want {
 					return fmt.Errorf("%s is %s, want %s", key, got, want)
@@ -51,7 +59,8 @@ func TestVoice(t *testing.T) {
 			body, _ = json.Marshal(f)
 			return spec.Judge(r, body, "/", nil)
 		},
-		Testdata: os.DirFS("testdata/voice"), Answer: problem,
+		Testdata: os.DirFS("testdata/voice"),
+		Answer:   problem,
 		News:     func(n channeltest.News) channel.Callback { return webhook("", progress(n.Word, "")) },
 		Receipts: callRows(),
 	}
@@ -60,7 +69,8 @@ func TestVoice(t *testing.T) {
 }
 
 func progress(s, more string) string {
-	return `{"from":"447700900001","to":"447700900123","uuid":"` + callID + `","conversation_uuid":"CON-1","status":"` + s + `","direction":"outbound"` + more + `}`
+	return `{"from":"447700900001","to":"447700900123","uuid":"` + callID + `","conversation_uuid":"CON-1",` +
+		`"status":"` + s + `","direction":"outbound"` + more + `}`
 }
 
 // callRows are what Vonage reports of a call.
@@ -80,12 +90,19 @@ func callRows() []channeltest.ReceiptRow {
 		"new":        {Status: channel.Taken},
 	} {
 		want.ProviderID = callID
-		rows = append(rows, channeltest.ReceiptRow{Name: s, Request: webhook("", progress(s, "")), Want: []channel.Receipt{want}})
+		rows = append(
+			rows,
+			channeltest.ReceiptRow{Name: s, Request: webhook("", progress(s, "")), Want: []channel.Receipt{want}},
+		)
 	}
-	return append(rows,
+	return append(
+		rows,
 		channeltest.ReceiptRow{
-			Name: "the price", Request: webhook("", progress("completed", `,"rate":"0.01","price":"0.0123","duration":"30"`)),
-			Want: []channel.Receipt{{ProviderID: callID, Status: channel.Undelivered, Code: "not_spoken", Price: "0.0123", Currency: "EUR"}},
+			Name:    "the price",
+			Request: webhook("", progress("completed", `,"rate":"0.01","price":"0.0123","duration":"30"`)),
+			Want: []channel.Receipt{
+				{ProviderID: callID, Status: channel.Undelivered, Code: "not_spoken", Price: "0.0123", Currency: "EUR"},
+			},
 		},
 		channeltest.ReceiptRow{
 			Name: "a machine", Request: webhook("", `{"call_uuid":"`+callID+`","status":"machine"}`),
@@ -97,18 +114,28 @@ func callRows() []channeltest.ReceiptRow {
 		},
 		channeltest.ReceiptRow{Name: "the first question", Request: webhook("", picked)},
 		channeltest.ReceiptRow{Name: "a key", Request: webhook("?step=key1", keyed("1"))},
-		channeltest.ReceiptRow{Name: "an error in the call", Request: webhook("", `{"reason":"Syntax error in NCCO","conversation_uuid":"CON-1"}`)},
+		channeltest.ReceiptRow{
+			Name:    "an error in the call",
+			Request: webhook("", `{"reason":"Syntax error in NCCO","conversation_uuid":"CON-1"}`),
+		},
 	)
 }
 
 const picked = `{"from":"447700900001","to":"447700900123","uuid":"` + callID + `","conversation_uuid":"CON-1"}`
 
 func keyed(digits string) string {
-	return `{"speech":{"results":[]},"dtmf":{"digits":"` + digits + `","timed_out":false},"from":"447700900001","to":"447700900123","uuid":"` + callID + `","conversation_uuid":"CON-1"}`
+	return `{"speech":{"results":[]},"dtmf":{"digits":"` + digits + `","timed_out":false},"from":"447700900001",` +
+		`"to":"447700900123","uuid":"` + callID + `","conversation_uuid":"CON-1"}`
 }
 
 // said answers what a call does after a webhook, for a message whose verification is open or over.
-func said(t *testing.T, at, body string, m channel.Message, alive bool, fault error) (reply channel.Reply, actions []action, ok bool) {
+func said(
+	t *testing.T,
+	at, body string,
+	m channel.Message,
+	alive bool,
+	fault error,
+) (reply channel.Reply, actions []action, ok bool) {
 	t.Helper()
 	s, r := open(t), webhook(at, body)
 	r.Message = func(context.Context) (channel.Message, bool, error) { return m, alive, fault }
@@ -161,7 +188,8 @@ func TestCall(t *testing.T) {
 
 	_, ask, ok := said(t, "", picked, m, true, nil)
 	if !ok || !slices.Equal(names(ask), []string{"talk", "input"}) || !ask[0].BargeIn || ask[0].Language != "en-GB" ||
-		ask[1].EventURL[0] != callback+"?step=key1" || ask[1].EventMethod != "POST" || ask[1].DTMF.MaxDigits != 1 || heard(t, ask[0]) != m.Spoken.Prompt+"|" {
+		ask[1].EventURL[0] != callback+"?step=key1" || ask[1].EventMethod != "POST" || ask[1].DTMF.MaxDigits != 1 ||
+		heard(t, ask[0]) != m.Spoken.Prompt+"|" {
 		t.Fatalf("the question: %+v", ask)
 	}
 	for _, a := range ask {
@@ -174,7 +202,17 @@ func TestCall(t *testing.T) {
 	if !ok || !slices.Equal(names(again), []string{"talk", "input"}) || again[1].EventURL[0] != callback+"?step=key2" {
 		t.Errorf("no key: %+v", again)
 	}
-	if _, other, _ := said(t, "?step=key1", keyed("2"), m, true, nil); !slices.Equal(names(other), []string{"talk", "input"}) {
+	if _, other, _ := said(
+		t,
+		"?step=key1",
+		keyed("2"),
+		m,
+		true,
+		nil,
+	); !slices.Equal(
+		names(other),
+		[]string{"talk", "input"},
+	) {
 		t.Errorf("another key: %+v", other)
 	}
 	if _, last, ok := said(t, "?step=key2", keyed(""), m, true, nil); ok {
@@ -186,7 +224,11 @@ func TestCall(t *testing.T) {
 		if !ok || !slices.Equal(names(tell), []string{"talk", "talk", "notify", "talk"}) {
 			t.Fatalf("%s: the code: %+v", at, tell)
 		}
-		if got, want := heard(t, tell[1]), m.Spoken.Lead+"|9|0|8|1|7|2|6|3||"; got != want || !strings.Contains(tell[1].Text, "rate='slow'") {
+		if got, want := heard(
+			t,
+			tell[1],
+		), m.Spoken.Lead+"|9|0|8|1|7|2|6|3||"; got != want ||
+			!strings.Contains(tell[1].Text, "rate='slow'") {
 			t.Errorf("said %q, want %q", got, want)
 		}
 		if got := heard(t, tell[3]); got != m.Spoken.Again+"|9|0|8|1|7|2|6|3||" {
@@ -209,11 +251,20 @@ func TestCallEnds(t *testing.T) {
 		if reply, actions, ok := said(t, at, body, m, false, nil); !ok || len(actions) != 0 || string(reply.Body) != "[]" {
 			t.Errorf("%s: it is over: %q", at, reply.Body)
 		}
-		if reply, _, ok := said(t, at, body, m, true, errors.New("the store is away")); !ok || reply.Status != http.StatusServiceUnavailable {
+		if reply, _, ok := said(
+			t,
+			at,
+			body,
+			m,
+			true,
+			errors.New("the store is away"),
+		); !ok ||
+			reply.Status != http.StatusServiceUnavailable {
 			t.Errorf("%s: without the message: %+v", at, reply)
 		}
 	}
-	for at, body := range map[string]string{"": progress("answered", ""), "?step=spoken": `{"payload":{}}`, "?x": status("delivered", "")} {
+	for at, body := range map[string]string{"": progress("answered", ""), "?step=spoken": `{"payload":{}}`,
+		"?x": status("delivered", "")} {
 		if reply, _, ok := said(t, at, body, m, true, nil); ok {
 			t.Errorf("an answer to no question: %s", reply.Body)
 		}
@@ -230,7 +281,9 @@ func TestVoices(t *testing.T) {
 	t.Parallel()
 	m := channeltest.Message(channel.Voice)
 	for locale, v := range voices() {
-		spoken, err := message.Speak(message.Request{Purpose: "login", Locale: locale, Brand: "A & <B>", Code: message.NewCode("4B7")})
+		spoken, err := message.Speak(
+			message.Request{Purpose: "login", Locale: locale, Brand: "A & <B>", Code: message.NewCode("4B7")},
+		)
 		if err != nil || spoken.Locale != locale {
 			t.Errorf("%s is no locale of ours: %s, %v", locale, spoken.Locale, err)
 		}
@@ -258,9 +311,12 @@ func TestCallRequest(t *testing.T) {
 		change func(*channel.Message)
 		want   map[string]string
 	}{
-		"a word as the sender": {func(m *channel.Message) { m.From = "Acme" }, map[string]string{"from": "<nil>", "random_from_number": "true"}},
-		"the route's number":   {func(m *channel.Message) { m.From = "+447700900002" }, map[string]string{"from": "map[number:447700900002 type:phone]"}},
-		"a code that dies":     {func(m *channel.Message) { m.ExpiresAt = channeltest.Now().Add(20 * time.Second) }, map[string]string{"ringing_timer": "20"}},
+		"a word as the sender": {func(m *channel.Message) { m.From = "Acme" },
+			map[string]string{"from": "<nil>", "random_from_number": "true"}},
+		"the route's number": {func(m *channel.Message) { m.From = "+447700900002" },
+			map[string]string{"from": "map[number:447700900002 type:phone]"}},
+		"a code that dies": {func(m *channel.Message) { m.ExpiresAt = channeltest.Now().Add(20 * time.Second) },
+			map[string]string{"ringing_timer": "20"}},
 		"no public address": {func(m *channel.Message) { m.Callback = "" }, map[string]string{
 			"answer_url": "<nil>", "event_url": "<nil>", "machine_detection": "hangup",
 		}},

@@ -1,4 +1,5 @@
-// Package vonage is the provider that sends SMS by Vonage's Messages API or its older SMS API, and calls by its Voice API.
+// Package vonage is the provider that sends SMS by Vonage's Messages API or its older SMS API, and calls by its Voice
+// API.
 //
 // It does not use Vonage Verify: the code, its attempts and its limits stay with Dialproof, and Vonage carries text and
 // speech. Both interfaces share one application, its private key, and the account's signature secret.
@@ -37,7 +38,12 @@ func Provider() channel.Provider {
 		Docs:     "https://developer.vonage.com/en/api/messages",
 		Channels: []channel.Kind{channel.SMS, channel.Voice},
 		Config: func() channel.Opener {
-			return &Config{URL: "https://api.nexmo.com", SMSURL: "https://rest.nexmo.com", SMSAPI: byMessages, SignatureMethod: "sha256"}
+			return &Config{
+				URL:             "https://api.nexmo.com",
+				SMSURL:          "https://rest.nexmo.com",
+				SMSAPI:          byMessages,
+				SignatureMethod: "sha256",
+			}
 		},
 	}
 }
@@ -74,7 +80,9 @@ func (c *Config) Validate() error {
 	block, _ := pem.Decode([]byte(c.PrivateKey.Reveal()))
 	switch {
 	case !applicationForm.MatchString(c.ApplicationID):
-		return errors.New("application_id: must be an id like aaaaaaaa-bbbb-cccc-dddd-0123456789ab; the dashboard shows it at Applications")
+		return errors.New(
+			"application_id: must be an id like aaaaaaaa-bbbb-cccc-dddd-0123456789ab; the dashboard shows it at Applications",
+		)
 	case c.PrivateKey.IsZero():
 		return errors.New("private_key: is missing; generate one in the application's settings and keep the file")
 	case block == nil || !strings.HasSuffix(block.Type, "PRIVATE KEY"):
@@ -179,8 +187,8 @@ func (s *sender) authorize(r *http.Request, _ []byte) *channel.Error {
 	return nil
 }
 
-// Check implements channel.Checker: it asks for the balance, when the SMS API is used, and for the list of calls, of which there may
-// be none.
+// Check implements channel.Checker: it asks for the balance, when the SMS API is used, and for the list of calls, of
+// which there may be none.
 func (s *sender) Check(ctx context.Context) error {
 	if s.cfg.SMSAPI == bySMS {
 		if err := s.balance(ctx); err != nil || s.cfg.smsOnly() {

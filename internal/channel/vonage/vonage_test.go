@@ -51,7 +51,12 @@ func keyPEM() string {
 
 func config(base string) channel.Opener {
 	return &Config{
-		ApplicationID: application, PrivateKey: secret.New(keyPEM()), SignatureSecret: secret.New(signature), From: "+447700900001", SMSAPI: byMessages, URL: base,
+		ApplicationID:   application,
+		PrivateKey:      secret.New(keyPEM()),
+		SignatureSecret: secret.New(signature),
+		From:            "+447700900001",
+		SMSAPI:          byMessages,
+		URL:             base,
 	}
 }
 
@@ -72,7 +77,8 @@ func open(t testing.TB) channel.Sender {
 func pass(r *http.Request) error {
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	c := jwt.MapClaims{}
-	_, err := jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithTimeFunc(channeltest.Now), jwt.WithIssuedAt(), jwt.WithExpirationRequired()).
+	_, err := jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithTimeFunc(channeltest.Now),
+		jwt.WithIssuedAt(), jwt.WithExpirationRequired()).
 		ParseWithClaims(token, c, func(*jwt.Token) (any, error) { return &key().PublicKey, nil })
 	if err != nil {
 		return fmt.Errorf("the pass is not taken: %w", err)
@@ -91,7 +97,8 @@ func fields(body []byte) map[string]any {
 
 // problem is how Vonage answers an error.
 func problem(e channeltest.Expected) string {
-	return `{"type":"https://developer.nexmo.com/api-errors/messages-olympus#` + e.Error + `","title":"Error","detail":"for 447700900123"}`
+	return `{"type":"https://developer.nexmo.com/api-errors/messages-olympus#` + e.Error + `","title":"Error",` +
+		`"detail":"for 447700900123"}`
 }
 
 func TestSMS(t *testing.T) {
@@ -161,7 +168,11 @@ func TestRegulatoryAndSender(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := channeltest.Message(channel.SMS)
-	if _, err := s.Send(t.Context(), m); channel.AsError(name, err).Code != "no_sender" || channel.AsError(name, err).Kind != channel.Refused {
+	if _, err := s.Send(
+		t.Context(),
+		m,
+	); channel.AsError(name, err).Code != "no_sender" ||
+		channel.AsError(name, err).Kind != channel.Refused {
 		t.Errorf("without a sender: %v", err)
 	}
 	m.From, m.Callback = "Acme", ""
@@ -172,7 +183,8 @@ func TestRegulatoryAndSender(t *testing.T) {
 	}
 	f := fields(c.Requests()[0].Body)
 	sms, _ := f["sms"].(map[string]any)
-	if f["from"] != "Acme" || f["ttl"] != 20.0 || f["webhook_url"] != nil || sms["entity_id"] != "1101456324675322134" || sms["content_id"] != "1107457532145798767" {
+	if f["from"] != "Acme" || f["ttl"] != 20.0 || f["webhook_url"] != nil || sms["entity_id"] != "1101456324675322134" ||
+		sms["content_id"] != "1107457532145798767" {
 		t.Errorf("%v", f)
 	}
 }
@@ -243,7 +255,13 @@ func sign(method jwt.SigningMethod, by any, c map[string]any, body string) strin
 // webhook answers a signed webhook at a step of the callback's address.
 func webhook(at, body string) channel.Callback {
 	u, _ := url.Parse(callback + at)
-	r := channel.Callback{Method: http.MethodPost, URL: u, Header: http.Header{}, Body: []byte(body), Now: channeltest.Now()}
+	r := channel.Callback{
+		Method: http.MethodPost,
+		URL:    u,
+		Header: http.Header{},
+		Body:   []byte(body),
+		Now:    channeltest.Now(),
+	}
 	r.Header.Set("Authorization", sign(jwt.SigningMethodHS256, []byte(signature), nil, body))
 	return r
 }

@@ -53,9 +53,25 @@ func TestEvent(t *testing.T) {
 			t.Errorf("%s: %v: %s", name, err, body)
 			continue
 		}
-		want := event{"message.send", now, data{
-			m.Delivery, m.Channel, m.To.E164(), m.Email, m.From, m.Text.Body, m.Code.Reveal(), m.Brand, m.Locale, m.Purpose, m.ExpiresAt.UTC(), m.Callback, m.Regulatory,
-		}}
+		want := event{
+			"message.send",
+			now,
+			data{
+				m.Delivery,
+				m.Channel,
+				m.To.E164(),
+				m.Email,
+				m.From,
+				m.Text.Body,
+				m.Code.Reveal(),
+				m.Brand,
+				m.Locale,
+				m.Purpose,
+				m.ExpiresAt.UTC(),
+				m.Callback,
+				m.Regulatory,
+			},
+		}
 		if m.Channel != channel.Email {
 			want.Data.Email = ""
 		}
@@ -63,7 +79,8 @@ func TestEvent(t *testing.T) {
 			t.Errorf("%s: the body says\n%+v, want\n%+v", name, got, want)
 		}
 		_ = json.Unmarshal(body, &struct{ Data *map[string]any }{&members})
-		for member, always := range map[string]bool{"brand": true, "locale": true, "purpose": true, "from": m.From != "", "callback": m.Callback != "", "email": want.Data.Email != "", "regulatory": len(m.Regulatory) > 0} {
+		for member, always := range map[string]bool{"brand": true, "locale": true, "purpose": true, "from": m.From != "",
+			"callback": m.Callback != "", "email": want.Data.Email != "", "regulatory": len(m.Regulatory) > 0} {
 			if _, there := members[member]; there != always {
 				t.Errorf("%s: %s is there: %v, want %v", name, member, there, always)
 			}

@@ -70,7 +70,9 @@ func loopback(host string) bool {
 func decodeSecret(s secret.Text) ([]byte, error) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(s.Reveal(), "whsec_"))
 	if err != nil || len(key) < 24 || len(key) > 64 {
-		return nil, errors.New(`secret: must be "whsec_" and 24 to 64 bytes in base64; make one with: echo whsec_$(openssl rand -base64 32)`)
+		return nil, errors.New(
+			`secret: must be "whsec_" and 24 to 64 bytes in base64; make one with: echo whsec_$(openssl rand -base64 32)`,
+		)
 	}
 	return key, nil
 }
@@ -216,9 +218,18 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	if json.Unmarshal(r.Body, &in) != nil || !in.Status.Valid() {
 		return nil, rest.Refused(name, "body", "the receipt cannot be understood")
 	}
-	return []channel.Receipt{{
-		ProviderID: in.ID, Status: in.Status, Code: printable(in.Code), Kind: in.Kind, Parts: in.Parts, Price: in.Price, Currency: in.Currency, At: r.Now,
-	}}, nil
+	return []channel.Receipt{
+		{
+			ProviderID: in.ID,
+			Status:     in.Status,
+			Code:       printable(in.Code),
+			Kind:       in.Kind,
+			Parts:      in.Parts,
+			Price:      in.Price,
+			Currency:   in.Currency,
+			At:         r.Now,
+		},
+	}, nil
 }
 
 // signed tells whether one of the request's signatures is ours and fresh.

@@ -24,7 +24,13 @@ func config(base string) channel.Opener { return &Config{URL: base, Secret: secr
 // receipt answers a signed receipt, changed afterwards.
 func receipt(body string, change func(*channel.Callback)) channel.Callback {
 	raw, _ := decodeSecret(secret.New(key))
-	r := channel.Callback{Method: http.MethodPost, URL: &url.URL{}, Header: http.Header{}, Body: []byte(body), Now: channeltest.Now()}
+	r := channel.Callback{
+		Method: http.MethodPost,
+		URL:    &url.URL{},
+		Header: http.Header{},
+		Body:   []byte(body),
+		Now:    channeltest.Now(),
+	}
 	signed(&r, raw, channeltest.Now())
 	if change != nil {
 		change(&r)
@@ -54,23 +60,37 @@ func TestWebhook(t *testing.T) {
 		Accept: says(200, `{"id":"own-1","parts":1,"price":"0.05","currency":"EUR","status":"sent"}`), WantID: "own-1",
 		WithoutID: says(200, `{}`),
 		Request: func(r *http.Request, body []byte) error {
-			if r.Header.Get("Webhook-Signature") != newSigner(raw).sign(r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp"), body) {
+			if r.Header.Get(
+				"Webhook-Signature",
+			) != newSigner(
+				raw,
+			).sign(r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp"), body) {
 				return errors.New("the message is not signed")
 			}
 			var e event
-			if err := json.Unmarshal(body, &e); err != nil || e.Type != "message.send" || e.Data.To != "+447700900123" || e.Data.Code != "90817263" || e.Data.Callback == "" {
+			if err := json.Unmarshal(
+				body,
+				&e,
+			); err != nil || e.Type != "message.send" || e.Data.To != "+447700900123" || e.Data.Code != "90817263" ||
+				e.Data.Callback == "" {
 				return fmt.Errorf("the body is %s, %w", body, err)
 			}
 			return nil
 		},
 		Receipts: []channeltest.ReceiptRow{
 			{
-				Name: "delivered", Request: receipt(`{"id":"own-1","status":"delivered","parts":2,"price":"0.1","currency":"EUR"}`, nil),
-				Want: []channel.Receipt{{ProviderID: "own-1", Status: channel.Delivered, Parts: 2, Price: "0.1", Currency: "EUR"}},
+				Name:    "delivered",
+				Request: receipt(`{"id":"own-1","status":"delivered","parts":2,"price":"0.1","currency":"EUR"}`, nil),
+				Want: []channel.Receipt{
+					{ProviderID: "own-1", Status: channel.Delivered, Parts: 2, Price: "0.1", Currency: "EUR"},
+				},
 			},
 			{
-				Name: "undelivered", Request: receipt(`{"id":"own-1","status":"undelivered","code":"absent","kind":"rejected"}`, nil),
-				Want: []channel.Receipt{{ProviderID: "own-1", Status: channel.Undelivered, Code: "absent", Kind: channel.Rejected}},
+				Name:    "undelivered",
+				Request: receipt(`{"id":"own-1","status":"undelivered","code":"absent","kind":"rejected"}`, nil),
+				Want: []channel.Receipt{
+					{ProviderID: "own-1", Status: channel.Undelivered, Code: "absent", Kind: channel.Rejected},
+				},
 			},
 			refused("no signature", func(r *channel.Callback) { r.Header.Del("Webhook-Signature") }),
 			refused("another body", func(r *channel.Callback) { r.Body = []byte(`{"id":"x","status":"undelivered"}`) }),
@@ -92,7 +112,10 @@ func TestVector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := newSigner(raw).sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", []byte(`{"test": 2432232314}`)); got != "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" {
+	if got := newSigner(
+		raw,
+	).sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330",
+		[]byte(`{"test": 2432232314}`)); got != "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" {
 		t.Errorf("the signature is %s", got)
 	}
 }
@@ -101,7 +124,8 @@ func TestSettings(t *testing.T) {
 	t.Parallel()
 	for address, ok := range map[string]bool{
 		"https://example.com/x": true, "http://127.0.0.1:9/x": true, "http://localhost/x": true, "http://[::1]/x": true,
-		"http://example.com/x": false, "ftp://example.com": false, "example.com": false, "": false, "http://127.0.0.1.example.com/": false,
+		"http://example.com/x": false, "ftp://example.com": false, "example.com": false, "": false,
+		"http://127.0.0.1.example.com/": false,
 	} {
 		if err := config(address).Validate(); (err == nil) != ok {
 			t.Errorf("%s: %v", address, err)
@@ -111,7 +135,8 @@ func TestSettings(t *testing.T) {
 		t.Error(err)
 	}
 	for _, bad := range []string{"", "whsec_", "whsec_AAAA", "whsec_***", strings.Repeat("A", 200)} {
-		if err := (&Config{URL: "https://x", Secret: secret.New(bad)}).Validate(); err == nil || (bad != "" && strings.Contains(err.Error(), bad) && len(bad) > 6) {
+		if err := (&Config{URL: "https://x", Secret: secret.New(bad)}).Validate(); err == nil ||
+			(bad != "" && strings.Contains(err.Error(), bad) && len(bad) > 6) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
@@ -125,7 +150,13 @@ func FuzzReceipts(f *testing.F) {
 			t.Fatal(err)
 		}
 		r := channel.Callback{Body: []byte(body), Now: channeltest.Now(), Header: http.Header{}}
-		r.Header["Webhook-Id"], r.Header["Webhook-Signature"], r.Header["Webhook-Timestamp"] = []string{"x"}, []string{signature}, []string{timestamp}
+		r.Header["Webhook-Id"], r.Header["Webhook-Signature"], r.Header["Webhook-Timestamp"] = []string{
+			"x",
+		}, []string{
+			signature,
+		}, []string{
+			timestamp,
+		}
 		if got, err := s.(channel.Receiver).Receipts(t.Context(), r); err == nil {
 			t.Errorf("an unsigned receipt was taken: %v", got)
 		}
@@ -141,7 +172,8 @@ func TestMail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for kind, want := range map[channel.Kind]string{channel.Email: "person@example.com", channel.SMS: "", channel.WhatsApp: ""} {
+	for kind, want := range map[channel.Kind]string{channel.Email: "person@example.com", channel.SMS: "",
+		channel.WhatsApp: ""} {
 		if _, err := s.Send(t.Context(), channeltest.Message(kind)); err != nil {
 			t.Fatal(err)
 		}

@@ -7,8 +7,8 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/rest"
 )
 
-// errorTable has the errors that a template message meets (developers.facebook.com, WhatsApp, "Error codes"), of requests and
-// of receipts. Meta says a number that has no WhatsApp only in the receipt, by 131026.
+// errorTable has the errors that a template message meets (developers.facebook.com, WhatsApp, "Error codes"), of
+// requests and of receipts. Meta says a number that has no WhatsApp only in the receipt, by 131026.
 func errorTable() rest.Table {
 	return rest.Table{
 		"0":      rest.Means(channel.Refused, "Meta does not accept the access token"),
@@ -44,7 +44,10 @@ func errorTable() rest.Table {
 		"131055": rest.Means(channel.Refused, "the number may not send this"),
 		"131056": rest.Means(channel.Throttled, "too many messages to this number"),
 		"131057": rest.Means(channel.Unavailable, "the account is being maintained"),
-		"132000": rest.Means(channel.Refused, "the template takes another number of parameters: is it one with a code button?"),
+		"132000": rest.Means(
+			channel.Refused,
+			"the template takes another number of parameters: is it one with a code button?",
+		),
 		"132001": rest.Means(channel.Refused, "the template does not exist in this language, or is not approved"),
 		"132005": rest.Means(channel.Refused, "the template's text became too long"),
 		"132007": rest.Means(channel.Refused, "the template breaks a policy"),
@@ -67,8 +70,8 @@ func known(code int) (rest.Row, bool) {
 	return row, ok
 }
 
-// refused judges an answer that is no yes. Meta answers most errors with 400, so that the code says more than the status;
-// but what it answers with 5xx was not taken.
+// refused judges an answer that is no yes. Meta answers most errors with 400, so that the code says more than the
+// status; but what it answers with 5xx was not taken.
 func (s *sender) refused(a channel.Answer) *channel.Error {
 	e := s.api.Status(a)
 	var said struct {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// choose answers the template and the language for a person: the language as spoken in the country, the language itself,
-// the same language of another country, and at last the first one of the settings.
+// choose answers the template and the language for a person: the language as spoken in the country, the language
+// itself, the same language of another country, and at last the first one of the settings.
 func (c *Config) choose(locale, country string) (template, language string) {
 	language = c.Languages[0]
 	for _, want := range wishes(locale, country) {

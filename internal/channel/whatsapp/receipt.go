@@ -48,8 +48,8 @@ type status struct {
 	} `json:"errors"`
 }
 
-// ReceiptsByID implements channel.Correlator: a webhook comes to the app's address, and repeats our token only where Meta
-// keeps it.
+// ReceiptsByID implements channel.Correlator: a webhook comes to the app's address, and repeats our token only where
+// Meta keeps it.
 func (*sender) ReceiptsByID() bool { return true }
 
 // Receipts implements channel.Receiver.

@@ -21,7 +21,13 @@ const fixed = "https://verify.example.com/callbacks/main/Zml4ZWQ"
 // hook answers a signed webhook.
 func hook(body string) channel.Callback {
 	u, _ := url.Parse(fixed)
-	r := channel.Callback{Method: http.MethodPost, URL: u, Header: http.Header{}, Body: []byte(body), Now: channeltest.Now()}
+	r := channel.Callback{
+		Method: http.MethodPost,
+		URL:    u,
+		Header: http.Header{},
+		Body:   []byte(body),
+		Now:    channeltest.Now(),
+	}
 	r.Header.Set("X-Hub-Signature-256", sign(appSecret, body))
 	return r
 }
@@ -34,15 +40,20 @@ func sign(key, body string) string {
 }
 
 func news(values ...string) string {
-	return `{"object":"whatsapp_business_account","entry":[{"id":"102290129340398","changes":[` + strings.Join(values, ",") + `]}]}`
+	return `{"object":"whatsapp_business_account","entry":[{"id":"102290129340398","changes":[` + strings.Join(
+		values,
+		",",
+	) + `]}]}`
 }
 
 func value(phone, statuses string) string {
-	return `{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"447700900001","phone_number_id":"` + phone + `"},"statuses":[` + statuses + `]}}`
+	return `{"field":"messages","value":{"messaging_product":"whatsapp",` +
+		`"metadata":{"display_phone_number":"447700900001","phone_number_id":"` + phone + `"},"statuses":[` + statuses + `]}}`
 }
 
 func state(s, more string) string {
-	return `{"id":"` + wamid + `","status":"` + s + `","timestamp":"1795420800","recipient_id":"447700900123","biz_opaque_callback_data":"dG9rZW4",` +
+	return `{"id":"` + wamid + `","status":"` + s + `","timestamp":"1795420800","recipient_id":"447700900123",` +
+		`"biz_opaque_callback_data":"dG9rZW4",` +
 		`"pricing":{"billable":true,"pricing_model":"PMP","category":"authentication"}` + more + `}`
 }
 
@@ -62,12 +73,31 @@ func receiptRows() []channeltest.ReceiptRow {
 		r.Status, r.Code, r.Kind = s, code, kind
 		return r
 	}
-	add("failed for no reason", news(value(phoneID, state("failed", ""))), as(channel.Undelivered, "unknown", channel.Unavailable))
+	add(
+		"failed for no reason",
+		news(value(phoneID, state("failed", ""))),
+		as(channel.Undelivered, "unknown", channel.Unavailable),
+	)
 	bare := strings.Replace(state("delivered", ""), `"biz_opaque_callback_data":"dG9rZW4",`, "", 1)
 	add("without our token", news(value(phoneID, bare)), channel.Receipt{ProviderID: wamid, Status: channel.Delivered})
-	add("two at once, out of order", news(value(phoneID, state("delivered", "")+","+state("sent", ""))), as(channel.Delivered, "", ""), as(channel.Sent, "", ""))
-	add("two changes, one of another number", news(value("99999", state("failed", "")), value(phoneID, state("sent", ""))), as(channel.Sent, "", ""))
-	add("an incoming message", news(`{"field":"messages","value":{"metadata":{"phone_number_id":"`+phoneID+`"},"messages":[{"from":"447700900123","type":"text","text":{"body":"hello"}}]}}`))
+	add(
+		"two at once, out of order",
+		news(value(phoneID, state("delivered", "")+","+state("sent", ""))),
+		as(channel.Delivered, "", ""),
+		as(channel.Sent, "", ""),
+	)
+	add(
+		"two changes, one of another number",
+		news(value("99999", state("failed", "")), value(phoneID, state("sent", ""))),
+		as(channel.Sent, "", ""),
+	)
+	add(
+		"an incoming message",
+		news(
+			`{"field":"messages","value":{"metadata":{"phone_number_id":"`+phoneID+`"},"messages":[{"from":"447700900123",`+
+				`"type":"text","text":{"body":"hello"}}]}}`,
+		),
+	)
 	add("another field", news(`{"field":"group_lifecycle_update","value":{}}`))
 	add("nothing", `{"object":"whatsapp_business_account","entry":[]}`)
 	return append(rows, refusedRows()...)
@@ -88,9 +118,18 @@ func refusedRows() []channeltest.ReceiptRow {
 		"another object":      func(r *channel.Callback) { *r = hook(`{"object":"page","entry":[]}`) },
 		"no JSON":             func(r *channel.Callback) { *r = hook(`object=x`) },
 		"handshake, no token": func(r *channel.Callback) { *r = handshake("hub.mode=subscribe&hub.challenge=1158201444") },
-		"handshake, wrong":    func(r *channel.Callback) { *r = handshake("hub.mode=subscribe&hub.challenge=1&hub.verify_token=other") },
-		"handshake, no mode":  func(r *channel.Callback) { *r = handshake("hub.challenge=1&hub.verify_token=" + verifyToken) },
-		"handshake, no words": func(r *channel.Callback) { *r = handshake("hub.mode=subscribe&hub.verify_token=" + verifyToken) },
+		"handshake, wrong": func(r *channel.Callback) {
+			*r = handshake("hub.mode=subscribe&hub.challenge=1&" +
+				"hub.verify_token=other")
+		},
+		"handshake, no mode": func(r *channel.Callback) {
+			*r = handshake("hub.challenge=1&" +
+				"hub.verify_token=" + verifyToken)
+		},
+		"handshake, no words": func(r *channel.Callback) {
+			*r = handshake("hub.mode=subscribe&" +
+				"hub.verify_token=" + verifyToken)
+		},
 		"handshake, a script": func(r *channel.Callback) {
 			*r = handshake("hub.mode=subscribe&hub.challenge=%3Cscript%3E&hub.verify_token=" + verifyToken)
 		},
@@ -112,7 +151,11 @@ func TestAnswer(t *testing.T) {
 	t.Parallel()
 	s, _ := config("https://graph.facebook.com").Open(channel.Env{Now: channeltest.Now})
 	a := s.(channel.Answerer)
-	if got, ok := a.Answer(t.Context(), handshake("hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token="+verifyToken)); !ok || got.Status != 200 || string(got.Body) != "1158201444" || !strings.HasPrefix(got.ContentType, "text/plain") {
+	if got, ok := a.Answer(
+		t.Context(),
+		handshake("hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token="+verifyToken),
+	); !ok || got.Status != 200 || string(got.Body) != "1158201444" ||
+		!strings.HasPrefix(got.ContentType, "text/plain") {
 		t.Errorf("%+v %t", got, ok)
 	}
 	if got, ok := a.Answer(t.Context(), handshake("hub.mode=subscribe&hub.challenge=1&hub.verify_token=other")); ok {
@@ -175,7 +218,11 @@ func FuzzReceipts(f *testing.F) {
 			}
 		}
 		shake := handshake(body)
-		if _, err := s.(channel.Receiver).Receipts(t.Context(), shake); err == nil && !strings.Contains(body, verifyToken) && !strings.Contains(body, "%") {
+		if _, err := s.(channel.Receiver).Receipts(
+			t.Context(),
+			shake,
+		); err == nil && !strings.Contains(body, verifyToken) &&
+			!strings.Contains(body, "%") {
 			t.Errorf("a forged handshake was taken: %q", body)
 		}
 	})

@@ -12,14 +12,19 @@ import (
 	"github.com/dialproof/dialproof/internal/deliver/delivertest"
 )
 
-// TestUnderWay: Meta reports to one address for all messages, before its own answer, twice, out of order, without our token and of
-// messages that are not ours.
+// TestUnderWay: Meta reports to one address for all messages, before its own answer, twice, out of order, without our
+// token and of messages that are not ours.
 func TestUnderWay(t *testing.T) {
 	t.Parallel()
 	var trial *delivertest.Trial
 	var statuses []int
 	tell := func(token string, changes ...string) {
-		body := news(value(phoneID, strings.NewReplacer(changes...).Replace(strings.Replace(state("delivered", ""), "dG9rZW4", token, 1))))
+		body := news(
+			value(
+				phoneID,
+				strings.NewReplacer(changes...).Replace(strings.Replace(state("delivered", ""), "dG9rZW4", token, 1)),
+			),
+		)
 		fixed := trial.Callbacks.Fixed(delivertest.First)
 		status, _, _ := trial.Callback(t.Context(), delivertest.First, fixed[strings.LastIndex(fixed, "/")+1:], hook(body))
 		statuses = append(statuses, status)
@@ -48,7 +53,8 @@ func TestUnderWay(t *testing.T) {
 	}
 	holds := func(what string, want channel.Status) {
 		t.Helper()
-		if d := trial.Deliveries(); len(d) != 1 || d[0].Status != want || d[0].ProviderID != wamid || trial.Other.Calls() != 0 {
+		if d := trial.Deliveries(); len(d) != 1 || d[0].Status != want || d[0].ProviderID != wamid ||
+			trial.Other.Calls() != 0 {
 			t.Errorf("%s: %+v, want %s", what, d, want)
 		}
 	}

@@ -63,7 +63,9 @@ const minVerifyToken = 8
 func (c *Config) Validate() error {
 	switch {
 	case !idForm.MatchString(c.PhoneNumberID):
-		return errors.New("phone_number_id: must be the id of the number, digits alone; the app's dashboard shows it at WhatsApp, API setup")
+		return errors.New(
+			"phone_number_id: must be the id of the number, digits alone; the app's dashboard shows it at WhatsApp, API setup",
+		)
 	case c.AccessToken.IsZero() || strings.ContainsAny(c.AccessToken.Reveal(), " \r\n\t"):
 		return errors.New("access_token: is missing, or has a space in it")
 	case c.AppSecret.IsZero():
@@ -106,13 +108,20 @@ func (c *Config) validateLanguages() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{*c, rest.Client{
-		Provider: name, Base: c.URL + "/" + c.Version, HTTP: env.HTTP, Now: env.Now, Authorize: func(r *http.Request, _ []byte) *channel.Error {
-			r.Header.Set("Authorization", "Bearer "+c.AccessToken.Reveal())
-			r.Header.Set("User-Agent", agent)
-			return nil
+	return &sender{
+		*c,
+		rest.Client{
+			Provider: name,
+			Base:     c.URL + "/" + c.Version,
+			HTTP:     env.HTTP,
+			Now:      env.Now,
+			Authorize: func(r *http.Request, _ []byte) *channel.Error {
+				r.Header.Set("Authorization", "Bearer "+c.AccessToken.Reveal())
+				r.Header.Set("User-Agent", agent)
+				return nil
+			},
 		},
-	}}, nil
+	}, nil
 }
 
 type sender struct {
@@ -167,14 +176,18 @@ type parameter struct {
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	code := m.Code.Reveal()
 	if code == "" || len(code) > maxCode {
-		return channel.Accepted{}, rest.Means(channel.Rejected, "a template takes a code of 1 to 15 characters").Error(name, "code_form")
+		return channel.Accepted{}, rest.Means(channel.Rejected, "a template takes a code of 1 to 15 characters").
+			Error(name, "code_form")
 	}
 	o := order{Product: "whatsapp", RecipientType: "individual", To: m.To.E164(), Type: "template", Data: m.Token}
 	o.Template.Language.Policy = "deterministic"
 	o.Template.Name, o.Template.Language.Code = s.cfg.choose(m.Locale, m.To.Country())
 	// The code stands in the text and behind the button; a copy-code button, a one-tap and a zero-tap one are sent alike.
 	value := []parameter{{"text", code}}
-	o.Template.Components = []component{{Type: "body", Parameters: value}, {Type: "button", SubType: "url", Index: "0", Parameters: value}}
+	o.Template.Components = []component{
+		{Type: "body", Parameters: value},
+		{Type: "button", SubType: "url", Index: "0", Parameters: value},
+	}
 	a, err := s.api.JSON(ctx, http.MethodPost, "/"+s.cfg.PhoneNumberID+"/messages", o)
 	if err != nil {
 		return channel.Accepted{}, err

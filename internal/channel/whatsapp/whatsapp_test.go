@@ -26,9 +26,15 @@ const (
 
 func config(base string) channel.Opener {
 	return &Config{
-		PhoneNumberID: phoneID, AccessToken: secret.New(accessToken), AppSecret: secret.New(appSecret), VerifyToken: secret.New(verifyToken),
-		Template: "auth_code", Languages: []string{"es", "en_US", "pt_BR", "zh_TW"}, Templates: map[string]string{"pt_BR": "codigo"},
-		Version: "v23.0", URL: base,
+		PhoneNumberID: phoneID,
+		AccessToken:   secret.New(accessToken),
+		AppSecret:     secret.New(appSecret),
+		VerifyToken:   secret.New(verifyToken),
+		Template:      "auth_code",
+		Languages:     []string{"es", "en_US", "pt_BR", "zh_TW"},
+		Templates:     map[string]string{"pt_BR": "codigo"},
+		Version:       "v23.0",
+		URL:           base,
 	}
 }
 
@@ -40,15 +46,27 @@ func reply(status int, body string) channeltest.Reply {
 func judge(spec *channeltest.Spec, r *http.Request, body []byte) error {
 	// The document's pattern for the index of a button takes 1 to 6, and its own examples have 0.
 	body = bytes.Replace(body, []byte(`"index":"0"`), []byte(`"index":"1"`), 1)
-	return spec.Judge(r, body, "/{Version}/{Phone-Number-ID}/messages", map[string]string{"Version": "v23.0", "Phone-Number-ID": phoneID})
+	return spec.Judge(
+		r,
+		body,
+		"/{Version}/{Phone-Number-ID}/messages",
+		map[string]string{"Version": "v23.0", "Phone-Number-ID": phoneID},
+	)
 }
 
 func TestWhatsApp(t *testing.T) {
 	t.Parallel()
 	spec := channeltest.LoadSpec(t, "meta/whatsapp-messages-v23.trimmed.json")
 	h := channeltest.Harness{
-		Provider: Provider(), Configure: config, Secrets: []string{accessToken, appSecret, verifyToken}, Channel: channel.WhatsApp,
-		Accept: reply(200, `{"messaging_product":"whatsapp","contacts":[{"input":"+447700900123","wa_id":"447700900123"}],"messages":[{"id":"`+wamid+`","message_status":"accepted"}]}`),
+		Provider:  Provider(),
+		Configure: config,
+		Secrets:   []string{accessToken, appSecret, verifyToken},
+		Channel:   channel.WhatsApp,
+		Accept: reply(
+			200,
+			`{"messaging_product":"whatsapp","contacts":[{"input":"+447700900123","wa_id":"447700900123"}],`+
+				`"messages":[{"id":"`+wamid+`","message_status":"accepted"}]}`,
+		),
 		WantID: wamid,
 		Request: func(r *http.Request, body []byte) error {
 			if r.URL.Path != "/v23.0/"+phoneID+"/messages" || r.Header.Get("Authorization") != "Bearer "+accessToken {
@@ -61,7 +79,8 @@ func TestWhatsApp(t *testing.T) {
 			for key, want := range map[string]string{
 				"to": "+447700900123", "type": "template", "biz_opaque_callback_data": "dG9rZW4",
 				"template": "map[components:[map[parameters:[map[text:90817263 type:text]] type:body] " +
-					"map[index:0 parameters:[map[text:90817263 type:text]] sub_type:url type:button]] language:map[code:en_US policy:deterministic] name:auth_code]",
+					"map[index:0 parameters:[map[text:90817263 type:text]] sub_type:url type:button]] language:map[code:en_US " +
+					"policy:deterministic] name:auth_code]",
 			} {
 				if got := fmt.Sprint(f[key]); got != want {
 					return fmt.Errorf("%s is %s, want %s", key, got, want)
@@ -71,7 +90,8 @@ func TestWhatsApp(t *testing.T) {
 		},
 		Tables: map[string][]string{"answer receipt": channeltest.Keys(errorTable())},
 		Answer: func(e channeltest.Expected) string {
-			return `{"error":{"message":"(#` + e.Error + `) to +447700900123","type":"OAuthException","code":` + e.Error + `,"fbtrace_id":"x"}}`
+			return `{"error":{"message":"(#` + e.Error + `) to +447700900123","type":"OAuthException",` +
+				`"code":` + e.Error + `,"fbtrace_id":"x"}}`
 		},
 		Report: func(e channeltest.Expected) channel.Callback {
 			return hook(news(value(phoneID, state("failed", `,"errors":[{"code":`+e.Error+`,"title":"to 447700900123"}]`))))
@@ -108,7 +128,11 @@ func TestTheDocumentHolds(t *testing.T) {
 
 func TestChoose(t *testing.T) {
 	t.Parallel()
-	many := &Config{Template: "t", Languages: []string{"en_US", "en_GB", "de", "pt_PT", "pt_BR", "zh_CN", "zh_HK", "zh_TW", "fil", "es_MX"}, Templates: map[string]string{"de": "d"}}
+	many := &Config{
+		Template:  "t",
+		Languages: []string{"en_US", "en_GB", "de", "pt_PT", "pt_BR", "zh_CN", "zh_HK", "zh_TW", "fil", "es_MX"},
+		Templates: map[string]string{"de": "d"},
+	}
 	few := &Config{Template: "t", Languages: []string{"fr", "pt_BR", "en_US", "zh_CN"}}
 	for _, c := range []struct {
 		of              *Config

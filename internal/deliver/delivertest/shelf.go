@@ -1,4 +1,5 @@
-// Package delivertest has what tests of delivery need: a store in memory, and a trial that sends one message under the real handler.
+// Package delivertest has what tests of delivery need: a store in memory, and a trial that sends one message under the
+// real handler.
 package delivertest
 
 import (
@@ -13,7 +14,8 @@ import (
 	"github.com/dialproof/dialproof/internal/queue"
 )
 
-// Shelf is a deliver.Store and a queue.Store in memory, one piece of work at a time. Its fields are guarded by its lock.
+// Shelf is a deliver.Store and a queue.Store in memory, one piece of work at a time. Its fields are guarded by its
+// lock.
 type Shelf struct {
 	sync.Mutex
 	Parcels map[id.ID]deliver.Parcel
@@ -54,7 +56,13 @@ func (s *Shelf) Update(_ context.Context, _, _ id.ID, work func(deliver.Tx) erro
 }
 
 // Claim implements queue.Store.
-func (s *Shelf) Claim(_ context.Context, now time.Time, kind string, n int, lease time.Duration) (out []queue.Job, err error) {
+func (s *Shelf) Claim(
+	_ context.Context,
+	now time.Time,
+	kind string,
+	n int,
+	lease time.Duration,
+) (out []queue.Job, err error) {
 	s.Lock()
 	defer s.Unlock()
 	if s.Broken != nil {
@@ -66,7 +74,10 @@ func (s *Shelf) Claim(_ context.Context, now time.Time, kind string, n int, leas
 			due = append(due, j)
 		}
 	}
-	slices.SortFunc(due, func(a, b queue.Job) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID.Seq(), b.ID.Seq())) })
+	slices.SortFunc(
+		due,
+		func(a, b queue.Job) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID.Seq(), b.ID.Seq())) },
+	)
 	for _, j := range due[:min(n, len(due))] {
 		j.Attempt++
 		j.Hold(now.Add(lease))

@@ -21,7 +21,8 @@ const (
 	Second = "second"
 )
 
-// Trial is one message under the real handler, over a sender on trial and, where it does not take the message, over one that does.
+// Trial is one message under the real handler, over a sender on trial and, where it does not take the message, over one
+// that does.
 type Trial struct {
 	*deliver.Handler
 	Shelf *Shelf
@@ -58,9 +59,21 @@ func New(s channel.Sender, m channel.Message, timeout time.Duration, alone bool)
 	t := &Trial{Shelf: NewShelf(), Other: &Taker{kind: m.Channel}}
 	now := m.ExpiresAt.Add(-5 * time.Minute)
 	ids := id.NewSource(id.ID{})
-	routes := []*deliver.Route{{Name: First, Provider: "trial", Sender: s, Timeout: timeout, Slots: make(chan struct{}, 4)}}
+	routes := []*deliver.Route{
+		{Name: First, Provider: "trial", Sender: s, Timeout: timeout, Slots: make(chan struct{}, 4)},
+	}
 	if !alone {
-		routes = append(routes, &deliver.Route{Name: Second, Provider: "taker", Sender: t.Other, Priority: 1, Timeout: timeout, Slots: make(chan struct{}, 4)})
+		routes = append(
+			routes,
+			&deliver.Route{
+				Name:     Second,
+				Provider: "taker",
+				Sender:   t.Other,
+				Priority: 1,
+				Timeout:  timeout,
+				Slots:    make(chan struct{}, 4),
+			},
+		)
 	}
 	t.Handler = &deliver.Handler{
 		Store: t.Shelf, Composer: one{m}, Routes: deliver.NewRoutes(routes), IDs: ids, Now: func() time.Time { return now },
@@ -68,9 +81,23 @@ func New(s channel.Sender, m channel.Message, timeout time.Duration, alone bool)
 		Callbacks: &deliver.Callbacks{Ring: ring, PublicURL: "https://verify.example.com"},
 	}
 	t.Ref = ids.New(now)
-	d := channel.Delivery{ID: ids.New(now), Channel: m.Channel, Route: First, Status: channel.Sending, Attempt: 1, Created: now, Updated: now}
+	d := channel.Delivery{
+		ID:      ids.New(now),
+		Channel: m.Channel,
+		Route:   First,
+		Status:  channel.Sending,
+		Attempt: 1,
+		Created: now,
+		Updated: now,
+	}
 	t.Job = queue.Job{ID: d.ID, Kind: "deliver", Ref: t.Ref, Attempt: 1, Due: now.Add(30 * time.Second), Leased: true}
-	t.Shelf.Parcels[t.Ref] = deliver.Parcel{Ref: t.Ref, Open: true, Expires: m.ExpiresAt, Country: m.To.Country(), Deliveries: []channel.Delivery{d}}
+	t.Shelf.Parcels[t.Ref] = deliver.Parcel{
+		Ref:        t.Ref,
+		Open:       true,
+		Expires:    m.ExpiresAt,
+		Country:    m.To.Country(),
+		Deliveries: []channel.Delivery{d},
+	}
 	t.Shelf.Jobs[t.Job.ID] = t.Job
 	return t, nil
 }

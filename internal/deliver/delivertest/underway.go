@@ -18,8 +18,9 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
 )
 
-// These checks put the provider under the real handler of deliveries, beside a second route that takes everything, before a carrier that
-// misbehaves: nothing is lost, nothing is doubled that could be avoided, and the record says what happened.
+// These checks put the provider under the real handler of deliveries, beside a second route that takes everything,
+// before a carrier that misbehaves: nothing is lost, nothing is doubled that could be avoided, and the record says what
+// happened.
 
 // Checks are all of them.
 func Checks() []channeltest.Check {
@@ -57,7 +58,13 @@ func try(ctx context.Context, h channeltest.Harness, script channeltest.Script, 
 	return tryFor(ctx, h, script, alone, callTime)
 }
 
-func tryFor(ctx context.Context, h channeltest.Harness, script channeltest.Script, alone bool, patience time.Duration) (*trial, error) {
+func tryFor(
+	ctx context.Context,
+	h channeltest.Harness,
+	script channeltest.Script,
+	alone bool,
+	patience time.Duration,
+) (*trial, error) {
 	t, err := ready(h, script, alone, patience)
 	if err != nil {
 		return nil, err
@@ -69,8 +76,8 @@ func tryFor(ctx context.Context, h channeltest.Harness, script channeltest.Scrip
 	return t, nil
 }
 
-// How long a call of a trial may take. A carrier that hangs takes all of the short time; all others get more than a busy machine
-// needs to answer.
+// How long a call of a trial may take. A carrier that hangs takes all of the short time; all others get more than a
+// busy machine needs to answer.
 const (
 	shortTime = 500 * time.Millisecond
 	callTime  = 20 * time.Second
@@ -96,7 +103,14 @@ func (t *trial) holds(taken int, want ...string) error {
 		got = append(got, d.Route+" "+string(d.Status))
 	}
 	if !slices.Equal(got, want) || t.Other.Calls() != taken {
-		return fmt.Errorf("the record says %v and the second route took %d, want %v and %d (%+v)", got, t.Other.Calls(), want, taken, t.Deliveries()[0])
+		return fmt.Errorf(
+			"the record says %v and the second route took %d, want %v and %d (%+v)",
+			got,
+			t.Other.Calls(),
+			want,
+			taken,
+			t.Deliveries()[0],
+		)
 	}
 	return nil
 }
@@ -122,7 +136,13 @@ func after(kind channel.ErrorKind) (taken int, want []string) {
 func errorsUnderWay(ctx context.Context, h channeltest.Harness) error {
 	bare := func(status int, body string, kind channel.ErrorKind) channeltest.Answered {
 		return channeltest.Answered{
-			Expected: channeltest.Expected{Where: "answer", Error: strconv.Itoa(status), Kind: kind, Code: "*"}, Reply: channeltest.Reply{Status: status, Body: body},
+			Expected: channeltest.Expected{
+				Where: "answer",
+				Error: strconv.Itoa(status),
+				Kind:  kind,
+				Code:  "*",
+			},
+			Reply: channeltest.Reply{Status: status, Body: body},
 		}
 	}
 	rows, err := h.Answers()
@@ -130,7 +150,8 @@ func errorsUnderWay(ctx context.Context, h channeltest.Harness) error {
 		return err
 	}
 	for _, r := range []channeltest.Answered{
-		bare(http.StatusInternalServerError, "", channel.Unavailable), bare(http.StatusServiceUnavailable, "<html>", channel.Unavailable),
+		bare(http.StatusInternalServerError, "", channel.Unavailable),
+		bare(http.StatusServiceUnavailable, "<html>", channel.Unavailable),
 		bare(http.StatusUnauthorized, "", channel.Refused),
 	} {
 		if !slices.Contains(h.OwnStatuses, r.Reply.Status) {
@@ -166,12 +187,15 @@ func underWay(ctx context.Context, h channeltest.Harness, row channeltest.Answer
 	return nil
 }
 
-// pauses lets the carrier ask for half a minute: another route takes the message at once, and without one it waits so long.
+// pauses lets the carrier ask for half a minute: another route takes the message at once, and without one it waits so
+// long.
 func pauses(ctx context.Context, h channeltest.Harness) error {
 	if slices.Contains(h.OwnStatuses, http.StatusTooManyRequests) {
 		return nil
 	}
-	says := channeltest.Says(channeltest.Reply{Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "30"}})
+	says := channeltest.Says(
+		channeltest.Reply{Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "30"}},
+	)
 	t, err := try(ctx, h, says, false)
 	if err != nil {
 		return err
@@ -190,7 +214,8 @@ func pauses(ctx context.Context, h channeltest.Harness) error {
 	return t.holds(0, first+"queued")
 }
 
-// vanishes lets the answer be lost in every way after the carrier has the message: it is not sent again, and a receipt tells the rest.
+// vanishes lets the answer be lost in every way after the carrier has the message: it is not sent again, and a receipt
+// tells the rest.
 func vanishes(ctx context.Context, h channeltest.Harness) error {
 	for name, script := range map[string]channeltest.Script{
 		"hangs": func(_ http.ResponseWriter, r *http.Request) {
@@ -238,13 +263,15 @@ func slow(ctx context.Context, h channeltest.Harness) error {
 	}
 	defer t.carrier.Close()
 	d := t.Deliveries()[0]
-	if d.ProviderID != h.WantID || (d.Status != channel.Taken && d.Status != channel.Sent && d.Status != channel.Delivered) {
+	if d.ProviderID != h.WantID ||
+		(d.Status != channel.Taken && d.Status != channel.Sent && d.Status != channel.Delivered) {
 		return fmt.Errorf("the record says %+v", d)
 	}
 	return t.holds(0, first+string(d.Status))
 }
 
-// row answers a receipt of one message with that status, which names the message by the address alone; nil when the harness has none.
+// row answers a receipt of one message with that status, which names the message by the address alone; nil when the
+// harness has none.
 func rowOf(h channeltest.Harness, status channel.Status) *channeltest.ReceiptRow {
 	for i, r := range h.Receipts {
 		if !r.Refused && len(r.Want) == 1 && r.Want[0].Status == status && r.Want[0].Token == "" && !byID(h) {
@@ -313,7 +340,8 @@ func early(ctx context.Context, h channeltest.Harness) error {
 	return t.holds(0, first+"delivered")
 }
 
-// forged sends what must not be taken, and what is cut short: the record stays as it is, and the request learns nothing.
+// forged sends what must not be taken, and what is cut short: the record stays as it is, and the request learns
+// nothing.
 func forged(ctx context.Context, h channeltest.Harness) error {
 	t, err := try(ctx, h, channeltest.Says(h.Accept), false)
 	if err != nil {

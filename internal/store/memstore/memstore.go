@@ -1,5 +1,5 @@
-// Package memstore is an engine that keeps its rows in memory: for tests and simulations, which choose when it fails. It passes the suite of the
-// engines that are on a disk. It is no cache, and nothing of it survives its process.
+// Package memstore is an engine that keeps its rows in memory: for tests and simulations, which choose when it fails.
+// It passes the suite of the engines that are on a disk. It is no cache, and nothing of it survives its process.
 package memstore
 
 import (
@@ -25,13 +25,13 @@ type Fault struct {
 	// Before and After fail it: with nothing done, or with all done. Err is the failure; nil: the store is unavailable.
 	Before, After bool
 	Err           error
-	// Conflicts is how often its work is run and rolled back, because another transaction was in its way, before it goes through. Others may
-	// commit meanwhile.
+	// Conflicts is how often its work is run and rolled back, because another transaction was in its way, before it goes
+	// through. Others may commit meanwhile.
 	Conflicts int
 	// Discard runs the work, takes it back, and says that it was done. It is a fault of a store, which tests plant.
 	Discard bool
-	// Between is called between the work and its effect, without the lock of the rows: others may commit meanwhile, and are not seen. It is a
-	// fault of a store, which tests plant. Nil: nothing is between them.
+	// Between is called between the work and its effect, without the lock of the rows: others may commit meanwhile, and
+	// are not seen. It is a fault of a store, which tests plant. Nil: nothing is between them.
 	Between func()
 }
 
@@ -74,10 +74,19 @@ type Data struct {
 // NewData returns rows without any.
 func NewData() *Data {
 	return &Data{
-		verifications: map[id.ID]*verify.Verification{}, numbers: map[verify.NumberKey]*verify.Number{}, limits: map[[16]byte]int64{},
-		replays: map[[32]byte]store.Replay{}, jobs: map[id.ID]*queue.Job{}, sent: map[[16]byte]deliver.Sent{},
-		apps: map[id.ID]application.Application{}, keys: map[id.ID]application.Key{}, webhooks: map[id.ID]webhook.Endpoint{}, events: map[id.ID]webhook.Event{},
-		leases: map[string]time.Time{}, marks: map[string]int64{}, version: 1,
+		verifications: map[id.ID]*verify.Verification{},
+		numbers:       map[verify.NumberKey]*verify.Number{},
+		limits:        map[[16]byte]int64{},
+		replays:       map[[32]byte]store.Replay{},
+		jobs:          map[id.ID]*queue.Job{},
+		sent:          map[[16]byte]deliver.Sent{},
+		apps:          map[id.ID]application.Application{},
+		keys:          map[id.ID]application.Key{},
+		webhooks:      map[id.ID]webhook.Endpoint{},
+		events:        map[id.ID]webhook.Event{},
+		leases:        map[string]time.Time{},
+		marks:         map[string]int64{},
+		version:       1,
 	}
 }
 
@@ -353,7 +362,8 @@ func (e *Engine) Scan(_ context.Context, app, before id.ID, yield func(*verify.V
 func (e *Engine) Remembered(_ context.Context, after, end id.ID) (out []*verify.Verification, err error) {
 	all, err := read(e, func(d *Data) ([]*verify.Verification, error) { return d.ordered(), nil })
 	for _, v := range all {
-		if bytes.Compare(v.ID[:], after[:]) > 0 && bytes.Compare(v.ID[:], end[:]) < 0 && v.Sealed != nil && len(out) < store.PurgeStep {
+		if bytes.Compare(v.ID[:], after[:]) > 0 && bytes.Compare(v.ID[:], end[:]) < 0 && v.Sealed != nil &&
+			len(out) < store.PurgeStep {
 			out = append(out, v)
 		}
 	}
@@ -478,7 +488,9 @@ func (e *Engine) Backlogs(context.Context) ([]webhook.Backlog, error) {
 func (e *Engine) Events(_ context.Context, endpoint id.ID, p webhook.Page) ([]webhook.Event, error) {
 	return read(e, func(d *Data) (out []webhook.Event, err error) {
 		for _, v := range slices.Backward(byID(d.events)) {
-			if v.Endpoint == endpoint && (p.Before.IsZero() || bytes.Compare(v.ID[:], p.Before[:]) < 0) && (p.State == nil || v.State == *p.State) && len(out) < p.Limit {
+			if v.Endpoint == endpoint && (p.Before.IsZero() || bytes.Compare(v.ID[:], p.Before[:]) < 0) &&
+				(p.State == nil || v.State == *p.State) &&
+				len(out) < p.Limit {
 				out = append(out, v)
 			}
 		}

@@ -38,7 +38,10 @@ func TestMemstore(t *testing.T) {
 func TestConflicts(t *testing.T) {
 	t.Parallel()
 	var n atomic.Int64
-	o := memstore.Options{Writers: 3, Fault: func(string) memstore.Fault { return memstore.Fault{Conflicts: int(n.Add(1) % 3)} }}
+	o := memstore.Options{
+		Writers: 3,
+		Fault:   func(string) memstore.Fault { return memstore.Fault{Conflicts: int(n.Add(1) % 3)} },
+	}
 	storetest.Run(t, func(t *testing.T) storetest.Store { t.Helper(); return opened(t, memstore.NewData(), o) })
 	storetest.RunEvents(t, func(t *testing.T) storetest.EventStore { t.Helper(); return opened(t, memstore.NewData(), o) })
 	storetest.RunNodes(t, func(t *testing.T, nodes int) (out []storetest.Store) {

@@ -23,7 +23,8 @@ const (
 	identity = "identity"
 )
 
-// guard lets every new connection of the pool be admitted, and none be used that leads to another server than the one in use.
+// guard lets every new connection of the pool be admitted, and none be used that leads to another server than the one
+// in use.
 func (e *Engine) guard(c *pgx.ConnConfig) {
 	asked := c.ValidateConnect
 	c.ValidateConnect = func(ctx context.Context, pc *pgconn.PgConn) error {
@@ -92,12 +93,13 @@ func (e *Engine) unidentified(err error) error {
 
 const (
 	sqlTimeline     = `SELECT n FROM versions WHERE name = 'timeline %d'`
-	sqlMarkTimeline = `INSERT INTO versions (name, n) VALUES ('timeline %d', %d) ON CONFLICT (name) DO UPDATE SET n = versions.n RETURNING n`
+	sqlMarkTimeline = `INSERT INTO versions (name, n) VALUES ('timeline %d', %d) ON CONFLICT (name) DO UPDATE SET n = ` +
+		`versions.n RETURNING n`
 )
 
-// greet makes a server the one to write to. It commits once, which does three things: the server writes; everything that it
-// shows has reached the synchronous replica, also what it recovered after a crash; and its timeline has a mark, by which its
-// successors are known.
+// greet makes a server the one to write to. It commits once, which does three things: the server writes; everything
+// that it shows has reached the synchronous replica, also what it recovered after a crash; and its timeline has a mark,
+// by which its successors are known.
 func (e *Engine) greet(ctx context.Context, c *pgconn.PgConn, s *pgServer) error {
 	if last := e.history.remembered(); last.Mark != 0 {
 		mark, err := oneInt(ctx, c, fmt.Sprintf(sqlTimeline, last.Timeline))
@@ -109,7 +111,8 @@ func (e *Engine) greet(ctx context.Context, c *pgconn.PgConn, s *pgServer) error
 		}
 	}
 	delete(c.CustomData(), unreplicated)
-	mark, err := oneInt(ctx, c, fmt.Sprintf(sqlMarkTimeline, s.Timeline, rand.Int64()|1)) //nolint:gosec // it tells two servers apart and is no secret
+	//nolint:gosec // it tells two servers apart and is no secret
+	mark, err := oneInt(ctx, c, fmt.Sprintf(sqlMarkTimeline, s.Timeline, rand.Int64()|1))
 	if err != nil {
 		return err
 	}
@@ -188,8 +191,8 @@ func (l *lookout) close(ctx context.Context) {
 	}
 }
 
-// lookAround looks at all hosts, unless that was done within the time. When one of them writes on a newer timeline than the
-// server in use, no connection to that one is used any more.
+// lookAround looks at all hosts, unless that was done within the time. When one of them writes on a newer timeline than
+// the server in use, no connection to that one is used any more.
 func (e *Engine) lookAround(ctx context.Context, unless time.Duration) {
 	if len(e.lookouts) == 0 {
 		return

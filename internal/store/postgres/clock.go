@@ -9,8 +9,8 @@ import (
 // clockJump is by how much the database's clock must have moved against this machine's pace to be told in the log.
 const clockJump = 2 * time.Second
 
-// pgClock is the database's time: its last reading, and how long ago that was by this machine's monotonic clock. Nodes whose
-// clocks differ agree on it to about a round trip, and a machine whose clock is set does not notice.
+// pgClock is the database's time: its last reading, and how long ago that was by this machine's monotonic clock. Nodes
+// whose clocks differ agree on it to about a round trip, and a machine whose clock is set does not notice.
 type pgClock struct {
 	local  func() time.Time // this machine's clock
 	log    *slog.Logger
@@ -30,8 +30,8 @@ func (c *pgClock) now() time.Time {
 	return r.db.Add(time.Since(r.at))
 }
 
-// measured takes one reading of the database's clock, made between two moments. While it is within the reading's doubt, the
-// one before stays: time does not jitter with the network.
+// measured takes one reading of the database's clock, made between two moments. While it is within the reading's doubt,
+// the one before stays: time does not jitter with the network.
 func (c *pgClock) measured(before, after time.Time, db time.Time) {
 	doubt := after.Sub(before)/2 + time.Millisecond
 	next := &clockReading{at: before.Add(after.Sub(before) / 2), db: db.Round(0)}
@@ -47,6 +47,10 @@ func (c *pgClock) measured(before, after time.Time, db time.Time) {
 	}
 	c.read.Store(next)
 	if off.Abs() > clockJump {
-		c.log.Warn("the database's clock has jumped: what waits for a time waits that much less or more", "by", off.Round(time.Millisecond).String())
+		c.log.Warn(
+			"the database's clock has jumped: what waits for a time waits that much less or more",
+			"by",
+			off.Round(time.Millisecond).String(),
+		)
 	}
 }

@@ -41,7 +41,8 @@ func (e *Engine) Commit(ctx context.Context, writer int, b *store.Batch) error {
 			return err
 		}
 		e.o.Retried()
-		wait := time.Duration(rand.Int64N(int64(2*time.Millisecond) << min(try, 5))) //nolint:gosec // it only spreads the tries
+		//nolint:gosec // it only spreads the tries
+		wait := time.Duration(rand.Int64N(int64(2*time.Millisecond) << min(try, 5)))
 		if kind == faultDown {
 			e.pool.Reset() // what lies in it is likely broken as well
 			wait += 20 * time.Millisecond
@@ -114,7 +115,10 @@ func (t *pgTx) finish() (fault, error) {
 		return faultDown, err
 	}
 	committed := false
-	steps = append(steps, pgStep{sql: "COMMIT", done: func(tag pgconn.CommandTag) { committed = tag.String() == "COMMIT" }})
+	steps = append(
+		steps,
+		pgStep{sql: "COMMIT", done: func(tag pgconn.CommandTag) { committed = tag.String() == "COMMIT" }},
+	)
 	delete(t.c.PgConn().CustomData(), unreplicated)
 	err := t.pipeline(steps)
 	if t.c.PgConn().CustomData()[unreplicated] != nil {
@@ -138,7 +142,10 @@ func (t *pgTx) undo(err error) (fault, error) {
 			_ = t.c.Close(ctx)
 		}
 	}
-	if _, ok := errors.AsType[*pgconn.PgError](err); !ok && err != nil && !errors.Is(err, errNewLane) && !t.c.IsClosed() && t.ctx.Err() == nil {
+	if _, ok := errors.AsType[*pgconn.PgError](
+		err,
+	); !ok && err != nil && !errors.Is(err, errNewLane) && !t.c.IsClosed() &&
+		t.ctx.Err() == nil {
 		return faultWork, err // our own: a row that cannot be read, for example
 	}
 	return faultOf(err), err

@@ -103,7 +103,8 @@ func (r *pgRow) Raw(i int) []byte {
 	return out
 }
 
-// blobArray is an array of bytes as an argument. A plain [][]byte would do, but pgx then looks at each value by reflection.
+// blobArray is an array of bytes as an argument. A plain [][]byte would do, but pgx then looks at each value by
+// reflection.
 type blobArray [][]byte
 
 // blobValue is one of its values.

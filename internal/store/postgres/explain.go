@@ -57,8 +57,9 @@ func Explain(err error) string {
 	return ""
 }
 
-// Temporary reports whether opening the store may succeed later without anything but the server having changed: it cannot be reached, is
-// starting, is full, or cannot be written. A wrong password or the name of no database is none of these.
+// Temporary reports whether opening the store may succeed later without anything but the server having changed: it
+// cannot be reached, is starting, is full, or cannot be written. A wrong password or the name of no database is none of
+// these.
 func Temporary(err error) bool {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return faultOf(e) != faultWork

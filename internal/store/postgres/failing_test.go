@@ -14,10 +14,13 @@ import (
 
 // failAtCommit makes every COMMIT that has changed a row fail while the table planned has one.
 const failAtCommit = `CREATE TABLE planned ();
-CREATE FUNCTION planned() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF EXISTS (SELECT FROM planned) THEN RAISE EXCEPTION 'planned'; END IF; RETURN NULL; END $$;
+CREATE FUNCTION planned() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF EXISTS (SELECT FROM planned) THEN RAISE
+  EXCEPTION 'planned'; END IF; RETURN NULL; END $$;
 DO $$ DECLARE name text; BEGIN
-  FOREACH name IN ARRAY ARRAY['numbers', 'verifications', 'jobs', 'limits', 'replays', 'sent', 'webhooks', 'events', 'applications', 'api_keys', 'versions', 'leases'] LOOP
-    EXECUTE format('CREATE CONSTRAINT TRIGGER planned AFTER INSERT OR UPDATE OR DELETE ON %I DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION planned()', name);
+  FOREACH name IN ARRAY ARRAY['numbers', 'verifications', 'jobs', 'limits', 'replays', 'sent', 'webhooks',
+    'events', 'applications', 'api_keys', 'versions', 'leases'] LOOP
+    EXECUTE format('CREATE CONSTRAINT TRIGGER planned AFTER INSERT OR UPDATE OR DELETE ON %I DEFERRABLE INITIALLY
+      DEFERRED FOR EACH ROW EXECUTE FUNCTION planned()', name);
   END LOOP;
 END $$`
 

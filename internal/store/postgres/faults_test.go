@@ -113,8 +113,8 @@ func serverSpeaksTLS(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// serverDies kills the server under the load of two nodes, three times. What was acknowledged is there afterwards, and the
-// stores go on without being opened anew.
+// serverDies kills the server under the load of two nodes, three times. What was acknowledged is there afterwards, and
+// the stores go on without being opened anew.
 func serverDies(t *testing.T, server *pgtest.Server) {
 	dsn := server.Fresh()
 	o := postgres.Options{DSN: dsn, Migrate: true, Connections: 8, Lanes: 2, Timeout: 2 * time.Second}
@@ -164,8 +164,8 @@ func serverHangs(t *testing.T, server *pgtest.Server) {
 	load.Judge(t, db)
 }
 
-// TestFailover promotes a synchronous replica after the primary was killed. The store finds it by itself, among the hosts of its
-// connection string, and loses nothing. A replica alone is not taken.
+// TestFailover promotes a synchronous replica after the primary was killed. The store finds it by itself, among the
+// hosts of its connection string, and loses nothing. A replica alone is not taken.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.Start(t)
@@ -205,22 +205,39 @@ func pooled(t *testing.T, server *pgtest.Server) {
 	pooler := server.Pooler()
 	storetest.Run(t, func(t *testing.T) storetest.Store {
 		t.Helper()
-		return opened(t, postgres.Options{DSN: strings.Replace(pooler, "/postgres?", "/"+server.Name()+"?", 1), Migrate: true, Connections: 6, Lanes: 2, Pooler: true})
+		return opened(
+			t,
+			postgres.Options{
+				DSN:         strings.Replace(pooler, "/postgres?", "/"+server.Name()+"?", 1),
+				Migrate:     true,
+				Connections: 6,
+				Lanes:       2,
+				Pooler:      true,
+			},
+		)
 	})
 }
 
-// clocks gives two nodes clocks that differ by 80 seconds: they agree on the time all the same, and neither takes a job that
-// the other one has just made.
+// clocks gives two nodes clocks that differ by 80 seconds: they agree on the time all the same, and neither takes a job
+// that the other one has just made.
 func clocks(t *testing.T, server *pgtest.Server) {
 	dsn := server.Fresh()
 	node := func(off time.Duration) *store.DB {
-		return opened(t, postgres.Options{DSN: dsn, Migrate: true, Lanes: 1, Now: func() time.Time { return time.Now().Add(off) }})
+		return opened(
+			t,
+			postgres.Options{DSN: dsn, Migrate: true, Lanes: 1, Now: func() time.Time { return time.Now().Add(off) }},
+		)
 	}
 	slow, fast := node(-40*time.Second), node(40*time.Second)
 	if d := fast.Now().Sub(slow.Now()).Abs(); d > time.Second {
 		t.Errorf("the nodes differ by %s", d)
 	}
-	job := queue.Job{ID: id.NewSource(id.ID{}).New(time.Now()), Kind: "k", Due: slow.Now().Add(30 * time.Second), Attempt: 1}
+	job := queue.Job{
+		ID:      id.NewSource(id.ID{}).New(time.Now()),
+		Kind:    "k",
+		Due:     slow.Now().Add(30 * time.Second),
+		Attempt: 1,
+	}
 	if err := slow.Do(t.Context(), verify.Needs{}, func(tx verify.Tx) error { tx.PutJob(job); return nil }); err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +300,10 @@ func plainRole(t *testing.T, server *pgtest.Server) {
 	if got := load.Outcomes(); got["start ok"] != 5 || got["check ok"] != 15 {
 		t.Errorf("outcomes %v", got)
 	}
-	if f, err := db.Describe(t.Context()); err != nil || !strings.HasPrefix(f.Summary, "PostgreSQL ") || len(f.Wrong) != 2 {
+	if f, err := db.Describe(
+		t.Context(),
+	); err != nil || !strings.HasPrefix(f.Summary, "PostgreSQL ") ||
+		len(f.Wrong) != 2 {
 		t.Errorf("the description is %+v, %v; the tests' server has fsync and full_page_writes off", f, err)
 	}
 }

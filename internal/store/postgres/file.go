@@ -47,7 +47,8 @@ func writeStanding(path string, s standing) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+strings.TrimSuffix(filepath.Base(path), ".json")+"-*") // with mode 0600
+	// with mode 0600
+	f, err := os.CreateTemp(filepath.Dir(path), "."+strings.TrimSuffix(filepath.Base(path), ".json")+"-*")
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// history is what this node knows of the server that it writes to. A server that is behind it is refused: an old primary that
-// came back after a failover, a copy, a backup. Its zero value knows nothing.
+// history is what this node knows of the server that it writes to. A server that is behind it is refused: an old
+// primary that came back after a failover, a copy, a backup. Its zero value knows nothing.
 type history struct {
 	log *slog.Logger
 	// file outlives the process; empty: there is none.
@@ -63,7 +63,13 @@ func (h *history) judge(s *pgServer) error {
 	case s.Timeline < h.last.Timeline:
 		return h.behind(s, "its timeline is older")
 	case h.newest.System == s.System && s.Timeline < h.newest.Timeline:
-		return fmt.Errorf("%w: %s is on timeline %d, and another server of the connection string writes on timeline %d", ErrBehind, s.address, s.Timeline, h.newest.Timeline)
+		return fmt.Errorf(
+			"%w: %s is on timeline %d, and another server of the connection string writes on timeline %d",
+			ErrBehind,
+			s.address,
+			s.Timeline,
+			h.newest.Timeline,
+		)
 	case s.Timeline == h.last.Timeline && s.LSN < h.last.LSN:
 		return h.behind(s, "it has less than what was committed")
 	case h.lost != nil && h.lost.same(s):
@@ -72,11 +78,14 @@ func (h *history) judge(s *pgServer) error {
 	return nil
 }
 
-// passed reports whether another server has taken over from this one, or it has lost commits: what it says does not count.
+// passed reports whether another server has taken over from this one, or it has lost commits: what it says does not
+// count.
 func (h *history) passed(s *pgServer) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.last.System != s.System || s.Timeline < h.last.Timeline || h.newest.System == s.System && s.Timeline < h.newest.Timeline || h.lost != nil && h.lost.same(s)
+	return h.last.System != s.System || s.Timeline < h.last.Timeline ||
+		h.newest.System == s.System && s.Timeline < h.newest.Timeline ||
+		h.lost != nil && h.lost.same(s)
 }
 
 // behind words a refusal. It must be called with h.mu held.
@@ -85,8 +94,20 @@ func (h *history) behind(s *pgServer, why string) error {
 	if h.file != "" {
 		accept = "stop the node, remove " + h.file + " and start it"
 	}
-	return fmt.Errorf("%w: %s is system %s on timeline %d at %s, this node has written to system %s on timeline %d at %s: %s. If that is meant, %s",
-		ErrBehind, s.address, s.System, s.Timeline, lsnText(s.LSN), h.last.System, h.last.Timeline, lsnText(h.last.LSN), why, accept)
+	return fmt.Errorf(
+		"%w: %s is system %s on timeline %d at %s, this node has written to system %s on timeline %d at %s: %s. If that "+
+			"is meant, %s",
+		ErrBehind,
+		s.address,
+		s.System,
+		s.Timeline,
+		lsnText(s.LSN),
+		h.last.System,
+		h.last.Timeline,
+		lsnText(h.last.LSN),
+		why,
+		accept,
+	)
 }
 
 // marked judges the mark that a server has for the timeline that was last written to.
@@ -96,7 +117,10 @@ func (h *history) marked(s *pgServer, mark int64) error {
 	if mark == h.last.Mark {
 		return nil
 	}
-	return h.behind(s, fmt.Sprintf("its timeline %d is not the one of this node, or it is another database", h.last.Timeline))
+	return h.behind(
+		s,
+		fmt.Sprintf("its timeline %d is not the one of this node, or it is another database", h.last.Timeline),
+	)
 }
 
 // remembered returns what was last written to.
@@ -116,7 +140,19 @@ func (h *history) adopt(s *pgServer, mark int64) {
 		next.LSN = max(next.LSN, h.last.LSN)
 	}
 	if before := h.last; before.System != next.System || before.Timeline != next.Timeline {
-		h.log.Info("the database server has changed", "server", s.address, "system", s.System, "timeline", s.Timeline, "lsn", lsnText(s.LSN), "timeline_before", before.Timeline)
+		h.log.Info(
+			"the database server has changed",
+			"server",
+			s.address,
+			"system",
+			s.System,
+			"timeline",
+			s.Timeline,
+			"lsn",
+			lsnText(s.LSN),
+			"timeline_before",
+			before.Timeline,
+		)
 	}
 	h.last = next
 	h.lost = nil
@@ -146,7 +182,13 @@ func (h *history) save() {
 		return
 	}
 	if err := writeStanding(h.file, h.last); err != nil {
-		h.log.Error("what this node knows of its database server cannot be kept: after a restart it would not notice an old one", "file", h.file, "error", err)
+		h.log.Error(
+			"what this node knows of its database server cannot be kept: after a restart it would not notice an old one",
+			"file",
+			h.file,
+			"error",
+			err,
+		)
 		return
 	}
 	h.saved = h.last
@@ -208,7 +250,17 @@ func (h *history) refused(s *pgServer, err error) error {
 		}
 		r = &refusal{since: time.Now()}
 		h.refusals[s.address] = r
-		h.log.Error("a database server is refused", "server", s.address, "timeline", s.Timeline, "lsn", lsnText(s.LSN), "error", err)
+		h.log.Error(
+			"a database server is refused",
+			"server",
+			s.address,
+			"timeline",
+			s.Timeline,
+			"lsn",
+			lsnText(s.LSN),
+			"error",
+			err,
+		)
 	}
 	r.times++
 	return err
@@ -218,6 +270,14 @@ func (h *history) refused(s *pgServer, err error) error {
 func (h *history) subside(address string) {
 	if r := h.refusals[address]; r != nil {
 		delete(h.refusals, address)
-		h.log.Info("a database server is not refused any more", "server", address, "refusals", r.times, "took", time.Since(r.since).Round(time.Millisecond).String())
+		h.log.Info(
+			"a database server is not refused any more",
+			"server",
+			address,
+			"refusals",
+			r.times,
+			"took",
+			time.Since(r.since).Round(time.Millisecond).String(),
+		)
 	}
 }

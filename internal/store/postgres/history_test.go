@@ -12,7 +12,10 @@ import (
 )
 
 func history1(log *bytes.Buffer) *history {
-	return &history{log: slog.New(slog.NewTextHandler(log, nil)), last: standing{System: "7", Timeline: 2, Mark: 5, LSN: 1000}}
+	return &history{
+		log:  slog.New(slog.NewTextHandler(log, nil)),
+		last: standing{System: "7", Timeline: 2, Mark: 5, LSN: 1000},
+	}
 }
 
 func serverAt(timeline int64, lsn uint64) *pgServer {
@@ -46,7 +49,8 @@ func TestServersBehind(t *testing.T) {
 	}
 	h := history1(&bytes.Buffer{})
 	lost := serverAt(2, 1000)
-	for server, want := range map[*pgServer]bool{lost: false, serverAt(3, 1): false, serverAt(1, 9999): true, other: true} {
+	for server, want := range map[*pgServer]bool{lost: false, serverAt(3, 1): false, serverAt(1, 9999): true,
+		other: true} {
 		if got := h.passed(server); got != want {
 			t.Errorf("timeline %d of %s: passed %t", server.Timeline, server.System, got)
 		}
@@ -137,13 +141,16 @@ func TestRefusalsAreTwoLines(t *testing.T) {
 	}
 }
 
-// TestClockJumps sets this machine's clock, and then the database's, by an hour. The first changes nothing; the second is
-// followed, as all nodes follow it, and told.
+// TestClockJumps sets this machine's clock, and then the database's, by an hour. The first changes nothing; the second
+// is followed, as all nodes follow it, and told.
 func TestClockJumps(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
 	var off time.Duration
-	c := pgClock{local: func() time.Time { return time.Now().Add(off).Round(0) }, log: slog.New(slog.NewTextHandler(&text, nil))}
+	c := pgClock{
+		local: func() time.Time { return time.Now().Add(off).Round(0) },
+		log:   slog.New(slog.NewTextHandler(&text, nil)),
+	}
 	read := func(db time.Duration) { now := time.Now(); c.measured(now, now, now.Add(db)) }
 	ahead := func() time.Duration { return time.Until(c.now()).Round(time.Second) }
 	read(10 * time.Second)

@@ -42,17 +42,24 @@ func migrations() ([]migration, error) {
 
 // newer is the answer to a schema that a later version has made.
 func newer(version, known int) error {
-	return fmt.Errorf("%w: it was changed by a newer Dialproof (schema %d, this one knows %d): run that one", ErrSchema, version, known)
+	return fmt.Errorf(
+		"%w: it was changed by a newer Dialproof (schema %d, this one knows %d): run that one",
+		ErrSchema,
+		version,
+		known,
+	)
 }
 
 // migrationLock is the key of the advisory lock under which one node migrates and the others wait.
 const migrationLock = 7033_1968
 
 const (
-	sqlHasVersions = `SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'dialproof_schema' AND n.nspname = current_schema()`
-	sqlMakeVersion = `CREATE TABLE IF NOT EXISTS dialproof_schema (version bigint PRIMARY KEY, name text NOT NULL, at timestamptz NOT NULL DEFAULT now())`
-	sqlSchema      = `SELECT coalesce(max(version), 0) FROM dialproof_schema`
-	sqlSetSchema   = `INSERT INTO dialproof_schema (version, name) VALUES ($1, $2)`
+	sqlHasVersions = `SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = ` +
+		`c.relnamespace WHERE c.relname = 'dialproof_schema' AND n.nspname = current_schema()`
+	sqlMakeVersion = `CREATE TABLE IF NOT EXISTS dialproof_schema (version bigint PRIMARY KEY, name text NOT NULL, at ` +
+		`timestamptz NOT NULL DEFAULT now())`
+	sqlSchema    = `SELECT coalesce(max(version), 0) FROM dialproof_schema`
+	sqlSetSchema = `INSERT INTO dialproof_schema (version, name) VALUES ($1, $2)`
 )
 
 // ErrSchema is returned for a database of another version.
@@ -63,11 +70,17 @@ func older(version, known int) error {
 	if version == 0 {
 		return fmt.Errorf("%w: it has none yet: run `dialproof migrate`, or start `dialproof serve`", ErrSchema)
 	}
-	return fmt.Errorf("%w: it has schema %d and this Dialproof wants %d: run `dialproof migrate`, or upgrade the servers; nothing was changed", ErrSchema, version, known)
+	return fmt.Errorf(
+		"%w: it has schema %d and this Dialproof wants %d: run `dialproof migrate`, or upgrade the servers; nothing was "+
+			"changed",
+		ErrSchema,
+		version,
+		known,
+	)
 }
 
-// migrate brings the schema up to date, if it may. When it is, nothing is locked or written, so that nodes need no right to
-// change it.
+// migrate brings the schema up to date, if it may. When it is, nothing is locked or written, so that nodes need no
+// right to change it.
 func (e *Engine) migrate(ctx context.Context) error {
 	all, err := migrations()
 	if err != nil {
@@ -102,7 +115,15 @@ func (e *Engine) migrateTo(ctx context.Context, all []migration) error {
 		}
 	}
 	if version > from {
-		e.o.Log.Info("store schema migrated", "from", from, "to", version, "took", time.Since(begin).Round(time.Millisecond).String())
+		e.o.Log.Info(
+			"store schema migrated",
+			"from",
+			from,
+			"to",
+			version,
+			"took",
+			time.Since(begin).Round(time.Millisecond).String(),
+		)
 	}
 	return nil
 }
@@ -118,12 +139,12 @@ func (e *Engine) schema(_ context.Context, c tables.Conn) (version int, err erro
 	return version, err
 }
 
-// concurrently begins a migration whose statements run one by one, outside of a transaction, while nodes work. Such a step can be run again after
-// it was killed at any statement.
+// concurrently begins a migration whose statements run one by one, outside of a transaction, while nodes work. Such a
+// step can be run again after it was killed at any statement.
 const concurrently = "-- concurrently\n"
 
-// lockWait is how long a node waits between two looks at the lock of another one that migrates. It holds no transaction meanwhile, for
-// which an index that is built concurrently would wait.
+// lockWait is how long a node waits between two looks at the lock of another one that migrates. It holds no transaction
+// meanwhile, for which an index that is built concurrently would wait.
 const lockWait = 200 * time.Millisecond
 
 // step takes the next step that is due, under the lock, and returns where the schema is then.
@@ -144,7 +165,11 @@ func (e *Engine) step(ctx context.Context, all []migration) (version int, err er
 		_, failed := c.Exec(fmt.Sprintf(`SELECT pg_advisory_unlock(%d)`, migrationLock))
 		err = errors.Join(err, failed)
 	}()
-	if version, err = e.schema(ctx, c); err != nil || version >= len(all) || !strings.HasPrefix(all[version].text, concurrently) {
+	if version, err = e.schema(
+		ctx,
+		c,
+	); err != nil || version >= len(all) ||
+		!strings.HasPrefix(all[version].text, concurrently) {
 		if err == nil && version < len(all) {
 			version, err = e.stepIn(ctx, held.Conn(), all, "")
 		}
@@ -157,7 +182,10 @@ func (e *Engine) step(ctx context.Context, all []migration) (version int, err er
 func lockSession(ctx context.Context, c pgConn) error {
 	for {
 		mine := int64(0)
-		err := c.Query(fmt.Sprintf(`SELECT CASE WHEN pg_try_advisory_lock(%d) THEN 1 ELSE 0 END`, migrationLock), func(r tables.Row) error { mine = r.Int(0); return nil })
+		err := c.Query(
+			fmt.Sprintf(`SELECT CASE WHEN pg_try_advisory_lock(%d) THEN 1 ELSE 0 END`, migrationLock),
+			func(r tables.Row) error { mine = r.Int(0); return nil },
+		)
 		if err != nil || mine == 1 {
 			return err
 		}
@@ -174,7 +202,8 @@ func (e *Engine) stepIn(ctx context.Context, conn *pgx.Conn, all []migration, lo
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		c := pgConn{ctx, tx}
 		// A migration of large tables takes its time.
-		for _, sql := range []string{`SET LOCAL statement_timeout = 0`, `SET LOCAL lock_timeout = 0`, `SET LOCAL idle_in_transaction_session_timeout = 0`, lock, sqlMakeVersion} {
+		for _, sql := range []string{`SET LOCAL statement_timeout = 0`, `SET LOCAL lock_timeout = 0`,
+			`SET LOCAL idle_in_transaction_session_timeout = 0`, lock, sqlMakeVersion} {
 			if sql == "" {
 				continue
 			}
@@ -186,7 +215,10 @@ func (e *Engine) stepIn(ctx context.Context, conn *pgx.Conn, all []migration, lo
 			return err
 		}
 		// The simple protocol takes many statements at once.
-		if _, err := tx.Conn().PgConn().Exec(ctx, strings.ReplaceAll(all[version].text, "CONCURRENTLY", "")).ReadAll(); err != nil {
+		if _, err := tx.Conn().
+			PgConn().
+			Exec(ctx, strings.ReplaceAll(all[version].text, "CONCURRENTLY", "")).
+			ReadAll(); err != nil {
 			return err
 		}
 		if _, err := c.Exec(sqlSetSchema, int64(version+1), all[version].name); err != nil {
@@ -202,7 +234,7 @@ func (e *Engine) stepIn(ctx context.Context, conn *pgx.Conn, all []migration, lo
 func (e *Engine) stepBeside(ctx context.Context, conn *pgx.Conn, all []migration, version int) (int, error) {
 	c := pgConn{ctx, conn}
 	statements := []string{`SET statement_timeout = 0`, `SET lock_timeout = 0`}
-	for _, sql := range strings.Split(all[version].text, ";") {
+	for sql := range strings.SplitSeq(all[version].text, ";") {
 		if sql = strings.TrimSpace(sql); sql != "" {
 			statements = append(statements, sql)
 		}

@@ -60,7 +60,8 @@ func noJSON(t *testing.T, c tables.Conn) {
 func TestPostgresInside(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
-	for name, test := range map[string]func(*testing.T, *pgtest.Server){"migrations": migrationsOfPostgres, "migrations at once": migrationsAtOnce, "one bad apple": oneBadApple,
+	for name, test := range map[string]func(*testing.T, *pgtest.Server){"migrations": migrationsOfPostgres,
+		"migrations at once": migrationsAtOnce, "one bad apple": oneBadApple,
 		"many numbers": manyNumbers,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, server) })
@@ -72,8 +73,10 @@ func migrationsOfPostgres(t *testing.T, server *pgtest.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const schema = `SELECT concat_ws(' ', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid), array_to_string(c.reloptions, ',')) AS line
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+	const schema = `SELECT concat_ws(' ', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+		pg_get_expr(d.adbin, d.adrelid), array_to_string(c.reloptions, ',')) AS line
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND
+  a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'i', 'p') ORDER BY line`
 	at := func(dsn string, steps []migration) *Engine {
@@ -217,7 +220,10 @@ func oneBadApple(t *testing.T, server *pgtest.Server) {
 	all.Wait()
 	var n int64
 	err = e.read(t.Context(), func(c tables.Conn) error {
-		return c.Query(`SELECT count(*) FROM versions WHERE name LIKE 'mark apple %'`, func(r tables.Row) error { n = r.Int(0); return nil })
+		return c.Query(
+			`SELECT count(*) FROM versions WHERE name LIKE 'mark apple %'`,
+			func(r tables.Row) error { n = r.Int(0); return nil },
+		)
 	})
 	if err != nil || n != 19 {
 		t.Errorf("%d pieces were written, want 19 (%v)", n, err)

@@ -93,11 +93,20 @@ func newUnfenced(t *testing.T) *unfenced {
 }
 
 func (u *unfenced) options() postgres.Options {
-	return postgres.Options{DSN: u.both, Migrate: true, Connections: 8, Lanes: 2, Timeout: 2 * time.Second, Memory: u.memory, Log: u.log.logger()}
+	return postgres.Options{
+		DSN:         u.both,
+		Migrate:     true,
+		Connections: 8,
+		Lanes:       2,
+		Timeout:     2 * time.Second,
+		Memory:      u.memory,
+		Log:         u.log.logger(),
+	}
 }
 
-// TestUnfencedPrimary lets an old primary come back beside the new one, and takes the way to the new one away, also between a COMMIT
-// and its answer. Nothing is read from the old one, nothing written to it, and nothing acknowledged is gone.
+// TestUnfencedPrimary lets an old primary come back beside the new one, and takes the way to the new one away, also
+// between a COMMIT and its answer. Nothing is read from the old one, nothing written to it, and nothing acknowledged is
+// gone.
 func TestUnfencedPrimary(t *testing.T) {
 	t.Parallel()
 	u := newUnfenced(t)
@@ -137,7 +146,8 @@ func TestUnfencedPrimary(t *testing.T) {
 		t.Errorf("the old primary has %d rows, and had %d", got, u.rows)
 	}
 	u.load.Judge(t, u.db)
-	if got := u.log.count("a database server is refused", fmt.Sprintf(":%d", u.before.Port)); got == 0 || got > 5 { // once for each store
+	// once for each store
+	if got := u.log.count("a database server is refused", fmt.Sprintf(":%d", u.before.Port)); got == 0 || got > 5 {
 		t.Errorf("the log tells the refusal %d times:\n%s", got, u.log.text.String())
 	}
 }
@@ -176,14 +186,20 @@ func TestFreshNodeTakesTheNewest(t *testing.T) {
 	}
 }
 
-// TestHungReplica stops the replica that every commit waits for. What has not reached it is not acknowledged, although the
-// primary has it; when the replica then takes over, what was acknowledged is there.
+// TestHungReplica stops the replica that every commit waits for. What has not reached it is not acknowledged, although
+// the primary has it; when the replica then takes over, what was acknowledged is there.
 func TestHungReplica(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.Start(t, pgtest.Durable()...)
 	replica := primary.Replica()
 	primary.Synchronous(true)
-	o := postgres.Options{DSN: hosts(t, primary.DSN("postgres"), replica.DSN("postgres")), Migrate: true, Connections: 8, Lanes: 2, Timeout: time.Second}
+	o := postgres.Options{
+		DSN:         hosts(t, primary.DSN("postgres"), replica.DSN("postgres")),
+		Migrate:     true,
+		Connections: 8,
+		Lanes:       2,
+		Timeout:     time.Second,
+	}
 	db := opened(t, o)
 	load := storetest.NewLoad(t, db)
 	load.Run(t, 10, 4)
@@ -205,8 +221,8 @@ func TestHungReplica(t *testing.T) {
 	load.Judge(t, db)
 }
 
-// lostCommits takes a lane's last commit away, as a copy of the database would that is not the one that was written to: nothing is
-// acknowledged any more.
+// lostCommits takes a lane's last commit away, as a copy of the database would that is not the one that was written to:
+// nothing is acknowledged any more.
 func lostCommits(t *testing.T, server *pgtest.Server) {
 	dsn := server.Fresh()
 	db := opened(t, postgres.Options{DSN: dsn, Migrate: true, Lanes: 1})
@@ -223,7 +239,8 @@ func lostCommits(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// countersAhead lets the lane's counter on the server run ahead while a commit is lost on its way: it happened only if the token says so.
+// countersAhead lets the lane's counter on the server run ahead while a commit is lost on its way: it happened only if
+// the token says so.
 func countersAhead(t *testing.T, server *pgtest.Server) {
 	proxy, dsn := server.Proxy(), server.Fresh()
 	db := opened(t, postgres.Options{DSN: proxy.DSN(t, dsn), Migrate: true, Connections: 4, Lanes: 1})
@@ -262,7 +279,8 @@ func neverMigrates(t *testing.T, server *pgtest.Server) {
 	}
 	rows := func() int { return server.Count(`SELECT count(*) FROM ` + schema + `.lanes`) }
 	for _, step := range [][2]string{
-		{`DELETE FROM dialproof_schema WHERE version = (SELECT max(version) FROM dialproof_schema)`, "run `dialproof migrate`"},
+		{`DELETE FROM dialproof_schema WHERE version = (SELECT max(version) FROM dialproof_schema)`,
+			"run `dialproof migrate`"},
 		{`INSERT INTO dialproof_schema (version, name) VALUES (99, 'later')`, "newer Dialproof"},
 	} {
 		change, want := step[0], step[1]

@@ -12,13 +12,20 @@ import (
 	"github.com/dialproof/dialproof/internal/store/storetest"
 )
 
-// TestPatroni runs a store on the fenced set-up of docs/operations.md. The primary dies with its agent, another server takes over, and the old one comes
-// back. In the long form, the machine of the primary then stands still, and wakes up when another one has taken over. Nothing acknowledged is gone, and a server
-// that comes back follows. A node that knows nothing and reaches the old primary alone gets no commit from it.
+// TestPatroni runs a store on the fenced set-up of docs/operations.md. The primary dies with its agent, another server
+// takes over, and the old one comes back. In the long form, the machine of the primary then stands still, and wakes up
+// when another one has taken over. Nothing acknowledged is gone, and a server that comes back follows. A node that
+// knows nothing and reaches the old primary alone gets no commit from it.
 func TestPatroni(t *testing.T) {
 	t.Parallel()
 	p := pgtest.StartPatroni(t, 2)
-	o := postgres.Options{DSN: hosts(t, p.Servers[0].DSN("postgres"), p.Servers[1].DSN("postgres")), Migrate: true, Connections: 8, Lanes: 2, Timeout: 2 * time.Second}
+	o := postgres.Options{
+		DSN:         hosts(t, p.Servers[0].DSN("postgres"), p.Servers[1].DSN("postgres")),
+		Migrate:     true,
+		Connections: 8,
+		Lanes:       2,
+		Timeout:     2 * time.Second,
+	}
 	db := opened(t, o)
 	load := storetest.NewLoad(t, db)
 	load.Run(t, 20, 4)

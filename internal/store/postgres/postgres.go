@@ -1,4 +1,5 @@
-// Package postgres is the engine for many nodes: a PostgreSQL server behind any number of them. It holds no rule of verifications or of jobs.
+// Package postgres is the engine for many nodes: a PostgreSQL server behind any number of them. It holds no rule of
+// verifications or of jobs.
 package postgres
 
 import (
@@ -51,11 +52,12 @@ type Options struct {
 	Migrate bool
 	// Create makes the schema where there is none, but changes none.
 	Create bool
-	// Memory is a file that keeps which server was last written to, so that an old one is noticed after a restart too; its folder must exist.
-	// Empty: that is known as long as the store is open. With ReadMemory it is only read.
+	// Memory is a file that keeps which server was last written to, so that an old one is noticed after a restart too; its
+	// folder must exist. Empty: that is known as long as the store is open. With ReadMemory it is only read.
 	Memory     string
 	ReadMemory bool
-	// Retried is called when a batch is run again: another node was in its way, or the connection was lost. It must not block.
+	// Retried is called when a batch is run again: another node was in its way, or the connection was lost. It must not
+	// block.
 	Retried func()
 }
 
@@ -63,8 +65,8 @@ type Options struct {
 const (
 	// lockTime is how long a transaction waits for the row of a number.
 	lockTime = 2 * time.Second
-	// idleTime is how long a transaction may stand still before the server ends it: a node that was stopped in the middle of
-	// one holds its numbers no longer than that.
+	// idleTime is how long a transaction may stand still before the server ends it: a node that was stopped in the middle
+	// of one holds its numbers no longer than that.
 	idleTime = 3 * time.Second
 	// clockEvery is how often the database's clock is read.
 	clockEvery = time.Second
@@ -142,7 +144,10 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if e.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), cfg); err != nil {
 		return nil, err
 	}
-	e.Reader = tables.Reader{Dialect: tables.NewDialect("id", " FOR UPDATE", sqlNotify, func(i id.ID) any { return i[:] }), Run: e.read}
+	e.Reader = tables.Reader{
+		Dialect: tables.NewDialect("id", " FOR UPDATE", sqlNotify, func(i id.ID) any { return i[:] }),
+		Run:     e.read,
+	}
 	e.clock.local, e.clock.log = o.Now, o.Log
 	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := e.begin(ctx); err != nil {
@@ -172,10 +177,11 @@ func (e *Engine) begin(ctx context.Context) error {
 	return e.readClock(ctx)
 }
 
-const sqlNewLane = `INSERT INTO lanes (id, n, seen, token) VALUES ($1, 0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, $2)`
+const sqlNewLane = `INSERT INTO lanes (id, n, seen, token) VALUES ($1, 0, (extract(epoch FROM clock_timestamp()) * ` +
+	`1000)::bigint, $2)`
 
-// newLane gives a lane a row with a name and a token that nobody has had: what a transaction of the old row may still do is
-// not seen in it. Only then does the lane take it.
+// newLane gives a lane a row with a name and a token that nobody has had: what a transaction of the old row may still
+// do is not seen in it. Only then does the lane take it.
 func (e *Engine) newLane(ctx context.Context, l *pgLane) error {
 	lane, token := random(), random()
 	_, err := e.pool.Exec(ctx, sqlNewLane, lane[:], token[:])
@@ -194,7 +200,8 @@ func random() (out id.ID) {
 func poolConfig(o Options) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(o.DSN)
 	if err != nil {
-		return nil, errors.New("store.dsn is not a connection string of PostgreSQL, like postgres://dialproof@db/dialproof") // err would show it
+		// err would show it
+		return nil, errors.New("store.dsn is not a connection string of PostgreSQL, like postgres://dialproof@db/dialproof")
 	}
 	cfg.MaxConns = int32(max(o.Connections, o.Lanes+2)) //nolint:gosec // bounded by the configuration
 	cfg.MaxConnIdleTime, cfg.HealthCheckPeriod = 5*time.Minute, 10*time.Second
@@ -230,15 +237,22 @@ func direct(c *pgx.ConnConfig) {
 	c.OnNotice = notice
 }
 
-// settings are the bounds that the server itself keeps, and how it plans. Every statement here finds its rows by a key, but
-// the server plans by what it believes of a table, and believes a table small that was small a minute ago: it would read the
-// whole of it for each batch. So it is told to go by the index, and to plan once for all.
+// settings are the bounds that the server itself keeps, and how it plans. Every statement here finds its rows by a key,
+// but the server plans by what it believes of a table, and believes a table small that was small a minute ago: it would
+// read the whole of it for each batch. So it is told to go by the index, and to plan once for all.
 func settings(o Options) map[string]string {
 	ms := func(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
 	return map[string]string{
-		"statement_timeout": ms(o.Timeout), "lock_timeout": ms(min(lockTime, o.Timeout)), "idle_in_transaction_session_timeout": ms(idleTime),
-		"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "plan_cache_mode": "force_generic_plan",
-		"jit": "off", // what is left of whole reads looks costly enough to compile
+		"statement_timeout": ms(
+			o.Timeout,
+		),
+		"lock_timeout":                        ms(min(lockTime, o.Timeout)),
+		"idle_in_transaction_session_timeout": ms(idleTime),
+		"enable_seqscan":                      "off",
+		"enable_hashjoin":                     "off",
+		"enable_mergejoin":                    "off",
+		"plan_cache_mode":                     "force_generic_plan",
+		"jit":                                 "off", // what is left of whole reads looks costly enough to compile
 	}
 }
 

@@ -30,9 +30,11 @@ func TestPostgres(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
-		"suite": suite, "nodes": manyNodes, "pooler": pooled, "unprepared": unprepared, "lost COMMIT": lostCommit, "unknown COMMIT": unknownCommit,
-		"clocks": clocks, "events": events, "news": news, "lost lane": lostLane, "plain role": plainRole,
-		"failed commits": failedCommits, "lost commits": lostCommits, "counters ahead": countersAhead, "never migrates": neverMigrates,
+		"suite": suite, "nodes": manyNodes, "pooler": pooled, "unprepared": unprepared, "lost COMMIT": lostCommit,
+		"unknown COMMIT": unknownCommit,
+		"clocks":         clocks, "events": events, "news": news, "lost lane": lostLane, "plain role": plainRole,
+		"failed commits": failedCommits, "lost commits": lostCommits, "counters ahead": countersAhead,
+		"never migrates": neverMigrates,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, server) })
 	}
@@ -66,7 +68,10 @@ func manyNodes(t *testing.T, server *pgtest.Server) {
 // unprepared talks to the server without asking it what its statements take.
 func unprepared(t *testing.T, server *pgtest.Server) {
 	for _, mode := range []string{"exec", "simple_protocol"} {
-		db := opened(t, postgres.Options{DSN: server.Fresh() + "&default_query_exec_mode=" + mode, Migrate: true, Lanes: 1, Connections: 4})
+		db := opened(
+			t,
+			postgres.Options{DSN: server.Fresh() + "&default_query_exec_mode=" + mode, Migrate: true, Lanes: 1, Connections: 4},
+		)
 		load := storetest.NewLoad(t, db)
 		load.Run(t, 20, 4)
 		load.JudgeRows(t, db)

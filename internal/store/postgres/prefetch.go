@@ -13,13 +13,15 @@ import (
 )
 
 // The statements that begin a transaction. Locks are taken in the order of the keys, so that transactions wait for each
-// other in one direction. Each statement sees what was committed before it began (READ COMMITTED), and those that follow
-// the locks of the numbers see everything that happened to these numbers.
+// other in one direction. Each statement sees what was committed before it began (READ COMMITTED), and those that
+// follow the locks of the numbers see everything that happened to these numbers.
 const (
-	sqlBegin        = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`
-	sqlCountLane    = `UPDATE lanes SET n = n + 1, seen = (extract(epoch FROM clock_timestamp()) * 1000)::bigint, token = $2 WHERE id = $1 AND token = $3 RETURNING `
-	sqlPosition     = `pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint`
-	sqlLockNumbers  = `SELECT key, data FROM numbers WHERE key IN (SELECT unnest($1::bytea[]) UNION SELECT number FROM verifications WHERE id = ANY($2::bytea[])) ORDER BY key FOR UPDATE OF numbers`
+	sqlBegin     = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`
+	sqlCountLane = `UPDATE lanes SET n = n + 1, seen = (extract(epoch FROM clock_timestamp()) * 1000)::bigint, ` +
+		`token = $2 WHERE id = $1 AND token = $3 RETURNING `
+	sqlPosition    = `pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint`
+	sqlLockNumbers = `SELECT key, data FROM numbers WHERE key IN (SELECT unnest($1::bytea[]) UNION SELECT number ` +
+		`FROM verifications WHERE id = ANY($2::bytea[])) ORDER BY key FOR UPDATE OF numbers`
 	sqlSomeVerifs   = `SELECT ` + tables.VerificationColumns + ` FROM verifications WHERE id = ANY($1::bytea[])`
 	sqlLockLimits   = `SELECT key, tat FROM limits WHERE key = ANY($1::bytea[]) ORDER BY key FOR UPDATE`
 	sqlSomeReplays  = `SELECT key, fingerprint, sealed, until FROM replays WHERE key = ANY($1::bytea[])`
@@ -48,20 +50,31 @@ func keys[K ~[16]byte](of []K) *blobArray {
 func (t *pgTx) prefetch() error {
 	w, b := &t.l.want, t.b
 	b.Wanted(w)
-	w.Numbers, w.Limits, w.Verifications, w.Jobs = distinct(w.Numbers), distinct(w.Limits), distinct(w.Verifications), distinct(w.Jobs)
+	w.Numbers, w.Limits, w.Verifications, w.Jobs = distinct(
+		w.Numbers,
+	), distinct(
+		w.Limits,
+	), distinct(
+		w.Verifications,
+	), distinct(
+		w.Jobs,
+	)
 	steps := []pgStep{{sql: sqlBegin}}
 	if t.e.o.Pooler {
 		steps = append(steps, settingsStep(t.e.o))
 	}
 	steps = append(steps, t.takeLane()...)
 	if len(w.Numbers)+len(w.Verifications) > 0 {
-		steps = append(steps, pgStep{sql: sqlLockNumbers, args: []any{keys(w.Numbers), keys(w.Verifications)}, each: func(r tables.Row) error {
-			n, err := tables.ScanNumber(r)
-			if err == nil {
-				b.Numbers.Know(n.Key, n, true)
-			}
-			return err
-		}})
+		steps = append(
+			steps,
+			pgStep{sql: sqlLockNumbers, args: []any{keys(w.Numbers), keys(w.Verifications)}, each: func(r tables.Row) error {
+				n, err := tables.ScanNumber(r)
+				if err == nil {
+					b.Numbers.Know(n.Key, n, true)
+				}
+				return err
+			}},
+		)
 	}
 	steps = append(steps, t.readVerifications(w.Verifications)...)
 	steps = append(steps, t.readOthers(w)...)

@@ -36,7 +36,8 @@ func (*steps) Retried() {}
 // Uncommitted implements store.Observer.
 func (*steps) Uncommitted(int, error) {}
 
-// since returns the steps that were not returned before. longest leaves one in a thousand out, which other work on the machine may have held up.
+// since returns the steps that were not returned before. longest leaves one in a thousand out, which other work on the
+// machine may have held up.
 func (s *steps) since() (n int, sum, longest time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,8 +66,8 @@ func (s *steps) endAt(count int, end func()) {
 // today is the day of the tests of retention, in Unix milliseconds.
 const today = 20_000 * row.Day
 
-// filled returns a store, and a connection to its tables, with n numbers, of which every one in so many was verified 100 days ago and the others within
-// 80 days, all over the table.
+// filled returns a store, and a connection to its tables, with n numbers, of which every one in so many was verified
+// 100 days ago and the others within 80 days, all over the table.
 func filled(t *testing.T, server *pgtest.Server, s *steps, n, oneIn int) (*store.DB, *pgx.Conn) {
 	t.Helper()
 	dsn := server.Fresh()
@@ -95,7 +96,8 @@ func filled(t *testing.T, server *pgtest.Server, s *steps, n, oneIn int) (*store
 	exec(`ALTER TABLE numbers SET (autovacuum_enabled = off)`) // the worst case: what is removed stays in the way
 	exec(`DROP INDEX numbers_by_touched`)
 	if _, err := c.Exec(t.Context(), `INSERT INTO numbers (key, data, touched)
-		SELECT decode(lpad(to_hex(i::bigint << 39), 16, '0') || lpad(to_hex(i), 16, '0'), 'hex'), $1, $2 - (CASE WHEN i % $3 = 0 THEN 100 ELSE i::bigint * 7919 % 80 END) * $4
+		SELECT decode(lpad(to_hex(i::bigint << 39), 16, '0') || lpad(to_hex(i), 16, '0'), 'hex'), $1, $2 - (CASE WHEN i %
+			$3 = 0 THEN 100 ELSE i::bigint * 7919 % 80 END) * $4
 		FROM generate_series(0, $5::int - 1) AS i`, data, int64(today), int64(oneIn), int64(row.Day), n); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +132,14 @@ func manyNumbers(t *testing.T, server *pgtest.Server) {
 	if err != nil || purged != 1_000 || count != 1_000/store.PurgeStep+1 {
 		t.Errorf("purged %d of 1,000 numbers in %d steps, %v", purged, count, err)
 	}
-	t.Logf("1,000 of %d numbers are due: %d steps, %s of database time, %s of the server's CPU, the longest %s", n, count, sum, used, longest)
+	t.Logf(
+		"1,000 of %d numbers are due: %d steps, %s of database time, %s of the server's CPU, the longest %s",
+		n,
+		count,
+		sum,
+		used,
+		longest,
+	)
 	if soak && min(sum, used) > 100*time.Millisecond { // on a busy machine the time is that of others
 		t.Errorf("1,000 numbers took %s", sum)
 	}
@@ -152,7 +161,15 @@ func manyNumbers(t *testing.T, server *pgtest.Server) {
 	s.endAt(most, cancel)
 	purged, err = db.Purge(ctx, store.PurgeNumbers, all)
 	count, sum, longest = s.since()
-	t.Logf("all %d are due: %d purged in %d steps, %s of database time, the longest %s, %v", n, purged, count, sum, longest, err)
+	t.Logf(
+		"all %d are due: %d purged in %d steps, %s of database time, the longest %s, %v",
+		n,
+		purged,
+		count,
+		sum,
+		longest,
+		err,
+	)
 	if soak && (err != nil || longest > 200*time.Millisecond || numbersIn(t, c) > 0) {
 		t.Errorf("the longest step took %s, %v", longest, err)
 	}
@@ -161,13 +178,17 @@ func manyNumbers(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// plans holds that what has ended is found by an index, and dropped by its key, also when the server plans for arguments that it does not know.
+// plans holds that what has ended is found by an index, and dropped by its key, also when the server plans for
+// arguments that it does not know.
 func plans(t *testing.T, c *pgx.Conn) {
 	t.Helper()
 	for _, sql := range []string{
-		`INSERT INTO limits (key, tat, hour) SELECT decode(lpad(to_hex(i), 32, '0'), 'hex'), i::bigint * 60000, i / 60 FROM generate_series(1, 20000) AS i`,
-		`INSERT INTO replays (key, fingerprint, sealed, until) SELECT decode(lpad(to_hex(i), 64, '0'), 'hex'), '', '', i FROM generate_series(1, 20000) AS i`,
-		`INSERT INTO sent (key, ref, delivery, until) SELECT decode(lpad(to_hex(i), 32, '0'), 'hex'), '', '', i FROM generate_series(1, 20000) AS i`,
+		`INSERT INTO limits (key, tat, hour) SELECT decode(lpad(to_hex(i), 32, '0'), 'hex'), i::bigint * 60000, i / 60 ` +
+			`FROM generate_series(1, 20000) AS i`,
+		`INSERT INTO replays (key, fingerprint, sealed, until) SELECT decode(lpad(to_hex(i), 64, '0'), 'hex'), '', '', i ` +
+			`FROM generate_series(1, 20000) AS i`,
+		`INSERT INTO sent (key, ref, delivery, until) SELECT decode(lpad(to_hex(i), 32, '0'), 'hex'), '', '', i FROM ` +
+			`generate_series(1, 20000) AS i`,
 		`ANALYZE`, `SET plan_cache_mode = force_generic_plan`,
 	} {
 		if _, err := c.Exec(t.Context(), sql); err != nil {
@@ -191,7 +212,11 @@ func plans(t *testing.T, c *pgx.Conn) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if text := strings.Join(lines, "\n"); !strings.Contains(text, p.index) || !strings.Contains(text, p.table+"_pkey") || strings.Contains(text, "Seq Scan") {
+		if text := strings.Join(
+			lines,
+			"\n",
+		); !strings.Contains(text, p.index) || !strings.Contains(text, p.table+"_pkey") ||
+			strings.Contains(text, "Seq Scan") {
 			t.Errorf("%s\nis planned as\n%s", p.sql, text)
 		}
 		if _, err := c.Exec(t.Context(), "DEALLOCATE purge"); err != nil {

@@ -9,12 +9,15 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// ErrBehind is what all refusals of a server are that is not, or may not be, a successor of the one that this node has last
-// written to.
+// ErrBehind is what all refusals of a server are that is not, or may not be, a successor of the one that this node has
+// last written to.
 var ErrBehind = errors.New("the database server is behind what this node has written to")
 
 // errUnidentified: the server does not say who it is.
-var errUnidentified = errors.New("the database server does not tell its identity: pg_control_system, pg_walfile_name or pg_current_wal_insert_lsn is missing or not allowed")
+var errUnidentified = errors.New(
+	"the database server does not tell its identity: pg_control_system, pg_walfile_name or pg_current_wal_insert_lsn " +
+		"is missing or not allowed",
+)
 
 // standing is a place in the history of a cluster of PostgreSQL.
 type standing struct {
@@ -22,8 +25,8 @@ type standing struct {
 	System string
 	// Timeline grows with each promotion.
 	Timeline int64
-	// Mark is a random number that the first node has written into the database on this timeline: whoever descends from it has it
-	// too. Two replicas that were both promoted have the same timeline and different marks. 0: not known.
+	// Mark is a random number that the first node has written into the database on this timeline: whoever descends from it
+	// has it too. Two replicas that were both promoted have the same timeline and different marks. 0: not known.
 	Mark int64
 	// LSN is a position in the log before which everything is durable.
 	LSN uint64
@@ -43,8 +46,10 @@ func (s *pgServer) same(o *pgServer) bool {
 	return s.System == o.System && s.Timeline == o.Timeline && s.started == o.started
 }
 
-// sqlIdentify answers in texts, which either protocol of PostgreSQL writes alike. It needs no more rights than any role has. The name of a log file begins with the timeline.
-const sqlIdentify = `SELECT s.system_identifier::text, extract(epoch FROM pg_postmaster_start_time())::text, (r.standby OR current_setting('transaction_read_only') = 'on')::text,
+// sqlIdentify answers in texts, which either protocol of PostgreSQL writes alike. It needs no more rights than any role
+// has. The name of a log file begins with the timeline.
+const sqlIdentify = `SELECT s.system_identifier::text, extract(epoch FROM pg_postmaster_start_time())::text,
+  (r.standby OR current_setting('transaction_read_only') = 'on')::text,
  CASE WHEN r.standby THEN '00000000' ELSE pg_walfile_name(pg_current_wal_insert_lsn()) END,
  CASE WHEN r.standby THEN '0' ELSE pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint::text END
 FROM pg_control_system() s, (SELECT pg_is_in_recovery() AS standby) r`

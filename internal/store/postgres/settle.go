@@ -13,9 +13,10 @@ import (
 	"github.com/dialproof/dialproof/internal/store/tables"
 )
 
-// A lane's row holds a random token of its last commit. Each transaction of the lane begins by replacing the token of the commit
-// before by its own, so the row tells two things. A transaction whose COMMIT got no answer has happened if, and only if, the
-// row has its token. And a server that has lost the lane's last commit is noticed before anything is written there.
+// A lane's row holds a random token of its last commit. Each transaction of the lane begins by replacing the token of
+// the commit before by its own, so the row tells two things. A transaction whose COMMIT got no answer has happened if,
+// and only if, the row has its token. And a server that has lost the lane's last commit is noticed before anything is
+// written there.
 
 // takeLane takes the lane's row, if it has the token of the lane's last commit.
 func (t *pgTx) takeLane() []pgStep {
@@ -24,10 +25,12 @@ func (t *pgTx) takeLane() []pgStep {
 	if t.server == nil { // it does not say who it is, nor where it stands
 		position = "0"
 	}
-	steps := []pgStep{{sql: sqlCountLane + position, args: []any{t.token[:], t.l.token[:]}, each: func(r tables.Row) error {
-		t.held, t.lsn = true, uint64(r.Int(0)) //nolint:gosec // a position is never negative
-		return nil
-	}}}
+	steps := []pgStep{
+		{sql: sqlCountLane + position, args: []any{t.token[:], t.l.token[:]}, each: func(r tables.Row) error {
+			t.held, t.lsn = true, uint64(r.Int(0)) //nolint:gosec // a position is never negative
+			return nil
+		}},
+	}
 	steps[0].args = append([]any{t.l.id[:]}, steps[0].args...)
 	if !t.e.o.Pooler || t.server == nil {
 		return steps
@@ -44,7 +47,11 @@ func (t *pgTx) takeLane() []pgStep {
 // noLane finds out why the lane's row was not there as this node has left it.
 func (t *pgTx) noLane() error {
 	var there bool
-	err := t.Conn.Query(`SELECT 1 FROM lanes WHERE id = $1`, func(tables.Row) error { there = true; return nil }, t.l.id[:])
+	err := t.Conn.Query(
+		`SELECT 1 FROM lanes WHERE id = $1`,
+		func(tables.Row) error { there = true; return nil },
+		t.l.id[:],
+	)
 	if err != nil {
 		return err
 	}
@@ -74,8 +81,8 @@ func (t *pgTx) happened() error {
 	return nil
 }
 
-// leave gives the lane a new row after a commit of which nobody knows what became. After one that did not reach the replica,
-// nothing more is read from the server, either, until a commit has reached it.
+// leave gives the lane a new row after a commit of which nobody knows what became. After one that did not reach the
+// replica, nothing more is read from the server, either, until a commit has reached it.
 func (e *Engine) leave(ctx context.Context, l *pgLane, err error) error {
 	e.history.doubt()
 	l.id = random() // which has no row
@@ -112,8 +119,8 @@ func (t *pgTx) settle(lost error) (fault, error) {
 	}
 }
 
-// sqlAsk waits until the transaction is over that holds the lane's row, one way or the other. It writes, so that its own COMMIT
-// waits for the synchronous replica: what it says then was there before is there as well.
+// sqlAsk waits until the transaction is over that holds the lane's row, one way or the other. It writes, so that its
+// own COMMIT waits for the synchronous replica: what it says then was there before is there as well.
 const sqlAsk = `UPDATE lanes SET seen = seen WHERE id = $1 RETURNING token`
 
 // ask returns the token in the lane's row, and the server that says so.

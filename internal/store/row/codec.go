@@ -1,5 +1,5 @@
-// Package row makes bytes of rows and rows of bytes: what an engine keeps of a verification, a number, a job. It knows no table, no
-// statement and no transaction.
+// Package row makes bytes of rows and rows of bytes: what an engine keeps of a verification, a number, a job. It knows
+// no table, no statement and no transaction.
 package row
 
 import (
@@ -17,10 +17,10 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// What is kept of a verification and of a number is bytes of our own: a third of the length of JSON, and made and read in a
-// tenth of the time. A value is a first byte that says so, and its fields in a fixed order: integers as varints, texts with
-// their length, times as nanoseconds since 1970 (0: none). Fields are only ever added at the end: what an older row lacks is
-// zero, and what a newer one has beyond is passed over. Rows of before are JSON.
+// What is kept of a verification and of a number is bytes of our own: a third of the length of JSON, and made and read
+// in a tenth of the time. A value is a first byte that says so, and its fields in a fixed order: integers as varints,
+// texts with their length, times as nanoseconds since 1970 (0: none). Fields are only ever added at the end: what an
+// older row lacks is zero, and what a newer one has beyond is passed over. Rows of before are JSON.
 const binaryRow = 1
 
 // ErrDamaged is returned for bytes that are no row.
@@ -60,7 +60,8 @@ func AppendSpec(b []byte, s *verify.Spec) []byte {
 	return append(b, s.Link[:]...)
 }
 
-// appendMetadata orders the names, so that the same row has the same bytes. No metadata and empty metadata are not the same.
+// appendMetadata orders the names, so that the same row has the same bytes. No metadata and empty metadata are not the
+// same.
 func appendMetadata(b []byte, m map[string]string) []byte {
 	if m == nil {
 		return appendInt(b, 0)
@@ -89,7 +90,8 @@ func ReadSpec(raw []byte, s *verify.Spec) error {
 func (r *reader) spec(s *verify.Spec) {
 	s.Test = r.bool()
 	r.bytes(s.Number[:])
-	s.Masked, s.Country, s.Prefix, s.Email, s.Purpose, s.Locale = r.text(), r.text(), r.text(), r.text(), r.text(), r.text()
+	s.Masked, s.Country, s.Prefix, s.Email, s.Purpose, s.Locale = r.text(), r.text(), r.text(), r.text(), r.text(),
+		r.text()
 	s.Created = r.time()
 	r.bytes(s.Nonce[:])
 	s.Key = r.byte()
@@ -171,7 +173,8 @@ func appendDelivery(b []byte, d *channel.Delivery) []byte {
 	b = appendText(b, d.Currency)
 	b = appendTime(b, d.Created)
 	b = appendTime(b, d.Updated)
-	binary.BigEndian.PutUint16(b[begin-2:], uint16(len(b)-begin)) //nolint:gosec // a delivery's texts are bounded to far less
+	//nolint:gosec // a delivery's texts are bounded to far less
+	binary.BigEndian.PutUint16(b[begin-2:], uint16(len(b)-begin))
 	return b
 }
 
@@ -319,7 +322,12 @@ func ReadJob(k id.ID, raw []byte) (*queue.Job, error) {
 }
 
 // AppendLimit appends the state of a limit.
-func AppendLimit(b []byte, tat int64) []byte { return binary.BigEndian.AppendUint64(b, uint64(tat)) } //nolint:gosec // read back as it is
+func AppendLimit(
+	b []byte,
+	tat int64,
+) []byte {
+	return binary.BigEndian.AppendUint64(b, uint64(tat))
+} //nolint:gosec // read back as it is
 
 // ReadLimit reads what AppendLimit has appended.
 func ReadLimit(raw []byte) (tat int64, err error) {
@@ -346,7 +354,8 @@ func SplitNumber(raw []byte) (last int64, data []byte, err error) {
 	return int64(binary.BigEndian.Uint64(raw)), raw[lastHead:], nil //nolint:gosec // as it was appended
 }
 
-// Day is the granularity of LastVerified, in milliseconds: an index on it does not change with each verification of a day.
+// Day is the granularity of LastVerified, in milliseconds: an index on it does not change with each verification of a
+// day.
 const Day = 24 * 60 * 60 * 1000
 
 // LastVerified returns the day of a number's newest verification: its begin in UTC, Unix milliseconds.
@@ -424,7 +433,8 @@ func appendTime(b []byte, t time.Time) []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(t.UnixNano())) //nolint:gosec // times are after 1970
 }
 
-// reader reads fields one after the other. Past the end of the row each one is zero; err tells of a row that is damaged.
+// reader reads fields one after the other. Past the end of the row each one is zero; err tells of a row that is
+// damaged.
 type reader struct {
 	all string // the row, whose parts the texts are
 	at  int

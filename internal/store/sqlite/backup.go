@@ -16,8 +16,8 @@ import (
 // ErrInUse is the answer when a server has the file open that should be replaced.
 var ErrInUse = errors.New("a server has the store open: stop it first")
 
-// Backup writes a copy of a SQLite store to a file that does not exist yet, while servers work on it. The copy is the state
-// of one moment, whole and checked, durable when Backup returns, and for its owner alone.
+// Backup writes a copy of a SQLite store to a file that does not exist yet, while servers work on it. The copy is the
+// state of one moment, whole and checked, durable when Backup returns, and for its owner alone.
 func Backup(ctx context.Context, path, to string) error {
 	if _, err := os.Stat(path); err != nil {
 		return err
@@ -50,8 +50,8 @@ func Backup(ctx context.Context, path, to string) error {
 	return settleFile(unfinished, to)
 }
 
-// Restore puts a backup in the place of a SQLite store, which no server may have open. What was there stays beside it; its new
-// name is the answer, empty when there was nothing.
+// Restore puts a backup in the place of a SQLite store, which no server may have open. What was there stays beside it;
+// its new name is the answer, empty when there was nothing.
 func Restore(ctx context.Context, from, path string, now time.Time) (before string, err error) {
 	if err := inspect(from); err != nil {
 		return "", fmt.Errorf("%s: %w", from, err)

@@ -12,8 +12,8 @@ import (
 	"github.com/dialproof/dialproof/internal/store/storetest"
 )
 
-// TestBackup backs a store up under load, loses it, and restores it: everything that was acknowledged before the backup began
-// is there.
+// TestBackup backs a store up under load, loses it, and restores it: everything that was acknowledged before the backup
+// began is there.
 func TestBackup(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -64,7 +64,11 @@ func TestRestoreLooksFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := filepath.Join(dir, "text")
-	if err := os.WriteFile(text, []byte("no database at all, but long enough to be taken for one, if nobody looks at its first bytes\n"), 0o600); err != nil {
+	if err := os.WriteFile(
+		text,
+		[]byte("no database at all, but long enough to be taken for one, if nobody looks at its first bytes\n"),
+		0o600,
+	); err != nil {
 		t.Fatal(err)
 	}
 	empty := filepath.Join(dir, "empty")

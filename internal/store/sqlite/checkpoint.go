@@ -12,11 +12,12 @@ import (
 // checkpointPages is how many pages the write-ahead log may have before they are copied into the file (80 MB).
 const checkpointPages = 20_000
 
-// checkpointer copies the log into the file beside the writer, which would else stand still for 15 ms and more each time. It does so
-// on a connection of its own. What the writer has added meanwhile is little, and copied by the writer itself: a log can only begin
-// anew when all of it has been copied.
+// checkpointer copies the log into the file beside the writer, which would else stand still for 15 ms and more each
+// time. It does so on a connection of its own. What the writer has added meanwhile is little, and copied by the writer
+// itself: a log can only begin anew when all of it has been copied.
 //
-// A checkpoint that fails loses nothing: the log keeps what it has, and the next one tries again, unless it was a sync that failed.
+// A checkpoint that fails loses nothing: the log keeps what it has, and the next one tries again, unless it was a sync
+// that failed.
 type checkpointer struct {
 	path string
 	at   int   // checkpointPages

@@ -11,7 +11,8 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// TestLogIsBounded: however much is written without a pause, the log begins anew, and everything is in the file in the end.
+// TestLogIsBounded: however much is written without a pause, the log begins anew, and everything is in the file in the
+// end.
 func TestLogIsBounded(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "log.db")
@@ -51,7 +52,11 @@ func TestLogIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := int64(0)
-	if err := again.w.Query("SELECT count(*) FROM replays", func(r tables.Row) error { n = r.Int(0); return nil }); err != nil || n != rounds*rows {
+	if err := again.w.Query(
+		"SELECT count(*) FROM replays",
+		func(r tables.Row) error { n = r.Int(0); return nil },
+	); err != nil ||
+		n != rounds*rows {
 		t.Errorf("%d rows, wanted %d: %v", n, rounds*rows, err)
 	}
 	if err := again.Close(); err != nil {

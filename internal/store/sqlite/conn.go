@@ -12,8 +12,8 @@ import (
 	"github.com/dialproof/dialproof/internal/store/tables"
 )
 
-// pragmas are set on every connection. synchronous must be FULL in words: the library's own default in WAL
-// mode is NORMAL, which loses what was acknowledged when the power goes. The time-out comes first: whoever opens the file while
+// pragmas are set on every connection. synchronous must be FULL in words: the library's own default in WAL mode is
+// NORMAL, which loses what was acknowledged when the power goes. The time-out comes first: whoever opens the file while
 // another process recovers it waits.
 const pragmas = `
 PRAGMA busy_timeout = 10000;
@@ -131,8 +131,8 @@ type value struct {
 func num(n int64) value  { return value{num: n, integer: true} }
 func raw(b []byte) value { return value{raw: b} }
 
-// run executes a statement that returns no rows. It is Exec for the statements that every verification needs: its parameters are
-// made without garbage.
+// run executes a statement that returns no rows. It is Exec for the statements that every verification needs: its
+// parameters are made without garbage.
 func (c *conn) run(sql string, args ...value) error {
 	s, err := c.prepare(sql)
 	if err != nil {

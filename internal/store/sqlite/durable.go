@@ -26,8 +26,8 @@ func syncFolder(path string) error {
 	return syncFolderOf(name)
 }
 
-// syncFolderOf makes the name of a file durable, and that others have lost theirs. Windows has no such call, and a folder that may not
-// be read cannot be synced.
+// syncFolderOf makes the name of a file durable, and that others have lost theirs. Windows has no such call, and a
+// folder that may not be read cannot be synced.
 func syncFolderOf(name string) error {
 	if runtime.GOOS == "windows" {
 		return nil

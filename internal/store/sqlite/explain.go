@@ -18,7 +18,8 @@ func (*Engine) Explain(err error) string { return Explain(err) }
 func Explain(err error) string {
 	switch {
 	case errors.Is(err, ErrSyncFailed):
-		return "a sync of its file has failed, and what is on the disk is not known: check the disk, and start the server again"
+		return "a sync of its file has failed, and what is on the disk is not known: check the disk, and start the " +
+			"server again"
 	case full(err):
 		return "the disk is full"
 	case errors.Is(err, sqlite3.READONLY):

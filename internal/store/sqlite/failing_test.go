@@ -27,11 +27,12 @@ func failingAt(t *testing.T, o journal.Options) (db *store.DB, fails *atomic.Boo
 	return store.New(e, nil), fails
 }
 
-// TestFailedCommits fails commits of every kind of work, with a journal that is compacted once the store is calm, and with one that is compacted in
-// every commit.
+// TestFailedCommits fails commits of every kind of work, with a journal that is compacted once the store is calm, and
+// with one that is compacted in every commit.
 func TestFailedCommits(t *testing.T) {
 	t.Parallel()
-	for name, o := range map[string]journal.Options{"compacted later": {}, "compacted in every commit": {Limit: 1, Step: 900}} {
+	for name, o := range map[string]journal.Options{"compacted later": {},
+		"compacted in every commit": {Limit: 1, Step: 900}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			storetest.RunFailedCommits(t, func(t *testing.T) (storetest.FailingStore, func(bool)) {
@@ -48,7 +49,8 @@ func TestFailedCommits(t *testing.T) {
 	}
 }
 
-// TestFailedIdleCompaction: when the commit fails that compacts because nobody has asked for anything, it is made again, and jobs are claimed as before.
+// TestFailedIdleCompaction: when the commit fails that compacts because nobody has asked for anything, it is made
+// again, and jobs are claimed as before.
 func TestFailedIdleCompaction(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -80,7 +82,14 @@ func TestFailedIdleCompaction(t *testing.T) {
 		if c, ok := db.Reader.(store.Compacter); !ok || c.Behind() {
 			t.Error("it is not compacted afterwards")
 		}
-		if jobs, err := db.Claim(t.Context(), time.Now().Add(time.Minute), "k", 10, time.Minute); err != nil || len(jobs) != 3 {
+		if jobs, err := db.Claim(
+			t.Context(),
+			time.Now().Add(time.Minute),
+			"k",
+			10,
+			time.Minute,
+		); err != nil ||
+			len(jobs) != 3 {
 			t.Errorf("claimed %d of 3 jobs of the table, %v", len(jobs), err)
 		}
 	})

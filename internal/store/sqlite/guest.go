@@ -14,8 +14,8 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// Guest is a file that another process may own: it reads everything, changes tenants, and makes events. Numbers, verifications and jobs are
-// the owner's to change.
+// Guest is a file that another process may own: it reads everything, changes tenants, and makes events. Numbers,
+// verifications and jobs are the owner's to change.
 type Guest struct {
 	tables.Reader
 	w       *conn

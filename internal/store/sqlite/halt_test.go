@@ -41,7 +41,8 @@ func put(t *testing.T, db *store.DB, n byte) error {
 	})
 }
 
-// TestSQLiteGoesOn holds why the store stops by itself: SQLite undoes the commit whose sync has failed, and the next one succeeds.
+// TestSQLiteGoesOn holds why the store stops by itself: SQLite undoes the commit whose sync has failed, and the next
+// one succeeds.
 func TestSQLiteGoesOn(t *testing.T) {
 	t.Parallel()
 	d, uri := onDisk(t)
@@ -63,8 +64,8 @@ func TestSQLiteGoesOn(t *testing.T) {
 	}
 }
 
-// TestFailedSync: one sync that fails, of a commit or of a checkpoint, ends all writing until the store is opened again. It says so to
-// callers, to whoever asks whether it is ready, and once in the log.
+// TestFailedSync: one sync that fails, of a commit or of a checkpoint, ends all writing until the store is opened
+// again. It says so to callers, to whoever asks whether it is ready, and once in the log.
 func TestFailedSync(t *testing.T) {
 	t.Parallel()
 	for _, where := range []string{"commit", "checkpoint"} {
@@ -105,7 +106,9 @@ func TestFailedSync(t *testing.T) {
 			if err := db.Close(); err == nil {
 				t.Error("it was closed as if it had settled everything")
 			}
-			if _, err := os.Stat(strings.TrimSuffix(strings.TrimPrefix(uri, "file:"), "?vfs="+baseVFS(uri)) + "-wal"); err != nil {
+			if _, err := os.Stat(
+				strings.TrimSuffix(strings.TrimPrefix(uri, "file:"), "?vfs="+baseVFS(uri)) + "-wal",
+			); err != nil {
 				t.Errorf("the log was given up: %v", err)
 			}
 			if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"level":"ERROR"`) {
@@ -126,8 +129,9 @@ func TestFailedSync(t *testing.T) {
 	}
 }
 
-// TestLogIsSettled: a log that memory has and the disk does not, after a sync that failed, is made durable before it is copied into the
-// file. The power is cut while that happens; then the file is as it was before the commit that failed, or as after it.
+// TestLogIsSettled: a log that memory has and the disk does not, after a sync that failed, is made durable before it is
+// copied into the file. The power is cut while that happens; then the file is as it was before the commit that failed,
+// or as after it.
 func TestLogIsSettled(t *testing.T) {
 	t.Parallel()
 	d, uri := onDisk(t)
@@ -135,7 +139,9 @@ func TestLogIsSettled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.c.Exec("CREATE TABLE a (k BLOB PRIMARY KEY, v BLOB) WITHOUT ROWID; " + rows500 + "; PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+	if err := c.c.Exec(
+		"CREATE TABLE a (k BLOB PRIMARY KEY, v BLOB) WITHOUT ROWID; " + rows500 + "; PRAGMA wal_checkpoint(TRUNCATE)",
+	); err != nil {
 		t.Fatal(err)
 	}
 	d.SetFaults(powertest.Faults{FailSync: 2}) // the first one is that of the log's head
@@ -168,7 +174,8 @@ func TestLogIsSettled(t *testing.T) {
 }
 
 // rows500 adds 500 rows all over a table.
-const rows500 = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500) INSERT INTO a SELECT randomblob(16), randomblob(200) FROM n`
+const rows500 = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500) INSERT INTO a SELECT ` +
+	`randomblob(16), randomblob(200) FROM n`
 
 // condition returns what SQLite finds wrong with an image, and how many rows it has.
 func condition(t *testing.T, m powertest.Image) (said string) {
@@ -182,10 +189,13 @@ func condition(t *testing.T, m powertest.Image) (said string) {
 		return err.Error()
 	}
 	defer c.close() //nolint:errcheck // it was only read
-	err = c.Query("SELECT (SELECT group_concat(integrity_check) FROM pragma_integrity_check) || ' ' || count(*) FROM a", func(r tables.Row) error {
-		said = string(r.Raw(0))
-		return nil
-	})
+	err = c.Query(
+		"SELECT (SELECT group_concat(integrity_check) FROM pragma_integrity_check) || ' ' || count(*) FROM a",
+		func(r tables.Row) error {
+			said = string(r.Raw(0))
+			return nil
+		},
+	)
 	if err != nil {
 		return err.Error()
 	}
@@ -214,8 +224,8 @@ func TestFullIsNotFailed(t *testing.T) {
 	}
 }
 
-// TestErrorsHaveCodes: an error of the system keeps what it means in SQLite's words, although the log is written when SQLite syncs it,
-// and the tables are synced when it writes.
+// TestErrorsHaveCodes: an error of the system keeps what it means in SQLite's words, although the log is written when
+// SQLite syncs it, and the tables are synced when it writes.
 func TestErrorsHaveCodes(t *testing.T) {
 	t.Parallel()
 	system := func(e error) error { return &fs.PathError{Op: "write", Path: "x", Err: e} }
@@ -245,7 +255,8 @@ func TestErrorsHaveCodes(t *testing.T) {
 func asSQLite(t *testing.T, fails error) sqlite3.ExtendedErrorCode {
 	t.Helper()
 	name := "coded-" + filepath.Base(filepath.Dir(t.TempDir()))
-	vfs.Register(name, failingVFS{vfs.Find("os").(vfs.VFSFilename), fails}) //nolint:errcheck,forcetypeassert // the system's is one
+	//nolint:errcheck,forcetypeassert // the system's is one
+	vfs.Register(name, failingVFS{vfs.Find("os").(vfs.VFSFilename), fails})
 	defer vfs.Unregister(name)
 	c, err := openWith(filepath.Join(t.TempDir(), "x.db"), name)
 	if err != nil {

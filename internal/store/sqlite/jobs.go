@@ -9,14 +9,15 @@ import (
 	"github.com/dialproof/dialproof/internal/queue"
 )
 
-// jobs is all jobs of a store, as the last commit left them: a cache of the rows, by id and by when they are due. The writer changes it
-// after a commit, and readers may look beside it.
+// jobs is all jobs of a store, as the last commit left them: a cache of the rows, by id and by when they are due. The
+// writer changes it after a commit, and readers may look beside it.
 type jobs struct {
 	mu sync.RWMutex
 	of map[id.ID]*entry
 	// due orders the jobs of each kind.
 	due map[string]*byDue
-	// tabled are the jobs that their table has. A job that is made and finished before its segment is compacted never gets there.
+	// tabled are the jobs that their table has. A job that is made and finished before its segment is compacted never gets
+	// there.
 	tabled map[id.ID]bool
 }
 

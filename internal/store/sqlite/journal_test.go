@@ -44,8 +44,15 @@ const gone = -1
 func newJournaled(t *testing.T, seed uint64) *journaled {
 	t.Helper()
 	j := &journaled{
-		T: t, path: filepath.Join(t.TempDir(), "journal.db"), ids: id.NewSource(id.ID{}), rand: rand.New(rand.NewPCG(seed, 0)), now: time.UnixMilli(1_800_000_000_000),
-		numbers: map[verify.NumberKey]int{}, verifications: map[id.ID]int{}, jobs: map[id.ID]int{}, limits: map[[16]byte]int64{},
+		T:             t,
+		path:          filepath.Join(t.TempDir(), "journal.db"),
+		ids:           id.NewSource(id.ID{}),
+		rand:          rand.New(rand.NewPCG(seed, 0)),
+		now:           time.UnixMilli(1_800_000_000_000),
+		numbers:       map[verify.NumberKey]int{},
+		verifications: map[id.ID]int{},
+		jobs:          map[id.ID]int{},
+		limits:        map[[16]byte]int64{},
 	}
 	j.open(j.path)
 	t.Cleanup(func() { j.e.Close() })
@@ -176,7 +183,11 @@ func (j *journaled) plan(sql string) {
 }
 
 // judge holds what a store says against the model.
-func (j *journaled) judge(what string, number func(verify.NumberKey) (*verify.Number, error), verification func(id.ID) (*verify.Verification, error)) {
+func (j *journaled) judge(
+	what string,
+	number func(verify.NumberKey) (*verify.Number, error),
+	verification func(id.ID) (*verify.Verification, error),
+) {
 	j.Helper()
 	for k, want := range j.numbers {
 		n, err := number(k)
@@ -186,7 +197,9 @@ func (j *journaled) judge(what string, number func(verify.NumberKey) (*verify.Nu
 	}
 	for k, want := range j.verifications {
 		v, err := verification(k)
-		if err != nil || v == nil || want != gone && (v.Attempts != want || v.Status != statusOf(want)) || (want == gone) != (v.Sealed == nil) || v.Spec.Country == "" {
+		if err != nil || v == nil || want != gone && (v.Attempts != want || v.Status != statusOf(want)) ||
+			(want == gone) != (v.Sealed == nil) ||
+			v.Spec.Country == "" {
 			j.Fatalf("%s: verification %s is %+v, %v; want %d", what, k.Text(id.Verification), v, err, want)
 		}
 	}
@@ -237,7 +250,12 @@ func (j *journaled) asReader(what string, r store.Reader) {
 	j.judge(what, func(k verify.NumberKey) (*verify.Number, error) { return r.NumberRow(j.Context(), k) },
 		func(v id.ID) (*verify.Verification, error) { return r.Find(j.Context(), v) })
 	var seen []id.ID
-	if err := r.Scan(j.Context(), rowtest.Verification().App, id.ID{}, func(v *verify.Verification) bool { seen = append(seen, v.ID); return true }); err != nil {
+	if err := r.Scan(
+		j.Context(),
+		rowtest.Verification().App,
+		id.ID{},
+		func(v *verify.Verification) bool { seen = append(seen, v.ID); return true },
+	); err != nil {
 		j.Fatal(err)
 	}
 	if len(seen) != len(j.made) {
@@ -259,7 +277,11 @@ func (j *journaled) tables(what, path string) {
 	}
 	defer c.close() //nolint:errcheck // it was only read
 	d := dialect()
-	j.judge(what, func(k verify.NumberKey) (*verify.Number, error) { return d.Number(c, k) }, func(v id.ID) (*verify.Verification, error) { return d.Verification(c, v) })
+	j.judge(
+		what,
+		func(k verify.NumberKey) (*verify.Number, error) { return d.Number(c, k) },
+		func(v id.ID) (*verify.Verification, error) { return d.Verification(c, v) },
+	)
 	left := 0
 	if err := c.Query(sqlSegments, func(tables.Row) error { left++; return nil }); err != nil || left > 0 {
 		j.Fatalf("%s: there are %d segments in the journal, %v", what, left, err)
@@ -317,10 +339,19 @@ func (j *journaled) guest() {
 	if err := db.AddEvents(j.Context(), []webhook.Event{made}); err != nil {
 		j.Fatal(err)
 	}
-	if events, err := j.e.Events(j.Context(), id.ID{1}, webhook.Page{Limit: 1}); err != nil || len(events) != 1 || events[0].ID != made.ID {
+	if events, err := j.e.Events(
+		j.Context(),
+		id.ID{1},
+		webhook.Page{Limit: 1},
+	); err != nil || len(events) != 1 ||
+		events[0].ID != made.ID {
 		j.Fatalf("the guest's event is %+v, %v", events, err)
 	}
-	if err := db.Do(j.Context(), verify.Needs{}, func(x verify.Tx) error { _, err := x.Number(verify.NumberKey{1}); return err }); err == nil {
+	if err := db.Do(
+		j.Context(),
+		verify.Needs{},
+		func(x verify.Tx) error { _, err := x.Number(verify.NumberKey{1}); return err },
+	); err == nil {
 		j.Fatal("a guest read the row of a number to change it")
 	}
 }
@@ -344,8 +375,8 @@ func (j *journaled) purge() {
 	}
 }
 
-// TestJournal holds an engine against a model: through commits that succeed and fail, compaction in steps and at once, guests, upkeep, stops and
-// crashes, every row is what was last committed of it.
+// TestJournal holds an engine against a model: through commits that succeed and fail, compaction in steps and at once,
+// guests, upkeep, stops and crashes, every row is what was last committed of it.
 func TestJournal(t *testing.T) {
 	t.Parallel()
 	seeds, rounds := 6, 250
@@ -421,7 +452,13 @@ func TestOneCycle(t *testing.T) {
 	j.plan(`CREATE TEMP TABLE written (what TEXT)`)
 	for _, table := range []string{"verifications", "jobs"} {
 		for _, change := range []string{"INSERT", "UPDATE", "DELETE"} {
-			j.plan(fmt.Sprintf(`CREATE TEMP TRIGGER %s_%s AFTER %[2]s ON %[1]s BEGIN INSERT INTO written VALUES ('%[1]s'); END`, table, change))
+			j.plan(
+				fmt.Sprintf(
+					`CREATE TEMP TRIGGER %s_%s AFTER %[2]s ON %[1]s BEGIN INSERT INTO written VALUES ('%[1]s'); END`,
+					table,
+					change,
+				),
+			)
 		}
 	}
 	for attempts := range 3 {
@@ -440,7 +477,10 @@ func TestOneCycle(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := transact(j.e.w, func() error { _, err := j.e.compact(j.e.j.All(), journal.Begin(nil)); return err }); err != nil {
+	if err := transact(
+		j.e.w,
+		func() error { _, err := j.e.compact(j.e.j.All(), journal.Begin(nil)); return err },
+	); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.e.w.Query(`SELECT what FROM written`, func(r tables.Row) error {
@@ -454,7 +494,8 @@ func TestOneCycle(t *testing.T) {
 	}
 }
 
-// TestFailedClaim: when the commit of a claim fails, the jobs are claimed by the next one, as are those that other work makes meanwhile.
+// TestFailedClaim: when the commit of a claim fails, the jobs are claimed by the next one, as are those that other work
+// makes meanwhile.
 func TestFailedClaim(t *testing.T) {
 	t.Parallel()
 	j := newJournaled(t, 1)
@@ -485,29 +526,38 @@ func TestJournalStaysSmall(t *testing.T) {
 	j := newJournaled(t, 1)
 	for i := range 3_000 {
 		k := verify.NumberKey{byte(i), byte(i >> 8), 3}
-		if err := j.db.Do(t.Context(), verify.Needs{}, func(x verify.Tx) error { x.PutNumber(&verify.Number{Key: k, Streak: i + 1}); return nil }); err != nil {
+		if err := j.db.Do(
+			t.Context(),
+			verify.Needs{},
+			func(x verify.Tx) error { x.PutNumber(&verify.Number{Key: k, Streak: i + 1}); return nil },
+		); err != nil {
 			t.Fatal(err)
 		}
 		j.numbers[k] = i + 1
 	}
 	size := 0
-	if err := j.e.w.Query(`SELECT length(segment) FROM segments`, func(r tables.Row) error { size += int(r.Int(0)); return nil }); err != nil || size > 12_000 {
+	if err := j.e.w.Query(
+		`SELECT length(segment) FROM segments`,
+		func(r tables.Row) error { size += int(r.Int(0)); return nil },
+	); err != nil ||
+		size > 12_000 {
 		t.Errorf("the journal has %d bytes, %v", size, err)
 	}
 	j.asWriter()
 	j.asReader("a reader", j.e)
 }
 
-// TestDamagedSegment: a segment whose bytes have changed is found, the file is not served without it, and repair takes it out and keeps the
-// rest.
+// TestDamagedSegment: a segment whose bytes have changed is found, the file is not served without it, and repair takes
+// it out and keeps the rest.
 func TestDamagedSegment(t *testing.T) {
 	t.Parallel()
 	for name, sql := range map[string]string{
-		"a bit":      `UPDATE segments SET segment = substr(segment, 1, 40) || x'ff' || substr(segment, 42) WHERE seq = 2`,
-		"cut":        `UPDATE segments SET segment = substr(segment, 1, length(segment) - 1) WHERE seq = 2`,
-		"empty":      `UPDATE segments SET segment = x'' WHERE seq = 2`,
-		"swapped":    `UPDATE segments SET segment = zeroblob(length(segment)) WHERE seq = 2`,
-		"checksum":   `UPDATE segments SET segment = substr(segment, 1, 1) || x'00000000' || substr(segment, 6) WHERE seq = 2`,
+		"a bit":   `UPDATE segments SET segment = substr(segment, 1, 40) || x'ff' || substr(segment, 42) WHERE seq = 2`,
+		"cut":     `UPDATE segments SET segment = substr(segment, 1, length(segment) - 1) WHERE seq = 2`,
+		"empty":   `UPDATE segments SET segment = x'' WHERE seq = 2`,
+		"swapped": `UPDATE segments SET segment = zeroblob(length(segment)) WHERE seq = 2`,
+		"checksum": `UPDATE segments SET segment = substr(segment, 1, 1) || x'00000000' || substr(segment, 6) WHERE ` +
+			`seq = 2`,
 		"old format": `UPDATE segments SET segment = x'01' || substr(segment, 2) WHERE seq = 2`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -533,7 +583,12 @@ func TestDamagedSegment(t *testing.T) {
 				t.Fatal(err)
 			}
 			var bad *DamagedError
-			if _, err := Open(t.Context(), damaged, Options{}); !errors.As(err, &bad) || len(bad.Damage) != 1 || bad.Damage[0].Segment != 2 || !strings.Contains(err.Error(), "dialproof store repair") {
+			if _, err := Open(
+				t.Context(),
+				damaged,
+				Options{},
+			); !errors.As(err, &bad) || len(bad.Damage) != 1 || bad.Damage[0].Segment != 2 ||
+				!strings.Contains(err.Error(), "dialproof store repair") {
 				t.Fatalf("opened: %v", err)
 			}
 			if err := Check(t.Context(), damaged); !errors.As(err, &bad) {

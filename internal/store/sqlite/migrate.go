@@ -67,9 +67,19 @@ func migrateTo(c *conn, all []migration, may bool, log *slog.Logger) error {
 	case err != nil:
 		return err
 	case begin > len(all):
-		return fmt.Errorf("%w: it was changed by a newer Dialproof (schema %d, this one knows %d): run that one", ErrSchema, begin, len(all))
+		return fmt.Errorf(
+			"%w: it was changed by a newer Dialproof (schema %d, this one knows %d): run that one",
+			ErrSchema,
+			begin,
+			len(all),
+		)
 	case begin > 0 && begin < len(all) && !may:
-		return fmt.Errorf("%w: it is of an older Dialproof (schema %d, this one needs %d): start the server, or run `dialproof migrate`", ErrSchema, begin, len(all))
+		return fmt.Errorf(
+			"%w: it is of an older Dialproof (schema %d, this one needs %d): start the server, or run `dialproof migrate`",
+			ErrSchema,
+			begin,
+			len(all),
+		)
 	}
 	if begin == 0 { // a new file has all of its schema or none
 		err = transact(c, func() error { return takeSteps(c, all, 0) })
@@ -111,8 +121,8 @@ func version(c *conn) (n int, err error) {
 	return n, err
 }
 
-// foldPages compacts the journal of schema 4 and gives every message that is on its way the job that it had in the memory of the process
-// alone.
+// foldPages compacts the journal of schema 4 and gives every message that is on its way the job that it had in the
+// memory of the process alone.
 func foldPages(c *conn) error {
 	if err := c.Query(`SELECT page FROM journal ORDER BY seq`, func(r tables.Row) error {
 		return walkPage(tables.Blob(r, 0), func(k journal.Key, raw []byte) error { return foldRow(c, k, raw) })
@@ -124,12 +134,26 @@ func foldPages(c *conn) error {
 		return err
 	}
 	for _, j := range found {
-		if _, err := c.Exec(sqlPutJob, j.ID.Seq(), j.ID[:], j.Kind, j.Due.UnixMilli(), int64(j.Attempt), j.Ref[:], j.Payload, int64(0)); err != nil {
+		if _, err := c.Exec(
+			sqlPutJob,
+			j.ID.Seq(),
+			j.ID[:],
+			j.Kind,
+			j.Due.UnixMilli(),
+			int64(j.Attempt),
+			j.Ref[:],
+			j.Payload,
+			int64(0),
+		); err != nil {
 			return err
 		}
 	}
 	// Which messages a dead process had in hand is not known: all are due. Timers keep their time.
-	if _, err := c.Exec(`UPDATE jobs SET due = min(due, $1) WHERE kind = $2`, time.Now().UnixMilli(), verify.JobKind); err != nil {
+	if _, err := c.Exec(
+		`UPDATE jobs SET due = min(due, $1) WHERE kind = $2`,
+		time.Now().UnixMilli(),
+		verify.JobKind,
+	); err != nil {
 		return err
 	}
 	return c.c.Exec("DROP TABLE journal")
@@ -173,8 +197,9 @@ const longestLife = time.Hour
 
 const (
 	sqlNewest  = `SELECT max(seq) FROM verifications`
-	sqlSending = `SELECT ` + tables.VerificationColumns + ` FROM verifications WHERE seq >= $1 AND instr(CAST(state AS BLOB), CAST($2 AS BLOB)) > 0 ORDER BY seq`
-	sqlHeld    = `SELECT id, payload FROM jobs`
+	sqlSending = `SELECT ` + tables.VerificationColumns + ` FROM verifications WHERE seq >= $1 AND instr(CAST(state ` +
+		`AS BLOB), CAST($2 AS BLOB)) > 0 ORDER BY seq`
+	sqlHeld = `SELECT id, payload FROM jobs`
 )
 
 // orphans returns a job, due now, for each delivery of a recent verification that is being sent and has none.

@@ -57,8 +57,8 @@ func noJSON(t *testing.T, c tables.Conn) {
 	}
 }
 
-// TestMigrations brings the rows of every earlier version up to date, in steps that a kill does not hurt, and holds the result against a fresh
-// file. Nobody but who may migrates, and what is newer is refused.
+// TestMigrations brings the rows of every earlier version up to date, in steps that a kill does not hurt, and holds the
+// result against a fresh file. Nobody but who may migrates, and what is newer is refused.
 func TestMigrations(t *testing.T) {
 	t.Parallel()
 	all, err := migrations()
@@ -117,13 +117,18 @@ func TestMigrations(t *testing.T) {
 	if err := c.close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := Open(t.Context(), newest, Options{Migrate: true}); !errors.Is(err, ErrSchema) || !strings.Contains(err.Error(), "newer Dialproof") {
+	if _, err := Open(
+		t.Context(),
+		newest,
+		Options{Migrate: true},
+	); !errors.Is(err, ErrSchema) ||
+		!strings.Contains(err.Error(), "newer Dialproof") {
 		t.Errorf("a newer file was opened: %v", err)
 	}
 }
 
-// TestMigrationOfAJournal: what schema 4 had in its journal goes to the tables, newest change last, and a message that was on its way when the
-// process died gets its job.
+// TestMigrationOfAJournal: what schema 4 had in its journal goes to the tables, newest change last, and a message that
+// was on its way when the process died gets its job.
 func TestMigrationOfAJournal(t *testing.T) {
 	t.Parallel()
 	all, err := migrations()
@@ -176,7 +181,8 @@ func TestMigrationOfAJournal(t *testing.T) {
 		t.Errorf("the number is %+v, %v", n, err)
 	}
 	jobs, err := store.Direct(e).Claim(t.Context(), time.Now(), verify.JobKind, 10, time.Minute)
-	if err != nil || len(jobs) != 1 || jobs[0].ID != young.Deliveries[0].ID || jobs[0].Ref != young.ID || jobs[0].Attempt != 2 {
+	if err != nil || len(jobs) != 1 || jobs[0].ID != young.Deliveries[0].ID || jobs[0].Ref != young.ID ||
+		jobs[0].Attempt != 2 {
 		t.Errorf("the jobs are %+v, %v", jobs, err)
 	}
 }

@@ -20,7 +20,8 @@ type purged struct {
 
 func purgedOf(kind store.Purged) (p purged, ok bool) {
 	key := "key"
-	ends := map[store.Purged]string{store.PurgeNumbers: "touched", store.PurgeLimits: "tat", store.PurgeReplays: "until", store.PurgeSent: "until"}[kind]
+	ends := map[store.Purged]string{store.PurgeNumbers: "touched", store.PurgeLimits: "tat", store.PurgeReplays: "until",
+		store.PurgeSent: "until"}[kind]
 	if ends == "" {
 		return p, false
 	}
@@ -50,8 +51,8 @@ func (t *writing) Purge(kind store.Purged, _ int64, before time.Time) (n int, ne
 // errEnough ends a look for rows that have ended.
 var errEnough = errors.New("as many as one step drops")
 
-// purgeTable drops rows that have ended by what their table knows, but for those whose newest change is in the journal: they may not have, and are
-// never more than the journal holds.
+// purgeTable drops rows that have ended by what their table knows, but for those whose newest change is in the journal:
+// they may not have, and are never more than the journal holds.
 func (t *writing) purgeTable(p purged, end int64) (n int, err error) {
 	var over [][]byte
 	err = t.Conn.Query(p.due, func(r tables.Row) error {

@@ -38,7 +38,8 @@ func (*steps) Retried() {}
 // Uncommitted implements store.Observer.
 func (*steps) Uncommitted(int, error) {}
 
-// since returns the steps that were not returned before. longest leaves one in a thousand out, which other work on the machine may have held up.
+// since returns the steps that were not returned before. longest leaves one in a thousand out, which other work on the
+// machine may have held up.
 func (s *steps) since() (n int, sum, longest time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,7 +57,8 @@ func (s *steps) since() (n int, sum, longest time.Duration) {
 // today is the day of the tests of retention, in Unix milliseconds.
 const today = 20_000 * row.Day
 
-// fill writes n numbers, of which every one in so many was verified 100 days ago and the others within 80 days, all over the table.
+// fill writes n numbers, of which every one in so many was verified 100 days ago and the others within 80 days, all
+// over the table.
 func fill(t *testing.T, path string, n, oneIn int) {
 	t.Helper()
 	e, err := Open(t.Context(), path, Options{}) // makes the tables
@@ -73,9 +75,18 @@ func fill(t *testing.T, path string, n, oneIn int) {
 	data := row.AppendNumber(nil, &verify.Number{Streak: 1})
 	const part = 100_000
 	for from := 0; from < n; from += part {
-		_, err := c.Exec(`WITH RECURSIVE s (i) AS (SELECT $1 UNION ALL SELECT i + 1 FROM s WHERE i + 1 < $2) INSERT INTO numbers (key, data, touched)
-			SELECT unhex(printf('%016x%016x', i << 39, i)), $3, $4 - (CASE WHEN i % $5 = 0 THEN 100 ELSE i * 7919 % 80 END) * $6 FROM s`,
-			int64(from), int64(min(from+part, n)), data, int64(today), int64(oneIn), int64(row.Day))
+		_, err := c.Exec(
+			`WITH RECURSIVE s (i) AS (SELECT $1 UNION ALL SELECT i + 1 FROM s WHERE i + 1 < $2) INSERT INTO numbers (key,
+				data, touched)
+			SELECT unhex(printf('%016x%016x', i << 39, i)), $3, $4 - (CASE WHEN i % $5 = 0 THEN 100 ELSE i * 7919 % 80 END)
+				* $6 FROM s`,
+			int64(from),
+			int64(min(from+part, n)),
+			data,
+			int64(today),
+			int64(oneIn),
+			int64(row.Day),
+		)
 		if err == nil {
 			err = c.c.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
 		}
@@ -90,7 +101,10 @@ func fill(t *testing.T, path string, n, oneIn int) {
 
 func numbersIn(t *testing.T, c tables.Conn) (n int) {
 	t.Helper()
-	if err := c.Query(`SELECT count(*) FROM numbers`, func(r tables.Row) error { n = int(r.Int(0)); return nil }); err != nil {
+	if err := c.Query(
+		`SELECT count(*) FROM numbers`,
+		func(r tables.Row) error { n = int(r.Int(0)); return nil },
+	); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -153,7 +167,15 @@ func TestRetention(t *testing.T) {
 	s.mu.Unlock()
 	purged, err = db.Purge(ctx, store.PurgeNumbers, all)
 	count, sum, longest = s.since()
-	t.Logf("all %d are due: %d purged in %d steps, %s of database time, the longest %s, %v", n, purged, count, sum, longest, err)
+	t.Logf(
+		"all %d are due: %d purged in %d steps, %s of database time, the longest %s, %v",
+		n,
+		purged,
+		count,
+		sum,
+		longest,
+		err,
+	)
 	if soak && (err != nil || longest > 200*time.Millisecond || numbersIn(t, e.w) > 0) {
 		t.Errorf("the longest step took %s, %v", longest, err)
 	}
@@ -175,15 +197,23 @@ func TestPurgePlans(t *testing.T) {
 	plan := func(sql, want string, args ...any) {
 		t.Helper()
 		var lines []string
-		if err := c.Query("EXPLAIN QUERY PLAN "+sql, func(r tables.Row) error { lines = append(lines, string(r.Raw(3))); return nil }, args...); err != nil {
+		if err := c.Query(
+			"EXPLAIN QUERY PLAN "+sql,
+			func(r tables.Row) error { lines = append(lines, string(r.Raw(3))); return nil },
+			args...); err != nil {
 			t.Fatal(err)
 		}
-		if text := strings.Join(lines, "; "); !strings.Contains(text, want) || strings.Contains(text, "SCAN") || strings.Contains(text, "B-TREE") {
+		if text := strings.Join(
+			lines,
+			"; ",
+		); !strings.Contains(text, want) || strings.Contains(text, "SCAN") ||
+			strings.Contains(text, "B-TREE") {
 			t.Errorf("%s\nis planned as %s, want %s", sql, text, want)
 		}
 	}
 	for kind, index := range map[store.Purged]string{
-		store.PurgeNumbers: "numbers_by_touched", store.PurgeLimits: "limits_by_end", store.PurgeReplays: "replays_by_end", store.PurgeSent: "sent_by_end",
+		store.PurgeNumbers: "numbers_by_touched", store.PurgeLimits: "limits_by_end", store.PurgeReplays: "replays_by_end",
+		store.PurgeSent: "sent_by_end",
 	} {
 		p, ok := purgedOf(kind)
 		if !ok {
@@ -194,7 +224,8 @@ func TestPurgePlans(t *testing.T) {
 	}
 }
 
-// TestPurgePassesOver: numbers that have ended by what their table knows, and have been verified since, do not stand in the way of the others.
+// TestPurgePassesOver: numbers that have ended by what their table knows, and have been verified since, do not stand in
+// the way of the others.
 func TestPurgePassesOver(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "waiting.db")
@@ -206,7 +237,10 @@ func TestPurgePassesOver(t *testing.T) {
 	db := store.Direct(e)
 	defer db.Close()
 	var back []verify.NumberKey // the first in the order in which they are purged
-	if err := e.w.Query(`SELECT key FROM numbers ORDER BY touched LIMIT 300`, func(r tables.Row) error { back = append(back, verify.NumberKey(r.Raw(0))); return nil }); err != nil {
+	if err := e.w.Query(
+		`SELECT key FROM numbers ORDER BY touched LIMIT 300`,
+		func(r tables.Row) error { back = append(back, verify.NumberKey(r.Raw(0))); return nil },
+	); err != nil {
 		t.Fatal(err)
 	}
 	now := time.UnixMilli(today)

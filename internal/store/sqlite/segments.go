@@ -36,9 +36,17 @@ func (e *DamagedError) Error() string {
 		rows += d.Rows
 	}
 	first := e.Damage[0]
-	return fmt.Sprintf("%d of the segments of acknowledged changes are damaged (the first is %d, with about %d bytes: %v), about %d changes: "+
-		"restore a backup, or see what is lost with `dialproof store check` and go on without it with `dialproof store repair`",
-		len(e.Damage), first.Segment, first.Bytes, first.Cause, rows)
+	return fmt.Sprintf(
+		"%d of the segments of acknowledged changes are damaged (the first is %d, with about %d bytes: %v), about %d "+
+			"changes: "+
+			"restore a backup, or see what is lost with `dialproof store check` and go on without it with `dialproof store "+
+			"repair`",
+		len(e.Damage),
+		first.Segment,
+		first.Bytes,
+		first.Cause,
+		rows,
+	)
 }
 
 // Unwrap returns journal.ErrDamaged.
@@ -70,7 +78,8 @@ func loadJournal(c tables.Conn, j *journal.Journal) error {
 
 // rowsIn counts the rows of a segment as far as it can be read.
 func rowsIn(segment []byte) (n int) {
-	_ = journal.Walk(segment, func(journal.Key, int, int) error { n++; return nil }) // it is damaged: what can be read counts
+	// it is damaged: what can be read counts
+	_ = journal.Walk(segment, func(journal.Key, int, int) error { n++; return nil })
 	return n
 }
 
@@ -92,8 +101,8 @@ func Check(ctx context.Context, path string) error {
 	return errors.Join(err, g.whole(), g.Close())
 }
 
-// Repair takes the damaged segments of a file out of its journal, so that it can be opened without them. They are kept in the table
-// quarantine. No server may have the file open. It returns what was taken out.
+// Repair takes the damaged segments of a file out of its journal, so that it can be opened without them. They are kept
+// in the table quarantine. No server may have the file open. It returns what was taken out.
 func Repair(path string, now time.Time) (out []Damage, err error) {
 	owner, err := own(path)
 	if err != nil {

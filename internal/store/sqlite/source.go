@@ -22,7 +22,8 @@ type Source struct {
 	ended bool
 }
 
-// OpenSource opens a file to be copied: with final as its owner, which finds no server, for the last time; else beside one.
+// OpenSource opens a file to be copied: with final as its owner, which finds no server, for the last time; else beside
+// one.
 func OpenSource(ctx context.Context, path string, final bool) (_ *Source, err error) {
 	s := &Source{}
 	begin := "BEGIN"
@@ -51,14 +52,20 @@ func OpenSource(ctx context.Context, path string, final bool) (_ *Source, err er
 	return s, nil
 }
 
-// Page returns the rows of a table after a key, in its order: n of those in the table, and those of the journal among them. last is the key
-// up to which they reach, and nil at the end of the table.
+// Page returns the rows of a table after a key, in its order: n of those in the table, and those of the journal among
+// them. last is the key up to which they reach, and nil at the end of the table.
 func (s *Source) Page(t tables.Table, after []byte, n int) (out [][]any, last []byte, err error) {
 	order, from := t.Columns[0], any(after)
 	if order == "id" && (t.Name == "verifications" || t.Name == "jobs") {
 		order, from = "seq", any(seqOf(after)) // the same order, and the one that there is an index for
 	}
-	sql := fmt.Sprintf("SELECT %s FROM %s WHERE %s > $1 ORDER BY %[3]s LIMIT %d", strings.Join(t.Columns, ", "), t.Name, order, n)
+	sql := fmt.Sprintf(
+		"SELECT %s FROM %s WHERE %s > $1 ORDER BY %[3]s LIMIT %d",
+		strings.Join(t.Columns, ", "),
+		t.Name,
+		order,
+		n,
+	)
 	if err = s.c.Query(sql, func(r tables.Row) error { out = append(out, t.Take(r)); return nil }, from); err != nil {
 		return nil, nil, err
 	}
@@ -71,7 +78,8 @@ func (s *Source) Page(t tables.Table, after []byte, n int) (out [][]any, last []
 
 // overlay puts the rows of the journal between two keys over those of the table.
 func (s *Source) overlay(t tables.Table, rows [][]any, after, last []byte) ([][]any, error) {
-	kind, ok := map[string]journal.Kind{"verifications": verificationKind, "numbers": numberKind, "jobs": jobKind, "limits": limitKind}[t.Name]
+	kind, ok := map[string]journal.Kind{"verifications": verificationKind, "numbers": numberKind, "jobs": jobKind,
+		"limits": limitKind}[t.Name]
 	if !ok {
 		return rows, nil
 	}
@@ -107,7 +115,16 @@ func valuesOf(k journal.Key, b []byte) ([]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return []any{key, slices.Clone(c.App[:]), c.Spec, c.Sealed, int64(c.Status), int64(c.Attempts), c.Expires.UnixMilli(), c.State}, nil
+		return []any{
+			key,
+			slices.Clone(c.App[:]),
+			c.Spec,
+			c.Sealed,
+			int64(c.Status),
+			int64(c.Attempts),
+			c.Expires.UnixMilli(),
+			c.State,
+		}, nil
 	case numberKind:
 		last, data, err := row.SplitNumber(b)
 		return []any{key, data, last}, err
@@ -125,13 +142,20 @@ func valuesOf(k journal.Key, b []byte) ([]any, error) {
 // Counters returns the counters and marks of the file.
 func (s *Source) Counters() (out map[string]int64, err error) {
 	out = map[string]int64{}
-	err = s.c.Query("SELECT name, n FROM versions WHERE name <> $1", func(r tables.Row) error { out[string(r.Raw(0))] = r.Int(1); return nil }, moved)
+	err = s.c.Query(
+		"SELECT name, n FROM versions WHERE name <> $1",
+		func(r tables.Row) error { out[string(r.Raw(0))] = r.Int(1); return nil },
+		moved,
+	)
 	return out, err
 }
 
 // End says that a final copy is whole: from now on no server opens the file any more.
 func (s *Source) End() error {
-	if _, err := s.c.Exec(`INSERT INTO versions (name, n) VALUES ($1, 1) ON CONFLICT (name) DO NOTHING`, moved); err != nil {
+	if _, err := s.c.Exec(
+		`INSERT INTO versions (name, n) VALUES ($1, 1) ON CONFLICT (name) DO NOTHING`,
+		moved,
+	); err != nil {
 		return err
 	}
 	err := s.c.c.Exec("COMMIT")
@@ -151,7 +175,8 @@ func (s *Source) Close() error {
 	return errors.Join(append(errs, s.c.close())...)
 }
 
-// Reopen lets servers open a file again that a final copy has closed. What has been written to PostgreSQL since is not in it.
+// Reopen lets servers open a file again that a final copy has closed. What has been written to PostgreSQL since is not
+// in it.
 func Reopen(path string) error {
 	c, err := openConn(path)
 	if err != nil {

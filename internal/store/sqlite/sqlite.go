@@ -1,5 +1,5 @@
-// Package sqlite is the engine for one node: a SQLite file in the process's own folder. An Engine owns its file; a Guest looks at one that
-// another process may own. It holds no rule of verifications or of jobs.
+// Package sqlite is the engine for one node: a SQLite file in the process's own folder. An Engine owns its file; a
+// Guest looks at one that another process may own. It holds no rule of verifications or of jobs.
 package sqlite
 
 import (
@@ -23,13 +23,15 @@ import (
 
 // Options says how to open a file.
 type Options struct {
-	// Migrate brings a file of an older version up to date. Without it such a file is refused. A new file is made either way.
+	// Migrate brings a file of an older version up to date. Without it such a file is refused. A new file is made either
+	// way.
 	Migrate bool
 	// Log is told of migrations; nil: nobody is.
 	Log *slog.Logger
 	// Journal are the sizes of the journal; zero for the defaults.
 	Journal journal.Options
-	// CheckpointPages is how many pages the write-ahead log may have before they are copied into the file; 0 for the default.
+	// CheckpointPages is how many pages the write-ahead log may have before they are copied into the file; 0 for the
+	// default.
 	CheckpointPages int
 }
 
@@ -112,7 +114,8 @@ func (e *Engine) open(ctx context.Context, o Options) (err error) {
 	return e.loadJobs(ctx)
 }
 
-// loadJobs fills the cache of jobs. Their leases are of the process before, which is dead: what it had begun is due at once.
+// loadJobs fills the cache of jobs. Their leases are of the process before, which is dead: what it had begun is due at
+// once.
 func (e *Engine) loadJobs(context.Context) error {
 	all, tabled, err := allJobs(e.w, e.j)
 	if err != nil {
@@ -169,7 +172,10 @@ func (e *Engine) Behind() bool { return e.j.Behind() }
 func (e *Engine) Describe(ctx context.Context) (store.Facts, error) {
 	f := store.Facts{Summary: "SQLite", Engine: "SQLite"}
 	err := e.Read(ctx, func(c tables.Conn) error {
-		if err := c.Query("SELECT sqlite_version()", func(r tables.Row) error { f.Engine = "SQLite " + string(r.Raw(0)); return nil }); err != nil {
+		if err := c.Query(
+			"SELECT sqlite_version()",
+			func(r tables.Row) error { f.Engine = "SQLite " + string(r.Raw(0)); return nil },
+		); err != nil {
 			return err
 		}
 		return c.Query("PRAGMA user_version", func(r tables.Row) error { f.Schema = int(r.Int(0)); return nil })

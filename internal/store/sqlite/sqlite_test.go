@@ -74,7 +74,11 @@ func TestManyRows(t *testing.T) {
 		}
 	}
 	for i := 0; i < rows; i += 997 {
-		if n, err := db.NumberRow(t.Context(), verify.NumberKey{byte(i), byte(i >> 8), byte(i >> 16), 1}); err != nil || n == nil || n.Streak != 6 {
+		if n, err := db.NumberRow(
+			t.Context(),
+			verify.NumberKey{byte(i), byte(i >> 8), byte(i >> 16), 1},
+		); err != nil || n == nil ||
+			n.Streak != 6 {
 			t.Fatalf("row %d: %+v, %v", i, n, err)
 		}
 	}
@@ -105,8 +109,8 @@ func TestOwner(t *testing.T) {
 	}
 }
 
-// TestJobs: a job is durable from its birth. It is counted, given back, claimed when its lease has run out, and exactly what it was after a
-// crash, but for the leases of the process that died: those are over.
+// TestJobs: a job is durable from its birth. It is counted, given back, claimed when its lease has run out, and exactly
+// what it was after a crash, but for the leases of the process that died: those are over.
 func TestJobs(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -115,7 +119,14 @@ func TestJobs(t *testing.T) {
 	ids, now := id.NewSource(id.ID{}), time.Now().Truncate(time.Millisecond).UTC()
 	born := func() queue.Job {
 		v := &verify.Verification{ID: ids.New(now), Status: verify.Pending, Expires: now.Add(5 * time.Minute)}
-		j := queue.Job{ID: ids.New(now), Kind: verify.JobKind, Due: now.Add(30 * time.Second), Attempt: 1, Ref: v.ID, Leased: true}
+		j := queue.Job{
+			ID:      ids.New(now),
+			Kind:    verify.JobKind,
+			Due:     now.Add(30 * time.Second),
+			Attempt: 1,
+			Ref:     v.ID,
+			Leased:  true,
+		}
 		v.Deliveries = []channel.Delivery{{ID: j.ID, Channel: channel.SMS, Status: channel.Sending, Attempt: 1}}
 		if err := db.Do(t.Context(), verify.Needs{Verification: v.ID}, func(tx verify.Tx) error {
 			tx.PutVerification(v, true)

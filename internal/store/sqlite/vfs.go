@@ -7,15 +7,15 @@ import (
 	"github.com/ncruces/go-sqlite3/vfs"
 )
 
-// systemVFS is the operating system's files, with differences in when they are written: see walFile and tableFile. What is written
-// where, and the order of writes and syncs that SQLite relies on, stay what they are.
+// systemVFS is the operating system's files, with differences in when they are written: see walFile and tableFile. What
+// is written where, and the order of writes and syncs that SQLite relies on, stay what they are.
 type systemVFS struct{ vfs.VFSFilename }
 
 // vfsName is how connections ask for it.
 const vfsName = "dialproof"
 
-// registerVFS puts it above the file system with this name, and returns the name of both. Empty is the operating system; tests
-// have others. To register one more than once does no harm.
+// registerVFS puts it above the file system with this name, and returns the name of both. Empty is the operating
+// system; tests have others. To register one more than once does no harm.
 func registerVFS(base string) (name string, err error) {
 	name = vfsName
 	if base != "" && base != "os" {
@@ -42,12 +42,12 @@ func (v systemVFS) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.Fil
 	return f, out, err
 }
 
-// walFile is a write-ahead log whose writes go out in one call for each commit: SQLite writes each page by two calls, a header and the
-// page, and the calls cost more than the copying. Nobody can miss them: SQLite points others to the pages of a commit after it has
-// synced the log (synchronous = FULL), and what this connection reads is written before.
+// walFile is a write-ahead log whose writes go out in one call for each commit: SQLite writes each page by two calls, a
+// header and the page, and the calls cost more than the copying. Nobody can miss them: SQLite points others to the
+// pages of a commit after it has synced the log (synchronous = FULL), and what this connection reads is written before.
 //
-// It has room ahead of what is written: a sync that makes a file longer waits for the file system's own log as well, and takes
-// half as long again. The room is zeros, which SQLite takes for the end of its log.
+// It has room ahead of what is written: a sync that makes a file longer waits for the file system's own log as well,
+// and takes half as long again. The room is zeros, which SQLite takes for the end of its log.
 type walFile struct {
 	vfs.File
 
@@ -59,8 +59,8 @@ type walFile struct {
 const (
 	// maxGathered bounds what waits to be written, in bytes.
 	maxGathered = 1 << 20
-	// walRoom is how much room is made at once, in bytes, in pieces of roomPiece: Linux keeps what was written by one call together,
-	// and takes all of it for changed when a part of it changes.
+	// walRoom is how much room is made at once, in bytes, in pieces of roomPiece: Linux keeps what was written by one call
+	// together, and takes all of it for changed when a part of it changes.
 	walRoom   = 512 << 10
 	roomPiece = 16 << 10
 )
@@ -89,8 +89,8 @@ func (f *walFile) flush() error {
 	return writeError(err)
 }
 
-// makeRoom makes room behind the end of the next write when that is the end of the file. Where there is none to make, the write will
-// tell.
+// makeRoom makes room behind the end of the next write when that is the end of the file. Where there is none to make,
+// the write will tell.
 func (f *walFile) makeRoom(end int64) {
 	if end <= f.room {
 		return
@@ -148,8 +148,8 @@ func (f *walFile) Close() error {
 	return err
 }
 
-// tableFile is the file of the tables. A checkpoint syncs it now and then, and not only at its end: everything at once would keep
-// the disk busy for as long as 60 ms, and each commit meanwhile.
+// tableFile is the file of the tables. A checkpoint syncs it now and then, and not only at its end: everything at once
+// would keep the disk busy for as long as 60 ms, and each commit meanwhile.
 type tableFile struct {
 	vfs.File
 

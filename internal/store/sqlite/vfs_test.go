@@ -103,7 +103,9 @@ func TestCheckpointIsHeard(t *testing.T) {
 		}
 	}
 	name := "heard-" + filepath.Base(filepath.Dir(path))
-	counted := &countingVFS{VFSFilename: vfs.Find(vfsName).(vfs.VFSFilename)} //nolint:errcheck,forcetypeassert // it was registered above
+	counted := &countingVFS{
+		VFSFilename: vfs.Find(vfsName).(vfs.VFSFilename),
+	} //nolint:errcheck,forcetypeassert // it was registered above
 	vfs.Register(name, counted)
 	c, err := openWith(path, name)
 	if err != nil {
@@ -139,8 +141,8 @@ var errBroken = errors.New("broken")
 
 func (f *brokenFile) WriteAt([]byte, int64) (int, error) { return 0, errBroken }
 
-// TestFailedWriteIsTold: a write that was gathered and fails later is told to whoever makes it go out, and is not made again as if
-// nothing had been: SQLite has undone what it was about.
+// TestFailedWriteIsTold: a write that was gathered and fails later is told to whoever makes it go out, and is not made
+// again as if nothing had been: SQLite has undone what it was about.
 func TestFailedWriteIsTold(t *testing.T) {
 	t.Parallel()
 	for name, goOut := range map[string]func(f *walFile) error{
@@ -165,7 +167,10 @@ func TestFailedWriteIsTold(t *testing.T) {
 				t.Error("what was not written was synced")
 			}
 			f.File = &diskFile{}
-			if err := f.Sync(vfs.SYNC_NORMAL); err != nil || f.File.(*diskFile).writes > 0 { //nolint:errcheck,forcetypeassert // it was set above
+			if err := f.Sync(
+				vfs.SYNC_NORMAL,
+			); err != nil ||
+				f.File.(*diskFile).writes > 0 { //nolint:errcheck,forcetypeassert // it was set above
 				t.Errorf("the next sync: %v", err)
 			}
 		})

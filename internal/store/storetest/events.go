@@ -58,9 +58,14 @@ func newListening(t *testing.T, open OpenEvents) *listening {
 	woken := 0
 	l.woken = func() int { mu.Lock(); defer mu.Unlock(); return woken }
 	l.store.Watch(&verify.Teller{
-		Webhooks: l.hooks, Now: l.clock.Now, Log: slog.New(slog.DiscardHandler), Wake: func() { mu.Lock(); woken++; mu.Unlock() },
+		Webhooks: l.hooks,
+		Now:      l.clock.Now,
+		Log:      slog.New(slog.DiscardHandler),
+		Wake:     func() { mu.Lock(); woken++; mu.Unlock() },
 		Render: func(v *verify.Verification, now time.Time) ([]byte, error) {
-			return []byte(fmt.Sprintf(`{"id":%q,"status":%q,"to":%q}`, v.ID.Text(id.Verification), v.At(now), v.Spec.Masked)), nil
+			return []byte(
+				fmt.Sprintf(`{"id":%q,"status":%q,"to":%q}`, v.ID.Text(id.Verification), v.At(now), v.Spec.Masked),
+			), nil
 		},
 	})
 	return l
@@ -69,7 +74,10 @@ func newListening(t *testing.T, open OpenEvents) *listening {
 // endpoint makes an endpoint of the bench's application.
 func (l *listening) endpoint(t *testing.T, kinds ...webhook.Kind) webhook.Endpoint {
 	t.Helper()
-	e, s, err := l.hooks.Create(t.Context(), webhook.Endpoint{App: l.live.App.ID, URL: "https://shop.example/hook", Kinds: kinds})
+	e, s, err := l.hooks.Create(
+		t.Context(),
+		webhook.Endpoint{App: l.live.App.ID, URL: "https://shop.example/hook", Kinds: kinds},
+	)
 	if err != nil || !strings.HasPrefix(s.Reveal(), "whsec_") {
 		t.Fatal(err)
 	}
@@ -148,7 +156,8 @@ func eventsTell(t *testing.T, open OpenEvents) {
 		v    *verify.Verification
 		told string
 	}{
-		{approved, "1 verification.started pending, 2 delivery.updated pending, 3 delivery.updated pending, 4 verification.approved approved"},
+		{approved, "1 verification.started pending, 2 delivery.updated pending, 3 delivery.updated pending, 4 " +
+			"verification.approved approved"},
 		{failed, "1 verification.started pending, 2 verification.failed failed"},
 		{superseded, "1 verification.started pending, 2 verification.canceled canceled"},
 		{canceled, "1 verification.started pending, 2 verification.canceled canceled"},
@@ -209,7 +218,8 @@ func eventsForgotten(t *testing.T, open OpenEvents) {
 func eventsForNobody(t *testing.T, open OpenEvents) {
 	l := newListening(t, open)
 	e := l.endpoint(t)
-	if _, err := l.Start(t.Context(), l.test, verify.StartRequest{To: drama(100)}); err != nil { // the endpoint is a live one
+	// the endpoint is a live one
+	if _, err := l.Start(t.Context(), l.test, verify.StartRequest{To: drama(100)}); err != nil {
 		t.Fatal(err)
 	}
 	refused := l.start(t, verify.StartRequest{To: drama(101)})
@@ -219,7 +229,11 @@ func eventsForNobody(t *testing.T, open OpenEvents) {
 	if got := l.heard(t, e); len(got) != 1 || told(got, refused) == "" {
 		t.Errorf("told %+v", got)
 	}
-	if _, err := l.hooks.Update(t.Context(), e.ID, func(e *webhook.Endpoint) { e.Disable(webhook.ByOperator, l.clock.Now()) }); err != nil {
+	if _, err := l.hooks.Update(
+		t.Context(),
+		e.ID,
+		func(e *webhook.Endpoint) { e.Disable(webhook.ByOperator, l.clock.Now()) },
+	); err != nil {
 		t.Fatal(err)
 	}
 	v := l.start(t, verify.StartRequest{To: drama(102)})
@@ -236,7 +250,10 @@ func (l *listening) rows(t *testing.T, e webhook.Endpoint, n int) []webhook.Even
 	t.Helper()
 	var out []webhook.Event
 	for range n {
-		rows, err := l.hooks.Write([]*webhook.Endpoint{&e}, webhook.News{Kind: webhook.Started, Ref: l.ids.New(l.clock.Now()), Sequence: 1, Data: []byte(`{}`)})
+		rows, err := l.hooks.Write(
+			[]*webhook.Endpoint{&e},
+			webhook.News{Kind: webhook.Started, Ref: l.ids.New(l.clock.Now()), Sequence: 1, Data: []byte(`{}`)},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -322,7 +339,9 @@ func eventsFenced(t *testing.T, open OpenEvents) {
 	}
 	l.clock.Advance(5 * time.Second)
 	now = claim()
-	if now.Tries != 1 || len(now.Log) != 1 || now.Log[0] != (webhook.Attempt{At: l.clock.Now().Add(-5 * time.Second), Status: 500, Error: "answered 500", Took: 12}) {
+	if now.Tries != 1 || len(now.Log) != 1 ||
+		now.Log[0] != (webhook.Attempt{At: l.clock.Now().Add(-5 * time.Second), Status: 500, Error: "answered 500",
+			Took: 12}) {
 		t.Errorf("kept %+v", now)
 	}
 	now.State, now.Due = webhook.Delivered, time.Time{}
@@ -337,7 +356,12 @@ func eventsFenced(t *testing.T, open OpenEvents) {
 // finish ends every pending event of an endpoint in a state.
 func (l *listening) finish(t *testing.T, e webhook.Endpoint, s webhook.State) {
 	t.Helper()
-	got, err := l.store.ClaimEvents(t.Context(), l.clock.Now(), []webhook.Share{{Endpoint: e.ID, Most: 10_000}}, time.Minute)
+	got, err := l.store.ClaimEvents(
+		t.Context(),
+		l.clock.Now(),
+		[]webhook.Share{{Endpoint: e.ID, Most: 10_000}},
+		time.Minute,
+	)
 	for i := 0; i < len(got) && err == nil; i++ {
 		got[i].State, got[i].Due, got[i].Tries = s, time.Time{}, 10
 		err = l.store.FinishEvent(t.Context(), got[i])
@@ -358,7 +382,12 @@ func eventsReplayed(t *testing.T, open OpenEvents) {
 	done := l.rows(t, e, 1)
 	l.finish(t, e, webhook.Delivered)
 	dead := webhook.Dead
-	if got, err := l.store.Events(t.Context(), e.ID, webhook.Page{State: &dead, Limit: 2000}); err != nil || len(got) != 1502 {
+	if got, err := l.store.Events(
+		t.Context(),
+		e.ID,
+		webhook.Page{State: &dead, Limit: 2000},
+	); err != nil ||
+		len(got) != 1502 {
 		t.Errorf("%d are dead, %v", len(got), err)
 	}
 	l.clock.Advance(time.Hour)
@@ -370,10 +399,23 @@ func eventsReplayed(t *testing.T, open OpenEvents) {
 			t.Errorf("%d were replayed, %v", n, err)
 		}
 	}
-	if _, err := l.hooks.Replay(t.Context(), e.ID, l.ids.New(l.clock.Now()), time.Time{}); !errors.Is(err, webhook.ErrNotFound) {
+	if _, err := l.hooks.Replay(
+		t.Context(),
+		e.ID,
+		l.ids.New(l.clock.Now()),
+		time.Time{},
+	); !errors.Is(
+		err,
+		webhook.ErrNotFound,
+	) {
 		t.Errorf("an unknown event: %v", err)
 	}
-	got, err := l.store.ClaimEvents(t.Context(), l.clock.Now(), []webhook.Share{{Endpoint: e.ID, Most: 10_000}}, time.Minute)
+	got, err := l.store.ClaimEvents(
+		t.Context(),
+		l.clock.Now(),
+		[]webhook.Share{{Endpoint: e.ID, Most: 10_000}},
+		time.Minute,
+	)
 	if err != nil || len(got) != 1502 || got[0].Tries != 0 {
 		t.Errorf("%d are due, %v", len(got), err)
 	}
@@ -421,13 +463,21 @@ func endpointsKept(t *testing.T, open OpenEvents) {
 		t.Fatal(err)
 	}
 	got, err := other.Endpoint(e.ID)
-	if err != nil || got.URL != e.URL || len(got.Secrets) != 2 || !got.Secrets[1].Until.Equal(l.clock.Now().Add(webhook.Overlap)) || bytes.Equal(got.Secrets[0].Sealed, e.Secrets[0].Sealed) {
+	if err != nil || got.URL != e.URL || len(got.Secrets) != 2 ||
+		!got.Secrets[1].Until.Equal(l.clock.Now().Add(webhook.Overlap)) ||
+		bytes.Equal(got.Secrets[0].Sealed, e.Secrets[0].Sealed) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for i := 1; i < webhook.MaxEndpoints; i++ {
 		l.endpoint(t)
 	}
-	if _, _, err := l.hooks.Create(t.Context(), webhook.Endpoint{App: l.live.App.ID, URL: "https://shop.example/"}); !errors.Is(err, webhook.ErrTooMany) {
+	if _, _, err := l.hooks.Create(
+		t.Context(),
+		webhook.Endpoint{App: l.live.App.ID, URL: "https://shop.example/"},
+	); !errors.Is(
+		err,
+		webhook.ErrTooMany,
+	) {
 		t.Errorf("one too many: %v", err)
 	}
 	if err := l.hooks.Delete(t.Context(), e.ID); err != nil {
@@ -436,7 +486,10 @@ func endpointsKept(t *testing.T, open OpenEvents) {
 	if err := other.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := other.Endpoint(e.ID); !errors.Is(err, webhook.ErrNotFound) || len(other.Endpoints(l.live.App.ID)) != webhook.MaxEndpoints-1 {
+	if _, err := other.Endpoint(
+		e.ID,
+	); !errors.Is(err, webhook.ErrNotFound) ||
+		len(other.Endpoints(l.live.App.ID)) != webhook.MaxEndpoints-1 {
 		t.Errorf("%v", err)
 	}
 }

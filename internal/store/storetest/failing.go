@@ -23,8 +23,8 @@ type FailingStore interface {
 	Turns
 }
 
-// OpenFailing returns a fresh, empty store that is closed when the test ends. Every commit of it fails, with nothing done, from a call of fail(true) to
-// one of fail(false).
+// OpenFailing returns a fresh, empty store that is closed when the test ends. Every commit of it fails, with nothing
+// done, from a call of fail(true) to one of fail(false).
 type OpenFailing func(t *testing.T) (s FailingStore, fail func(yes bool))
 
 // failing is a bench whose commits can be made to fail, and what it has acknowledged.
@@ -36,21 +36,37 @@ type failing struct {
 	number  int
 }
 
-// failedKind is one kind of work: prepare makes what it works on and returns the work, and what holds that it has left no trace.
+// failedKind is one kind of work: prepare makes what it works on and returns the work, and what holds that it has left
+// no trace.
 type failedKind func(t *testing.T, f *failing) (work func() error, untouched func())
 
 func failedKinds() map[string]failedKind {
 	return map[string]failedKind{
-		"start": failedStart, "check": failedCheck, "claim": failedClaim, "return": failedReturn, "renewal": failedRenewal, "record": failedRecord, "put off": failedPutOff,
-		"forget": failedForget, "purge of numbers": failedPurge(store.PurgeNumbers), "purge of limits": failedPurge(store.PurgeLimits),
-		"purge of replays": failedPurge(store.PurgeReplays), "purge of ids": failedPurge(store.PurgeSent),
-		"event": failedEvent, "claim of events": failedEventClaim, "end of an event": failedEventEnd, "purge of events": failedEventPurge,
-		"use of a key": failedTouch, "turn": failedTurn, "mark": failedMark, "application": failedApplication,
+		"start":            failedStart,
+		"check":            failedCheck,
+		"claim":            failedClaim,
+		"return":           failedReturn,
+		"renewal":          failedRenewal,
+		"record":           failedRecord,
+		"put off":          failedPutOff,
+		"forget":           failedForget,
+		"purge of numbers": failedPurge(store.PurgeNumbers),
+		"purge of limits":  failedPurge(store.PurgeLimits),
+		"purge of replays": failedPurge(store.PurgeReplays),
+		"purge of ids":     failedPurge(store.PurgeSent),
+		"event":            failedEvent,
+		"claim of events":  failedEventClaim,
+		"end of an event":  failedEventEnd,
+		"purge of events":  failedEventPurge,
+		"use of a key":     failedTouch,
+		"turn":             failedTurn,
+		"mark":             failedMark,
+		"application":      failedApplication,
 	}
 }
 
-// RunFailedCommits fails the commit of every kind of work, each followed by a start: nothing that was acknowledged is lost, what has failed has left no
-// trace and works when it is asked for again, and every job is claimed.
+// RunFailedCommits fails the commit of every kind of work, each followed by a start: nothing that was acknowledged is
+// lost, what has failed has left no trace and works when it is asked for again, and every job is claimed.
 func RunFailedCommits(t *testing.T, open OpenFailing) {
 	for name, kind := range failedKinds() {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +119,8 @@ func (f *failing) claim(t *testing.T, n int) []queue.Job {
 	return jobs
 }
 
-// judge holds that what was acknowledged is there, and that each message that has not been sent has a job which is claimed, and no other has one.
+// judge holds that what was acknowledged is there, and that each message that has not been sent has a job which is
+// claimed, and no other has one.
 func (f *failing) judge(t *testing.T) {
 	t.Helper()
 	unsent := map[id.ID]bool{}
@@ -224,16 +241,21 @@ func (f *failing) anyDue(t *testing.T) (bool, error) {
 
 // update changes a job that was claimed, as its handler does.
 func (f *failing) update(j queue.Job, change func(deliver.Tx, *queue.Job) error) error {
-	return f.store.Update(context.Background(), j.Ref, j.ID, func(tx deliver.Tx) error { //nolint:forbidigo // the test's own bounds it
-		kept, err := tx.Job(j.ID)
-		if err != nil {
-			return err
-		}
-		if kept == nil || kept.Attempt != j.Attempt {
-			return fmt.Errorf("the job is %+v, want attempt %d", kept, j.Attempt)
-		}
-		return change(tx, kept)
-	})
+	return f.store.Update(
+		context.Background(),
+		j.Ref,
+		j.ID,
+		func(tx deliver.Tx) error { //nolint:forbidigo // the test's own bounds it
+			kept, err := tx.Job(j.ID)
+			if err != nil {
+				return err
+			}
+			if kept == nil || kept.Attempt != j.Attempt {
+				return fmt.Errorf("the job is %+v, want attempt %d", kept, j.Attempt)
+			}
+			return change(tx, kept)
+		},
+	)
 }
 
 func failedRenewal(t *testing.T, f *failing) (func() error, func()) {
@@ -320,14 +342,18 @@ func failedPurge(kind store.Purged) failedKind {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.store.Do(t.Context(), verify.Needs{Limits: [][16]byte{{1}}, Replay: [32]byte{1}}, func(tx verify.Tx) error {
-			if _, err := tx.Limit([16]byte{1}); err != nil {
-				return err
-			}
-			tx.PutLimit([16]byte{1}, f.clock.Now().UnixMilli())
-			tx.PutReplay([32]byte{1}, [32]byte{}, []byte("sealed"), f.clock.Now().Add(time.Hour))
-			return nil
-		}); err != nil {
+		if err := f.store.Do(
+			t.Context(),
+			verify.Needs{Limits: [][16]byte{{1}}, Replay: [32]byte{1}},
+			func(tx verify.Tx) error {
+				if _, err := tx.Limit([16]byte{1}); err != nil {
+					return err
+				}
+				tx.PutLimit([16]byte{1}, f.clock.Now().UnixMilli())
+				tx.PutReplay([32]byte{1}, [32]byte{}, []byte("sealed"), f.clock.Now().Add(time.Hour))
+				return nil
+			},
+		); err != nil {
 			t.Fatal(err)
 		}
 		f.clock.Advance(48 * time.Hour)
@@ -375,7 +401,12 @@ func failedEventClaim(t *testing.T, f *failing) (func() error, func()) {
 	hook := f.endpoint(t)
 	f.rows(t, hook, 5)
 	return func() error {
-		got, err := f.store.ClaimEvents(t.Context(), f.clock.Now(), []webhook.Share{{Endpoint: hook.ID, Most: 5}}, time.Minute)
+		got, err := f.store.ClaimEvents(
+			t.Context(),
+			f.clock.Now(),
+			[]webhook.Share{{Endpoint: hook.ID, Most: 5}},
+			time.Minute,
+		)
 		if err == nil && (len(got) != 5 || got[0].Claims != 1) {
 			err = fmt.Errorf("claimed %d of 5 events", len(got))
 		}
@@ -395,7 +426,12 @@ func failedEventEnd(t *testing.T, f *failing) (func() error, func()) {
 	e.State, e.Due = webhook.Delivered, time.Time{}
 	return func() error { return f.store.FinishEvent(t.Context(), e) }, func() {
 		f.clock.Advance(time.Minute)
-		again, err := f.store.ClaimEvents(t.Context(), f.clock.Now(), []webhook.Share{{Endpoint: hook.ID, Most: 100}}, time.Minute)
+		again, err := f.store.ClaimEvents(
+			t.Context(),
+			f.clock.Now(),
+			[]webhook.Share{{Endpoint: hook.ID, Most: 100}},
+			time.Minute,
+		)
 		for _, a := range again {
 			if a.ID == e.ID {
 				e.Claims = a.Claims

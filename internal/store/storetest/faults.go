@@ -36,8 +36,8 @@ func (l *Load) Another() *Load {
 	return &Load{nodes: l.nodes, next: l.next + 100_000}
 }
 
-// Run does n verifications, so many at once, each with a number of its own: a start, a wrong code, the right code, the right
-// code again.
+// Run does n verifications, so many at once, each with a number of its own: a start, a wrong code, the right code, the
+// right code again.
 func (l *Load) Run(t *testing.T, n, atOnce int) {
 	t.Helper()
 	work := make(chan int, n)
@@ -109,7 +109,11 @@ func (l *Load) JudgeRows(t *testing.T, s Store) {
 		}
 	}
 	for _, v := range l.approved {
-		if found, err := s.Find(t.Context(), v); err != nil || found == nil || found.Status != verify.Approved || found.Attempts > 2 {
+		if found, err := s.Find(
+			t.Context(),
+			v,
+		); err != nil || found == nil || found.Status != verify.Approved ||
+			found.Attempts > 2 {
 			t.Errorf("an acknowledged approval is lost: %+v, %v", found, err)
 		}
 	}

@@ -107,8 +107,14 @@ func newBench(t *testing.T, open Open, change ...func(*application.Policy)) *ben
 		f(&app.Policy)
 	}
 	b.apps[app.ID] = app
-	b.live = application.Caller{App: &app, Key: &application.Key{App: app.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}}}
-	b.test = application.Caller{App: &app, Key: &application.Key{App: app.ID, Mode: application.Test, Scopes: b.live.Key.Scopes}}
+	b.live = application.Caller{
+		App: &app,
+		Key: &application.Key{App: app.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}},
+	}
+	b.test = application.Caller{
+		App: &app,
+		Key: &application.Key{App: app.ID, Mode: application.Test, Scopes: b.live.Key.Scopes},
+	}
 	return b
 }
 

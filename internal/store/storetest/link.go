@@ -56,8 +56,9 @@ func vetting(t *testing.T, open Open) {
 	b := newBench(t, open)
 	for outcomeWanted, r := range map[string]verify.StartRequest{
 		"ok": {}, "invalid_request purpose invalid_value": {Purpose: "No"}, "invalid_request to invalid_number": {To: "x"},
-		"invalid_request transaction required":             {Purpose: "transaction"},
-		"invalid_request transaction.amount invalid_value": {Transaction: &message.Transaction{Amount: "x", Currency: "EUR", Payee: "A"}},
+		"invalid_request transaction required": {Purpose: "transaction"},
+		"invalid_request transaction.amount invalid_value": {Transaction: &message.Transaction{Amount: "x", Currency: "EUR",
+			Payee: "A"}},
 	} {
 		err := b.Vet(b.live, r)
 		want(t, err, outcomeWanted)

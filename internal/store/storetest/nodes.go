@@ -179,8 +179,8 @@ func nodesClaim(t *testing.T, open OpenNodes) {
 	}
 }
 
-// nodesFence claims a job on another node while the first one finishes it: whoever is first, the job ends once, and the attempt
-// never goes back.
+// nodesFence claims a job on another node while the first one finishes it: whoever is first, the job ends once, and the
+// attempt never goes back.
 func nodesFence(t *testing.T, open OpenNodes) {
 	all := nodes(t, open)
 	for round := range 20 {
@@ -232,7 +232,11 @@ func nodesMany(t *testing.T, open OpenNodes) {
 	var got tally
 	together(120, func(i int) {
 		b := all[i%len(all)]
-		v, err := b.Start(t.Context(), b.live, verify.StartRequest{To: drama(100 + i/2), Purpose: []string{"login", "registration"}[i%2]})
+		v, err := b.Start(
+			t.Context(),
+			b.live,
+			verify.StartRequest{To: drama(100 + i/2), Purpose: []string{"login", "registration"}[i%2]},
+		)
 		if err != nil {
 			got.add("start " + outcome(err))
 			return

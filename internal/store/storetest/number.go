@@ -13,8 +13,9 @@ import (
 // metadata is held while a test has changed it: stores are tested at once.
 var metadata sync.Mutex
 
-// readable: the metadata changes between a start and what follows it, so that the number could not be started any more. It is read as
-// it was written down: the message goes out, a resend and the next step of the order go on, and the code is accepted.
+// readable: the metadata changes between a start and what follows it, so that the number could not be started any more.
+// It is read as it was written down: the message goes out, a resend and the next step of the order go on, and the code
+// is accepted.
 func readable(t *testing.T, open Open) {
 	const number = "+298211234" // of the Faroe Islands, which no other test uses
 	metadata.Lock()
@@ -41,7 +42,12 @@ func readable(t *testing.T, open Open) {
 		t.Errorf("the order did not go on: %d deliveries", len(now.Deliveries))
 	}
 	b.clock.Advance(2 * time.Minute)
-	if now, err := b.Resend(t.Context(), b.live, verify.ResendRequest{ID: v.ID, Channel: channel.SMS}); err != nil || len(now.Deliveries) != 3 {
+	if now, err := b.Resend(
+		t.Context(),
+		b.live,
+		verify.ResendRequest{ID: v.ID, Channel: channel.SMS},
+	); err != nil ||
+		len(now.Deliveries) != 3 {
 		t.Errorf("the resend: %v", err)
 	}
 	if r := b.check(t, v, m.Code.Reveal()); r != verify.ResultApproved {

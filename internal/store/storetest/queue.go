@@ -31,7 +31,14 @@ func leaseFromBirth(t *testing.T, open Open) {
 	b := newBench(t, open)
 	b.start(t, verify.StartRequest{To: drama(100)})
 	b.clock.Advance(30*time.Second - time.Millisecond)
-	if jobs, err := b.store.Claim(t.Context(), b.clock.Now(), verify.JobKind, 10, time.Minute); err != nil || len(jobs) != 0 {
+	if jobs, err := b.store.Claim(
+		t.Context(),
+		b.clock.Now(),
+		verify.JobKind,
+		10,
+		time.Minute,
+	); err != nil ||
+		len(jobs) != 0 {
 		t.Errorf("claimed %d while the maker holds the lease, %v", len(jobs), err)
 	}
 	b.clock.Advance(time.Millisecond)
@@ -93,7 +100,14 @@ func givenBack(t *testing.T, open Open) {
 	if err := b.store.Return(t.Context(), b.clock.Now(), jobs); err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := b.store.Claim(t.Context(), b.clock.Now(), verify.JobKind, 1, time.Minute); len(again) != 1 || again[0].Attempt != 3 {
+	if again, _ := b.store.Claim(
+		t.Context(),
+		b.clock.Now(),
+		verify.JobKind,
+		1,
+		time.Minute,
+	); len(again) != 1 ||
+		again[0].Attempt != 3 {
 		t.Errorf("after the return: %v", again)
 	}
 }
@@ -137,10 +151,15 @@ func forgotten(t *testing.T, open Open) {
 	if err != nil || kept.Spec.Country != "GB" || kept.Spec.Prefix == "" || len(kept.Deliveries) != 1 {
 		t.Errorf("what should stay: %+v, %v", kept, err)
 	}
-	if len(kept.Sealed) > 0 || kept.Spec.Masked != "" || kept.Spec.Metadata != nil || kept.Spec.Number != (verify.NumberKey{}) {
+	if len(kept.Sealed) > 0 || kept.Spec.Masked != "" || kept.Spec.Metadata != nil ||
+		kept.Spec.Number != (verify.NumberKey{}) {
 		t.Errorf("what should go: %+v", kept)
 	}
-	if kept, err := b.store.Find(t.Context(), young.ID); err != nil || len(kept.Sealed) == 0 || kept.Spec.Metadata["user"] != "8" {
+	if kept, err := b.store.Find(
+		t.Context(),
+		young.ID,
+	); err != nil || len(kept.Sealed) == 0 ||
+		kept.Spec.Metadata["user"] != "8" {
 		t.Errorf("the young one: %+v, %v", kept, err)
 	}
 }
@@ -259,7 +278,11 @@ func appsAndKeys(t *testing.T, open Open) {
 		t.Fatal(err)
 	}
 	k, token, err := d.CreateKey(t.Context(), application.NewKey{
-		App: app.ID, Name: "backend", Mode: application.Live, Scopes: []application.Scope{application.Verify}, Expires: c.Now().Add(time.Hour),
+		App:     app.ID,
+		Name:    "backend",
+		Mode:    application.Live,
+		Scopes:  []application.Scope{application.Verify},
+		Expires: c.Now().Add(time.Hour),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -296,7 +319,10 @@ func otherNodes(t *testing.T, open Open) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, token, err := here.CreateKey(t.Context(), application.NewKey{App: app.ID, Name: "k", Mode: application.Test, Scopes: []application.Scope{application.Read}})
+	k, token, err := here.CreateKey(
+		t.Context(),
+		application.NewKey{App: app.ID, Name: "k", Mode: application.Test, Scopes: []application.Scope{application.Read}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

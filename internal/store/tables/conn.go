@@ -1,5 +1,6 @@
-// Package tables is what the engines that speak SQL have in common: the statements on tenants, events, leases and whole rows that SQLite and
-// PostgreSQL read the same way. It opens nothing, knows neither engine, and begins and ends no transaction.
+// Package tables is what the engines that speak SQL have in common: the statements on tenants, events, leases and whole
+// rows that SQLite and PostgreSQL read the same way. It opens nothing, knows neither engine, and begins and ends no
+// transaction.
 package tables
 
 import (

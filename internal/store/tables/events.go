@@ -21,23 +21,30 @@ const (
 	sqlAddEvent  = `INSERT INTO events (` + EventColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 	ForgetEvents = `DELETE FROM events WHERE ref = $1`
 
-	// The endpoints with pending events, found by leaps along the index, so that a long queue costs no more than a short one.
+	// The endpoints with pending events, found by leaps along the index, so that a long queue costs no more than a short
+	// one.
 	sqlLanes = `WITH RECURSIVE lanes (endpoint) AS (
   SELECT (SELECT endpoint FROM events WHERE due > 0 ORDER BY endpoint LIMIT 1)
   UNION ALL
-  SELECT (SELECT e.endpoint FROM events e WHERE e.due > 0 AND e.endpoint > lanes.endpoint ORDER BY e.endpoint LIMIT 1) FROM lanes WHERE lanes.endpoint IS NOT NULL
-) SELECT endpoint, (SELECT e.due FROM events e WHERE e.endpoint = lanes.endpoint AND e.due > 0 ORDER BY e.due LIMIT 1) FROM lanes WHERE endpoint IS NOT NULL`
+  SELECT (SELECT e.endpoint FROM events e WHERE e.due > 0 AND e.endpoint > lanes.endpoint ORDER BY e.endpoint LIMIT
+    1) FROM lanes WHERE lanes.endpoint IS NOT NULL
+) SELECT endpoint, (SELECT e.due FROM events e WHERE e.endpoint = lanes.endpoint AND e.due > 0 ORDER BY e.due LIMIT
+  1) FROM lanes WHERE endpoint IS NOT NULL`
 	sqlBacklogs = `SELECT endpoint, min(due), count(*) FROM events WHERE due > 0 GROUP BY endpoint`
 
-	sqlClaimEvents = `UPDATE events SET claims = claims + 1, due = $1 WHERE id IN (SELECT id FROM events WHERE endpoint = $2 AND due > 0 AND due <= $3 ORDER BY due LIMIT $4) RETURNING ` + EventColumns
+	sqlClaimEvents = `UPDATE events SET claims = claims + 1, due = $1 WHERE id IN (SELECT id FROM events WHERE ` +
+		`endpoint = $2 AND due > 0 AND due <= $3 ORDER BY due LIMIT $4) RETURNING ` + EventColumns
 	sqlFinishEvent = `UPDATE events SET state = $1, due = $2, tries = $3, log = $4 WHERE id = $5 AND claims = $6`
 	sqlDropEvent   = `DELETE FROM events WHERE id = $1 AND claims = $2`
 
 	sqlEvents      = `SELECT ` + EventColumns + ` FROM events WHERE endpoint = $1 AND id < $2 ORDER BY id DESC LIMIT $3`
-	sqlStateEvents = `SELECT ` + EventColumns + ` FROM events WHERE endpoint = $1 AND id < $2 AND state = $3 ORDER BY id DESC LIMIT $4`
+	sqlStateEvents = `SELECT ` + EventColumns + ` FROM events WHERE endpoint = $1 AND id < $2 AND state = $3 ORDER BY ` +
+		`id DESC LIMIT $4`
 
-	sqlReplayOne = `UPDATE events SET state = 0, due = $1, tries = 0, claims = claims + 1 WHERE endpoint = $2 AND event = $3 AND state <> 0`
-	sqlReplay    = `UPDATE events SET state = 0, due = $1, tries = 0, claims = claims + 1 WHERE id IN (SELECT id FROM events WHERE endpoint = $2 AND id >= $3 AND state = 2 LIMIT 1000)`
+	sqlReplayOne = `UPDATE events SET state = 0, due = $1, tries = 0, claims = claims + 1 WHERE endpoint = $2 AND ` +
+		`event = $3 AND state <> 0`
+	sqlReplay = `UPDATE events SET state = 0, due = $1, tries = 0, claims = claims + 1 WHERE id IN (SELECT id FROM ` +
+		`events WHERE endpoint = $2 AND id >= $3 AND state = 2 LIMIT 1000)`
 
 	sqlDropEvents  = `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE endpoint = $1 LIMIT 1000)`
 	sqlPurgeEvents = `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < $1 LIMIT 200)`
@@ -46,7 +53,20 @@ const (
 
 // AddEvent inserts a new event.
 func AddEvent(c Conn, e *webhook.Event) error {
-	_, err := c.Exec(sqlAddEvent, e.ID[:], e.Event[:], e.Endpoint[:], e.Ref[:], string(e.Kind), e.Sealed, int64(e.State), dueOf(e), int64(e.Claims), int64(e.Tries), "[]")
+	_, err := c.Exec(
+		sqlAddEvent,
+		e.ID[:],
+		e.Event[:],
+		e.Endpoint[:],
+		e.Ref[:],
+		string(e.Kind),
+		e.Sealed,
+		int64(e.State),
+		dueOf(e),
+		int64(e.Claims),
+		int64(e.Tries),
+		"[]",
+	)
 	return err
 }
 
@@ -60,7 +80,13 @@ func dueOf(e *webhook.Event) int64 {
 
 // ScanEvent reads EventColumns.
 func ScanEvent(r Row) (webhook.Event, error) {
-	e := webhook.Event{Kind: webhook.Kind(r.Raw(4)), Sealed: Blob(r, 5), State: webhook.State(r.Int(6)), Claims: int(r.Int(8)), Tries: int(r.Int(9))}
+	e := webhook.Event{
+		Kind:   webhook.Kind(r.Raw(4)),
+		Sealed: Blob(r, 5),
+		State:  webhook.State(r.Int(6)),
+		Claims: int(r.Int(8)),
+		Tries:  int(r.Int(9)),
+	}
 	copy(e.ID[:], r.Raw(0))
 	copy(e.Event[:], r.Raw(1))
 	copy(e.Endpoint[:], r.Raw(2))
@@ -123,7 +149,11 @@ func (d Reader) Events(ctx context.Context, endpoint id.ID, p webhook.Page) (out
 }
 
 // ClaimEvents implements store.Tables.
-func (t Tables) ClaimEvents(now time.Time, shares []webhook.Share, lease time.Duration) (out []webhook.Event, err error) {
+func (t Tables) ClaimEvents(
+	now time.Time,
+	shares []webhook.Share,
+	lease time.Duration,
+) (out []webhook.Event, err error) {
 	for _, s := range shares {
 		err := t.Conn.Query(sqlClaimEvents, func(r Row) error {
 			e, err := ScanEvent(r)

@@ -78,7 +78,8 @@ func (d Reader) Scan(ctx context.Context, app, before id.ID, yield func(*verify.
 	}
 }
 
-// Page returns the next verifications of an application, newest first, from before the id given; fewer than a full page at the end.
+// Page returns the next verifications of an application, newest first, from before the id given; fewer than a full page
+// at the end.
 func (d Reader) Page(ctx context.Context, app, before id.ID) (page []*verify.Verification, err error) {
 	err = d.Read(ctx, func(c Conn) error {
 		page = make([]*verify.Verification, 0, scanStep)
@@ -125,7 +126,8 @@ func (d Reader) Remembered(ctx context.Context, after, end id.ID) (out []*verify
 
 const (
 	sqlDepth  = `SELECT (SELECT count(*) FROM jobs), (SELECT min(due) FROM jobs)`
-	sqlOldest = `SELECT kind, (SELECT id FROM jobs AS j WHERE j.kind = k.kind ORDER BY id LIMIT 1) FROM (SELECT DISTINCT kind FROM jobs) AS k`
+	sqlOldest = `SELECT kind, (SELECT id FROM jobs AS j WHERE j.kind = k.kind ORDER BY id LIMIT 1) FROM (SELECT ` +
+		`DISTINCT kind FROM jobs) AS k`
 	sqlAnyDue = `SELECT 1 FROM jobs WHERE kind = $1 AND due <= $2 LIMIT 1`
 )
 

@@ -19,8 +19,8 @@ const (
 
 // Dialect is what differs in statements that are else the same.
 type Dialect struct {
-	// key is the column by which rows with an id are found, and keyOf its value: SQLite wants an integer, and with one node
-	// the first half of an id is unique; PostgreSQL has many nodes and takes the whole.
+	// key is the column by which rows with an id are found, and keyOf its value: SQLite wants an integer, and with one
+	// node the first half of an id is unique; PostgreSQL has many nodes and takes the whole.
 	key   string
 	keyOf func(id.ID) any
 	// lock is what a read appends that holds its row until the commit; empty where there is one writer.
@@ -132,7 +132,13 @@ func (d *Dialect) Job(c Conn, job id.ID) (out *queue.Job, err error) {
 
 // ScanJob reads JobColumns.
 func ScanJob(r Row) queue.Job {
-	j := queue.Job{Kind: string(r.Raw(1)), Due: Milli(r.Int(2)), Attempt: int(r.Int(3)), Payload: Blob(r, 5), Leased: r.Int(6) != 0}
+	j := queue.Job{
+		Kind:    string(r.Raw(1)),
+		Due:     Milli(r.Int(2)),
+		Attempt: int(r.Int(3)),
+		Payload: Blob(r, 5),
+		Leased:  r.Int(6) != 0,
+	}
 	copy(j.ID[:], r.Raw(0))
 	copy(j.Ref[:], r.Raw(4))
 	return j

@@ -3,8 +3,8 @@ package tables
 // Table is a table as a copy sees it.
 type Table struct {
 	Name string
-	// Columns are its columns, the key first, by whose bytes rows are ordered. Kinds says what they are, a letter each: b for bytes, t for text, i for
-	// integers.
+	// Columns are its columns, the key first, by whose bytes rows are ordered. Kinds says what they are, a letter each: b
+	// for bytes, t for text, i for integers.
 	Columns []string
 	Kinds   string
 }
@@ -42,7 +42,11 @@ func All() []Table {
 		{"sent", []string{"key", "ref", "delivery", "until"}, "bbbi"},
 		{"verifications", []string{"id", "app", "spec", "sealed", "status", "attempts", "expires", "state"}, "bbbbiiib"},
 		{"webhooks", []string{"id", "data"}, "bt"},
-		{"events", []string{"id", "event", "endpoint", "ref", "kind", "sealed", "state", "due", "claims", "tries", "log"}, "bbbbtbiiiit"},
+		{
+			"events",
+			[]string{"id", "event", "endpoint", "ref", "kind", "sealed", "state", "due", "claims", "tries", "log"},
+			"bbbbtbiiiit",
+		},
 		{"jobs", []string{"id", "kind", "due", "attempt", "ref", "payload", "leased"}, "btiibbi"},
 	}
 }

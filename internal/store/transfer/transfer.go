@@ -34,9 +34,9 @@ type Options struct {
 // step is how many rows are compared at once.
 const step = 500
 
-// Copy makes a PostgreSQL store equal to a SQLite store. It writes only what differs, so it can be run again and again: first
-// while a server works on the source, which takes its time, and then, with the server stopped, once with Final, which is short. No
-// node may run on the target.
+// Copy makes a PostgreSQL store equal to a SQLite store. It writes only what differs, so it can be run again and again:
+// first while a server works on the source, which takes its time, and then, with the server stopped, once with Final,
+// which is short. No node may run on the target.
 func Copy(ctx context.Context, path string, to postgres.Options, o Options) (err error) {
 	src, err := sqlite.OpenSource(ctx, path, o.Final)
 	if err != nil {
@@ -107,7 +107,12 @@ func (c *copier) table(ctx context.Context, t tables.Table) (done Copied, err er
 }
 
 // equal makes the target's rows of a span of keys those of the page.
-func (c *copier) equal(ctx context.Context, t tables.Table, page [][]any, after, last []byte) (written, removed int, err error) {
+func (c *copier) equal(
+	ctx context.Context,
+	t tables.Table,
+	page [][]any,
+	after, last []byte,
+) (written, removed int, err error) {
 	t, page, err = only(t, page)
 	if err != nil {
 		return 0, 0, err

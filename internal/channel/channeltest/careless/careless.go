@@ -1,5 +1,5 @@
-// Package careless is a provider with the faults of its time: it trusts, prints and waits. The suites of providers are tested
-// with it. It is not in the list of providers.
+// Package careless is a provider with the faults of its time: it trusts, prints and waits. The suites of providers are
+// tested with it. It is not in the list of providers.
 package careless
 
 import (
@@ -119,7 +119,11 @@ func (c *careless) judge(a channel.Answer, m channel.Message) (channel.Accepted,
 
 // table has the errors, and a wrong one when that is the fault.
 func (c *careless) table() map[string]channel.ErrorKind {
-	t := map[string]channel.ErrorKind{"no_such_number": channel.Rejected, "no_credit": channel.Refused, "slow_down": channel.Throttled}
+	t := map[string]channel.ErrorKind{
+		"no_such_number": channel.Rejected,
+		"no_credit":      channel.Refused,
+		"slow_down":      channel.Throttled,
+	}
 	switch c.fault {
 	case "a row is flipped":
 		t["no_such_number"] = channel.Refused
@@ -160,7 +164,14 @@ func receipts() []channeltest.ReceiptRow {
 			Request: signed(string(status)),
 		})
 	}
-	return append(rows, channeltest.ReceiptRow{Name: "forged", Refused: true, Request: channel.Callback{Header: http.Header{"Signature": {"wrong"}}, Body: []byte("delivered")}})
+	return append(
+		rows,
+		channeltest.ReceiptRow{
+			Name:    "forged",
+			Refused: true,
+			Request: channel.Callback{Header: http.Header{"Signature": {"wrong"}}, Body: []byte("delivered")},
+		},
+	)
 }
 
 // Harness returns a harness of the provider with one fault; without one it has none.
@@ -170,15 +181,18 @@ func Harness(fault string) channeltest.Harness {
 		panic(err) // the folder is ours
 	}
 	return channeltest.Harness{
-		Testdata: testdata, Tables: map[string][]string{"answer": slices.Collect(maps.Keys((&careless{fault: fault}).table()))},
-		Answer: func(e channeltest.Expected) string { return `{"error":"` + e.Error + `"}` },
-		News:   func(n channeltest.News) channel.Callback { return signed(n.Word) },
+		Testdata: testdata,
+		Tables:   map[string][]string{"answer": slices.Collect(maps.Keys((&careless{fault: fault}).table()))},
+		Answer:   func(e channeltest.Expected) string { return `{"error":"` + e.Error + `"}` },
+		News:     func(n channeltest.News) channel.Callback { return signed(n.Word) },
 		Provider: channel.Provider{
 			Name: "careless", Title: "Careless", Summary: "Has faults.", Channels: []channel.Kind{channel.SMS},
 			Config: func() channel.Opener { return &careless{} },
 		},
 		Configure: func(base string) channel.Opener { return &careless{base: base, fault: fault} },
 		Secrets:   []string{secretText},
-		Accept:    channeltest.Reply{Status: 200, Body: `{}`}, WantID: "id", Receipts: receipts(),
+		Accept:    channeltest.Reply{Status: 200, Body: `{}`},
+		WantID:    "id",
+		Receipts:  receipts(),
 	}
 }

@@ -42,7 +42,11 @@ func TestBuiltIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(b.Languages(), " "); got != "af ar bg ca cs da de el en es es-419 et fi fr hi hr hu id it lt lv ms nb nl pl pt pt-BR ro ru sk sl sr sv sw tr" {
+	if got := strings.Join(
+		b.Languages(),
+		" ",
+	); got != "af ar bg ca cs da de el en es es-419 et fi fr hi hr hu id it lt lv ms nb nl pl pt pt-BR ro ru sk sl sr "+
+		"sv sw tr" {
 		t.Fatalf("the languages are %s", got)
 	}
 	names := required()
@@ -97,7 +101,8 @@ func TestLocales(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for locale, want := range map[string]string{"de": "de", "de-AT": "de", "pt-BR": "pt-BR", "zh-Hans": "en", "": "en", "x": "en"} {
+	for locale, want := range map[string]string{"de": "de", "de-AT": "de", "pt-BR": "pt-BR", "zh-Hans": "en", "": "en",
+		"x": "en"} {
 		got, _ := b.Find(locale, Greeting)
 		if audio, _ := b.search(want, Greeting); !bytes.Equal(got, audio) {
 			t.Errorf("%q is not spoken as %s", locale, want)
@@ -178,15 +183,19 @@ func TestFaults(t *testing.T) {
 		"no folder":    {"greeting.wav", good(), "greeting.wav: recordings belong into a folder"},
 		"unknown name": {"en/hello.wav", good(), "en/hello.wav: there is no such recording"},
 		"no WAV":       {"en/1.wav", []byte("ID3 an MP3 file"), "en/1.wav: is no WAV file"},
-		"no format":    {"en/1.wav", append([]byte("RIFF\x00\x00\x00\x00WAVEdata"), 2, 0, 0, 0, 1, 1), "en/1.wav: is no WAV file"},
-		"44100 Hz":     {"en/1.wav", wav(formatPCM, 1, 44100, 16, make([]byte, 8)), "has 44100 Hz, 1 channels, 16 bits"},
-		"stereo":       {"en/1.wav", wav(formatPCM, 2, 8000, 16, make([]byte, 8)), "has 8000 Hz, 2 channels, 16 bits"},
-		"8-bit":        {"en/1.wav", wav(formatPCM, 1, 8000, 8, make([]byte, 8)), "must be 8000 Hz, mono, 16-bit, μ-law or IMA ADPCM"},
-		"A-law":        {"en/1.wav", wav(6, 1, 8000, 8, make([]byte, 8)), "must be 8000 Hz, mono, 16-bit, μ-law or IMA ADPCM"},
-		"empty":        {"en/1.wav", wav(formatMuLaw, 1, 8000, 8, nil), "en/1.wav: is empty"},
-		"too long":     {"en/1.wav", wav(formatMuLaw, 1, 8000, 8, make([]byte, maxLength+1)), "en/1.wav: lasts longer than 20 s"},
-		"huge":         {"en/1.wav", make([]byte, maxFile+1), "en/1.wav: cannot be read: is larger than"},
-		"incomplete":   {"uk/1.wav", good(), "uk: greeting.wav is missing"},
+		"no format": {"en/1.wav", append([]byte("RIFF\x00\x00\x00\x00WAVEdata"), 2, 0, 0, 0, 1, 1),
+			"en/1.wav: is no WAV file"},
+		"44100 Hz": {"en/1.wav", wav(formatPCM, 1, 44100, 16, make([]byte, 8)), "has 44100 Hz, 1 channels, 16 bits"},
+		"stereo":   {"en/1.wav", wav(formatPCM, 2, 8000, 16, make([]byte, 8)), "has 8000 Hz, 2 channels, 16 bits"},
+		"8-bit": {"en/1.wav", wav(formatPCM, 1, 8000, 8, make([]byte, 8)), "must be 8000 Hz, mono, 16-bit, μ-law " +
+			"or IMA ADPCM"},
+		"A-law": {"en/1.wav", wav(6, 1, 8000, 8, make([]byte, 8)), "must be 8000 Hz, mono, 16-bit, μ-law or IMA " +
+			"ADPCM"},
+		"empty": {"en/1.wav", wav(formatMuLaw, 1, 8000, 8, nil), "en/1.wav: is empty"},
+		"too long": {"en/1.wav", wav(formatMuLaw, 1, 8000, 8, make([]byte, maxLength+1)), "en/1.wav: lasts longer " +
+			"than 20 s"},
+		"huge":       {"en/1.wav", make([]byte, maxFile+1), "en/1.wav: cannot be read: is larger than"},
+		"incomplete": {"uk/1.wav", good(), "uk: greeting.wav is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -204,7 +213,8 @@ func TestFaults(t *testing.T) {
 // TestMuLaw: the values of ITU-T G.711 table 2a, and a sample that goes there and back.
 func TestMuLaw(t *testing.T) {
 	t.Parallel()
-	for sample, want := range map[int16]byte{0: 0xFF, 32767: 0x80, -32768: 0x00, 8: 0xFE, -8: 0x7E, 1000: 0xCE, -1000: 0x4E} {
+	for sample, want := range map[int16]byte{0: 0xFF, 32767: 0x80, -32768: 0x00, 8: 0xFE, -8: 0x7E, 1000: 0xCE,
+		-1000: 0x4E} {
 		if got := MuLaw(sample); got != want {
 			t.Errorf("%d is %#x, want %#x", sample, got, want)
 		}
@@ -252,7 +262,8 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// TestLoudness measures what people hear: every digit and sentence is as loud as any other, and none is near to clipping.
+// TestLoudness measures what people hear: every digit and sentence is as loud as any other, and none is near to
+// clipping.
 func TestLoudness(t *testing.T) {
 	t.Parallel()
 	b, err := Load(nil)

@@ -6,8 +6,8 @@ import (
 	"math"
 )
 
-// How loud things are. -19 LUFS is what ITU-R BS.1770 measures of speech in mono that is neither faint nor tiring on a telephone;
-// below -3 dBFS no codec on the way clips.
+// How loud things are. -19 LUFS is what ITU-R BS.1770 measures of speech in mono that is neither faint nor tiring on a
+// telephone; below -3 dBFS no codec on the way clips.
 const (
 	Loudness = -19.0 // LUFS
 	Ceiling  = -3.0  // dBFS, of the samples
@@ -15,9 +15,12 @@ const (
 	Shortest = Rate * 2 / 5
 )
 
-// pcm returns the samples of a WAV file of 16 bits in mono, from -1 to 1. Sizes in the header of a stream may be wrong: the rest is the sound.
+// pcm returns the samples of a WAV file of 16 bits in mono, from -1 to 1. Sizes in the header of a stream may be wrong:
+// the rest is the sound.
 func pcm(file []byte) (samples []float64, rate int, err error) {
-	if len(file) < 44 || string(file[:4]) != "RIFF" || string(file[36:40]) != "data" || binary.LittleEndian.Uint16(file[22:]) != 1 || binary.LittleEndian.Uint16(file[34:]) != 16 {
+	if len(file) < 44 || string(file[:4]) != "RIFF" || string(file[36:40]) != "data" ||
+		binary.LittleEndian.Uint16(file[22:]) != 1 ||
+		binary.LittleEndian.Uint16(file[34:]) != 16 {
 		return nil, 0, errors.New("speech: the program wrote no WAV file of 16 bits in mono")
 	}
 	rate = int(binary.LittleEndian.Uint32(file[24:]))
@@ -30,7 +33,8 @@ func pcm(file []byte) (samples []float64, rate int, err error) {
 	return samples, rate, nil
 }
 
-// Resample returns sound at Rate, with what a telephone carries of it: 200 to 3,400 Hz. It is one windowed sinc (Blackman) of 25 ms.
+// Resample returns sound at Rate, with what a telephone carries of it: 200 to 3,400 Hz. It is one windowed sinc
+// (Blackman) of 25 ms.
 func Resample(in []float64, rate int) []float64 {
 	const low, high = 200.0, 3400.0
 	half := rate / 80
@@ -60,7 +64,8 @@ func sinc(share, n float64) float64 {
 	return math.Sin(math.Pi*share*n) / (math.Pi * n)
 }
 
-// Trim takes off the silence at both ends but for a moment: the player puts its own pauses. Silent is what lies 40 dB below the loudest 10 ms.
+// Trim takes off the silence at both ends but for a moment: the player puts its own pauses. Silent is what lies 40 dB
+// below the loudest 10 ms.
 func Trim(in []float64) []float64 {
 	const frame, before, after = Rate / 100, Rate / 50, Rate / 25
 	levels := make([]float64, len(in)/frame)
@@ -84,8 +89,8 @@ func Trim(in []float64) []float64 {
 	return in[max(0, first*frame-before):min(len(in), (last+1)*frame+after)]
 }
 
-// Level returns sound that is heard at Loudness and below Ceiling. It is made louder or softer as a whole; what would rise above the ceiling is turned
-// down around its peaks.
+// Level returns sound that is heard at Loudness and below Ceiling. It is made louder or softer as a whole; what would
+// rise above the ceiling is turned down around its peaks.
 func Level(in []float64) []int16 {
 	if len(in) == 0 {
 		return nil
@@ -117,7 +122,8 @@ func Level(in []float64) []int16 {
 	return samples
 }
 
-// limit returns sound times gain, turned down within 5 ms around what is above the ceiling. It stays 2 dB below it, since coding adds noise.
+// limit returns sound times gain, turned down within 5 ms around what is above the ceiling. It stays 2 dB below it,
+// since coding adds noise.
 func limit(in []float64, gain float64) []float64 {
 	const reach = Rate / 200
 	top := math.Pow(10, (Ceiling-2)/20)
@@ -157,12 +163,13 @@ func limit(in []float64, gain float64) []float64 {
 	return out
 }
 
-// spare is how far from Loudness a sound may be when it is measured alone, so that it is near to it in a call too, in LU.
+// spare is how far from Loudness a sound may be when it is measured alone, so that it is near to it in a call too, in
+// LU.
 const spare = 0.6
 
-// Heard returns the loudness of a sound alone, and the lowest and the highest of three: alone, with a pause of a second after it, and again
-// and again. BS.1770 is made for programmes; of a digit that lasts half a second each of the three has a different share of silence in
-// its blocks.
+// Heard returns the loudness of a sound alone, and the lowest and the highest of three: alone, with a pause of a second
+// after it, and again and again. BS.1770 is made for programmes; of a digit that lasts half a second each of the three
+// has a different share of silence in its blocks.
 func Heard(in []float64) (alone, low, high float64) {
 	if len(in) == 0 {
 		return math.Inf(-1), math.Inf(-1), math.Inf(-1)
@@ -185,8 +192,9 @@ func count(need float64) int {
 	return 0
 }
 
-// Measure returns the integrated loudness of sound at Rate in LUFS (ITU-R BS.1770-5, one channel): K-weighted, in blocks of 400 ms that overlap
-// by three quarters, without those below -70 LUFS and those 10 LU below the rest. Sound shorter than a block is one block with silence after it.
+// Measure returns the integrated loudness of sound at Rate in LUFS (ITU-R BS.1770-5, one channel): K-weighted, in
+// blocks of 400 ms that overlap by three quarters, without those below -70 LUFS and those 10 LU below the rest. Sound
+// shorter than a block is one block with silence after it.
 func Measure(in []float64) float64 {
 	return measure(in, Rate)
 }
@@ -237,15 +245,21 @@ func (f biquad) run(in []float64) []float64 {
 	return out
 }
 
-// highShelf and highPass are the two stages of K-weighting. BS.1770 gives their coefficients for 48 kHz; these are the filters behind
-// them, for any rate.
+// highShelf and highPass are the two stages of K-weighting. BS.1770 gives their coefficients for 48 kHz; these are the
+// filters behind them, for any rate.
 func highShelf(rate int) biquad {
 	const frequency, q, gain = 1681.974450955533, 0.7071752369554196, 3.999843853973347
 	k := math.Tan(math.Pi * frequency / float64(rate))
 	high := math.Pow(10, gain/20)
 	band := math.Pow(high, 0.4996667741545416)
 	a0 := 1 + k/q + k*k
-	return biquad{(high + band*k/q + k*k) / a0, 2 * (k*k - high) / a0, (high - band*k/q + k*k) / a0, 2 * (k*k - 1) / a0, (1 - k/q + k*k) / a0}
+	return biquad{
+		(high + band*k/q + k*k) / a0,
+		2 * (k*k - high) / a0,
+		(high - band*k/q + k*k) / a0,
+		2 * (k*k - 1) / a0,
+		(1 - k/q + k*k) / a0,
+	}
 }
 
 func highPass(rate int) biquad {

@@ -1,8 +1,8 @@
-// Package speech makes telephone sound: it has espeak-ng speak a text, and makes what is spoken as loud as everything else
-// in a call.
+// Package speech makes telephone sound: it has espeak-ng speak a text, and makes what is spoken as loud as everything
+// else in a call.
 //
-// It knows nothing of calls, codes or languages' sentences: those are sip's, message's and prompts'. It must not be given a
-// code: what it speaks, another program reads.
+// It knows nothing of calls, codes or languages' sentences: those are sip's, message's and prompts'. It must not be
+// given a code: what it speaks, another program reads.
 package speech
 
 import (
@@ -39,8 +39,8 @@ const words = "140"
 // ErrVoice means that there is no voice for a locale.
 var ErrVoice = errors.New("speech: there is no voice for this language")
 
-// Voice returns the voice of espeak-ng for a locale, "" for none. Left out are languages that it speaks so badly that nobody
-// should have to understand a payment from it, and those whose letters it cannot read.
+// Voice returns the voice of espeak-ng for a locale, "" for none. Left out are languages that it speaks so badly that
+// nobody should have to understand a payment from it, and those whose letters it cannot read.
 func Voice(locale string) string {
 	for tag := locale; tag != ""; tag = tag[:max(strings.LastIndexByte(tag, '-'), 0)] {
 		switch tag {
@@ -50,8 +50,37 @@ func Voice(locale string) string {
 			return "pt-br"
 		case "fr":
 			return "fr-fr"
-		case "es-419", "af", "bg", "ca", "cs", "da", "de", "el", "es", "et", "fi", "hi", "hr", "hu", "id", "it", "lt", "lv", "ms", "nb", "nl", "pl",
-			"pt", "ro", "ru", "sk", "sl", "sr", "sv", "sw", "tr":
+		case "es-419",
+			"af",
+			"bg",
+			"ca",
+			"cs",
+			"da",
+			"de",
+			"el",
+			"es",
+			"et",
+			"fi",
+			"hi",
+			"hr",
+			"hu",
+			"id",
+			"it",
+			"lt",
+			"lv",
+			"ms",
+			"nb",
+			"nl",
+			"pl",
+			"pt",
+			"ro",
+			"ru",
+			"sk",
+			"sl",
+			"sr",
+			"sv",
+			"sw",
+			"tr":
 			return tag
 		}
 	}
@@ -82,8 +111,8 @@ func Find() *Speaker {
 	return New(path)
 }
 
-// Say returns a text as telephone sound, 16-bit samples at Rate, at Loudness. The samples are shared: they must not be changed. The
-// error is ErrVoice, or says what the program did; it never has the text in it.
+// Say returns a text as telephone sound, 16-bit samples at Rate, at Loudness. The samples are shared: they must not be
+// changed. The error is ErrVoice, or says what the program did; it never has the text in it.
 func (s *Speaker) Say(ctx context.Context, locale, text string) ([]int16, error) {
 	voice := Voice(locale)
 	switch {
@@ -129,7 +158,8 @@ func (s *Speaker) Speak(ctx context.Context, voice, speed, text string) ([]int16
 		return nil, context.Cause(ctx)
 	}
 	// The text goes in by the standard input: an argument could be read by everybody on the machine.
-	cmd := exec.CommandContext(ctx, s.program, "-v", voice, "-s", speed, "-g", "2", "-b", "1", "--stdin", "--stdout") //nolint:gosec // the operator's own program
+	//nolint:gosec // the operator's own program
+	cmd := exec.CommandContext(ctx, s.program, "-v", voice, "-s", speed, "-g", "2", "-b", "1", "--stdin", "--stdout")
 	cmd.Stdin = strings.NewReader(text)
 	var out bytes.Buffer
 	pipe, err := cmd.StdoutPipe()

@@ -39,7 +39,8 @@ func TestMeasure(t *testing.T) {
 	// The coefficients that BS.1770-5 prints for 48 kHz (tables 1 and 2).
 	shelf, pass := highShelf(48000), highPass(48000)
 	for _, c := range []struct{ got, want float64 }{
-		{shelf.b0, 1.53512485958697}, {shelf.b1, -2.69169618940638}, {shelf.b2, 1.19839281085285}, {shelf.a1, -1.69065929318241}, {shelf.a2, 0.73248077421585},
+		{shelf.b0, 1.53512485958697}, {shelf.b1, -2.69169618940638}, {shelf.b2, 1.19839281085285},
+		{shelf.a1, -1.69065929318241}, {shelf.a2, 0.73248077421585},
 		{pass.a1, -1.99004745483398}, {pass.a2, 0.99007225036621},
 	} {
 		if math.Abs(c.got-c.want) > 1e-8 {
@@ -76,7 +77,8 @@ func TestLevel(t *testing.T) {
 	for i := 0; i < len(spiky); i += 400 {
 		spiky[i] = 0.9
 	}
-	for name, in := range map[string][]float64{"faint": sine(Rate, 500, 0.001, 1), "loud": sine(Rate, 500, 1, 1), "short": sine(Rate, 500, 0.5, 0.15), "spiky": spiky} {
+	for name, in := range map[string][]float64{"faint": sine(Rate, 500, 0.001, 1), "loud": sine(Rate, 500, 1, 1),
+		"short": sine(Rate, 500, 0.5, 0.15), "spiky": spiky} {
 		out := Level(in)
 		back := make([]float64, len(out))
 		peak := 0.0
@@ -84,14 +86,20 @@ func TestLevel(t *testing.T) {
 			back[i] = float64(v) / 32768
 			peak = max(peak, math.Abs(back[i]))
 		}
-		if alone, low, high := Heard(back); math.Abs(alone-Loudness) > 1 || low < Loudness-2.5 || high > Loudness+2.5 || 20*math.Log10(peak) > Ceiling {
+		if alone, low, high := Heard(
+			back,
+		); math.Abs(alone-Loudness) > 1 || low < Loudness-2.5 || high > Loudness+2.5 ||
+			20*math.Log10(peak) > Ceiling {
 			t.Errorf("%s: %.2f (%.2f to %.2f) LUFS, peak %.2f dBFS", name, alone, low, high, 20*math.Log10(peak))
 		}
 	}
 	if got := Level(make([]float64, Rate)); got != nil {
 		t.Error("silence was made loud")
 	}
-	if got := Trim(append(append(make([]float64, Rate), sine(Rate, 500, 0.5, 0.5)...), make([]float64, Rate)...)); len(got) < Rate/2 || len(got) > Rate*6/10 {
+	if got := Trim(
+		append(append(make([]float64, Rate), sine(Rate, 500, 0.5, 0.5)...), make([]float64, Rate)...),
+	); len(got) < Rate/2 ||
+		len(got) > Rate*6/10 {
 		t.Errorf("%d samples are left of half a second", len(got))
 	}
 }
@@ -115,7 +123,8 @@ func program(t *testing.T, script string) (path, dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	path = filepath.Join(dir, "speaks")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\ncd "+dir+"\n"+script+"\n"), 0o700); err != nil { //nolint:gosec // it is to be run
+	//nolint:gosec // it is to be run
+	if err := os.WriteFile(path, []byte("#!/bin/sh\ncd "+dir+"\n"+script+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return path, dir
@@ -135,7 +144,10 @@ func TestSay(t *testing.T) {
 		}
 	}
 	arguments, _ := os.ReadFile(filepath.Join(dir, "arguments"))
-	if got := string(arguments); strings.Count(got, "\n") != 1 || !strings.HasPrefix(got, "-v de ") || strings.Contains(got, "Acme") {
+	if got := string(
+		arguments,
+	); strings.Count(got, "\n") != 1 || !strings.HasPrefix(got, "-v de ") ||
+		strings.Contains(got, "Acme") {
 		t.Errorf("the program was run as %q", got)
 	}
 	if text, _ := os.ReadFile(filepath.Join(dir, "text")); string(text) != "Hier ist Acme." {
@@ -152,7 +164,8 @@ func TestSay(t *testing.T) {
 func TestSayFails(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string]string{
-		"fails": "exit 1", "writes nothing": "true", "writes text": "yes no wav | head -c 1000", "never stops": "cat /dev/zero", "hangs": "exec sleep 60",
+		"fails": "exit 1", "writes nothing": "true", "writes text": "yes no wav | head -c 1000",
+		"never stops": "cat /dev/zero", "hangs": "exec sleep 60",
 		"is silent": "cat silence",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -23,33 +23,66 @@ func wire() map[string]struct {
 	}{
 		"bind_transceiver (after §3.2.1's example)": {
 			"0000002f 00000009 00000000 00000001 534d50503354455354 00 7365637265743038 00 5355424d495431 00 34 01 01 00",
-			PDU{Command: BindTransceiver, Sequence: 1, Body: &Bind{SystemID: "SMPP3TEST", Password: "secret08", SystemType: "SUBMIT1", Version: 0x34, TON: 1, NPI: 1}},
+			PDU{
+				Command:  BindTransceiver,
+				Sequence: 1,
+				Body:     &Bind{SystemID: "SMPP3TEST", Password: "secret08", SystemType: "SUBMIT1", Version: 0x34, TON: 1, NPI: 1},
+			},
 		},
 		"bind_transceiver_resp with sc_interface_version": {
 			"0000001a 80000009 00000000 00000001 534d5343 00 0210 0001 34",
-			PDU{Command: BindTransceiverResp, Sequence: 1, Body: &BindResp{SystemID: "SMSC", TLVs: []TLV{{0x0210, []byte{0x34}}}}},
+			PDU{
+				Command:  BindTransceiverResp,
+				Sequence: 1,
+				Body:     &BindResp{SystemID: "SMSC", TLVs: []TLV{{0x0210, []byte{0x34}}}},
+			},
 		},
-		"bind_transceiver_resp that says no": {"00000010 80000009 0000000e 00000001", PDU{Command: BindTransceiverResp, Status: 0x0E, Sequence: 1}},
+		"bind_transceiver_resp that says no": {
+			"00000010 80000009 0000000e 00000001",
+			PDU{Command: BindTransceiverResp, Status: 0x0E, Sequence: 1},
+		},
 		"submit_sm": {
-			"00000041 00000004 00000000 00000002 00 05 00 41636d65 00 01 01 343437373030393030313233 00 00 00 00 00 303030303030303030353030303030 52 00 01 00 00 00 02 4869",
+			"00000041 00000004 00000000 00000002 00 05 00 41636d65 00 01 01 343437373030393030313233 00 00 00 00 00 " +
+				"303030303030303030353030303030 52 00 01 00 00 00 02 4869",
 			PDU{Command: SubmitSM, Sequence: 2, Body: &Message{
-				Source: Address{5, 0, "Acme"}, Dest: Address{1, 1, "447700900123"}, Validity: "000000000500000R", Registered: 1, Short: []byte("Hi"),
+				Source: Address{
+					5,
+					0,
+					"Acme",
+				},
+				Dest:       Address{1, 1, "447700900123"},
+				Validity:   "000000000500000R",
+				Registered: 1,
+				Short:      []byte("Hi"),
 			}},
 		},
-		"submit_sm_resp":        {"00000013 80000004 00000000 00000002 3141 00", PDU{Command: SubmitSMResp, Sequence: 2, Body: &MessageResp{ID: "1A"}}},
-		"submit_sm_resp, empty": {"00000010 80000004 00000058 00000002", PDU{Command: SubmitSMResp, Status: 0x58, Sequence: 2}},
+		"submit_sm_resp": {
+			"00000013 80000004 00000000 00000002 3141 00",
+			PDU{Command: SubmitSMResp, Sequence: 2, Body: &MessageResp{ID: "1A"}},
+		},
+		"submit_sm_resp, empty": {
+			"00000010 80000004 00000058 00000002",
+			PDU{Command: SubmitSMResp, Status: 0x58, Sequence: 2},
+		},
 		"deliver_sm with TLVs": {
-			"00000033 00000005 00000000 00000007 00 01 01 31 00 00 00 32 00 04 00 00 00 00 00 00 00 00 00 001e 0003 314100 0427 0001 02 1400 0000",
+			"00000033 00000005 00000000 00000007 00 01 01 31 00 00 00 32 00 04 00 00 00 00 00 00 00 00 00 001e 0003 314100 " +
+				"0427 0001 02 1400 0000",
 			PDU{Command: DeliverSM, Sequence: 7, Body: &Message{
 				Source: Address{1, 1, "1"}, Dest: Address{0, 0, "2"}, ESMClass: ESMReceipt, Short: []byte{},
 				TLVs: []TLV{{ReceiptedMessageID, []byte("1A\x00")}, {MessageState, []byte{2}}, {0x1400, []byte{}}},
 			}},
 		},
-		"deliver_sm_resp": {"00000011 80000005 00000000 00000007 00", PDU{Command: DeliverSMResp, Sequence: 7, Body: &MessageResp{}}},
-		"enquire_link":    {"00000010 00000015 00000000 7fffffff", PDU{Command: EnquireLink, Sequence: MaxSequence}},
-		"unbind_resp":     {"00000010 80000006 00000000 00000003", PDU{Command: UnbindResp, Sequence: 3}},
-		"generic_nack":    {"00000010 80000000 00000003 00000000", PDU{Command: GenericNack, Status: 3}},
-		"something else":  {"00000012 00000103 00000000 00000009 cafe", PDU{Command: 0x103, Sequence: 9, Body: new(Raw{0xCA, 0xFE})}},
+		"deliver_sm_resp": {
+			"00000011 80000005 00000000 00000007 00",
+			PDU{Command: DeliverSMResp, Sequence: 7, Body: &MessageResp{}},
+		},
+		"enquire_link": {"00000010 00000015 00000000 7fffffff", PDU{Command: EnquireLink, Sequence: MaxSequence}},
+		"unbind_resp":  {"00000010 80000006 00000000 00000003", PDU{Command: UnbindResp, Sequence: 3}},
+		"generic_nack": {"00000010 80000000 00000003 00000000", PDU{Command: GenericNack, Status: 3}},
+		"something else": {
+			"00000012 00000103 00000000 00000009 cafe",
+			PDU{Command: 0x103, Sequence: 9, Body: new(Raw{0xCA, 0xFE})},
+		},
 	}
 }
 
@@ -101,7 +134,8 @@ func TestMalformed(t *testing.T) {
 		"an id without an end":      {"00000012 80000004 00000000 00000001 3141", ErrBody},
 		"a bind without a password": {"00000012 00000009 00000000 00000001 4100", ErrBody},
 		"a submit_sm without body":  {"00000010 00000004 00000000 00000001", ErrBody},
-		"short_message too long":    {"00000022 00000005 00000000 00000001 00 0000 00 0000 00 000000 00 00 00 00 00 00 05 4869", ErrBody},
+		"short_message too long": {"00000022 00000005 00000000 00000001 00 0000 00 0000 00 000000 00 00 00 00 00 00 " +
+			"05 4869", ErrBody},
 		"a TLV longer than the PDU": {"00000017 80000004 00000000 00000001 3100 001e 0005 31", ErrBody},
 	} {
 		b := octets(t, c.octets)
@@ -131,10 +165,11 @@ func TestFields(t *testing.T) {
 		"destination_addr": {&Message{Dest: Address{Value: s(20)}}, &Message{Dest: Address{Value: s(21)}}},
 		"validity_period":  {&Message{Validity: s(16)}, &Message{Validity: s(17)}},
 		"short_message":    {&Message{Short: make([]byte, 254)}, &Message{Short: make([]byte, 255)}},
-		"a TLV":            {&Message{TLVs: []TLV{{1, make([]byte, 0xFFFF)}}}, &Message{TLVs: []TLV{{1, make([]byte, 0x10000)}}}},
-		"a whole PDU":      {&Message{}, &Message{TLVs: []TLV{{1, make([]byte, 0xFFFF)}, {2, make([]byte, 0xFFFF)}}}},
-		"message_id":       {&MessageResp{ID: s(64)}, &MessageResp{ID: s(65)}},
-		"a NUL in a text":  {&MessageResp{ID: "a"}, &MessageResp{ID: "a\x00b"}},
+		"a TLV": {&Message{TLVs: []TLV{{1, make([]byte, 0xFFFF)}}},
+			&Message{TLVs: []TLV{{1, make([]byte, 0x10000)}}}},
+		"a whole PDU":     {&Message{}, &Message{TLVs: []TLV{{1, make([]byte, 0xFFFF)}, {2, make([]byte, 0xFFFF)}}}},
+		"message_id":      {&MessageResp{ID: s(64)}, &MessageResp{ID: s(65)}},
+		"a NUL in a text": {&MessageResp{ID: "a"}, &MessageResp{ID: "a\x00b"}},
 	} {
 		if _, err := (PDU{Body: c.fits}).Append(nil); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -171,9 +206,22 @@ func TestRoundTrip(t *testing.T) {
 	}
 	for range 2000 {
 		message := &Message{
-			Service: text(5), Source: Address{byte(r.Uint32()), 1, text(20)}, Dest: Address{2, byte(r.Uint32()), text(20)}, ESMClass: byte(r.Uint32()),
-			Protocol: 3, Priority: 4, Schedule: text(16), Validity: text(16), Registered: byte(r.Uint32()), Replace: 1, Coding: Coding(r.Uint32()),
-			Canned: 5, Short: raw(254), TLVs: tlvs(),
+			Service: text(
+				5,
+			),
+			Source:     Address{byte(r.Uint32()), 1, text(20)},
+			Dest:       Address{2, byte(r.Uint32()), text(20)},
+			ESMClass:   byte(r.Uint32()),
+			Protocol:   3,
+			Priority:   4,
+			Schedule:   text(16),
+			Validity:   text(16),
+			Registered: byte(r.Uint32()),
+			Replace:    1,
+			Coding:     Coding(r.Uint32()),
+			Canned:     5,
+			Short:      raw(254),
+			TLVs:       tlvs(),
 		}
 		for command, body := range map[Command]Body{
 			BindTransceiver:     &Bind{text(15), text(64), text(12), 0x34, 1, 2, text(40)},
@@ -204,7 +252,14 @@ func TestTLVs(t *testing.T) {
 	if _, ok := Find(list, MessageState); ok {
 		t.Error("a parameter that is not there")
 	}
-	if got := SAR(0x1234, 3, 2); !reflect.DeepEqual(got, []TLV{{SARReference, []byte{0x12, 0x34}}, {SARTotal, []byte{3}}, {SARSequence, []byte{2}}}) {
+	if got := SAR(
+		0x1234,
+		3,
+		2,
+	); !reflect.DeepEqual(
+		got,
+		[]TLV{{SARReference, []byte{0x12, 0x34}}, {SARTotal, []byte{3}}, {SARSequence, []byte{2}}},
+	) {
 		t.Errorf("%v", got)
 	}
 	many, err := PDU{Command: SubmitSMResp, Body: &MessageResp{TLVs: make([]TLV, maxTLVs+1)}}.Append(nil)
@@ -254,7 +309,15 @@ func FuzzDecode(f *testing.F) {
 
 func BenchmarkEncode(b *testing.B) {
 	p := PDU{Command: SubmitSM, Sequence: 2, Body: &Message{
-		Source: Address{5, 0, "Acme"}, Dest: Address{1, 1, "447700900123"}, Validity: "000000000500000R", Registered: 1, Short: []byte("90817263 is your Acme login code."),
+		Source: Address{
+			5,
+			0,
+			"Acme",
+		},
+		Dest:       Address{1, 1, "447700900123"},
+		Validity:   "000000000500000R",
+		Registered: 1,
+		Short:      []byte("90817263 is your Acme login code."),
 	}}
 	b.ReportAllocs()
 	var buf []byte
@@ -265,9 +328,13 @@ func BenchmarkEncode(b *testing.B) {
 
 func BenchmarkDecode(b *testing.B) {
 	p := PDU{Command: DeliverSM, Sequence: 7, Body: &Message{
-		Source: Address{1, 1, "447700900123"}, Dest: Address{5, 0, "Acme"}, ESMClass: ESMReceipt,
-		Short: []byte("id:0123456789 sub:001 dlvrd:001 submit date:2611231200 done date:2611231200 stat:DELIVRD err:000 text:"),
-		TLVs:  []TLV{{ReceiptedMessageID, []byte("0123456789\x00")}, {MessageState, []byte{2}}},
+		Source:   Address{1, 1, "447700900123"},
+		Dest:     Address{5, 0, "Acme"},
+		ESMClass: ESMReceipt,
+		Short: []byte(
+			"id:0123456789 sub:001 dlvrd:001 submit date:2611231200 done date:2611231200 stat:DELIVRD err:000 text:",
+		),
+		TLVs: []TLV{{ReceiptedMessageID, []byte("0123456789\x00")}, {MessageState, []byte{2}}},
 	}}
 	octets, err := p.Append(nil)
 	if err != nil {

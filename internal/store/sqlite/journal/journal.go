@@ -1,9 +1,11 @@
-// Package journal is the rows of a store that are durable, but not in their tables yet: a log of segments, one a commit, and where in it
-// the newest change of each row is. It writes no file and reads no row: segments are kept by who has a journal, and rows are bytes.
+// Package journal is the rows of a store that are durable, but not in their tables yet: a log of segments, one a
+// commit, and where in it the newest change of each row is. It writes no file and reads no row: segments are kept by
+// who has a journal, and rows are bytes.
 //
-// A commit writes all that it has changed as one segment, which costs a tenth of changing each row where it is. Segments are compacted
-// later, many at once: a row that has changed three times within seconds is written to its table once, and one that was made and dropped,
-// never. The newest segments stay in memory after that, as a cache of rows that are likely to be asked for again.
+// A commit writes all that it has changed as one segment, which costs a tenth of changing each row where it is.
+// Segments are compacted later, many at once: a row that has changed three times within seconds is written to its table
+// once, and one that was made and dropped, never. The newest segments stay in memory after that, as a cache of rows
+// that are likely to be asked for again.
 package journal
 
 import (
@@ -13,14 +15,14 @@ import (
 
 // Options are the sizes of a journal, in bytes; zero values take the defaults.
 type Options struct {
-	// Limit is how much waits for compaction, and again how much stays in memory afterwards. The larger it is, the fewer changes are written twice, and
-	// the longer takes a start after a crash.
+	// Limit is how much waits for compaction, and again how much stays in memory afterwards. The larger it is, the fewer
+	// changes are written twice, and the longer takes a start after a crash.
 	Limit int
 	// Step is how much one commit compacts when there is more than that. Commits wait for it.
 	Step int
-	// Spread are the kinds whose rows have their places all over their table: those of one share of the keys are compacted together, one
-	// share after the other, so that a page of the table is written once for several. One whose share has not had its turn when its segment goes is
-	// carried over to a new segment.
+	// Spread are the kinds whose rows have their places all over their table: those of one share of the keys are compacted
+	// together, one share after the other, so that a page of the table is written once for several. One whose share has
+	// not had its turn when its segment goes is carried over to a new segment.
 	Spread map[Kind]bool
 }
 
@@ -46,7 +48,8 @@ type place struct {
 func (p place) size() int  { return max(int(p.end)-int(p.begin), 0) }
 func (p place) gone() bool { return p.end < p.begin }
 
-// Journal is the segments of one store. Find may be called beside the one goroutine that writes, which alone calls the rest.
+// Journal is the segments of one store. Find may be called beside the one goroutine that writes, which alone calls the
+// rest.
 type Journal struct {
 	o Options
 
@@ -105,7 +108,8 @@ func (j *Journal) Load(seq int64, segment []byte) error {
 // Next returns the number of the segment to come.
 func (j *Journal) Next() int64 { return j.oldest + int64(len(j.segment)) }
 
-// Find returns the newest change of a row, which nobody may change; ok is false when memory has none. A row that is dropped has no bytes.
+// Find returns the newest change of a row, which nobody may change; ok is false when memory has none. A row that is
+// dropped has no bytes.
 func (j *Journal) Find(k Key) (row []byte, ok bool) {
 	j.mu.RLock()
 	defer j.mu.RUnlock()
@@ -163,8 +167,8 @@ func (j *Journal) Behind() bool {
 	return j.Next() > j.first
 }
 
-// Each calls each with the newest change of every row of a kind that waits for compaction, in no order. It may be called beside the writer, who waits
-// meanwhile.
+// Each calls each with the newest change of every row of a kind that waits for compaction, in no order. It may be
+// called beside the writer, who waits meanwhile.
 func (j *Journal) Each(kind Kind, each func(k Key, row []byte, dropped bool)) {
 	j.mu.RLock()
 	defer j.mu.RUnlock()
@@ -221,8 +225,8 @@ func (j *Journal) steps(n, spread int) Plan {
 	return p
 }
 
-// Due returns what to compact when a segment of about n bytes is to come. Rows of spread kinds wait longer than the others: the more of them there
-// are, the more have their places on the same page of the table, and some change again.
+// Due returns what to compact when a segment of about n bytes is to come. Rows of spread kinds wait longer than the
+// others: the more of them there are, the more have their places on the same page of the table, and some change again.
 func (j *Journal) Due(n int) Plan {
 	over := j.size + n - j.o.Limit
 	if over <= 0 {
@@ -259,7 +263,8 @@ func (p Plan) Last() int64 { return p.last }
 // has reports whether the rows of a share are in a plan.
 func (j *Journal) has(p Plan, share int) bool { return (share-j.share+shares)%shares < p.shares }
 
-// Compact calls write with each row of a plan, and appends to segment what it carries over. The journal stays as it is until Settle.
+// Compact calls write with each row of a plan, and appends to segment what it carries over. The journal stays as it is
+// until Settle.
 func (j *Journal) Compact(p Plan, segment []byte, write func(k Key, row []byte, dropped bool) error) ([]byte, error) {
 	for i := range p.shares {
 		for k, at := range j.spread[(j.share+i)%shares] {
@@ -296,7 +301,8 @@ func (j *Journal) newestUpTo(out []found, last int64) []found {
 	return out
 }
 
-// Settle makes the memory what a commit has made of the file: the plan is compacted, and segment, unless it is empty, is new.
+// Settle makes the memory what a commit has made of the file: the plan is compacted, and segment, unless it is empty,
+// is new.
 func (j *Journal) Settle(p Plan, segment []byte) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

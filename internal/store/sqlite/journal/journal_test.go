@@ -36,10 +36,17 @@ func options() Options {
 }
 
 func newModel(t *testing.T, seed uint64) *model {
-	return &model{T: t, j: New(options()), disk: disk{map[int64][]byte{}, map[Key][]byte{}, 0}, want: map[Key][]byte{}, rand: rand.New(rand.NewPCG(seed, 1))}
+	return &model{
+		T:    t,
+		j:    New(options()),
+		disk: disk{map[int64][]byte{}, map[Key][]byte{}, 0},
+		want: map[Key][]byte{},
+		rand: rand.New(rand.NewPCG(seed, 1)),
+	}
 }
 
-// commit writes a segment of some rows, with what is due or as much as plan says. One that fails leaves everything as it was.
+// commit writes a segment of some rows, with what is due or as much as plan says. One that fails leaves everything as
+// it was.
 func (m *model) commit(plan Plan, rows map[Key][]byte, fails bool) {
 	m.Helper()
 	s := Begin(nil)
@@ -139,7 +146,8 @@ func (m *model) reload() {
 	m.judge("after a crash")
 }
 
-// TestModel goes through commits that succeed and fail, compaction in steps, of what is idle and of everything, and crashes.
+// TestModel goes through commits that succeed and fail, compaction in steps, of what is idle and of everything, and
+// crashes.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
@@ -166,7 +174,13 @@ func TestModel(t *testing.T) {
 			m.commit(m.j.Idle(), nil, false)
 		}
 		if len(m.disk.segments) > 0 || len(m.j.rows) > 0 || m.j.waiting != 0 || m.j.size != 0 {
-			t.Fatalf("%d segments and %d rows are left, %d bytes wait of %d", len(m.disk.segments), len(m.j.rows), m.j.waiting, m.j.size)
+			t.Fatalf(
+				"%d segments and %d rows are left, %d bytes wait of %d",
+				len(m.disk.segments),
+				len(m.j.rows),
+				m.j.waiting,
+				m.j.size,
+			)
 		}
 		m.judge("when all is compacted")
 		m.j = New(options())
@@ -174,7 +188,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// TestBornAndDropped: a row that is made and dropped within a segment's life is never written to a table, but for its dropping.
+// TestBornAndDropped: a row that is made and dropped within a segment's life is never written to a table, but for its
+// dropping.
 func TestBornAndDropped(t *testing.T) {
 	t.Parallel()
 	m := newModel(t, 1)
@@ -242,7 +257,11 @@ func TestReaders(t *testing.T) {
 		})
 	}
 	for i := range 2_000 {
-		m.commit(m.j.Due(200), map[Key][]byte{k: []byte(fmt.Sprint("row ", i)), {Kind: plain, ID: [16]byte{byte(i)}}: make([]byte, 50)}, false)
+		m.commit(
+			m.j.Due(200),
+			map[Key][]byte{k: []byte(fmt.Sprint("row ", i)), {Kind: plain, ID: [16]byte{byte(i)}}: make([]byte, 50)},
+			false,
+		)
 	}
 	close(done)
 	all.Wait()

@@ -19,8 +19,9 @@ type Kind byte
 // ErrDamaged is returned for a segment whose bytes are not those that were written.
 var ErrDamaged = errors.New("the segment is damaged")
 
-// A segment is a head and rows, one after the other. The head is the format and a checksum (CRC-32C) of all that follows. A row is its kind and key, 4 bytes of
-// length, and its bytes; the length gone stands for a row that is dropped.
+// A segment is a head and rows, one after the other. The head is the format and a checksum (CRC-32C) of all that
+// follows. A row is its kind and key, 4 bytes of length, and its bytes; the length gone stands for a row that is
+// dropped.
 const (
 	format      = 2
 	segmentHead = 1 + 4

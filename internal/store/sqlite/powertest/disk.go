@@ -1,9 +1,9 @@
 // Package powertest shows what a store keeps when the power goes.
 //
-// Three parts: a Disk, a file system below the store's own file layer that records each thing that is done to a file and each
-// answer that a client has been given, on one clock; images, the files as a power cut at one moment of that record may leave them; and a
-// Load, clients of a store who note each answer, and judge what a store that was opened on an image says. It knows no engine and
-// opens no store: whoever tests one does.
+// Three parts: a Disk, a file system below the store's own file layer that records each thing that is done to a file
+// and each answer that a client has been given, on one clock; images, the files as a power cut at one moment of that
+// record may leave them; and a Load, clients of a store who note each answer, and judge what a store that was opened on
+// an image says. It knows no engine and opens no store: whoever tests one does.
 package powertest
 
 import (
@@ -25,8 +25,9 @@ type kind byte
 const (
 	write kind = iota + 1
 	truncate
-	synced     // all that was done to the file is durable
-	syncFailed // what was done to the file since the last sync may be on the disk or not, and never will be by a later sync
+	synced // all that was done to the file is durable
+	// what was done to the file since the last sync may be on the disk or not, and never will be by a later sync
+	syncFailed
 	create
 	remove
 	folderSynced
@@ -53,7 +54,8 @@ type Faults struct {
 	LoseSync int
 	// LoseLogSyncs leaves out each sync of a write-ahead log.
 	LoseLogSyncs bool
-	// Full makes so many writes in a row fail as on a full disk, after four times as many that do not, again and again; 0: none fail.
+	// Full makes so many writes in a row fail as on a full disk, after four times as many that do not, again and again; 0:
+	// none fail.
 	Full int
 	// FailSync makes each sync of so many fail; 0: none.
 	FailSync int
@@ -61,8 +63,8 @@ type Faults struct {
 	PassOver bool
 }
 
-// Disk is a file system that records. Its files are in a folder of the operating system, which is never synced: what is durable is the
-// business of the record.
+// Disk is a file system that records. Its files are in a folder of the operating system, which is never synced: what is
+// durable is the business of the record.
 type Disk struct {
 	vfs.VFSFilename
 
@@ -81,7 +83,8 @@ func NewDisk(f Faults) *Disk {
 	return &Disk{VFSFilename: below, faults: f, files: map[string]int{}}
 }
 
-// NewUnsynced returns a file system that syncs nothing and records nothing, for files that nobody needs when the test is over.
+// NewUnsynced returns a file system that syncs nothing and records nothing, for files that nobody needs when the test
+// is over.
 func NewUnsynced() *Disk {
 	d := NewDisk(Faults{})
 	d.quiet = true

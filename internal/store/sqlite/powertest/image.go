@@ -33,8 +33,9 @@ const (
 // Treatments is all of them.
 func Treatments() []Treatment { return []Treatment{Dropped, Kept, Torn4K, Torn512} }
 
-// places returns the moments of a kind: how many events come before each. Those at which something of the tables or the log is not synced are asked for alone when
-// unsynced is set, as far as there are any: nothing can be lost at the others.
+// places returns the moments of a kind: how many events come before each. Those at which something of the tables or the
+// log is not synced are asked for alone when unsynced is set, as far as there are any: nothing can be lost at the
+// others.
 func (d *Disk) places(c Cut, unsynced bool) []int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -66,8 +67,8 @@ func (d *Disk) places(c Cut, unsynced bool) []int {
 	return all
 }
 
-// Cut returns the files after a power cut, and what had been acknowledged before it. Chance chooses the moment and what is torn. It
-// reports false when the record has no such moment.
+// Cut returns the files after a power cut, and what had been acknowledged before it. Chance chooses the moment and what
+// is torn. It reports false when the record has no such moment.
 func (d *Disk) Cut(c Cut, t Treatment, r *rand.Rand) (m Image, acked []Ack, ok bool) {
 	all := d.places(c, r.IntN(3) > 0)
 	if len(all) == 0 {

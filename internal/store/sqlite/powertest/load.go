@@ -39,8 +39,8 @@ type Ack struct {
 	Code string
 }
 
-// Load is the clients of a store: each starts, and types wrong and right codes, while the messages go out. It goes on over any number of
-// stores, one after the other, as a server does that is started again.
+// Load is the clients of a store: each starts, and types wrong and right codes, while the messages go out. It goes on
+// over any number of stores, one after the other, as a server does that is started again.
 type Load struct {
 	broken error
 	ring   *keyring.Ring
@@ -60,7 +60,10 @@ func NewLoad(t testing.TB, say func(Ack)) *Load {
 	}
 	app := application.Application{ID: id.ID{1}, Name: "shop", Brand: "Shop"}
 	l := &Load{ring: ring, say: say}
-	l.caller = application.Caller{App: &app, Key: &application.Key{App: app.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}}}
+	l.caller = application.Caller{
+		App: &app,
+		Key: &application.Key{App: app.ID, Mode: application.Live, Scopes: []application.Scope{application.Verify}},
+	}
 	return l
 }
 
@@ -89,11 +92,25 @@ func (l *Load) serve(t testing.TB, s Store) (*server, error) {
 	log, ids := slog.New(slog.DiscardHandler), id.NewSource(last)
 	routes := deliver.NewRoutes(nil)
 	routes.Conversions = deliver.NewConversions(time.Now, 7)
-	routes.Replace([]*deliver.Route{{
-		Name: "carrier", Provider: "test", Sender: &carrier{}, Timeout: time.Second, Slots: make(chan struct{}, 4), Health: deliver.NewHealth(time.Now),
-	}}, deliver.Priority)
+	routes.Replace([]*deliver.Route{
+		{
+			Name:     "carrier",
+			Provider: "test",
+			Sender:   &carrier{},
+			Timeout:  time.Second,
+			Slots:    make(chan struct{}, 4),
+			Health:   deliver.NewHealth(time.Now),
+		},
+	}, deliver.Priority)
 	h := &deliver.Handler{
-		Store: s, Routes: routes, IDs: ids, Now: time.Now, Log: log, Metrics: uncounted{}, Lease: 30 * time.Second, Next: verify.NextKind,
+		Store:     s,
+		Routes:    routes,
+		IDs:       ids,
+		Now:       time.Now,
+		Log:       log,
+		Metrics:   uncounted{},
+		Lease:     30 * time.Second,
+		Next:      verify.NextKind,
 		Callbacks: &deliver.Callbacks{Ring: l.ring},
 	}
 	out := &server{runner: queue.NewRunner(queue.Options[deliver.Work]{
@@ -135,7 +152,8 @@ func (l *Load) Run(t testing.TB, s Store, n, atOnce int, carrier bool) {
 	}
 }
 
-// one starts a verification, types wrong codes and mostly the right one; some numbers are those of others too, which supersedes those.
+// one starts a verification, types wrong codes and mostly the right one; some numbers are those of others too, which
+// supersedes those.
 func (l *Load) one(t testing.TB, srv *server, i int) {
 	ctx := t.Context()
 	to := l.number.Add(1)
@@ -189,8 +207,8 @@ func (l *Load) tell(a Ack) {
 	l.say(a)
 }
 
-// answered reports whether a request has been done. What is refused must be refused as unavailable, or because another start has
-// superseded what it is about.
+// answered reports whether a request has been done. What is refused must be refused as unavailable, or because another
+// start has superseded what it is about.
 func (l *Load) answered(t testing.TB, err error) bool {
 	switch {
 	case err == nil:
@@ -205,8 +223,8 @@ func (l *Load) answered(t testing.TB, err error) bool {
 
 func unavailable(err error) bool { return errors.Is(err, &verify.Error{Code: verify.CodeUnavailable}) }
 
-// Judge returns what is wrong with a store that was opened on an image: everything that had been acknowledged is there, each message
-// that is not settled has its job, an approval is not given again, and the store takes work.
+// Judge returns what is wrong with a store that was opened on an image: everything that had been acknowledged is there,
+// each message that is not settled has its job, an approval is not given again, and the store takes work.
 func (l *Load) Judge(t testing.TB, s Store, acked []Ack) (faults []string) {
 	t.Helper()
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
@@ -272,7 +290,12 @@ func (l *Load) judgeService(t testing.TB, s Store, acked []Ack, fault func(strin
 	for i := len(acked) - 1; i >= 0 && asked < 3; i-- {
 		if a := acked[i]; a.Status == verify.Approved {
 			asked++
-			if again, err := srv.Check(t.Context(), l.caller, verify.CheckRequest{ID: a.Verification, Code: a.Code}); err != nil || again.Result == verify.ResultApproved {
+			if again, err := srv.Check(
+				t.Context(),
+				l.caller,
+				verify.CheckRequest{ID: a.Verification, Code: a.Code},
+			); err != nil ||
+				again.Result == verify.ResultApproved {
 				fault("%x was approved, and is %s again: %v", a.Verification, again.Result, err)
 			}
 		}

@@ -1,6 +1,6 @@
-// The program make makes the recordings of prompts from texts.tsv anew: espeak-ng speaks, speech makes telephone sound of it, and it is
-// written as WAV files of 4 bits a sample. Run it by `go run ./make .` in the folder of prompts. The same version of espeak-ng gives the
-// same bytes; README.md names the one that was used.
+// The program make makes the recordings of prompts from texts.tsv anew: espeak-ng speaks, speech makes telephone sound
+// of it, and it is written as WAV files of 4 bits a sample. Run it by `go run ./make .` in the folder of prompts. The
+// same version of espeak-ng gives the same bytes; README.md names the one that was used.
 package main
 
 import (
@@ -53,7 +53,8 @@ func run(ctx context.Context, folder string) error {
 		if f[0] == "spelling" {
 			file = filepath.Join(folder, f[0], f[2]+".wav")
 		}
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // the repository's files are for everybody
+		//nolint:gosec // the repository's files are for everybody
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			return err
 		}
 		if err := os.WriteFile(file, wav(sound), 0o644); err != nil { //nolint:gosec // the same
@@ -69,7 +70,8 @@ func wav(sound []int16) []byte {
 	const perBlock = (prompts.Block-4)*2 + 1
 	head := []byte("RIFF\x00\x00\x00\x00WAVEfmt ")
 	for _, v := range []any{
-		uint32(20), uint16(0x0011), uint16(1), uint32(prompts.Rate), uint32(prompts.Rate * prompts.Block / perBlock), uint16(prompts.Block), uint16(4), uint16(2),
+		uint32(20), uint16(0x0011), uint16(1), uint32(prompts.Rate), uint32(prompts.Rate * prompts.Block / perBlock),
+		uint16(prompts.Block), uint16(4), uint16(2),
 		uint16(perBlock), []byte("fact"), uint32(4), uint32(len(sound)), []byte("data"), uint32(len(data)),
 	} {
 		head, _ = binary.Append(head, binary.LittleEndian, v) // numbers and bytes
