@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	pages "github.com/dialproof/dialproof/docs"
@@ -160,10 +161,14 @@ func TestSearchIndex(t *testing.T) {
 	}
 }
 
+// whole is the site of a development server, for tests that read all of its pages: to make them takes seconds under the
+// race detector.
+var whole = sync.OnceValue(func() *site { return newSite(Options{DevKey: "dp_test_x"}, pages.Files) })
+
 // TestKept: who reads everything makes the server keep each thing once, compressed, and under a megabyte in all.
 func TestKept(t *testing.T) {
 	t.Parallel()
-	s := newSite(Options{}, pages.Files)
+	s := whole()
 	for range 2 {
 		for _, c := range s.chapters() {
 			for _, l := range c.Links {
@@ -176,6 +181,8 @@ func TestKept(t *testing.T) {
 		}
 	}
 	kept := 0
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, e := range s.ready {
 		kept += len(e.zipped)
 	}

@@ -60,7 +60,7 @@ var (
 // TestLinks: every link of every page leads to a page, a place on it, a file or a full address.
 func TestLinks(t *testing.T) {
 	t.Parallel()
-	h := Handler(Options{DevKey: "dp_test_x"})
+	h := whole()
 	places, bodies := map[string]bool{}, map[string]string{}
 	for _, c := range chapters(pages.Files) {
 		for _, l := range c.Links {
