@@ -118,7 +118,7 @@ func numbersIn(t *testing.T, c *pgx.Conn) (n int) {
 
 // manyNumbers purges 1,000 of very many numbers, and then all of them, in steps.
 func manyNumbers(t *testing.T, server *pgtest.Server) {
-	n, soak := 200_000, os.Getenv("DIALPROOF_SOAK") != ""
+	n, soak := 40_000, os.Getenv("DIALPROOF_SOAK") != ""
 	if soak {
 		n = 10_000_000
 	}

@@ -113,7 +113,7 @@ func numbersIn(t *testing.T, c tables.Conn) (n int) {
 // TestRetention purges 1,000 of very many numbers, and then all of them, in steps.
 func TestRetention(t *testing.T) {
 	t.Parallel()
-	n, soak := 200_000, os.Getenv("DIALPROOF_SOAK") != ""
+	n, soak := 40_000, os.Getenv("DIALPROOF_SOAK") != ""
 	if soak {
 		n = 10_000_000
 	}
