@@ -220,7 +220,7 @@ func (c *Client) try(ctx context.Context, r request, out any) error {
 	if err != nil {
 		return fmt.Errorf("dialproof: no answer from %s: %w", c.base.Host, withoutAddress(err))
 	}
-	defer resp.Body.Close() //nolint:errcheck // the body was read, or the answer is lost either way
+	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("dialproof: the answer from %s broke off: %w", c.base.Host, err)

@@ -40,7 +40,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", a.retry)
 	}
 	w.WriteHeader(a.status)
-	io.WriteString(w, a.body) //nolint:errcheck // a test server
+	io.WriteString(w, a.body)
 }
 
 func serve(t *testing.T, answers ...answer) (*fake, *Client) {

@@ -289,7 +289,7 @@ func (v *ProofVerifier) fetch(ctx context.Context) (map[string]ed25519.PublicKey
 	if err != nil {
 		return nil, fmt.Errorf("dialproof: no keys from %s: %w", v.base, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // the body was read, or the answer is lost either way
+	defer resp.Body.Close()
 	var set struct {
 		Keys []struct {
 			Type  string `json:"kty"`

@@ -32,7 +32,7 @@ func newNotary(t *testing.T) *notary {
 				`{"keys":[{"kty":"EC","kid":"9"},{"kty":"OKP","crv":"Ed25519","kid":"1","use":"sig","alg":"EdDSA",` +
 					`"x":"` + x + `"}]}`,
 			),
-		) //nolint:errcheck // a test server
+		)
 	}))
 	t.Cleanup(n.Close)
 	return n

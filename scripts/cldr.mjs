@@ -65,7 +65,6 @@ const Version = "${version}"
 
 // formats are how amounts are written, by shipped locale, and by locale and region where a region does it differently.
 //
-//nolint:gochecknoglobals // made by a program, never changed
 var formats = map[string]format{
 ${rows.map(([tag, f]) => `	"${tag}": {${go(f[0])}, ${go(f[1])}, ${f[2]}, ${f[3]}, ${f[4]}, ${f[5] === "before"}, ${go(f[6])}},`).join("\n")}
 }

@@ -55,7 +55,7 @@ func (h *Handset) Messages(ctx context.Context, to string) ([]client.HandsetMess
 	if err != nil {
 		return nil, fmt.Errorf("no handset at %s: %w; does `dialproof dev` run there?", h.base, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read, or the error tells
+	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 8<<20))
 	if err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ func TestCodeIsAnsweredOnce(t *testing.T) {
 		case last = <-answers:
 		default:
 		}
-		w.Write([]byte(last)) //nolint:errcheck // a test server
+		w.Write([]byte(last))
 	}))
 	t.Cleanup(s.Close)
 	h := NewHandset(s.URL + "/")

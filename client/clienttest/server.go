@@ -48,7 +48,7 @@ func Start(t testing.TB) *Server {
 			s.URL = address.FindString(lines.Text())
 		}
 	}
-	key, err := os.ReadFile(filepath.Join(data, "dev.key")) //nolint:gosec // a folder of our own
+	key, err := os.ReadFile(filepath.Join(data, "dev.key"))
 	if err != nil || s.URL == "" {
 		t.Fatal(fmt.Errorf("dialproof dev does not run: %w\n%s", err, said))
 	}

@@ -439,7 +439,7 @@ var typeJSON, noStore, noSniff = []string{
 	"no-store",
 }, []string{
 	"nosniff",
-} //nolint:gochecknoglobals // constants
+}
 
 func send(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()

@@ -51,7 +51,7 @@ type kind struct {
 
 // kinds are all codes that the API answers. docs/errors.md and the contract list the same ones; a test holds them
 // together.
-var kinds = map[string]kind{ //nolint:gochecknoglobals // a constant table
+var kinds = map[string]kind{
 	"bad_request":             {http.StatusBadRequest, "The request cannot be read"},
 	"malformed_json":          {http.StatusBadRequest, "The body is not JSON"},
 	"unauthenticated":         {http.StatusUnauthorized, "A valid API key is needed"},

@@ -66,7 +66,7 @@ func await(ctx context.Context, cfg config.Config, log *slog.Logger, l net.Liste
 		s.say("the server waits for its store" + explain(cfg, err))
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause): //nolint:forbidigo // waiting for another process, measured by nobody
+		case <-time.After(pause):
 		}
 	}
 }

@@ -142,11 +142,11 @@ func TestStandInHandsItsListenerOver(t *testing.T) {
 	}
 	s := standIn(l, config.Default(), logging.Foreign(slog.New(slog.DiscardHandler), "test"))
 	get := func() int {
-		resp, err := http.Get("http://" + l.Addr().String() + "/readyz") //nolint:noctx // a test
+		resp, err := http.Get("http://" + l.Addr().String() + "/readyz")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer resp.Body.Close() //nolint:errcheck // a test
+		defer resp.Body.Close()
 		return resp.StatusCode
 	}
 	for range 3 {
@@ -162,8 +162,8 @@ func TestStandInHandsItsListenerOver(t *testing.T) {
 		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }),
 		nil,
 	)
-	go server.Serve(l)   //nolint:errcheck // it ends with the test
-	defer server.Close() //nolint:errcheck // a test
+	go server.Serve(l)
+	defer server.Close()
 	if got := <-got; got != http.StatusTeapot {
 		t.Errorf("the node answers %d", got)
 	}
@@ -174,7 +174,7 @@ func TestServeStopsWhileItWaits(t *testing.T) {
 	t.Parallel()
 	cfg := config.Default()
 	cfg.Listen, cfg.Data, cfg.Store.Driver = "127.0.0.1:0", t.TempDir(), config.Postgres
-	cfg.Store.DSN.UnmarshalText([]byte("postgres://x@127.0.0.1:1/x?sslmode=disable")) //nolint:errcheck // it has none
+	cfg.Store.DSN.UnmarshalText([]byte("postgres://x@127.0.0.1:1/x?sslmode=disable"))
 	r, err := keyring.New([]keyring.Key{{ID: 1, Secret: keyring.NewSecret()}})
 	if err != nil {
 		t.Fatal(err)

@@ -178,7 +178,7 @@ func measure(f func(i int)) count {
 }
 
 // TestCounts: the hot path costs no more than the baseline, and a tenth.
-func TestCounts(t *testing.T) { //nolint:paralleltest // it counts what the whole process allocates
+func TestCounts(t *testing.T) {
 	w := newWorkshop(t)
 	got := map[string]count{
 		"1 start":   measure(func(int) { w.start() }),

@@ -22,7 +22,7 @@ func ring(keys []config.Key) (*keyring.Ring, error) {
 		if err != nil {
 			return nil, fmt.Errorf("key %d of the key ring: %w", k.ID, err)
 		}
-		out = append(out, keyring.Key{ID: byte(k.ID), Secret: secret}) //nolint:gosec // validated: 1 to 255
+		out = append(out, keyring.Key{ID: byte(k.ID), Secret: secret}) // validated: 1 to 255
 	}
 	return keyring.New(out)
 }
@@ -33,7 +33,7 @@ const devRingFile = "keyring"
 // devRing answers the key ring of a development folder, made at its first use.
 func devRing(data string) (*keyring.Ring, error) {
 	path := filepath.Join(data, devRingFile)
-	text, err := os.ReadFile(path) //nolint:gosec // the folder is the caller's choice
+	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		text = []byte(base64.StdEncoding.EncodeToString(keyring.NewSecret()))
 		err = writeFile(path, text)
@@ -52,7 +52,6 @@ func devRing(data string) (*keyring.Ring, error) {
 // it.
 func writeFile(path string, text []byte) error {
 	tmp := path + ".new"
-	//nolint:gosec // the folder is the caller's choice
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -73,7 +72,7 @@ func writeFile(path string, text []byte) error {
 
 // readKey reads a key file.
 func readKey(path string) (string, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the folder is the caller's choice
+	text, err := os.ReadFile(path)
 	return strings.TrimSpace(string(text)), err
 }
 

@@ -78,7 +78,7 @@ func (n *Node) keepRunning(ctx context.Context, route string, runner channel.Run
 		n.log.Error("a sender has ended and will be run again", "route", route, "error", err, "in", pauseOfSender)
 		select {
 		case <-ctx.Done():
-		case <-time.After(pauseOfSender): //nolint:forbidigo // upkeep, measured by nobody
+		case <-time.After(pauseOfSender):
 		}
 	}
 }

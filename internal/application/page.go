@@ -15,7 +15,7 @@ var colourForm = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 
 // logoForms are the kinds of picture that a logo may be, and how its bytes begin. An SVG shown as a picture runs no
 // script and loads nothing (HTML, "img"; SVG Integration §3.4).
-var logoForms = map[string][]string{ //nolint:gochecknoglobals // a constant table
+var logoForms = map[string][]string{
 	"image/png":     {"\x89PNG\r\n\x1a\n"},
 	"image/jpeg":    {"\xff\xd8\xff"},
 	"image/webp":    {"RIFF"},

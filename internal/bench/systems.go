@@ -72,7 +72,7 @@ func (s *server) said(u *usage) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close() //nolint:errcheck // read whole
+	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	u.allocs, u.syncs = metric(text, "go_memstats_mallocs_total"), metric(text, "dialproof_store_commit_batch_count")
 	return err
@@ -286,7 +286,7 @@ func ready(ctx context.Context, url string) error {
 	defer cancel()
 	for ctx.Err() == nil {
 		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if resp, err := http.DefaultTransport.RoundTrip(req); err == nil { //nolint:forbidigo // loopback
+		if resp, err := http.DefaultTransport.RoundTrip(req); err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode < 300 {
 				return nil

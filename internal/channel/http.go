@@ -49,7 +49,7 @@ func Do(ctx context.Context, client *http.Client, provider string, req *http.Req
 	if err != nil {
 		return Answer{}, transportError(provider, err, wrote.started())
 	}
-	defer resp.Body.Close() //nolint:errcheck // the body was read or the answer is lost either way
+	defer resp.Body.Close()
 	body, err := readAnswer(resp)
 	if err != nil {
 		return Answer{}, transportError(provider, err, true)

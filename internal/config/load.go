@@ -91,7 +91,7 @@ func faults(err error) Problems {
 		return nil
 	}
 	all := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the list is wanted, not an error of it
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // the list is wanted, not an error of it
 		all = joined.Unwrap()
 	}
 	var out Problems

@@ -75,7 +75,7 @@ type lists struct {
 	by map[string][]Country
 }
 
-var listed = &lists{by: map[string][]Country{}} //nolint:gochecknoglobals // a cache of what never changes
+var listed = &lists{by: map[string][]Country{}}
 
 // List answers all countries with their names in a language, sorted as its readers expect. The list is shared: it must
 // not be changed.

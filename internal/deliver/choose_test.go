@@ -40,7 +40,7 @@ func TestConverting(t *testing.T) {
 			[]*deliver.Route{{Name: "bad", Sender: &carrier{}}, {Name: "good", Sender: &carrier{}}},
 			deliver.Converting,
 		)
-		people := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a simulation
+		people := rand.New(rand.NewPCG(seed, 1))
 		ids := id.NewSource(id.ID{})
 		chances := map[string]float64{"good": 0.7, "bad": 0.3}
 		run := func(n int) (better int) {

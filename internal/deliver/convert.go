@@ -200,7 +200,7 @@ func (c *Conversions) place(route string) int32 {
 		i = len(c.routes)
 		c.routes = append(c.routes, route)
 	}
-	return int32(i) //nolint:gosec // they are few
+	return int32(i) // they are few
 }
 
 // Typed notes that the code of a verification was typed.

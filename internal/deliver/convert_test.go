@@ -16,7 +16,7 @@ func TestConversionsAtAnyRate(t *testing.T) {
 	for _, rate := range []int{50, 150, 1_000, 5_000, 20_000} {
 		now := time.Unix(1_800_000_000, 0)
 		c := NewConversions(func() time.Time { return now }, 1)
-		ids, random := id.NewSource(id.ID{}), rand.New(rand.NewPCG(uint64(rate), 0)) //nolint:gosec // no secrets
+		ids, random := id.NewSource(id.ID{}), rand.New(rand.NewPCG(uint64(rate), 0))
 		to, err := phone.Parse("+4915112345678", "")
 		if err != nil {
 			t.Fatal(err)

@@ -297,7 +297,7 @@ func (h *Handler) renewLine(route string) {
 		j := jobs[i]
 		j.Hold(now.Add(h.Lease))
 		switch err := h.Store.Update(context.Background(), j.Ref, j.ID,
-			func(tx Tx) error { return renew(tx, j) }); { //nolint:forbidigo // asked for by no request
+			func(tx Tx) error { return renew(tx, j) }); {
 		case err == nil:
 			h.lines.renewed(route, j, j.Due)
 		case errors.Is(err, errSettled):

@@ -24,7 +24,7 @@ func (t typing) Less(i, j int) bool { return t[i].at.Before(t[j].at) }
 func (t typing) Swap(i, j int)      { t[i], t[j] = t[j], t[i] }
 
 // Push implements heap.Interface.
-func (t *typing) Push(x any) { *t = append(*t, x.(typed)) } //nolint:forcetypeassert // ours
+func (t *typing) Push(x any) { *t = append(*t, x.(typed)) }
 
 // Pop implements heap.Interface.
 func (t *typing) Pop() any {
@@ -58,7 +58,7 @@ func newMarket(seed uint64) *market {
 			time.UTC,
 		),
 		routes: deliver.NewRoutes(nil),
-		people: rand.New(rand.NewPCG(seed, 1)), //nolint:gosec // a simulation
+		people: rand.New(rand.NewPCG(seed, 1)),
 		ids:    id.NewSource(id.ID{}),
 		good:   "b",
 	}
@@ -76,7 +76,7 @@ func (m *market) send(t *testing.T, n int, gap time.Duration) (better int) {
 	for range n {
 		m.now = m.now.Add(gap)
 		for len(m.typing) > 0 && !m.typing[0].at.After(m.now) {
-			m.routes.Conversions.Typed(heap.Pop(&m.typing).(typed).verification) //nolint:forcetypeassert // ours
+			m.routes.Conversions.Typed(heap.Pop(&m.typing).(typed).verification)
 		}
 		route, _, _ := m.routes.Plan(to, channel.SMS, false, "")
 		v, chance := m.ids.New(m.now), 0.3

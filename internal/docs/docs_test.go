@@ -78,7 +78,7 @@ func TestPage(t *testing.T) {
 
 func TestNoPage(t *testing.T) {
 	t.Parallel()
-	h := Handler(Options{}).(*site) //nolint:forcetypeassert // it is one
+	h := Handler(Options{}).(*site)
 	for _, path := range []string{"/docs/nothing", "/docs/../go.mod", "/docs/assets/page.html",
 		"/docs/assets/..%2fdocs.go", "/docs/errors.md", "/docs/try.json", "/docs/a/b/c"} {
 		if r := get(t, h, path); r.StatusCode != http.StatusNotFound {

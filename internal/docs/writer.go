@@ -14,7 +14,7 @@ import (
 )
 
 // kindTabs is a run of code blocks that say the same in several languages.
-var kindTabs = ast.NewNodeKind("Tabs") //nolint:gochecknoglobals // goldmark numbers the kinds of nodes
+var kindTabs = ast.NewNodeKind("Tabs")
 
 // tabbed is such a run.
 type tabbed struct {

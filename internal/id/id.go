@@ -64,11 +64,11 @@ func (s *Source) New(now time.Time) ID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.next+8 > len(s.pool) {
-		rand.Read(s.pool[:]) //nolint:errcheck // crypto/rand.Read never fails (it ends the process)
+		rand.Read(s.pool[:]) // crypto/rand.Read never fails (it ends the process)
 		s.next = 0
 	}
 	// 2^12 ids a millisecond, then time is borrowed from the next one.
-	s.last = max(uint64(now.UnixMilli())<<12, s.last+1) //nolint:gosec // times are after 1970
+	s.last = max(uint64(now.UnixMilli())<<12, s.last+1) // times are after 1970
 	var out ID
 	binary.BigEndian.PutUint64(out[:8], s.last>>12<<16|0x7000|s.last&0xfff)
 	copy(out[8:], s.pool[s.next:s.next+8])
@@ -88,12 +88,12 @@ func At(t time.Time) ID {
 
 // Time answers when the id was made, to the millisecond.
 func (i ID) Time() time.Time {
-	return time.UnixMilli(int64(binary.BigEndian.Uint64(i[:8]) >> 16)).UTC() //nolint:gosec // 48 bits
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(i[:8]) >> 16)).UTC() // 48 bits
 }
 
 // Seq answers the first 64 bits as a positive integer that grows with time.
 func (i ID) Seq() int64 {
-	return int64(binary.BigEndian.Uint64(i[:8]) &^ (1 << 63)) //nolint:gosec // the top bit is cleared
+	return int64(binary.BigEndian.Uint64(i[:8]) &^ (1 << 63)) // the top bit is cleared
 }
 
 // IsZero tells whether i names nothing.

@@ -145,7 +145,7 @@ func (r *Ring) Open(sealed, bound []byte) ([]byte, error) {
 // Lookup answers 128 bits that stand for parts in an index. Without the key nobody can go back, not even
 // by trying every number there is.
 func (r *Ring) Lookup(parts ...[]byte) [16]byte {
-	m := r.lookup.Get().(*mac) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	m := r.lookup.Get().(*mac) // the pool holds nothing else
 	defer r.lookup.Put(m)
 	whole := m.sum(parts)
 	return [16]byte(whole[:16])
@@ -157,7 +157,7 @@ func (r *Ring) MAC(id byte, parts ...[]byte) ([32]byte, error) {
 	if k == nil {
 		return [32]byte{}, ErrUnknownKey
 	}
-	m := k.code.Get().(*mac) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	m := k.code.Get().(*mac) // the pool holds nothing else
 	defer k.code.Put(m)
 	return m.sum(parts), nil
 }
@@ -189,6 +189,6 @@ func (m *mac) sum(parts [][]byte) [sha256.Size]byte {
 // NewSecret answers 32 random bytes for a new key.
 func NewSecret() []byte {
 	b := make([]byte, 32)
-	rand.Read(b) //nolint:errcheck // crypto/rand.Read never fails
+	rand.Read(b) // crypto/rand.Read never fails
 	return b
 }

@@ -6,8 +6,6 @@ package money
 const Version = "48.2.0"
 
 // formats are how amounts are written, by shipped locale, and by locale and region where a region does it differently.
-//
-//nolint:gochecknoglobals // made by a program, never changed
 var formats = map[string]format{
 	"af":      {",", "\u00a0", 1, 3, 3, true, "\u00a0"},
 	"am":      {".", ",", 1, 3, 3, true, "\u00a0"},

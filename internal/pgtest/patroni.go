@@ -105,7 +105,7 @@ func (p *Patroni) etcd() (port int) {
 // begin starts a command that does not outlive the test's process.
 func (p *Patroni) begin(cmd *exec.Cmd, log string) {
 	p.t.Helper()
-	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // in the test's own folder
+	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func (p *Patroni) Follows(i int) {
 		//nolint:noctx // the agent is on this machine, and the deadline bounds the tries
 		resp, err := agent.Get(fmt.Sprintf("http://127.0.0.1:%d/sync", p.rest[i]))
 		if err == nil {
-			resp.Body.Close() //nolint:errcheck,gosec // only its status counts
+			resp.Body.Close() //nolint:gosec // only its status counts
 			if resp.StatusCode == http.StatusOK {
 				return
 			}

@@ -44,7 +44,7 @@ func (s *Server) Proxy() *Proxy {
 		}
 	})
 	s.t.Cleanup(func() {
-		p.listener.Close() //nolint:errcheck,gosec // the test is over
+		p.listener.Close() //nolint:errcheck // the test is over
 		p.drop()
 		all.Wait()
 	})
@@ -54,7 +54,7 @@ func (s *Server) Proxy() *Proxy {
 // DSN answers the connection string of a database through the proxy, as Server.DSN and Server.Fresh write it.
 func (p *Proxy) DSN(t testing.TB, direct string) string {
 	t.Helper()
-	port := p.listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener has a TCP address
+	port := p.listener.Addr().(*net.TCPAddr).Port
 	from := fmt.Sprintf("127.0.0.1:%d/", p.server)
 	out := bytes.Replace([]byte(direct), []byte(from), fmt.Appendf(nil, "127.0.0.1:%d/", port), 1)
 	if string(out) == direct {
@@ -85,7 +85,7 @@ func (p *Proxy) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.conns {
-		c.Close() //nolint:errcheck,gosec // breaking it is the point
+		c.Close() //nolint:errcheck // breaking it is the point
 	}
 }
 
@@ -121,10 +121,10 @@ func (p *Proxy) carry(client net.Conn) {
 	go func() {
 		defer close(done)
 		_, _ = io.Copy(muted{server, &mute, client}, client)
-		server.Close() //nolint:errcheck,gosec // the client has gone
+		server.Close() //nolint:errcheck // the client has gone
 	}()
 	p.answers(client, server, &mute)
-	client.Close() //nolint:errcheck,gosec // the server has gone
+	client.Close() //nolint:errcheck // the server has gone
 	<-done
 }
 
@@ -138,8 +138,8 @@ type muted struct {
 // Write implements io.Writer.
 func (m muted) Write(b []byte) (int, error) {
 	if m.mute.Load() {
-		m.Close()      //nolint:errcheck,gosec // breaking it is the point
-		m.peer.Close() //nolint:errcheck,gosec // likewise
+		m.Close()      //nolint:errcheck // breaking it is the point
+		m.peer.Close() //nolint:errcheck // likewise
 		return 0, net.ErrClosed
 	}
 	return m.Conn.Write(b)

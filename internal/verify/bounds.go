@@ -22,7 +22,6 @@ const (
 	MaxPayee         = 64
 )
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	localeForm   = regexp.MustCompile(`^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$`)
 	amountForm   = regexp.MustCompile(`^[0-9]{1,12}(\.[0-9]{1,3})?$`)

@@ -39,7 +39,7 @@ func deriveCode(ring *keyring.Ring, v id.ID, s *Spec, generation int, t *message
 	}
 	fair := 256 - 256%len(set)
 	var n [8]byte
-	binary.BigEndian.PutUint32(n[:4], uint32(generation)) //nolint:gosec // at most MaxSends
+	binary.BigEndian.PutUint32(n[:4], uint32(generation)) // at most MaxSends
 	out := make([]byte, 0, application.MaxCodeLength)
 	for round := uint32(0); ; round++ {
 		binary.BigEndian.PutUint32(n[4:], round)
@@ -94,6 +94,6 @@ func normalise(typed string) string {
 }
 
 func newNonce() (n [16]byte) {
-	rand.Read(n[:]) //nolint:errcheck // crypto/rand.Read never fails (it ends the process)
+	rand.Read(n[:]) // crypto/rand.Read never fails (it ends the process)
 	return n
 }

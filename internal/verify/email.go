@@ -51,7 +51,6 @@ const (
 	maxEmailLocal = 64
 )
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	// emailLocal is RFC 5321's Dot-string. Quoted local parts are legal and nobody has one but attackers.
 	emailLocal = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$")

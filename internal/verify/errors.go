@@ -56,7 +56,7 @@ func (e *Error) Error() string { return "verify: " + string(e.Code) + ": " + e.D
 
 // Is tells errors of the same code apart from others, for errors.Is(err, &Error{Code: …}).
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // this is the comparison that errors.Is calls
+	t, ok := target.(*Error) // this is the comparison that errors.Is calls
 	return ok && t.Code == e.Code
 }
 

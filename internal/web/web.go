@@ -124,7 +124,7 @@ func (h Handset) events(w http.ResponseWriter, r *http.Request) {
 			if !ok {
 				return
 			}
-			data, _ := json.Marshal(m) //nolint:errchkjson // strings and a time
+			data, _ := json.Marshal(m) // strings and a time
 			_, _ = fmt.Fprintf(w, "data: %s\n\n", data)
 		case <-beat.C:
 			_, _ = fmt.Fprint(w, ": beat\n\n")

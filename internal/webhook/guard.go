@@ -17,7 +17,7 @@ var errAddress = errors.New("the address is not a public one")
 // special are the ranges that lead into somebody's own network, or nowhere, beside those that netip knows (IANA's
 // special-purpose registries for IPv4 and IPv6, RFC 6890). The last one is Azure's metadata service, which has a
 // public address.
-var special = prefixes( //nolint:gochecknoglobals // a constant table
+var special = prefixes(
 	"0.0.0.0/8",
 	"100.64.0.0/10",
 	"192.0.0.0/24",
@@ -38,8 +38,8 @@ var special = prefixes( //nolint:gochecknoglobals // a constant table
 // global6 is all of IPv6 that has been given out as public addresses (RFC 4291 §2.4), and nat64 the prefix behind which
 // an IPv4 address stands (RFC 6052 §2.1).
 var (
-	global6 = netip.MustParsePrefix("2000::/3")     //nolint:gochecknoglobals // a constant
-	nat64   = netip.MustParsePrefix("64:ff9b::/96") //nolint:gochecknoglobals // a constant
+	global6 = netip.MustParsePrefix("2000::/3")
+	nat64   = netip.MustParsePrefix("64:ff9b::/96")
 )
 
 func prefixes(text ...string) (out []netip.Prefix) {

@@ -172,7 +172,7 @@ func (h *Handler) settle(e *Event, endpoint *Endpoint, o outcome, begin, end tim
 		)
 		return
 	}
-	jitter := rand.Float64 //nolint:gosec // it spreads retries
+	jitter := rand.Float64 // it spreads retries
 	if h.Jitter != nil {
 		jitter = h.Jitter
 	}

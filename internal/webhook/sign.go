@@ -22,7 +22,7 @@ const (
 // newSecret answers a fresh secret, as its receiver gets it.
 func newSecret() secret.Text {
 	b := make([]byte, secretSize)
-	rand.Read(b) //nolint:errcheck // crypto/rand.Read never fails (it ends the process)
+	rand.Read(b) // crypto/rand.Read never fails (it ends the process)
 	return secret.New(secretPrefix + base64.StdEncoding.EncodeToString(b))
 }
 

@@ -3,7 +3,7 @@ package e2e
 import (
 	"bufio"
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // Twilio's choice
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"

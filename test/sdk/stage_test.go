@@ -281,7 +281,7 @@ func (d *door) seen(w http.ResponseWriter, _ *http.Request) {
 
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(v) //nolint:errcheck // a test server
+	json.NewEncoder(w).Encode(v)
 }
 
 // count notes a request and answers the fault that it meets.
@@ -318,9 +318,9 @@ func (d *door) pass(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(
 			w,
 			`{"code":"busy","status":503,"title":"Busy","detail":"too much is waiting","instance":"req_1","type":"about:blank"}`,
-		) //nolint:errcheck // a test server
+		)
 	case "page":
-		io.WriteString(w, "<html>a proxy's page</html>") //nolint:errcheck // a test server
+		io.WriteString(w, "<html>a proxy's page</html>")
 	case "redirect":
 		http.Redirect(w, r, d.URL+"/stage/seen", http.StatusFound)
 	case "hang":

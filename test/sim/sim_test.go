@@ -15,7 +15,6 @@ import (
 	"time"
 )
 
-//nolint:gochecknoglobals // flags of the test binary
 var (
 	oneSeed  = flag.Uint64("seed", 0, "run this seed alone and print its whole trace")
 	fromSeed = flag.Uint64("from", 1, "the first seed")

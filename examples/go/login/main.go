@@ -153,7 +153,7 @@ func (s *site) keep(w http.ResponseWriter, r *http.Request, cookie string, v vis
 	http.SetCookie(
 		w,
 		&http.Cookie{Name: "visitor", Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode},
-	) //nolint:gosec // it runs without TLS on this machine
+	)
 }
 
 func (s *site) show(w http.ResponseWriter, v visitor, note string) {

@@ -36,8 +36,6 @@ const (
 )
 
 // keys are SNS's key of all tests and somebody else's: making one takes a while.
-//
-//nolint:gochecknoglobals // made once, never changed
 var keys = sync.OnceValue(func() [2]*rsa.PrivateKey {
 	var out [2]*rsa.PrivateKey
 	for i := range out {
@@ -66,7 +64,6 @@ func certificate(key crypto.Signer, change func(*x509.Certificate)) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
-//nolint:gochecknoglobals // made once, never changed
 var genuine = sync.OnceValue(func() string { return certificate(keys()[0], nil) })
 
 // fakeSNS answers for SNS: its certificate and its confirmations. Says answers instead when it is there.

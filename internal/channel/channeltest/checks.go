@@ -180,7 +180,7 @@ func news(ctx context.Context, h Harness) error {
 			faults = append(
 				faults,
 				fmt.Errorf("%s:%d (%s): %v, %v, want %s", NewsFile, row.Line, row.Word, got, err, row.Status),
-			) //nolint:errorlint // there may be none
+			)
 		}
 	}
 	return errors.Join(faults...)
@@ -342,7 +342,7 @@ func receipts(ctx context.Context, h Harness) error {
 		got, err := h.receive(ctx, row.Request)
 		if row.Refused {
 			if e, ok := err.(*channel.Error); !ok || e.Kind != channel.Refused ||
-				len(got) > 0 { //nolint:errorlint // the contract says *Error
+				len(got) > 0 {
 				faults = append(faults, fmt.Errorf("%s: %v, %w, want refused", row.Name, got, err))
 			}
 			continue

@@ -80,7 +80,7 @@ func Document(t *testing.T, name string) []byte {
 		t.Run("compared with "+filepath.Base(name), func(t *testing.T) { missing(t) })
 		return nil
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // a path of the test's own
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func (s *Spec) Judge(r *http.Request, body []byte, path string, params map[strin
 	clone.URL = &url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}
 	return openapi3filter.ValidateRequest(
 		context.Background(),
-		&openapi3filter.RequestValidationInput{ //nolint:forbidigo // a test's helper, which no request waits for
+		&openapi3filter.RequestValidationInput{
 			Request:    clone,
 			PathParams: params,
 			Route: &routers.Route{

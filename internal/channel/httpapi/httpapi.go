@@ -174,7 +174,6 @@ type plan struct {
 	uses map[string]bool
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	nameForm   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 	headerForm = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")

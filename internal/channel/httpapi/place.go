@@ -156,8 +156,6 @@ func (d *document) at(p place) (string, bool) {
 }
 
 // currencyForm is that of a currency itself (ISO 4217), and not of its place.
-//
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	currencyForm = regexp.MustCompile(`^[A-Z]{3}$`)
 	amountForm   = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)

@@ -22,8 +22,6 @@ type template []piece
 
 // placeholderForm finds {name}, and {{name}}, which stands for the text {name}. Other braces are text, so that JSON
 // needs no escapes.
-//
-//nolint:gochecknoglobals // compiled once, never changed
 var placeholderForm = regexp.MustCompile(`\{\{([a-z][a-z0-9_]*)\}\}|\{([a-z][a-z0-9_]*)\}`)
 
 func parse(s string) (t template) {

@@ -78,8 +78,6 @@ func defaults() *Config {
 }
 
 // What goes into the headers of a request is held to these forms, so that no value can add a line of its own.
-//
-//nolint:gochecknoglobals // compiled once, never changed
 var (
 	hostForm   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$`)
 	userForm   = regexp.MustCompile(`^[A-Za-z0-9+._~!*'()&=$,-]{1,64}$`) // RFC 3261 §25.1 "user", without escapes

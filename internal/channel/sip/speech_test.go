@@ -24,7 +24,6 @@ func speaking(t *testing.T, script string, change func(*Config)) *sender {
 	c.Speech = speechOff
 	if script != "" {
 		c.Speech = filepath.Join(t.TempDir(), "speaks")
-		//nolint:gosec // it is to be run
 		must(t, os.WriteFile(c.Speech, []byte("#!/bin/sh\ncat > "+c.Speech+".text\n"+script+"\n"), 0o700))
 		must(t, os.WriteFile(c.Speech+".wav", tone(), 0o600))
 	}

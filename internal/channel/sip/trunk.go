@@ -17,8 +17,6 @@ import (
 )
 
 // quiet takes the library's logging away: its lines hold whole requests, and with them numbers.
-//
-//nolint:gochecknoglobals // done once, before the library is first used
 var quiet = sync.OnceFunc(func() { gosip.SetDefaultLogger(slog.New(slog.DiscardHandler)) })
 
 // trunk is the live end of a route: its socket, its registration, its calls.
@@ -26,7 +24,7 @@ type trunk struct {
 	s    *sender
 	sink func(channel.Receipt)
 	// life ends when the calls shall hang up.
-	life context.Context //nolint:containedctx // it is the trunk's own life, not a caller's
+	life context.Context // it is the trunk's own life, not a caller's
 	end  context.CancelFunc
 
 	ua     *sipgo.UserAgent

@@ -219,7 +219,7 @@ func (c *Config) Open(env channel.Env) (channel.Sender, error) {
 // trust answers the TLS settings, nil without TLS.
 func (c *Config) trust() (*tls.Config, error) {
 	if !c.TLS {
-		return nil, nil //nolint:nilnil // no TLS is no error
+		return nil, nil // no TLS is no error
 	}
 	out := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CAFile == "" {

@@ -7,7 +7,6 @@ import (
 	"github.com/dialproof/dialproof/internal/channel"
 )
 
-//nolint:gochecknoglobals // compiled once, never changed
 var enhancedForm = regexp.MustCompile(`^([245])\.([0-9]{1,3})\.([0-9]{1,3})(?:[^0-9.]|$)`)
 
 // enhanced answers the enhanced status code (RFC 3463) that a reply's text begins with; empty for none.

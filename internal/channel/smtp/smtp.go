@@ -53,7 +53,6 @@ type Config struct {
 	Helo     string      `yaml:"helo" doc:"How Dialproof greets the server. Empty: the domain of from."`
 }
 
-//nolint:gochecknoglobals // compiled once, never changed
 var hostForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$`)
 
 // maxSubject is the longest subject, in characters.

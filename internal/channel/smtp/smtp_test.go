@@ -49,8 +49,6 @@ func open(t *testing.T, c *Config) channel.Sender {
 }
 
 // send sends the suite's message, and holds that nothing leaks.
-//
-//nolint:revive // the test comes first
 func send(t *testing.T, ctx context.Context, c *Config) (channel.Accepted, *channel.Error) {
 	t.Helper()
 	m := channeltest.Message(channel.Email)

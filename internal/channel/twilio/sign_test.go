@@ -2,7 +2,7 @@ package twilio
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // the algorithm is Twilio's choice
+	"crypto/sha1"
 	"encoding/base64"
 )
 

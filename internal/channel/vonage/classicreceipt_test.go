@@ -2,8 +2,8 @@ package vonage
 
 import (
 	"crypto/hmac"
-	"crypto/md5"  //nolint:gosec // Vonage's choice
-	"crypto/sha1" //nolint:gosec // Vonage's choice
+	"crypto/md5"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"

@@ -34,8 +34,6 @@ const (
 )
 
 // key is the application's key of all tests: making one takes a while.
-//
-//nolint:gochecknoglobals // made once, never changed
 var key = sync.OnceValue(func() *rsa.PrivateKey {
 	k, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

@@ -120,7 +120,7 @@ func newSigner(key []byte) *signer {
 
 // sign answers the signature header of a message (Standard Webhooks, "Signature scheme").
 func (s *signer) sign(id, timestamp string, body []byte) string {
-	m := s.hashes.Get().(*keyed) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	m := s.hashes.Get().(*keyed) // the pool holds nothing else
 	defer s.hashes.Put(m)
 	m.Reset()
 	m.room = append(append(append(append(m.room[:0], id...), '.'), timestamp...), '.')

@@ -115,7 +115,7 @@ type tx struct {
 func (t *tx) Parcel(ref id.ID) (*deliver.Parcel, error) {
 	p, ok := t.s.Parcels[ref]
 	if !ok {
-		return nil, nil //nolint:nilnil // the contract
+		return nil, nil
 	}
 	p.Deliveries = slices.Clone(p.Deliveries)
 	return &p, nil
@@ -124,7 +124,7 @@ func (t *tx) Parcel(ref id.ID) (*deliver.Parcel, error) {
 func (t *tx) Job(j id.ID) (*queue.Job, error) {
 	kept, ok := t.s.Jobs[j]
 	if !ok {
-		return nil, nil //nolint:nilnil // the contract
+		return nil, nil
 	}
 	return &kept, nil
 }

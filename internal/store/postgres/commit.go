@@ -67,7 +67,7 @@ type pgTx struct {
 	tables.Tables
 	e   *Engine
 	b   *store.Batch
-	ctx context.Context //nolint:containedctx // it is the transaction's own
+	ctx context.Context // it is the transaction's own
 	c   *pgx.Conn
 	l   *pgLane
 

@@ -21,7 +21,7 @@ type asker interface {
 
 // pgConn is a conn for the time of one context.
 type pgConn struct {
-	ctx context.Context //nolint:containedctx // it lives as long as one transaction or one read
+	ctx context.Context // it lives as long as one transaction or one read
 	a   asker
 }
 
@@ -114,7 +114,7 @@ var _ pgtype.ArrayGetter = (*blobArray)(nil)
 
 // Dimensions implements pgtype.ArrayGetter.
 func (a *blobArray) Dimensions() []pgtype.ArrayDimension {
-	return []pgtype.ArrayDimension{{Length: int32(len(*a)), LowerBound: 1}} //nolint:gosec // as many as a batch has rows
+	return []pgtype.ArrayDimension{{Length: int32(len(*a)), LowerBound: 1}} // as many as a batch has rows
 }
 
 // Index implements pgtype.ArrayGetter.

@@ -36,7 +36,7 @@ func failedCommits(t *testing.T, server *pgtest.Server) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.Close(context.Background()) //nolint:errcheck // the statement has been judged
+			defer c.Close(context.Background())
 			if _, err := c.Exec(t.Context(), sql); err != nil {
 				t.Fatal(fmt.Errorf("%s: %w", sql, err))
 			}

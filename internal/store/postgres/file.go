@@ -23,7 +23,7 @@ func readStanding(path string) (s standing, err error) {
 	if path == "" {
 		return s, nil
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // the operator's own data folder
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}

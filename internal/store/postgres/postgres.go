@@ -89,7 +89,7 @@ type Engine struct {
 	looking  sync.Mutex // held while hosts are looked at
 	looked   time.Time  // when they last were
 
-	ctx    context.Context //nolint:containedctx // of the goroutines that watch, until close
+	ctx    context.Context // of the goroutines that watch, until close
 	cancel context.CancelFunc
 	watch  sync.WaitGroup
 }
@@ -192,7 +192,7 @@ func (e *Engine) newLane(ctx context.Context, l *pgLane) error {
 }
 
 func random() (out id.ID) {
-	rand.Read(out[:]) //nolint:errcheck // crypto/rand.Read never fails (it ends the process)
+	rand.Read(out[:]) // crypto/rand.Read never fails (it ends the process)
 	return out
 }
 
@@ -203,7 +203,7 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 		// err would show it
 		return nil, errors.New("store.dsn is not a connection string of PostgreSQL, like postgres://dialproof@db/dialproof")
 	}
-	cfg.MaxConns = int32(max(o.Connections, o.Lanes+2)) //nolint:gosec // bounded by the configuration
+	cfg.MaxConns = int32(max(o.Connections, o.Lanes+2)) // bounded by the configuration
 	cfg.MaxConnIdleTime, cfg.HealthCheckPeriod = 5*time.Minute, 10*time.Second
 	if cfg.MaxConnLifetime = time.Hour; cfg.MaxConnLifetimeJitter == 0 {
 		cfg.MaxConnLifetimeJitter = 10 * time.Minute

@@ -85,7 +85,7 @@ func filled(t *testing.T, server *pgtest.Server, s *steps, n, oneIn int) (*store
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close(context.Background()) }) //nolint:errcheck // its statements have been judged
+	t.Cleanup(func() { c.Close(context.Background()) })
 	data := row.AppendNumber(nil, &verify.Number{Streak: 1})
 	exec := func(sql string) {
 		t.Helper()

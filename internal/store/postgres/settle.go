@@ -27,7 +27,7 @@ func (t *pgTx) takeLane() []pgStep {
 	}
 	steps := []pgStep{
 		{sql: sqlCountLane + position, args: []any{t.token[:], t.l.token[:]}, each: func(r tables.Row) error {
-			t.held, t.lsn = true, uint64(r.Int(0)) //nolint:gosec // a position is never negative
+			t.held, t.lsn = true, uint64(r.Int(0)) // a position is never negative
 			return nil
 		}},
 	}

@@ -37,7 +37,7 @@ const (
 // pgWrites are the writes of PostgreSQL: one statement for all rows of a kind, and what its columns are. New rows are
 // inserted without ON CONFLICT where the work relied on their not being there: if somebody made one meanwhile, the
 // insert fails, and the batch runs again and sees it.
-var pgWrites = [pgKinds]struct{ columns, sql string }{ //nolint:gochecknoglobals // a constant table
+var pgWrites = [pgKinds]struct{ columns, sql string }{
 	pgNewNumbers: {
 		"bbi",
 		`INSERT INTO numbers (key, data, touched) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[])`,

@@ -173,7 +173,6 @@ func appendDelivery(b []byte, d *channel.Delivery) []byte {
 	b = appendText(b, d.Currency)
 	b = appendTime(b, d.Created)
 	b = appendTime(b, d.Updated)
-	//nolint:gosec // a delivery's texts are bounded to far less
 	binary.BigEndian.PutUint16(b[begin-2:], uint16(len(b)-begin))
 	return b
 }
@@ -201,7 +200,7 @@ func AppendVerification(b []byte, v *verify.Verification) []byte {
 	b = append(appendInt(b, len(v.Sealed)), v.Sealed...)
 	middle := len(b) + 4
 	b = AppendSpec(append(b, 0, 0, 0, 0), &v.Spec)
-	binary.BigEndian.PutUint32(b[middle-4:], uint32(len(b)-middle)) //nolint:gosec // far less
+	binary.BigEndian.PutUint32(b[middle-4:], uint32(len(b)-middle)) // far less
 	return AppendState(b, v)
 }
 
@@ -276,7 +275,7 @@ func AppOf(raw []byte) (app id.ID, ok bool) {
 }
 
 // statuses are the statuses by their numbers in rows. The order never changes.
-var statuses = verify.Statuses() //nolint:gochecknoglobals // a constant table
+var statuses = verify.Statuses()
 
 // Status returns the status of a number in rows; ok is false for none.
 func Status(n int64) (s verify.Status, ok bool) {
@@ -327,14 +326,14 @@ func AppendLimit(
 	tat int64,
 ) []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(tat))
-} //nolint:gosec // read back as it is
+}
 
 // ReadLimit reads what AppendLimit has appended.
 func ReadLimit(raw []byte) (tat int64, err error) {
 	if len(raw) != 8 {
 		return 0, ErrDamaged
 	}
-	return int64(binary.BigEndian.Uint64(raw)), nil //nolint:gosec // as it was appended
+	return int64(binary.BigEndian.Uint64(raw)), nil // as it was appended
 }
 
 // A number's row begins with when it was last verified, which its table has as a column.
@@ -342,7 +341,7 @@ const lastHead = 8
 
 // AppendNumberRow appends a number with the column of its table before it.
 func AppendNumberRow(b []byte, n *verify.Number) []byte {
-	b = binary.BigEndian.AppendUint64(b, uint64(LastVerified(n))) //nolint:gosec // times are after 1970
+	b = binary.BigEndian.AppendUint64(b, uint64(LastVerified(n))) // times are after 1970
 	return AppendNumber(b, n)
 }
 
@@ -351,7 +350,7 @@ func SplitNumber(raw []byte) (last int64, data []byte, err error) {
 	if len(raw) < lastHead {
 		return 0, nil, ErrDamaged
 	}
-	return int64(binary.BigEndian.Uint64(raw)), raw[lastHead:], nil //nolint:gosec // as it was appended
+	return int64(binary.BigEndian.Uint64(raw)), raw[lastHead:], nil // as it was appended
 }
 
 // Day is the granularity of LastVerified, in milliseconds: an index on it does not change with each verification of a
@@ -430,7 +429,7 @@ func appendTime(b []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return binary.BigEndian.AppendUint64(b, 0)
 	}
-	return binary.BigEndian.AppendUint64(b, uint64(t.UnixNano())) //nolint:gosec // times are after 1970
+	return binary.BigEndian.AppendUint64(b, uint64(t.UnixNano())) // times are after 1970
 }
 
 // reader reads fields one after the other. Past the end of the row each one is zero; err tells of a row that is
@@ -476,7 +475,7 @@ func (r *reader) varint() int64 {
 		r.at++
 		u |= uint64(c&0x7f) << shift
 		if c < 0x80 {
-			n := int64(u >> 1) //nolint:gosec // the zigzag of encoding/binary
+			n := int64(u >> 1) // the zigzag of encoding/binary
 			if u&1 != 0 {
 				n = ^n
 			}
@@ -508,7 +507,7 @@ func (r *reader) time() time.Time {
 	if raw == "" {
 		return time.Time{}
 	}
-	n := int64(binary.BigEndian.Uint64([]byte(raw))) //nolint:gosec // as it was appended
+	n := int64(binary.BigEndian.Uint64([]byte(raw))) // as it was appended
 	if n == 0 {
 		return time.Time{}
 	}

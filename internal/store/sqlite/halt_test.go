@@ -50,7 +50,7 @@ func TestSQLiteGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.close() //nolint:errcheck // the test is about what comes before
+	defer c.close()
 	if err := c.c.Exec("CREATE TABLE a (n)"); err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func condition(t *testing.T, m powertest.Image) (said string) {
 	if err != nil {
 		return err.Error()
 	}
-	defer c.close() //nolint:errcheck // it was only read
+	defer c.close()
 	err = c.Query(
 		"SELECT (SELECT group_concat(integrity_check) FROM pragma_integrity_check) || ' ' || count(*) FROM a",
 		func(r tables.Row) error {
@@ -255,7 +255,6 @@ func TestErrorsHaveCodes(t *testing.T) {
 func asSQLite(t *testing.T, fails error) sqlite3.ExtendedErrorCode {
 	t.Helper()
 	name := "coded-" + filepath.Base(filepath.Dir(t.TempDir()))
-	//nolint:errcheck,forcetypeassert // the system's is one
 	vfs.Register(name, failingVFS{vfs.Find("os").(vfs.VFSFilename), fails})
 	defer vfs.Unregister(name)
 	c, err := openWith(filepath.Join(t.TempDir(), "x.db"), name)

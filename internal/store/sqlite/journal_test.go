@@ -275,7 +275,7 @@ func (j *journaled) tables(what, path string) {
 	if err != nil {
 		j.Fatal(err)
 	}
-	defer c.close() //nolint:errcheck // it was only read
+	defer c.close()
 	d := dialect()
 	j.judge(
 		what,
@@ -326,7 +326,7 @@ func (j *journaled) guest() {
 	if err != nil {
 		j.Fatal(err)
 	}
-	defer g.Close() //nolint:errcheck // what it has changed is looked at below
+	defer g.Close()
 	j.asReader("the guest", g)
 	if d, err := g.Depth(j.Context(), j.now); err != nil || d.Open != len(j.jobs) {
 		j.Fatalf("the guest sees %d jobs, want %d, %v", d.Open, len(j.jobs), err)

@@ -104,7 +104,7 @@ func whole(t testing.TB, uri string) (faults []string) {
 	if err != nil {
 		return []string{fmt.Sprintf("it cannot be opened: %v", err)}
 	}
-	defer c.close() //nolint:errcheck // it was only read
+	defer c.close()
 	err = c.Query("PRAGMA integrity_check", func(r tables.Row) error {
 		if said := string(r.Raw(0)); said != "ok" {
 			faults = append(faults, "integrity_check: "+said)

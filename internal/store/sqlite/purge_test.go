@@ -193,7 +193,7 @@ func TestPurgePlans(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.close() //nolint:errcheck // it was only read
+	defer c.close()
 	plan := func(sql, want string, args ...any) {
 		t.Helper()
 		var lines []string

@@ -105,13 +105,13 @@ func TestCheckpointIsHeard(t *testing.T) {
 	name := "heard-" + filepath.Base(filepath.Dir(path))
 	counted := &countingVFS{
 		VFSFilename: vfs.Find(vfsName).(vfs.VFSFilename),
-	} //nolint:errcheck,forcetypeassert // it was registered above
+	}
 	vfs.Register(name, counted)
 	c, err := openWith(path, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.close() //nolint:errcheck // likewise
+	defer c.close()
 	if err := checkpoint(c); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestFailedWriteIsTold(t *testing.T) {
 			if err := f.Sync(
 				vfs.SYNC_NORMAL,
 			); err != nil ||
-				f.File.(*diskFile).writes > 0 { //nolint:errcheck,forcetypeassert // it was set above
+				f.File.(*diskFile).writes > 0 {
 				t.Errorf("the next sync: %v", err)
 			}
 		})

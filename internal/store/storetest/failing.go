@@ -245,7 +245,7 @@ func (f *failing) update(j queue.Job, change func(deliver.Tx, *queue.Job) error)
 		context.Background(),
 		j.Ref,
 		j.ID,
-		func(tx deliver.Tx) error { //nolint:forbidigo // the test's own bounds it
+		func(tx deliver.Tx) error {
 			kept, err := tx.Job(j.ID)
 			if err != nil {
 				return err

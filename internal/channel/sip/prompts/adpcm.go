@@ -7,8 +7,6 @@ import "encoding/binary"
 const Block = 1024
 
 // steps are the sizes of the steps of IMA ADPCM.
-//
-//nolint:gochecknoglobals // a constant table
 var steps = [89]int{
 	7,
 	8,

@@ -43,13 +43,9 @@ const (
 var files embed.FS
 
 // languageForm is that of a folder's name: a language tag.
-//
-//nolint:gochecknoglobals // compiled once, never changed
 var languageForm = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$`)
 
 // builtIn is the book of the program's own recordings, read at first use and never changed.
-//
-//nolint:gochecknoglobals // made once, never changed
 var builtIn = sync.OnceValues(func() (*Book, error) {
 	data, err := fs.Sub(files, "data")
 	if err != nil {

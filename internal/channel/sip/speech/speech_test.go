@@ -123,7 +123,6 @@ func program(t *testing.T, script string) (path, dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	path = filepath.Join(dir, "speaks")
-	//nolint:gosec // it is to be run
 	if err := os.WriteFile(path, []byte("#!/bin/sh\ncd "+dir+"\n"+script+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}

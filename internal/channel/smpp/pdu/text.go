@@ -59,7 +59,6 @@ func extensionOf(r rune) byte {
 	return 0
 }
 
-//nolint:gochecknoglobals // made once, never changed
 var (
 	septetOf = func() map[rune]byte {
 		out := make(map[rune]byte, 128)

@@ -190,7 +190,7 @@ func (j *Journal) add(segment []byte) {
 	seq := j.Next()
 	j.segment, j.size = append(j.segment, segment), j.size+len(segment)
 	_ = Walk(segment, func(k Key, begin, end int) error { // it was verified, or made here
-		p := place{seq, uint32(begin), uint32(end)} //nolint:gosec // a segment is far below 4 GB
+		p := place{seq, uint32(begin), uint32(end)} // a segment is far below 4 GB
 		index := j.index(k)
 		if j.o.Spread[k.Kind] {
 			j.waiting += p.size() - index[k].size()

@@ -29,7 +29,7 @@ const (
 	gone        = 1<<32 - 1
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli) //nolint:gochecknoglobals // a constant table
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Begin begins a segment in the memory of b.
 func Begin(b []byte) []byte { return append(b[:0], format, 0, 0, 0, 0) }
@@ -45,7 +45,7 @@ func BeginRow(segment []byte, k Key) (_ []byte, begin int) {
 
 // EndRow ends the row that began at begin.
 func EndRow(segment []byte, begin int) []byte {
-	binary.BigEndian.PutUint32(segment[begin-4:], uint32(len(segment)-begin)) //nolint:gosec // a row is far below 4 GB
+	binary.BigEndian.PutUint32(segment[begin-4:], uint32(len(segment)-begin)) // a row is far below 4 GB
 	return segment
 }
 
