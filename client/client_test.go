@@ -197,15 +197,8 @@ func (d *deaf) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	d := &deaf{}
-	c := Must(
-		New(
-			"http://127.0.0.1:1",
-			"dp_test_1",
-			WithTimeout(time.Millisecond),
-			WithRetries(1),
-			WithHTTPClient(&http.Client{Transport: d}),
-		),
-	)
+	c := Must(New("http://127.0.0.1:1", "dp_test_1", WithTimeout(time.Millisecond), WithRetries(1),
+		WithHTTPClient(&http.Client{Transport: d})))
 	c.wait = func(context.Context, time.Duration) error { return nil }
 	_, err := c.Get(t.Context(), "vrf_1")
 	if !errors.Is(err, context.DeadlineExceeded) || d.tries != 2 || CodeOf(err) != "" {
@@ -228,15 +221,10 @@ func TestRetryAfterAsDate(t *testing.T) {
 
 func TestErrorText(t *testing.T) {
 	t.Parallel()
-	_, c := serve(
-		t,
-		answer{
-			422,
-			"",
+	_, c := serve(t,
+		answer{422, "",
 			`{"status":422,"code":"invalid_request","title":"Unprocessable","detail":"the request has one invalid field",` +
-				`"errors":[{"field":"to","code":"invalid_number","detail":"is not a phone number"}]}`,
-		},
-	)
+				`"errors":[{"field":"to","code":"invalid_number","detail":"is not a phone number"}]}`})
 	_, err := c.Start(t.Context(), StartRequest{To: "12"})
 	want := "dialproof: invalid_request (422): the request has one invalid field; to: is not a phone number"
 	if err == nil || err.Error() != want {

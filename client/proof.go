@@ -103,9 +103,8 @@ func NewProofVerifier(baseURL, application string, opts ...ProofOption) (*ProofV
 		return nil, errors.New("dialproof: the server's address must look like https://verify.example.com")
 	}
 	if !strings.HasPrefix(application, "app_") {
-		return nil, errors.New(
-			"dialproof: the application's id is needed (app_…): a proof for another application proves nothing here",
-		)
+		return nil,
+			errors.New("dialproof: the application's id is needed (app_…): a proof for another application proves nothing here")
 	}
 	v := &ProofVerifier{
 		base: strings.TrimSuffix(baseURL, "/"), application: application, now: time.Now,
@@ -298,8 +297,7 @@ func (v *ProofVerifier) fetch(ctx context.Context) (map[string]ed25519.PublicKey
 			X     string `json:"x"`
 		} `json:"keys"`
 	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 256<<10)).
-		Decode(&set); err != nil ||
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 256<<10)).Decode(&set); err != nil ||
 		resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("dialproof: no keys from %s: it answers %s", v.base, resp.Status)
 	}

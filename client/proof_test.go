@@ -27,12 +27,8 @@ func newNotary(t *testing.T) *notary {
 	x := base64.RawURLEncoding.EncodeToString(n.private.Public().(ed25519.PublicKey))
 	n.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		n.asked.Add(1)
-		w.Write(
-			[]byte(
-				`{"keys":[{"kty":"EC","kid":"9"},{"kty":"OKP","crv":"Ed25519","kid":"1","use":"sig","alg":"EdDSA",` +
-					`"x":"` + x + `"}]}`,
-			),
-		)
+		w.Write([]byte(`{"keys":[{"kty":"EC","kid":"9"},{"kty":"OKP","crv":"Ed25519","kid":"1","use":"sig","alg":"EdDSA",` +
+			`"x":"` + x + `"}]}`))
 	}))
 	t.Cleanup(n.Close)
 	return n
@@ -135,11 +131,7 @@ func TestProofIsTakenOnce(t *testing.T) {
 	if _, err := v.Verify(t.Context(), good, Expected{}); err != nil {
 		t.Errorf("a proof that was refused is still good: %v", err)
 	}
-	if _, err := v.Verify(
-		t.Context(),
-		good,
-		Expected{},
-	); !errors.Is(err, ErrProof) ||
+	if _, err := v.Verify(t.Context(), good, Expected{}); !errors.Is(err, ErrProof) ||
 		!strings.Contains(err.Error(), "taken before") {
 		t.Errorf("the second time: %v", err)
 	}
@@ -159,10 +151,8 @@ func TestProofIsTakenOnce(t *testing.T) {
 	if len(v.taken) != 1 {
 		t.Fatalf("%v are remembered", v.taken)
 	}
-	fresh := n.sign(
-		goodHead,
-		map[string]any{"jti": "vrf_2", "iat": notaryTime.Unix() + 300, "exp": notaryTime.Unix() + 600},
-	)
+	fresh := n.sign(goodHead,
+		map[string]any{"jti": "vrf_2", "iat": notaryTime.Unix() + 300, "exp": notaryTime.Unix() + 600})
 	if _, err := v.Verify(t.Context(), fresh, Expected{}); err != nil || len(v.taken) != 1 || n.asked.Load() != 2 {
 		t.Errorf("%v; remembered %v, fetched %d times", err, v.taken, n.asked.Load())
 	}

@@ -45,9 +45,7 @@ func TestNoHandset(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(s.Close)
-	if _, err := NewHandset(
-		s.URL,
-	).Code(t.Context(), "+447700900123"); err == nil ||
+	if _, err := NewHandset(s.URL).Code(t.Context(), "+447700900123"); err == nil ||
 		!strings.Contains(err.Error(), "dialproof dev") {
 		t.Errorf("got %v, want a word on dialproof dev", err)
 	}

@@ -76,13 +76,8 @@ func bash(all []command) string {
 	for _, c := range all {
 		for _, f := range c.flags {
 			if values, ok := c.enums[f.text]; ok {
-				fmt.Fprintf(
-					&b,
-					"    '%s %s') COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n",
-					c.path,
-					f.text,
-					strings.Join(values, " "),
-				)
+				fmt.Fprintf(&b, "    '%s %s') COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n", c.path, f.text,
+					strings.Join(values, " "))
 			} else if c.files[f.text] {
 				fmt.Fprintf(&b, "    '%s %s') COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n", c.path, f.text)
 			}
@@ -142,13 +137,8 @@ func fish(all []command) string {
 			fmt.Fprintf(&b, "complete -c dialproof -n \"__dialproof_at '%s'\" -a %s\n", c.path, a)
 		}
 		for _, f := range c.flags {
-			fmt.Fprintf(
-				&b,
-				"complete -c dialproof -n \"__dialproof_at '%s'\" -l %s -d %s",
-				c.path,
-				strings.TrimPrefix(f.text, "--"),
-				quote(f.help),
-			)
+			fmt.Fprintf(&b, "complete -c dialproof -n \"__dialproof_at '%s'\" -l %s -d %s", c.path,
+				strings.TrimPrefix(f.text, "--"), quote(f.help))
 			if values, ok := c.enums[f.text]; ok {
 				fmt.Fprintf(&b, " -xa '%s'", strings.Join(values, " "))
 			} else if c.files[f.text] {

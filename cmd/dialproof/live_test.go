@@ -118,17 +118,11 @@ func TestDevSendCheck(t *testing.T) {
 	if typed == wrong {
 		wrong = "000001"
 	}
-	if code, out, errs = call(
-		t,
-		wire(),
-		append([]string{"check", id, wrong}, server...)...); code != exitNotApproved ||
+	if code, out, errs = call(t, wire(), append([]string{"check", id, wrong}, server...)...); code != exitNotApproved ||
 		out != "incorrect  (4 left)\n" {
 		t.Errorf("check of a wrong code: exit %d: %s%s", code, out, errs)
 	}
-	if code, out, errs = call(
-		t,
-		wire(),
-		append([]string{"check", id, typed}, server...)...); code != exitOK ||
+	if code, out, errs = call(t, wire(), append([]string{"check", id, typed}, server...)...); code != exitOK ||
 		out != "approved\n" {
 		t.Errorf("check of the right code: exit %d: %s%s", code, out, errs)
 	}
@@ -140,25 +134,12 @@ func TestDevSendCheck(t *testing.T) {
 		t.Errorf("second check: exit %d: %s%s", code, out, errs)
 	}
 	// What the server refuses is told by its field.
-	if code, out, errs = call(
-		t,
-		wire(),
-		append([]string{"send", "--to", "12"}, server...)...); code != exitFailed ||
+	if code, out, errs = call(t, wire(), append([]string{"send", "--to", "12"}, server...)...); code != exitFailed ||
 		!strings.Contains(errs, "to: ") {
 		t.Errorf("send to no number: exit %d: %s%s", code, out, errs)
 	}
-	if code, _, errs = call(
-		t,
-		wire(),
-		"send",
-		"--to",
-		to,
-		"--url",
-		address,
-		"--key",
-		"dp_test_wrong",
-	); code != exitFailed ||
-		!strings.Contains(errs, "dialproof key list") {
+	if code, _, errs = call(t, wire(), "send", "--to", to, "--url", address, "--key",
+		"dp_test_wrong"); code != exitFailed || !strings.Contains(errs, "dialproof key list") {
 		t.Errorf("send with a wrong key: exit %d: %s", code, errs)
 	}
 }
@@ -195,22 +176,12 @@ func TestTenants(t *testing.T) {
 	if token == "" || key == "" {
 		t.Fatalf("key create: %s", out)
 	}
-	if out := do(
-		exitOK,
-		"key",
-		"list",
-		"--app",
-		"shop",
-	); strings.Contains(out, token) || !strings.Contains(out, "checkout") ||
-		!strings.Contains(out, key) {
+	if out := do(exitOK, "key", "list", "--app", "shop"); strings.Contains(out, token) ||
+		!strings.Contains(out, "checkout") || !strings.Contains(out, key) {
 		t.Errorf("key list: %s", out)
 	}
 	do(exitOK, "key", "revoke", key)
-	if out := do(
-		exitOK,
-		"key",
-		"list",
-	); !strings.Contains(out, key) ||
+	if out := do(exitOK, "key", "list"); !strings.Contains(out, key) ||
 		!strings.Contains(out, "(operator)") && !strings.Contains(out, "dev") {
 		t.Errorf("key list: %s", out)
 	}

@@ -34,10 +34,6 @@ func (c routeTestCmd) Run(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
-	return w.app.testRoute(
-		ctx,
-		cfg,
-		routeTest{Route: c.Name, To: c.To, Channel: c.Channel, Email: c.Email, Wait: c.Wait},
-		w.Out,
-	)
+	return w.app.testRoute(ctx, cfg, routeTest{Route: c.Name, To: c.To, Channel: c.Channel, Email: c.Email, Wait: c.Wait},
+		w.Out)
 }

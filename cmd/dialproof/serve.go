@@ -40,9 +40,7 @@ func (f configFlag) load(w world) (config.Config, error) {
 		return c, usageError{
 			fmt.Errorf(
 				"there is no dialproof.yaml here or in /etc/dialproof; name one with --config, or try `dialproof dev`, which " +
-					"needs none",
-			),
-		}
+					"needs none")}
 	case errors.Is(err, fs.ErrNotExist) && f.Config != "":
 		return c, usageError{fmt.Errorf("%w; name another with --config", err)}
 	}

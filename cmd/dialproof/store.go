@@ -67,9 +67,7 @@ func onSQLite(cfg config.Config) error {
 	return usageError{
 		errors.New(
 			"the configuration's store is PostgreSQL, which has tools of its own for this; docs/operations.md says how to " +
-				"use them",
-		),
-	}
+				"use them")}
 }
 
 type storeRestoreCmd struct {

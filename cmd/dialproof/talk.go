@@ -26,9 +26,8 @@ func (f serverFlag) client() (*client.Client, error) {
 	if key == "" {
 		text, err := os.ReadFile(f.KeyFile)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, usageError{
-				errors.New("no API key: set DIALPROOF_KEY, use --key-file, or run this where `dialproof dev` runs"),
-			}
+			return nil,
+				usageError{errors.New("no API key: set DIALPROOF_KEY, use --key-file, or run this where `dialproof dev` runs")}
 		}
 		if err != nil {
 			return nil, usageError{err}
@@ -92,13 +91,8 @@ func (c sendCmd) Run(ctx context.Context, w world) error {
 		return printJSON(w, v)
 	}
 	fmt.Fprintf(w.Out, "%s  %s\n", v.ID, v.To)
-	fmt.Fprintf(
-		w.Err,
-		"On its way by %s, good until %s. Then: dialproof check %s CODE\n",
-		v.Channel,
-		v.ExpiresAt.Local().Format(time.TimeOnly),
-		v.ID,
-	)
+	fmt.Fprintf(w.Err, "On its way by %s, good until %s. Then: dialproof check %s CODE\n", v.Channel,
+		v.ExpiresAt.Local().Format(time.TimeOnly), v.ID)
 	return nil
 }
 

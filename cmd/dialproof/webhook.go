@@ -14,12 +14,8 @@ import (
 )
 
 // webhooks opens the endpoints and tenants, runs work and closes them.
-func webhooks(
-	ctx context.Context,
-	w world,
-	f storeFlag,
-	work func(*webhook.Directory, *application.Directory) error,
-) error {
+func webhooks(ctx context.Context, w world, f storeFlag,
+	work func(*webhook.Directory, *application.Directory) error) error {
 	cfg, err := f.load(w)
 	if err != nil {
 		return err
@@ -42,10 +38,8 @@ func explainWebhook(err error) error {
 			"the webhook is disabled: `dialproof webhook list` says why, `dialproof webhook enable` lets events go to it again",
 		)
 	case errors.Is(err, webhook.ErrTooMany):
-		return fmt.Errorf(
-			"the application has %d webhooks, which is as many as it may: `dialproof webhook delete` one",
-			webhook.MaxEndpoints,
-		)
+		return fmt.Errorf("the application has %d webhooks, which is as many as it may: `dialproof webhook delete` one",
+			webhook.MaxEndpoints)
 	case errors.Is(err, webhook.ErrNotFound):
 		return errors.New(
 			"there is no such webhook or event; `dialproof webhook list` and `dialproof webhook events` show them",
@@ -118,11 +112,9 @@ func (c webhookCreateCmd) Run(ctx context.Context, w world) error {
 			return err
 		}
 		fmt.Fprintln(w.Out, secret.Reveal())
-		fmt.Fprintf(
-			w.Err,
+		fmt.Fprintf(w.Err,
 			"This is the secret of %s. Keep it now: it is not shown again. Then: dialproof webhook test %[1]s\n",
-			e.ID.Text(id.Webhook),
-		)
+			e.ID.Text(id.Webhook))
 		return nil
 	})
 }
@@ -161,17 +153,8 @@ func (c webhookListCmd) Run(ctx context.Context, w world) error {
 			if e.Test {
 				mode = application.Test
 			}
-			fmt.Fprintf(
-				t,
-				"%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-				e.ID.Text(id.Webhook),
-				a.Name,
-				mode,
-				stateOf(&e),
-				kinds(e.Kinds),
-				e.URL,
-				e.Description,
-			)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.ID.Text(id.Webhook), a.Name, mode, stateOf(&e), kinds(e.Kinds),
+				e.URL, e.Description)
 		}
 		return t.Flush()
 	})
@@ -211,12 +194,8 @@ func (c webhookArg) on(ctx context.Context, w world, work func(d *webhook.Direct
 	if err != nil {
 		return usageError{fmt.Errorf("%q is no webhook's id; `dialproof webhook list` shows them", c.ID)}
 	}
-	return webhooks(
-		ctx,
-		w,
-		c.storeFlag,
-		func(d *webhook.Directory, _ *application.Directory) error { return work(d, endpoint) },
-	)
+	return webhooks(ctx, w, c.storeFlag,
+		func(d *webhook.Directory, _ *application.Directory) error { return work(d, endpoint) })
 }
 
 type webhookEventsCmd struct {
@@ -258,18 +237,8 @@ func (c webhookEventsCmd) Run(ctx context.Context, w world) error {
 			if !e.Ref.IsZero() {
 				v = e.Ref.Text(id.Verification)
 			}
-			fmt.Fprintf(
-				t,
-				"%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n",
-				e.Event.Text(id.Event),
-				e.Kind,
-				v,
-				day(e.ID.Time()),
-				e.State,
-				e.Tries,
-				lastOf(e),
-				moment(e.Due),
-			)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", e.Event.Text(id.Event), e.Kind, v, day(e.ID.Time()), e.State,
+				e.Tries, lastOf(e), moment(e.Due))
 		}
 		return t.Flush()
 	})
@@ -411,11 +380,8 @@ func (c webhookRotateCmd) Run(ctx context.Context, w world) error {
 			return err
 		}
 		fmt.Fprintln(w.Out, secret.Reveal())
-		fmt.Fprintf(
-			w.Err,
-			"Keep it now: it is not shown again. The old secret signs too until %s UTC.\n",
-			day(e.Secrets[1].Until),
-		)
+		fmt.Fprintf(w.Err, "Keep it now: it is not shown again. The old secret signs too until %s UTC.\n",
+			day(e.Secrets[1].Until))
 		return nil
 	})
 }

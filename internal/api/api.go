@@ -113,11 +113,8 @@ func routes() []route {
 		{"POST /v1/verifications", verifyOnly, func(a *api) handler { return a.start }},
 		{"GET /v1/verifications", readOnly, func(a *api) handler { return a.list }},
 		{"POST /v1/verifications/check", verifyOnly, func(a *api) handler { return a.checkByNumber }},
-		{
-			"GET /v1/verifications/{id}",
-			[]application.Scope{application.Verify, application.Read},
-			func(a *api) handler { return a.get },
-		},
+		{"GET /v1/verifications/{id}", []application.Scope{application.Verify, application.Read},
+			func(a *api) handler { return a.get }},
 		{"POST /v1/verifications/{id}/check", verifyOnly, func(a *api) handler { return a.check }},
 		{"POST /v1/verifications/{id}/resend", verifyOnly, func(a *api) handler { return a.resend }},
 		{"POST /v1/verifications/{id}/cancel", verifyOnly, func(a *api) handler { return a.cancel }},
@@ -167,13 +164,11 @@ func New(o Options) http.Handler {
 		a.mux.Handle(r.pattern, a.guarded(r.scopes, h))
 	}
 	if o.Metrics != nil {
-		a.mux.Handle(
-			"GET /metrics",
+		a.mux.Handle("GET /metrics",
 			a.guarded([]application.Scope{application.Admin}, func(w http.ResponseWriter, r *http.Request) error {
 				o.Metrics.ServeHTTP(w, r)
 				return nil
-			}),
-		)
+			}))
 	}
 	if o.Docs != nil {
 		a.mux.Handle("GET /docs", o.Docs)
@@ -277,17 +272,8 @@ func (a *api) finish(r *http.Request, c *call, begin time.Time) {
 		if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
 			panic(p)
 		}
-		a.Log.Error(
-			"a request panicked",
-			"request",
-			c.id,
-			"route",
-			r.Pattern,
-			"panic",
-			fmt.Sprint(p),
-			"stack",
-			string(debug.Stack()),
-		)
+		a.Log.Error("a request panicked", "request", c.id, "route", r.Pattern, "panic", fmt.Sprint(p),
+			"stack", string(debug.Stack()))
 		if c.status == 0 {
 			newProblem("internal", "something went wrong on our side; the instance names the request in the log").write(c, c.id)
 		}
@@ -433,13 +419,7 @@ func answer(w http.ResponseWriter, status int, v any) error {
 }
 
 // The values of headers that every answer has, made once. Nobody changes a header's value in place.
-var typeJSON, noStore, noSniff = []string{
-	"application/json",
-}, []string{
-	"no-store",
-}, []string{
-	"nosniff",
-}
+var typeJSON, noStore, noSniff = []string{"application/json"}, []string{"no-store"}, []string{"nosniff"}
 
 func send(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()

@@ -56,17 +56,13 @@ func bare(t testing.TB, start func(verify.StartRequest) (*verify.Verification, e
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, token, err := d.CreateKey(
-		t.Context(),
-		application.NewKey{App: app.ID, Name: "k", Mode: application.Live, Scopes: []application.Scope{application.Verify}},
-	)
+	_, token, err := d.CreateKey(t.Context(),
+		application.NewKey{App: app.ID, Name: "k", Mode: application.Live, Scopes: []application.Scope{application.Verify}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := api.New(api.Options{
-		Core: core{
-			start: start,
-		},
+		Core:      core{start: start},
 		Directory: d,
 		IDs:       ids,
 		Log:       slog.New(slog.DiscardHandler),
@@ -104,8 +100,7 @@ func code(t *testing.T, w *httptest.ResponseRecorder) string {
 
 func pending() *verify.Verification {
 	return &verify.Verification{
-		ID: id.NewSource(id.ID{}).
-			New(now),
+		ID:      id.NewSource(id.ID{}).New(now),
 		Status:  verify.Pending,
 		Channel: channel.SMS,
 		Expires: now.Add(5 * time.Minute),
@@ -202,12 +197,7 @@ func TestIdempotencyInFlight(t *testing.T) {
 	done := make(chan int)
 	go func() { done <- post(t, h, token, header).Code }()
 	<-entered
-	if w := post(
-		t,
-		h,
-		token,
-		map[string]string{"Idempotency-Key": "order-7"},
-	); w.Code != http.StatusConflict ||
+	if w := post(t, h, token, map[string]string{"Idempotency-Key": "order-7"}); w.Code != http.StatusConflict ||
 		code(t, w) != "idempotency_in_flight" {
 		t.Errorf("at the same time: %d %s", w.Code, w.Body)
 	}

@@ -15,8 +15,7 @@ import (
 func anyTime(t *rapid.T, name string) time.Time {
 	zone := rapid.SampledFrom([]*time.Location{time.UTC, time.FixedZone("", -5*3600-1800)}).Draw(t, name+" zone")
 	at := rapid.OneOf(rapid.Int64Range(0, 4e18),
-		rapid.Map(rapid.Int64Range(0, 4e9), func(s int64) int64 { return s * 1e9 }), rapid.Just(int64(0))).
-		Draw(t, name)
+		rapid.Map(rapid.Int64Range(0, 4e9), func(s int64) int64 { return s * 1e9 }), rapid.Just(int64(0))).Draw(t, name)
 	if at == 0 {
 		return time.Time{}
 	}
@@ -37,53 +36,37 @@ func anyTexts(t *rapid.T) map[string]string {
 
 func anyView(t *rapid.T) verificationView {
 	v := verificationView{
-		ID: anyText(
-			t,
-			"id",
-		),
-		Status:  verify.Status(anyText(t, "status")),
-		To:      anyText(t, "to"),
-		Country: anyText(t, "country"),
-		Email:   anyText(t, "email"),
-		Proves: verify.Proof(
-			anyText(t, "proves"),
-		),
-		Purpose: anyText(t, "purpose"),
-		Channel: channel.Kind(anyText(t, "channel")),
-		CodeLength: rapid.Int().
-			Draw(t, "length"),
-		CreatedAt: anyTime(t, "created"),
-		ExpiresAt: anyTime(t, "expires"),
-		EndedAt:   anyTime(t, "ended"),
-		AttemptsLeft: rapid.Int().
-			Draw(t, "attempts"),
-		ResendsLeft: rapid.Int().Draw(t, "resends"),
-		ResendAt:    anyTime(t, "resend"),
-		Metadata:    anyTexts(t),
+		ID:           anyText(t, "id"),
+		Status:       verify.Status(anyText(t, "status")),
+		To:           anyText(t, "to"),
+		Country:      anyText(t, "country"),
+		Email:        anyText(t, "email"),
+		Proves:       verify.Proof(anyText(t, "proves")),
+		Purpose:      anyText(t, "purpose"),
+		Channel:      channel.Kind(anyText(t, "channel")),
+		CodeLength:   rapid.Int().Draw(t, "length"),
+		CreatedAt:    anyTime(t, "created"),
+		ExpiresAt:    anyTime(t, "expires"),
+		EndedAt:      anyTime(t, "ended"),
+		AttemptsLeft: rapid.Int().Draw(t, "attempts"),
+		ResendsLeft:  rapid.Int().Draw(t, "resends"),
+		ResendAt:     anyTime(t, "resend"),
+		Metadata:     anyTexts(t),
 	}
 	if rapid.Bool().Draw(t, "goes on") {
 		v.Next = &nextView{channel.Kind(anyText(t, "next")), anyTime(t, "at")}
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "deliveries") {
 		v.Deliveries = append(v.Deliveries, deliveryView{
-			ID: anyText(
-				t,
-				"id",
-			),
-			Channel: channel.Kind(anyText(t, "channel")),
-			Route:   anyText(t, "route"),
-			Status:  channel.Status(anyText(t, "status")),
-			Reason: anyText(
-				t,
-				"reason",
-			),
+			ID:        anyText(t, "id"),
+			Channel:   channel.Kind(anyText(t, "channel")),
+			Route:     anyText(t, "route"),
+			Status:    channel.Status(anyText(t, "status")),
+			Reason:    anyText(t, "reason"),
 			Error:     channel.ErrorKind(anyText(t, "error")),
 			ErrorCode: anyText(t, "code"),
 			Parts:     rapid.IntRange(-1, 3).Draw(t, "parts"),
-			Price: anyText(
-				t,
-				"price",
-			),
+			Price:     anyText(t, "price"),
 			Currency:  anyText(t, "currency"),
 			CreatedAt: anyTime(t, "created"),
 			UpdatedAt: anyTime(t, "updated"),
@@ -109,16 +92,11 @@ func TestAppendedIsMarshalled(t *testing.T) {
 		v := anyView(t)
 		same(t, v.appendJSON(nil), v)
 		c := checkView{
-			ID: anyText(
-				t,
-				"id",
-			),
-			Status: verify.Status(anyText(t, "status")),
-			Result: verify.Result(anyText(t, "result")),
-			To:     anyText(t, "to"),
-			Proves: verify.Proof(
-				anyText(t, "proves"),
-			),
+			ID:           anyText(t, "id"),
+			Status:       verify.Status(anyText(t, "status")),
+			Result:       verify.Result(anyText(t, "result")),
+			To:           anyText(t, "to"),
+			Proves:       verify.Proof(anyText(t, "proves")),
 			Purpose:      anyText(t, "purpose"),
 			AttemptsLeft: rapid.Int().Draw(t, "attempts"),
 			ExpiresAt:    anyTime(t, "expires"),

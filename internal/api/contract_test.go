@@ -31,17 +31,8 @@ func TestRoutesAndContractAgree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := []string{
-		"GET /metrics",
-		"GET /dev/handset",
-		"GET /dev/messages",
-		"GET /docs",
-		"GET /docs/{page}",
-		"GET /docs/{folder}/{page}",
-		"GET /verify/{token}",
-		"POST /verify/{token}",
-		"GET /widget.js",
-	}
+	served := []string{"GET /metrics", "GET /dev/handset", "GET /dev/messages", "GET /docs", "GET /docs/{page}",
+		"GET /docs/{folder}/{page}", "GET /verify/{token}", "POST /verify/{token}", "GET /widget.js"}
 	for _, r := range routes() {
 		served = append(served, r.pattern)
 	}
@@ -87,9 +78,8 @@ func TestCodesAgree(t *testing.T) {
 	}
 	for _, e := range []verify.Code{
 		verify.CodeInvalid, verify.CodeNotFound, verify.CodeLimited, verify.CodeLocked, verify.CodeBlocked,
-		verify.CodeFiction, verify.CodeNoRoute,
-		verify.CodeNotPending, verify.CodeResendsUsed, verify.CodeEmailRequired, verify.CodeReused, verify.CodeBusy,
-		verify.CodeUnavailable,
+		verify.CodeFiction, verify.CodeNoRoute, verify.CodeNotPending, verify.CodeResendsUsed, verify.CodeEmailRequired,
+		verify.CodeReused, verify.CodeBusy, verify.CodeUnavailable,
 	} {
 		if _, ok := kinds[string(e)]; !ok {
 			t.Errorf("the core's %s is no answer of the API", e)

@@ -51,10 +51,8 @@ func decode[T any](w http.ResponseWriter, r *http.Request, v *T, optional bool) 
 		return body, nil
 	}
 	if !isJSON(r.Header.Get("Content-Type")) {
-		return nil, newProblem(
-			"unsupported_media_type",
-			"send the body as JSON, with the header Content-Type: application/json",
-		)
+		return nil,
+			newProblem("unsupported_media_type", "send the body as JSON, with the header Content-Type: application/json")
 	}
 	if p, ok := any(v).(plainBody); ok {
 		if plain(body, p) {
@@ -67,11 +65,8 @@ func decode[T any](w http.ResponseWriter, r *http.Request, v *T, optional bool) 
 	}
 	// null is an object that says nothing, which no request of ours is.
 	if string(bytes.TrimSpace(body)) == "null" {
-		return nil, newProblem(
-			"invalid_request",
-			"the body must be an object",
-			fieldFault{"", "invalid_type", "must be an object"},
-		)
+		return nil,
+			newProblem("invalid_request", "the body must be an object", fieldFault{"", "invalid_type", "must be an object"})
 	}
 	return body, nil
 }
@@ -81,9 +76,7 @@ func bodyProblem(err error) *problem {
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		return newProblem("malformed_json", "a name stands twice in one object")
 	}
-	if _, ok := errors.AsType[*jsontext.SyntacticError](
-		err,
-	); ok || errors.Is(err, io.EOF) ||
+	if _, ok := errors.AsType[*jsontext.SyntacticError](err); ok || errors.Is(err, io.EOF) ||
 		errors.Is(err, io.ErrUnexpectedEOF) {
 		return newProblem("malformed_json", "the body is not one whole JSON value in UTF-8")
 	}
@@ -93,26 +86,17 @@ func bodyProblem(err error) *problem {
 	}
 	path := pointerPath(string(e.JSONPointer))
 	if errors.Is(err, json.ErrUnknownName) {
-		return newProblem(
-			"invalid_request",
-			"the request has an unknown field",
-			fieldFault{path, "unknown_field", "is not a field of this request"},
-		)
+		return newProblem("invalid_request", "the request has an unknown field",
+			fieldFault{path, "unknown_field", "is not a field of this request"})
 	}
-	return newProblem(
-		"invalid_request",
-		"the request has one invalid field",
-		fieldFault{path, "invalid_type", "has the wrong type"},
-	)
+	return newProblem("invalid_request", "the request has one invalid field",
+		fieldFault{path, "invalid_type", "has the wrong type"})
 }
 
 // missing answers the problem of a required field that is not there.
 func missing(field string) *problem {
-	return newProblem(
-		"invalid_request",
-		"the request has one invalid field",
-		fieldFault{field, "required", "must be given"},
-	)
+	return newProblem("invalid_request", "the request has one invalid field",
+		fieldFault{field, "required", "must be given"})
 }
 
 // wrong answers the problem of one field.

@@ -94,14 +94,8 @@ func (c *caller) hear() (status int, body string, h http.Header) {
 }
 
 func text(path, body string, headers ...string) string {
-	return "POST " + path + " HTTP/1.1\r\nHost: x\r\n" + strings.Join(
-		append(headers, ""),
-		"\r\n",
-	) + fmt.Sprintf(
-		"Content-Length: %d\r\n\r\n%s",
-		len(body),
-		body,
-	)
+	return "POST " + path + " HTTP/1.1\r\nHost: x\r\n" + strings.Join(append(headers, ""), "\r\n") +
+		fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body)
 }
 
 // TestDoor: a full gate refuses on the connection, one request like the next, and the connection goes on.

@@ -41,10 +41,8 @@ func (a *api) createLink(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if a.PublicURL == "" || a.Pages == nil {
-		return newProblem(
-			"page_unavailable",
-			"the deployment has no public_url, so nobody could open the page: its operator sets one",
-		)
+		return newProblem("page_unavailable",
+			"the deployment has no public_url, so nobody could open the page: its operator sets one")
 	}
 	caller := callOf(r).caller
 	l, err := a.link(caller, &in)
@@ -67,11 +65,8 @@ func (a *api) createLink(w http.ResponseWriter, r *http.Request) error {
 	if len(token) > link.MaxToken-128 { // room for what a step adds
 		return wrong("metadata", "too_long", "makes the link too long: shorten metadata, state or return_url")
 	}
-	return answer(
-		w,
-		http.StatusCreated,
-		linkView{l.ID.Text(id.Link), strings.TrimSuffix(a.PublicURL, "/") + "/verify/" + token, l.Expires},
-	)
+	return answer(w, http.StatusCreated,
+		linkView{l.ID.Text(id.Link), strings.TrimSuffix(a.PublicURL, "/") + "/verify/" + token, l.Expires})
 }
 
 // link answers what was asked for, or what of it cannot be.
@@ -91,9 +86,7 @@ func (a *api) link(c application.Caller, in *linkBody) (link.Link, error) {
 	}
 	now := a.Now()
 	return link.Link{
-		ID: a.IDs.New(
-			now,
-		),
+		ID:          a.IDs.New(now),
 		Key:         c.Key.ID,
 		Expires:     now.Add(life).UTC().Truncate(time.Second),
 		To:          in.To,

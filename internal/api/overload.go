@@ -52,10 +52,8 @@ func (a *api) gated(extra float64, h handler) handler {
 
 // overloadProblem is how a refusal is answered; it says what the caller can do.
 func overloadProblem(now time.Time) *problem {
-	return coreProblem(
-		&verify.Error{Code: verify.CodeBusy, Detail: "more is asked than can be done: try again, or ask another node"},
-		now,
-	)
+	return coreProblem(&verify.Error{Code: verify.CodeBusy,
+		Detail: "more is asked than can be done: try again, or ask another node"}, now)
 }
 
 func (g *Gate) tell(request string) {
@@ -115,9 +113,8 @@ func newRefusal() refusal {
 		panic("a refusal is no JSON") // it is a constant
 	}
 	return refusal{
-		head: "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: " + p.header.Get(
-			"Retry-After",
-		) + "\r\nX-Request-Id: ",
+		head: "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: " +
+			p.header.Get("Retry-After") + "\r\nX-Request-Id: ",
 		body: text,
 	}
 }

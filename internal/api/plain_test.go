@@ -17,12 +17,8 @@ func held[T any, P interface {
 	if !plain(body, P(&got)) {
 		return false
 	}
-	if err := json.Unmarshal(
-		body,
-		&want,
-		json.RejectUnknownMembers(true),
-		json.MatchCaseInsensitiveNames(false),
-	); err != nil {
+	if err := json.Unmarshal(body, &want, json.RejectUnknownMembers(true),
+		json.MatchCaseInsensitiveNames(false)); err != nil {
 		t.Fatalf("%q is read, and the strict decoder says %v", body, err)
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -36,9 +32,8 @@ func FuzzPlain(f *testing.F) {
 		`{"to":"+4915112345678","purpose":"login"}`, ` { "code" : "123456" } `, `{"to":"+1","to":"+2"}`,
 		`{"to":"","region":""}`, `{"code":"a\u0031"}`,
 		`{"to":"+1","region":"DE","email":"a@b.de","channel":"sms","purpose":"x","locale":"de","code_alphabet":"digits",` +
-			`"code":"123456"}`,
-		`{"To":"+1"}`, `{"to":"+1",}`, `{"to":"+1"}}`, `{"to":"+1"`, `{}`, `null`, `{"to":null}`, `{"to":"é"}`,
-		"{\"to\":\"\x7f\"}", `{"expires_in":60}`, `{"code":"1"}x`,
+			`"code":"123456"}`, `{"To":"+1"}`, `{"to":"+1",}`, `{"to":"+1"}}`, `{"to":"+1"`, `{}`, `null`, `{"to":null}`,
+		`{"to":"é"}`, "{\"to\":\"\x7f\"}", `{"expires_in":60}`, `{"code":"1"}x`,
 	} {
 		f.Add([]byte(body))
 	}

@@ -113,22 +113,14 @@ func asProblem(err error, now time.Time) *problem {
 	case errors.As(err, &core):
 		return coreProblem(core, now)
 	case errors.As(err, &field):
-		return newProblem(
-			"invalid_request",
-			"the request has one invalid field",
-			fieldFault{field.Field, field.Code, field.Detail},
-		)
+		return newProblem("invalid_request", "the request has one invalid field",
+			fieldFault{field.Field, field.Code, field.Detail})
 	case errors.As(err, &hook):
-		return newProblem(
-			"invalid_request",
-			"the request has one invalid field",
-			fieldFault{hook.Field, hook.Code, hook.Detail},
-		)
+		return newProblem("invalid_request", "the request has one invalid field",
+			fieldFault{hook.Field, hook.Code, hook.Detail})
 	case errors.Is(err, ErrStopping):
-		return coreProblem(
-			&verify.Error{Code: "stopping", Detail: "the server is stopping: ask another node, or try again"},
-			now,
-		)
+		return coreProblem(&verify.Error{Code: "stopping", Detail: "the server is stopping: ask another node, or try again"},
+			now)
 	case errors.Is(err, webhook.ErrNotFound):
 		return newProblem("not_found", "there is no such webhook or event")
 	case errors.Is(err, webhook.ErrDisabled):
@@ -160,10 +152,8 @@ func coreProblem(e *verify.Error, now time.Time) *problem {
 	if r := e.Refusal; r != nil {
 		p.Limit = r.Name
 		name := `"` + r.Name + `"`
-		p.header.Set(
-			"RateLimit-Policy",
-			name+";q="+strconv.Itoa(r.Limit)+";w="+strconv.Itoa(max(int(r.Window/time.Second), 1)),
-		)
+		p.header.Set("RateLimit-Policy",
+			name+";q="+strconv.Itoa(r.Limit)+";w="+strconv.Itoa(max(int(r.Window/time.Second), 1)))
 		p.header.Set("RateLimit", name+";r=0;t="+strconv.Itoa(seconds))
 	}
 	return p

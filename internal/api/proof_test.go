@@ -46,11 +46,8 @@ func TestProofOfAPhoneAlone(t *testing.T) {
 		for _, kind := range c.channels {
 			v.Deliveries = append(v.Deliveries, channel.Delivery{Channel: kind})
 		}
-		got, err := a.checked(
-			application.Caller{App: &application.Application{}},
-			verify.CheckAnswer{Verification: v, Result: verify.ResultApproved, Proven: c.proven},
-			c.form,
-		)
+		got, err := a.checked(application.Caller{App: &application.Application{}},
+			verify.CheckAnswer{Verification: v, Result: verify.ResultApproved, Proven: c.proven}, c.form)
 		if err != nil || (got.Proof != "") != c.want {
 			t.Errorf("%s: a proof is there: %t, want %t (%v)", name, got.Proof != "", c.want, err)
 		}

@@ -66,10 +66,9 @@ func (a *api) enter(r *http.Request, body []byte) (*verify.Replay, error) {
 		Fingerprint: sha256.Sum256([]byte(r.Method + " " + r.URL.Path + "\x00" + string(body))),
 	}
 	if !a.inFlight.enter(replay.Key) {
-		return nil, newProblem(
-			"idempotency_in_flight",
-			"the first request with this Idempotency-Key is still under way: try again in a moment",
-		)
+		return nil,
+			newProblem("idempotency_in_flight",
+				"the first request with this Idempotency-Key is still under way: try again in a moment")
 	}
 	return replay, nil
 }

@@ -41,9 +41,7 @@ type keyView struct {
 
 func viewKey(k application.Key) keyView {
 	v := keyView{
-		ID: k.ID.Text(
-			id.Key,
-		),
+		ID:         k.ID.Text(id.Key),
 		Name:       k.Name,
 		Mode:       k.Mode,
 		Scopes:     k.Scopes,

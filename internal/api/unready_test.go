@@ -59,9 +59,8 @@ func TestReadyErrors(t *testing.T) {
 		"a fault":                 {errors.New("a fault of ours"), false, 500, "internal", true},
 	} {
 		var log bytes.Buffer
-		h := api.New(
-			api.Options{Ready: func(context.Context) error { return c.err }, Log: slog.New(slog.NewJSONHandler(&log, nil))},
-		)
+		h := api.New(api.Options{Ready: func(context.Context) error { return c.err },
+			Log: slog.New(slog.NewJSONHandler(&log, nil))})
 		ctx, cancel := context.WithCancel(t.Context())
 		if c.gone {
 			cancel()

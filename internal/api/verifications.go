@@ -210,29 +210,18 @@ func (a *api) checkByNumber(w http.ResponseWriter, r *http.Request) error {
 	case in.Code == nil:
 		return missing("code")
 	}
-	return a.judge(
-		w,
-		r,
-		body,
-		in.Proof,
-		verify.CheckRequest{
-			To:          *in.To,
-			Region:      in.Region,
-			Purpose:     in.Purpose,
-			Code:        *in.Code,
-			Transaction: in.Transaction.core(),
-		},
-	)
+	return a.judge(w, r, body, in.Proof, verify.CheckRequest{
+		To:          *in.To,
+		Region:      in.Region,
+		Purpose:     in.Purpose,
+		Code:        *in.Code,
+		Transaction: in.Transaction.core(),
+	})
 }
 
 // judge checks a code; form says whether and how an approval is to be proven.
-func (a *api) judge(
-	w http.ResponseWriter,
-	r *http.Request,
-	body []byte,
-	form *proof.Form,
-	request verify.CheckRequest,
-) error {
+func (a *api) judge(w http.ResponseWriter, r *http.Request, body []byte, form *proof.Form,
+	request verify.CheckRequest) error {
 	var f proof.Form
 	if form != nil {
 		if f = *form; !f.Valid() {
@@ -282,11 +271,8 @@ func (a *api) resend(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer a.leave(replay)
 	a.renders(replay)
-	made, err := a.Core.Resend(
-		r.Context(),
-		callOf(r).caller,
-		verify.ResendRequest{ID: v, Channel: in.Channel, Replay: replay},
-	)
+	made, err := a.Core.Resend(r.Context(), callOf(r).caller,
+		verify.ResendRequest{ID: v, Channel: in.Channel, Replay: replay})
 	return a.answerVerification(w, http.StatusOK, made, err)
 }
 

@@ -89,9 +89,7 @@ func viewVerification(v *verify.Verification, now time.Time) verificationView {
 	}
 	for i, d := range v.Deliveries {
 		out.Deliveries[i] = deliveryView{
-			ID: d.ID.Text(
-				id.Delivery,
-			),
+			ID:        d.ID.Text(id.Delivery),
 			Channel:   d.Channel,
 			Route:     d.Route,
 			Status:    d.Status,
@@ -112,9 +110,7 @@ func viewVerification(v *verify.Verification, now time.Time) verificationView {
 func (a *api) checked(c application.Caller, answer verify.CheckAnswer, f proof.Form) (checkView, error) {
 	v := answer.Verification
 	out := checkView{
-		ID: v.ID.Text(
-			id.Verification,
-		),
+		ID:           v.ID.Text(id.Verification),
 		Status:       v.At(a.Now()),
 		Result:       answer.Result,
 		To:           v.Spec.Masked,

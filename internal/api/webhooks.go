@@ -41,9 +41,7 @@ type webhookView struct {
 
 func (a *api) viewWebhook(e webhook.Endpoint, s secret.Text) webhookView {
 	v := webhookView{
-		ID: e.ID.Text(
-			id.Webhook,
-		),
+		ID:           e.ID.Text(id.Webhook),
 		Application:  e.App.Text(id.Application),
 		Mode:         application.Live,
 		URL:          e.URL,
@@ -88,9 +86,7 @@ type attemptView struct {
 
 func viewEvent(e *webhook.Event, enabled bool) eventView {
 	v := eventView{
-		ID: e.Event.Text(
-			id.Event,
-		),
+		ID:        e.Event.Text(id.Event),
 		Type:      e.Kind,
 		Status:    e.State.String(),
 		CreatedAt: e.ID.Time(),

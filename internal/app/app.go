@@ -170,16 +170,14 @@ func (n *Node) assemble(routes []*deliver.Route, o options) {
 	n.handler.Again = n.runner.Again
 	n.metrics.watchRoutes(n.handler)
 	n.core = verify.New(verify.Options{
-		Store:    n.store,
-		Router:   n.routes,
-		Dispatch: dispatcher{n.runner},
-		Ring:     o.ring,
-		IDs:      n.ids,
-		Now:      n.store.Now,
-		Lease:    lease,
-		Host: publicHost(
-			n.cfg,
-		),
+		Store:        n.store,
+		Router:       n.routes,
+		Dispatch:     dispatcher{n.runner},
+		Ring:         o.ring,
+		IDs:          n.ids,
+		Now:          n.store.Now,
+		Lease:        lease,
+		Host:         publicHost(n.cfg),
 		AllowFiction: o.dev,
 		Limits:       limits(n.cfg.Limits),
 		Metrics:      n.metrics,

@@ -82,11 +82,8 @@ func TestErrorsAtTheDoor(t *testing.T) {
 		}
 		status, body := answer()
 		var p struct{ Code, Detail string }
-		if err := json.Unmarshal(
-			[]byte(body),
-			&p,
-		); err != nil || status != http.StatusServiceUnavailable || p.Code != "store_unavailable" ||
-			!strings.Contains(p.Detail, want) {
+		if err := json.Unmarshal([]byte(body), &p); err != nil || status != http.StatusServiceUnavailable ||
+			p.Code != "store_unavailable" || !strings.Contains(p.Detail, want) {
 			t.Errorf("%s: %d %s", want, status, body)
 		}
 		failing = false
@@ -157,11 +154,8 @@ func TestStandInHandsItsListenerOver(t *testing.T) {
 	s.stop()
 	got := make(chan int)
 	go func() { got <- get() }()
-	server := api.Server(
-		"",
-		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }),
-		nil,
-	)
+	server := api.Server("",
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }), nil)
 	go server.Serve(l)
 	defer server.Close()
 	if got := <-got; got != http.StatusTeapot {

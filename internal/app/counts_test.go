@@ -101,10 +101,8 @@ func newWorkshop(t *testing.T) *workshop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, w.key, err = w.n.directory.CreateKey(
-		t.Context(),
-		application.NewKey{App: app.ID, Name: "k", Mode: application.Live, Scopes: []application.Scope{application.Verify}},
-	)
+	_, w.key, err = w.n.directory.CreateKey(t.Context(),
+		application.NewKey{App: app.ID, Name: "k", Mode: application.Live, Scopes: []application.Scope{application.Verify}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,24 +205,12 @@ func TestCounts(t *testing.T) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(got)) {
 		g, w := got[name], want[name]
-		t.Logf(
-			"%s: %.0f allocations (baseline %.0f), %.0f bytes (%.0f)",
-			name,
-			g.Allocations,
-			w.Allocations,
-			g.Bytes,
-			w.Bytes,
-		)
+		t.Logf("%s: %.0f allocations (baseline %.0f), %.0f bytes (%.0f)", name, g.Allocations, w.Allocations, g.Bytes,
+			w.Bytes)
 		if g.Allocations > growth*w.Allocations || g.Bytes > growth*w.Bytes {
 			t.Errorf(
 				"%s costs %.0f allocations and %.0f bytes, and the baseline is %.0f and %.0f: make it cheaper, or, when it is "+
-					"worth it, write the baseline anew with -update",
-				name,
-				g.Allocations,
-				g.Bytes,
-				w.Allocations,
-				w.Bytes,
-			)
+					"worth it, write the baseline anew with -update", name, g.Allocations, g.Bytes, w.Allocations, w.Bytes)
 		}
 	}
 }

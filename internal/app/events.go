@@ -36,12 +36,8 @@ func (n *Node) unheard(out io.Writer) {
 		case !e.Enabled():
 			fmt.Fprintf(out, "note   webhook %s is disabled (%s) and gets no events\n", e.ID.Text(id.Webhook), e.Reason)
 		case !e.Failing.IsZero():
-			fmt.Fprintf(
-				out,
-				"note   webhook %s has taken nothing since %s: see `dialproof webhook events`\n",
-				e.ID.Text(id.Webhook),
-				e.Failing.Format(time.RFC3339),
-			)
+			fmt.Fprintf(out, "note   webhook %s has taken nothing since %s: see `dialproof webhook events`\n",
+				e.ID.Text(id.Webhook), e.Failing.Format(time.RFC3339))
 		}
 	}
 }
@@ -61,9 +57,8 @@ func (n *Node) assembleEvents(ctx context.Context) (err error) {
 		Sender: sender, Log: n.log, Metrics: n.metrics, Expire: n.core.Expire, Agent: "Dialproof-Webhooks/1",
 	}
 	n.events = h.Runner(n.metrics.Events, pollEvents)
-	n.store.Watch(
-		&verify.Teller{Webhooks: n.webhooks, Render: api.Render, Now: n.store.Now, Log: n.log, Wake: n.events.Wake},
-	)
+	n.store.Watch(&verify.Teller{Webhooks: n.webhooks, Render: api.Render, Now: n.store.Now, Log: n.log,
+		Wake: n.events.Wake})
 	return nil
 }
 
@@ -75,10 +70,8 @@ func (n *Node) refresh(ctx context.Context) error {
 // OpenWebhooks opens the endpoints of a deployment's store beside its tenants; a server that runs on it sees changes
 // within a second. A folder of "dialproof dev" brings its own key ring, and may have private addresses as the server
 // there does.
-func OpenWebhooks(
-	ctx context.Context,
-	cfg config.Config,
-) (*webhook.Directory, *application.Directory, func() error, error) {
+func OpenWebhooks(ctx context.Context,
+	cfg config.Config) (*webhook.Directory, *application.Directory, func() error, error) {
 	r, private, err := ringOf(cfg)
 	if err != nil {
 		return nil, nil, nil, err

@@ -30,10 +30,8 @@ func lint(r *deliver.Route, apps []application.Application) (checked int, err er
 				}
 				checked++
 				if !r.Fits(channel.SMS, country, text.Body) {
-					misfits = append(
-						misfits,
-						fmt.Sprintf("%s, application %s, %s in %s: %q", country, a.Name, request.Purpose, text.Locale, text.Body),
-					)
+					misfits = append(misfits,
+						fmt.Sprintf("%s, application %s, %s in %s: %q", country, a.Name, request.Purpose, text.Locale, text.Body))
 				}
 			}
 		}
@@ -47,10 +45,7 @@ func lint(r *deliver.Route, apps []application.Application) (checked int, err er
 	}
 	return checked, fmt.Errorf(
 		"these texts fit none of the registered ones and would be refused. Register them, or give the application the "+
-			"registered text as its template\n       %s%s",
-		strings.Join(misfits, "\n       "),
-		more,
-	)
+			"registered text as its template\n       %s%s", strings.Join(misfits, "\n       "), more)
 }
 
 // registeredCountries answers the countries of a route's registered texts; the route's own where a text is for all of
@@ -73,13 +68,8 @@ func registeredCountries(r *deliver.Route) []string {
 // requests answers the messages of an application to a country that doctor can foresee.
 func requests(a application.Application, country string) (out []message.Request) {
 	policy := a.Policy.Filled()
-	purposes := []string{
-		verify.Registration,
-		verify.Login,
-		verify.PasswordReset,
-		verify.PurposeMoney,
-		verify.ProfileChange,
-	}
+	purposes := []string{verify.Registration, verify.Login, verify.PasswordReset, verify.PurposeMoney,
+		verify.ProfileChange}
 	for _, p := range slices.Sorted(maps.Keys(policy.Templates)) {
 		if !slices.Contains(purposes, p) {
 			purposes = append(purposes, p)

@@ -95,26 +95,9 @@ func newMetrics() *metrics {
 	m.webhooks = counter("webhook_attempts_total", "Attempts to bring an event to an endpoint, by result.", "result")
 	m.events = gauge("webhook_open_events", "Events that wait for an endpoint that is enabled.")
 	m.lateEvents = gauge("webhook_oldest_overdue_seconds", "Age of the oldest event that is overdue.")
-	m.registry.MustRegister(
-		m.webhooks,
-		m.events,
-		m.lateEvents,
-		m.started,
-		m.checked,
-		m.limited,
-		m.deliveries,
-		m.failures,
-		m.accepted,
-		m.requests,
-		m.open,
-		m.overdue,
-		m.unaccepted,
-		m.batch,
-		m.commit,
-		m.retried,
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	)
+	m.registry.MustRegister(m.webhooks, m.events, m.lateEvents, m.started, m.checked, m.limited, m.deliveries, m.failures,
+		m.accepted, m.requests, m.open, m.overdue, m.unaccepted, m.batch, m.commit, m.retried, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -204,18 +187,10 @@ func (m *metrics) watchRoutes(h *deliver.Handler) {
 	route := []string{"route"}
 	m.registry.MustRegister(ways{
 		h,
-		prometheus.NewDesc(
-			"dialproof_route_waiting_messages",
-			"Messages that wait on this node because their route makes as many calls as it may.",
-			route,
-			nil,
-		),
-		prometheus.NewDesc(
-			"dialproof_route_healthy",
-			"Whether the route is well on this node: 1, or 0 while others go first.",
-			route,
-			nil,
-		),
+		prometheus.NewDesc("dialproof_route_waiting_messages",
+			"Messages that wait on this node because their route makes as many calls as it may.", route, nil),
+		prometheus.NewDesc("dialproof_route_healthy",
+			"Whether the route is well on this node: 1, or 0 while others go first.", route, nil),
 	})
 }
 

@@ -176,11 +176,8 @@ func (n *Node) upkeep(ctx context.Context) error {
 }
 
 // recur does recurring work when it is this node's turn. What fails is tried again after a minute.
-func (n *Node) recur(
-	ctx context.Context,
-	name string,
-	work func(ctx context.Context, now time.Time) (int, error),
-) error {
+func (n *Node) recur(ctx context.Context, name string,
+	work func(ctx context.Context, now time.Time) (int, error)) error {
 	now := n.store.Now()
 	node := n.ids.New(now)
 	mine, err := n.store.Turn(ctx, name, node, now, retentionPeriod)

@@ -39,19 +39,12 @@ func (n *Node) openRoutes(cfg config.Config, dev bool) ([]*deliver.Route, error)
 		p, ok := providers[r.Provider]
 		switch {
 		case !ok:
-			return nil, fmt.Errorf(
-				"route %s: there is no provider %q; there are %s",
-				r.Name,
-				r.Provider,
-				strings.Join(names, ", "),
-			)
+			return nil,
+				fmt.Errorf("route %s: there is no provider %q; there are %s", r.Name, r.Provider, strings.Join(names, ", "))
 		case p.DevOnly && !dev && !cfg.AllowHandset:
 			return nil, fmt.Errorf(
 				"route %s: the provider %s is for development: whoever reaches the server can read its messages. Set "+
-					"allow_handset: true if that is what you want",
-				r.Name,
-				r.Provider,
-			)
+					"allow_handset: true if that is what you want", r.Name, r.Provider)
 		}
 		sender, err := n.openRoute(cfg, r, p, client)
 		if err != nil {
@@ -67,12 +60,8 @@ func (n *Node) openRoutes(cfg config.Config, dev bool) ([]*deliver.Route, error)
 }
 
 // openRoute opens the provider of one route.
-func (n *Node) openRoute(
-	cfg config.Config,
-	r config.Route,
-	p channel.Provider,
-	client *http.Client,
-) (channel.Sender, error) {
+func (n *Node) openRoute(cfg config.Config, r config.Route, p channel.Provider,
+	client *http.Client) (channel.Sender, error) {
 	settings := p.Config()
 	if err := yamlconf.Decode(&r.Settings, settings, yamlconf.Options{}); err != nil {
 		return nil, fmt.Errorf("settings:\n%w", err)
@@ -92,23 +81,20 @@ func (n *Node) openRoute(
 // route answers a route as deliver wants it.
 func route(r config.Route, sender channel.Sender, dev bool) (*deliver.Route, error) {
 	out := &deliver.Route{
-		Name:      r.Name,
-		Provider:  r.Provider,
-		Sender:    magicSender{sender},
-		Countries: r.Countries,
-		Prefixes:  r.Prefixes,
-		From:      r.Sender,
-		FromBy:    r.Senders,
-		Priority:  r.Priority,
-		Weight:    r.Weight,
-		Test:      r.Test,
-		Both:      dev,
-		Quiet:     r.Quiet,
-		Timeout:   r.Timeout,
-		Slots: make(
-			chan struct{},
-			max(r.Concurrency, 1),
-		),
+		Name:       r.Name,
+		Provider:   r.Provider,
+		Sender:     magicSender{sender},
+		Countries:  r.Countries,
+		Prefixes:   r.Prefixes,
+		From:       r.Sender,
+		FromBy:     r.Senders,
+		Priority:   r.Priority,
+		Weight:     r.Weight,
+		Test:       r.Test,
+		Both:       dev,
+		Quiet:      r.Quiet,
+		Timeout:    r.Timeout,
+		Slots:      make(chan struct{}, max(r.Concurrency, 1)),
 		Regulatory: r.Regulatory,
 		Price:      map[string]int64{},
 		Health:     deliver.NewHealth(time.Now),

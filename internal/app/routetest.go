@@ -77,11 +77,8 @@ func openOne(cfg config.Config, name string) (r *deliver.Route, stop func() erro
 	}
 	i := slices.Index(names, name)
 	if i < 0 {
-		return nil, nil, fmt.Errorf(
-			"there is no route %q in the configuration; there are: %s",
-			name,
-			strings.Join(names, ", "),
-		)
+		return nil, nil,
+			fmt.Errorf("there is no route %q in the configuration; there are: %s", name, strings.Join(names, ", "))
 	}
 	cfg.Routes = cfg.Routes[i : i+1]
 	n := &Node{cfg: cfg, log: slog.New(slog.DiscardHandler)}
@@ -116,9 +113,7 @@ func sample(to phone.Number, kind channel.Kind, r *deliver.Route) (channel.Messa
 		ExpiresIn: 5 * time.Minute,
 	}
 	m := channel.Message{
-		Delivery: id.NewSource(id.ID{}).
-			New(now).
-			Text(id.Delivery),
+		Delivery:   id.NewSource(id.ID{}).New(now).Text(id.Delivery),
 		Channel:    kind,
 		To:         to,
 		From:       cmp.Or(r.FromBy[to.Country()], r.From),
@@ -161,14 +156,8 @@ func run(ctx context.Context, s channel.Sender, receipts chan<- channel.Receipt)
 }
 
 // send sends and tells what happens.
-func send(
-	ctx context.Context,
-	r *deliver.Route,
-	m channel.Message,
-	receipts <-chan channel.Receipt,
-	wait time.Duration,
-	out io.Writer,
-) error {
+func send(ctx context.Context, r *deliver.Route, m channel.Message, receipts <-chan channel.Receipt, wait time.Duration,
+	out io.Writer) error {
 	begin := time.Now()
 	call, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
@@ -193,13 +182,8 @@ func send(
 				fmt.Fprintln(out, "receipts of this provider come over HTTP, to a running server")
 				return nil
 			}
-			fmt.Fprintf(
-				out,
-				"receipt after %s: %s %s\n",
-				time.Since(begin).Round(time.Millisecond),
-				receipt.Status,
-				receipt.Code,
-			)
+			fmt.Fprintf(out, "receipt after %s: %s %s\n", time.Since(begin).Round(time.Millisecond), receipt.Status,
+				receipt.Code)
 			if receipt.Status == channel.Delivered || receipt.Status == channel.Undelivered || receipt.Status == channel.Failed {
 				return nil
 			}

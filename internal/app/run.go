@@ -89,9 +89,8 @@ func Dev(ctx context.Context, o DevOptions) (err error) {
 	cfg.Listen, cfg.Data, cfg.Drain = o.Listen, o.Data, 0
 	cfg.PublicURL = "http://" + o.Listen
 	cfg.Webhooks.AllowPrivate = true
-	cfg.Routes = []config.Route{
-		{Name: "handset", Provider: "handset", Concurrency: config.DefaultConcurrency, Timeout: config.DefaultTimeout},
-	}
+	cfg.Routes = []config.Route{{Name: "handset", Provider: "handset", Concurrency: config.DefaultConcurrency,
+		Timeout: config.DefaultTimeout}}
 	if err := makeFolder(o.Data); err != nil {
 		return err
 	}
@@ -168,12 +167,8 @@ func (n *Node) devKey(ctx context.Context) (string, error) {
 func Migrate(ctx context.Context, cfg config.Config) error {
 	db, err := openTool(ctx, cfg)
 	if errors.Is(err, sqlite.ErrSchema) || errors.Is(err, postgres.ErrSchema) {
-		db, err = openServing(
-			ctx,
-			cfg,
-			commits{newMetrics(), logging.NewOutage(slog.DiscardHandler, unusable)},
-			slog.New(slog.DiscardHandler),
-		)
+		db, err = openServing(ctx, cfg, commits{newMetrics(), logging.NewOutage(slog.DiscardHandler, unusable)},
+			slog.New(slog.DiscardHandler))
 	}
 	if err != nil {
 		return err
@@ -249,12 +244,8 @@ func (n *Node) examine(ctx context.Context, say func(string, error), out io.Writ
 			continue // ours, and always there
 		}
 		if _, reports := channel.As[channel.Receiver](r.Sender); reports && n.cfg.PublicURL != "" {
-			fmt.Fprintf(
-				out,
-				"note   route %s: one address for all receipts, if the provider's console wants one: %s\n",
-				r.Name,
-				n.handler.Callbacks.Fixed(r.Name),
-			)
+			fmt.Fprintf(out, "note   route %s: one address for all receipts, if the provider's console wants one: %s\n", r.Name,
+				n.handler.Callbacks.Fixed(r.Name))
 		}
 		if len(r.Registered) > 0 {
 			checked, err := lint(r, apps)

@@ -88,11 +88,7 @@ func RepairStore(_ context.Context, cfg config.Config, out io.Writer) error {
 		changes += d.Rows
 		fmt.Fprintf(out, "segment %d: %d bytes, about %d changes are lost: %v\n", d.Segment, d.Bytes, d.Rows, d.Cause)
 	}
-	fmt.Fprintf(
-		out,
-		"%d segments with about %d changes were moved to the table quarantine: the server can start\n",
-		len(lost),
-		changes,
-	)
+	fmt.Fprintf(out, "%d segments with about %d changes were moved to the table quarantine: the server can start\n",
+		len(lost), changes)
 	return nil
 }

@@ -45,12 +45,8 @@ type tracer struct {
 // ServeHTTP implements http.Handler.
 func (t *tracer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-	ctx, span := t.tracer.Start(
-		ctx,
-		r.Method,
-		trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(attribute.String("http.request.method", r.Method)),
-	)
+	ctx, span := t.tracer.Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithAttributes(attribute.String("http.request.method", r.Method)))
 	defer span.End()
 	t.next.ServeHTTP(w, r.WithContext(ctx))
 }

@@ -152,16 +152,12 @@ func TestOtherNodesSeeChanges(t *testing.T) {
 	s := newShelf()
 	a, _ := open(t, s)
 	b, _ := open(t, s)
-	k, token := newKey(
-		t,
-		a,
-		application.NewKey{
-			App:    shop(t, a).ID,
-			Name:   "web",
-			Mode:   application.Test,
-			Scopes: []application.Scope{application.Read},
-		},
-	)
+	k, token := newKey(t, a, application.NewKey{
+		App:    shop(t, a).ID,
+		Name:   "web",
+		Mode:   application.Test,
+		Scopes: []application.Scope{application.Read},
+	})
 	if err := b.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -189,11 +185,8 @@ func TestTheStoreFails(t *testing.T) {
 	s := newShelf()
 	d, c := open(t, s)
 	app := shop(t, d)
-	k, token := newKey(
-		t,
-		d,
-		application.NewKey{App: app.ID, Name: "web", Mode: application.Live, Scopes: []application.Scope{application.Verify}},
-	)
+	k, token := newKey(t, d,
+		application.NewKey{App: app.ID, Name: "web", Mode: application.Live, Scopes: []application.Scope{application.Verify}})
 	s.broken = errors.New("planted")
 	for name, err := range map[string]error{
 		"refresh": d.Refresh(t.Context()),
@@ -247,13 +240,9 @@ func TestWhatCannotBeTaken(t *testing.T) {
 	if _, _, err := d.CreateKey(t.Context(), admin); err == nil {
 		t.Error("an operator's key belongs to an application")
 	}
-	if _, _, err := d.CreateKey(
-		t.Context(),
-		application.NewKey{App: id.ID{1}, Name: "k", Mode: application.Live, Scopes: verify},
-	); !errors.Is(
-		err,
-		application.ErrNotFound,
-	) {
+	if _, _, err := d.CreateKey(t.Context(),
+		application.NewKey{App: id.ID{1}, Name: "k", Mode: application.Live, Scopes: verify}); !errors.Is(err,
+		application.ErrNotFound) {
 		t.Errorf("a key of no application: %v", err)
 	}
 	for field, change := range map[string]func(*application.Application){

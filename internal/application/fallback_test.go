@@ -41,10 +41,8 @@ func TestFallback(t *testing.T) {
 		}
 	}
 	steps := []application.Step{{Channel: channel.WhatsApp, Wait: 20}, {Channel: channel.Voice}}
-	if p := (application.Policy{Fallback: steps}).Filled(); fmt.Sprintln(
-		p.Channels,
-		p.First(),
-	) != "[whatsapp voice] whatsapp\n" {
+	if p := (application.Policy{Fallback: steps}).Filled(); fmt.Sprintln(p.Channels,
+		p.First()) != "[whatsapp voice] whatsapp\n" {
 		t.Errorf("the channels of an order: %v, first %s", p.Channels, p.First())
 	}
 	err := application.Policy{Fallback: steps, Channels: []channel.Kind{channel.WhatsApp}}.Validate()

@@ -29,11 +29,8 @@ func (p Policy) validatePage() error {
 	}
 	for _, u := range p.ReturnURLs {
 		if o, ok := Origin(u); !ok || o != strings.TrimSuffix(u, "/") {
-			return bad(
-				"policy.return_urls",
-				"invalid_value",
-				"must be origins like https://shop.example, without a path; http is for localhost alone",
-			)
+			return bad("policy.return_urls", "invalid_value",
+				"must be origins like https://shop.example, without a path; http is for localhost alone")
 		}
 	}
 	for _, c := range []struct{ field, v string }{{"policy.branding.accent", p.Branding.Accent},
@@ -48,12 +45,8 @@ func (p Policy) validatePage() error {
 			continue
 		}
 		if _, ok := Origin(c.v); !ok || len(c.v) > MaxPageURL || !utf8.ValidString(c.v) {
-			return bad(
-				c.field,
-				"invalid_value",
-				"must be an address like https://shop.example/terms, at most %d bytes; http is for localhost alone",
-				MaxPageURL,
-			)
+			return bad(c.field, "invalid_value",
+				"must be an address like https://shop.example/terms, at most %d bytes; http is for localhost alone", MaxPageURL)
 		}
 	}
 	return validateLogo(p.Branding.Logo)
@@ -70,16 +63,11 @@ func validateLogo(logo string) error {
 	head, body, ok := strings.Cut(logo, ";base64,")
 	kind, isData := strings.CutPrefix(head, "data:")
 	data, err := base64.StdEncoding.DecodeString(body)
-	known := slices.ContainsFunc(
-		logoForms[kind],
-		func(begin string) bool { return bytes.HasPrefix(bytes.TrimSpace(data), []byte(begin)) },
-	)
+	known := slices.ContainsFunc(logoForms[kind],
+		func(begin string) bool { return bytes.HasPrefix(bytes.TrimSpace(data), []byte(begin)) })
 	if !ok || !isData || err != nil || !known {
-		return bad(
-			field,
-			"invalid_value",
-			"must be data:image/png;base64,… with a PNG, JPEG, WebP or SVG (image/svg+xml) in it",
-		)
+		return bad(field, "invalid_value",
+			"must be data:image/png;base64,… with a PNG, JPEG, WebP or SVG (image/svg+xml) in it")
 	}
 	return nil
 }

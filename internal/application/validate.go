@@ -80,13 +80,8 @@ func (p Policy) validateFallback() error {
 	}
 	filled, total := p.Filled(), 0
 	if n := len(p.Fallback); n < 2 || n > min(filled.MaxSends, MaxFallback) {
-		return bad(
-			"policy.fallback",
-			"out_of_range",
-			"must have 2 to %d steps: each is a send, and max_sends is %d",
-			min(filled.MaxSends, MaxFallback),
-			filled.MaxSends,
-		)
+		return bad("policy.fallback", "out_of_range", "must have 2 to %d steps: each is a send, and max_sends is %d",
+			min(filled.MaxSends, MaxFallback), filled.MaxSends)
 	}
 	for i, s := range p.Fallback {
 		field, last := fmt.Sprintf("policy.fallback[%d]", i), i == len(p.Fallback)-1
@@ -103,13 +98,8 @@ func (p Policy) validateFallback() error {
 		total += s.Wait
 	}
 	if total >= filled.ExpiresIn {
-		return bad(
-			"policy.fallback",
-			"out_of_range",
-			"the waits add up to %d s, and a code lives for %d s",
-			total,
-			filled.ExpiresIn,
-		)
+		return bad("policy.fallback", "out_of_range", "the waits add up to %d s, and a code lives for %d s", total,
+			filled.ExpiresIn)
 	}
 	return nil
 }
@@ -120,12 +110,9 @@ func ParseFallback(text string) ([]Step, error) {
 	for part := range strings.SplitSeq(text, ",") {
 		words := strings.Fields(part)
 		if len(words) == 0 || len(words) > 2 {
-			return nil, bad(
-				"fallback",
-				"invalid_value",
-				"%q: each step is a channel and a wait, like: sms 25s, sms 25s, voice",
-				strings.TrimSpace(part),
-			)
+			return nil,
+				bad("fallback", "invalid_value", "%q: each step is a channel and a wait, like: sms 25s, sms 25s, voice",
+					strings.TrimSpace(part))
 		}
 		s := Step{Channel: channel.Kind(words[0])}
 		if len(words) == 2 {

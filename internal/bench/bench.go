@@ -60,14 +60,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	if o.Overload {
 		return overload(ctx, o, dir, systems, sink, &apart)
 	}
-	fmt.Fprintf(
-		o.Out,
-		"%s\n%d connections, %d starts and checks a round, %d rounds in turn\n\n",
-		machine(dir),
-		o.Connections,
-		o.Ops,
-		o.Rounds,
-	)
+	fmt.Fprintf(o.Out, "%s\n%d connections, %d starts and checks a round, %d rounds in turn\n\n", machine(dir),
+		o.Connections, o.Ops, o.Rounds)
 	results := map[string]*result{}
 	numbers := &numbers{}
 	for round := range o.Rounds {
@@ -80,15 +74,8 @@ func Run(ctx context.Context, o Options) (err error) {
 				results[s.name()] = &result{name: s.name()}
 			}
 			results[s.name()].add(r)
-			fmt.Fprintf(
-				os.Stderr,
-				"round %d: %-20s %6.0f starts/s %6.0f checks/s %5.0f us\n",
-				round+1,
-				s.name(),
-				r.start.rate,
-				r.check.rate,
-				r.cycle(),
-			)
+			fmt.Fprintf(os.Stderr, "round %d: %-20s %6.0f starts/s %6.0f checks/s %5.0f us\n", round+1, s.name(), r.start.rate,
+				r.check.rate, r.cycle())
 		}
 	}
 	ordered := make([]*result, len(systems))
@@ -103,10 +90,8 @@ func Run(ctx context.Context, o Options) (err error) {
 func launch(ctx context.Context, o Options, dir string, sink *sink, compare bool) (out []system, err error) {
 	var makers []func() (system, error)
 	if compare {
-		makers = append(
-			makers,
-			func() (system, error) { return startFloor(ctx, o.Program, filepath.Join(dir, "floor"), sink.url()) },
-		)
+		makers = append(makers,
+			func() (system, error) { return startFloor(ctx, o.Program, filepath.Join(dir, "floor"), sink.url()) })
 	} else {
 		o.Peers = nil
 	}
@@ -172,13 +157,8 @@ func measure(ctx context.Context, s system, sink *sink, n *numbers, o Options) (
 type started struct{ number, id string }
 
 // run makes o.Ops operations over o.Connections connections. The phase ends when settle has returned.
-func run(
-	ctx context.Context,
-	s system,
-	o Options,
-	op func(*lane, int) error,
-	settle func() error,
-) (p phase, err error) {
+func run(ctx context.Context, s system, o Options, op func(*lane, int) error,
+	settle func() error) (p phase, err error) {
 	before, err := s.cost()
 	if err != nil {
 		return p, err

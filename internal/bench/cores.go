@@ -53,11 +53,8 @@ func (c *cores) String() string {
 	if !c.apart {
 		return "server, load and provider share the cores: " + c.why
 	}
-	return fmt.Sprintf(
-		"the server has %d of the cores to itself, load and provider the other %d",
-		c.server.Count(),
-		c.load.Count(),
-	)
+	return fmt.Sprintf("the server has %d of the cores to itself, load and provider the other %d", c.server.Count(),
+		c.load.Count())
 }
 
 // serving runs f, whose child processes get the server's cores; Go's runtime makes as many processors of it. Afterwards

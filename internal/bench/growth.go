@@ -20,14 +20,8 @@ import (
 
 // growth measures Dialproof on a store that was filled behind its back, in turn with another one that was not.
 func growth(ctx context.Context, o Options, dir string, sink *sink) (err error) {
-	fmt.Fprintf(
-		o.Out,
-		"%s\n%d connections, %d starts and checks a round, medians of %d rounds in turn\n\n",
-		machine(dir),
-		o.Connections,
-		o.Ops,
-		o.Rounds,
-	)
+	fmt.Fprintf(o.Out, "%s\n%d connections, %d starts and checks a round, medians of %d rounds in turn\n\n", machine(dir),
+		o.Connections, o.Ops, o.Rounds)
 	w := tabwriter.NewWriter(o.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "system\told verifications\tpending\tready ms\tidle RSS MB\tstart us\tcheck us\tcycle\tRSS MB\t")
 	n := &numbers{}
@@ -172,43 +166,20 @@ func (g *grown) compare(ctx context.Context, empty, full *server, e, f point, w 
 			most[k] = max(most[k], procNumber(s.cmd.Process.Pid, "status", "VmRSS:")<<10)
 		}
 		ratios = append(ratios, cycles[1]/cycles[0])
-		fmt.Fprintf(
-			os.Stderr,
-			"round %d: %s: %.1f us a cycle, and %.1f us with %d old\n",
-			i+1,
-			full.title,
-			cycles[0],
-			cycles[1],
-			g.o.Old,
-		)
+		fmt.Fprintf(os.Stderr, "round %d: %s: %.1f us a cycle, and %.1f us with %d old\n", i+1, full.title, cycles[0],
+			cycles[1], g.o.Old)
 	}
 	slices.Sort(ratios)
 	for k, p := range []point{e, f} {
 		r := &results[k]
-		start, check := median(
-			r,
-			func(n round) float64 { return n.start.cpu },
-		), median(
-			r,
-			func(n round) float64 { return n.check.cpu },
-		)
+		start, check := median(r, func(n round) float64 { return n.start.cpu }), median(r,
+			func(n round) float64 { return n.check.cpu })
 		ratio := 1.0
 		if k == 1 {
 			ratio = ratios[len(ratios)/2]
 		}
-		fmt.Fprintf(
-			w,
-			"%s\t%d\t%d\t%d\t%.0f\t%.1f\t%.1f\t%.2f x\t%.0f\t\n",
-			r.name,
-			p.old,
-			p.pending,
-			p.ready.Milliseconds(),
-			mb(p.idle),
-			start,
-			check,
-			ratio,
-			mb(most[k]),
-		)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f\t%.1f\t%.1f\t%.2f x\t%.0f\t\n", r.name, p.old, p.pending, p.ready.Milliseconds(),
+			mb(p.idle), start, check, ratio, mb(most[k]))
 	}
 	return nil
 }
@@ -227,13 +198,8 @@ func (g *grown) pend(ctx context.Context, s *server) error {
 	}
 	_, err := drive(ctx, how.address(), g.o.Connections, len(all), func(l *lane, i int) error {
 		all[i].number = g.n.next()
-		body := fmt.Sprintf(
-			`{"to":%q,"purpose":"login","expires_in":600,"client":{"ip":"10.%d.%d.%d"}}`,
-			all[i].number,
-			i>>16&255,
-			i>>8&255,
-			i&255,
-		)
+		body := fmt.Sprintf(`{"to":%q,"purpose":"login","expires_in":600,"client":{"ip":"10.%d.%d.%d"}}`, all[i].number,
+			i>>16&255, i>>8&255, i&255)
 		status, answer, err := l.post(how.at, "/v1/verifications", how.auth, []byte(body))
 		_, err = answered(status, answer, err, 201)
 		return err

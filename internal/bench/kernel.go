@@ -99,13 +99,7 @@ func machine(dir string) string {
 	}
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	load, _ := os.ReadFile("/proc/loadavg")
-	return fmt.Sprintf(
-		"%s, %d cores, Linux %s, %s, data in %s, load before %s",
-		cpu,
-		runtime.NumCPU(),
-		strings.TrimSpace(string(kernel)),
-		runtime.Version(),
-		filepath.Dir(dir),
-		strings.Join(strings.Fields(string(load))[:min(1, len(strings.Fields(string(load))))], ""),
-	)
+	return fmt.Sprintf("%s, %d cores, Linux %s, %s, data in %s, load before %s", cpu, runtime.NumCPU(),
+		strings.TrimSpace(string(kernel)), runtime.Version(), filepath.Dir(dir),
+		strings.Join(strings.Fields(string(load))[:min(1, len(strings.Fields(string(load))))], ""))
 }

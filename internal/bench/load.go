@@ -113,12 +113,8 @@ func header(line []byte, name string) ([]byte, bool) {
 }
 
 // drive runs ops operations over connections lanes and answers how long each took.
-func drive(
-	ctx context.Context,
-	address string,
-	connections, ops int,
-	op func(*lane, int) error,
-) ([]time.Duration, error) {
+func drive(ctx context.Context, address string, connections, ops int,
+	op func(*lane, int) error) ([]time.Duration, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	took := make([]time.Duration, ops)

@@ -161,17 +161,10 @@ func judge(all []shot, lasts time.Duration) (o outcome) {
 // same server over as many connections. A first round is not counted: it fills the server's memory, which costs in
 // every later one.
 func overload(ctx context.Context, o Options, dir string, systems []system, sink *sink, c *cores) error {
-	fmt.Fprintf(
-		o.Out,
+	fmt.Fprintf(o.Out,
 		"%s\n%s\nstarts over %d connections, %d s each, medians of %d rounds; peak: %d callers that wait (few "+
-			"connections: over one each); then each start is due at its time\n\n",
-		machine(dir),
-		c,
-		openConnections,
-		o.Seconds,
-		o.Rounds,
-		o.Connections,
-	)
+			"connections: over one each); then each start is due at its time\n\n", machine(dir), c, openConnections, o.Seconds,
+		o.Rounds, o.Connections)
 	n, found := &numbers{}, make([][]loads, len(systems))
 	for round := range o.Rounds + 1 {
 		for i, s := range systems {
@@ -183,26 +176,16 @@ func overload(ctx context.Context, o Options, dir string, systems []system, sink
 				continue
 			}
 			found[i] = append(found[i], t)
-			fmt.Fprintf(
-				os.Stderr,
+			fmt.Fprintf(os.Stderr,
 				"round %d: %-20s peak %6.0f; at twice %6.0f offered, %6.0f accepted (%.2f), p99 %v, %.1f times that at half\n",
-				round,
-				s.name(),
-				t[atPeak].accepted,
-				t[atTwice].offered,
-				t[atTwice].accepted,
-				t.kept(atTwice),
-				t[atTwice].p99.Round(100*time.Microsecond),
-				t.slower(atTwice),
-			)
+				round, s.name(), t[atPeak].accepted, t[atTwice].offered, t[atTwice].accepted, t.kept(atTwice),
+				t[atTwice].p99.Round(100*time.Microsecond), t.slower(atTwice))
 		}
 	}
 	w := tabwriter.NewWriter(o.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(
-		w,
+	fmt.Fprintln(w,
 		"system\tload\toffered/s\taccepted/s\tof peak\trefused/s\tp50 ms\tp99 ms\tp99 to half\tp99 since sent\trefusal "+
-			"p99\tload late p99\tlast message\t",
-	)
+			"p99\tload late p99\tlast message\t")
 	for i, s := range systems {
 		overloadLines(w, s.name(), found[i])
 	}
@@ -270,24 +253,12 @@ func overloadLines(w io.Writer, name string, rounds []loads) {
 		ms := func(of func(outcome) time.Duration) float64 {
 			return middle(func(t loads) float64 { return float64(of(t[i]).Microseconds()) / 1000 })
 		}
-		fmt.Fprintf(
-			w,
-			"%s\t%s\t%.0f\t%.0f\t%.2f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f\t\n",
-			name,
-			load,
-			middle(func(t loads) float64 { return t[i].offered }),
-			middle(func(t loads) float64 { return t[i].accepted }),
-			middle(func(t loads) float64 { return t.kept(i) }),
-			middle(func(t loads) float64 { return t[i].refused }),
-			ms(
-				func(o outcome) time.Duration { return o.p50 },
-			),
-			ms(func(o outcome) time.Duration { return o.p99 }),
-			middle(func(t loads) float64 { return t.slower(i) }),
-			ms(func(o outcome) time.Duration { return o.sent99 }),
-			ms(func(o outcome) time.Duration { return o.refusal99 }),
-			ms(func(o outcome) time.Duration { return o.lag99 }),
-			ms(func(o outcome) time.Duration { return o.behind }),
-		)
+		fmt.Fprintf(w, "%s\t%s\t%.0f\t%.0f\t%.2f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f\t\n", name, load,
+			middle(func(t loads) float64 { return t[i].offered }), middle(func(t loads) float64 { return t[i].accepted }),
+			middle(func(t loads) float64 { return t.kept(i) }), middle(func(t loads) float64 { return t[i].refused }),
+			ms(func(o outcome) time.Duration { return o.p50 }), ms(func(o outcome) time.Duration { return o.p99 }),
+			middle(func(t loads) float64 { return t.slower(i) }), ms(func(o outcome) time.Duration { return o.sent99 }),
+			ms(func(o outcome) time.Duration { return o.refusal99 }), ms(func(o outcome) time.Duration { return o.lag99 }),
+			ms(func(o outcome) time.Duration { return o.behind }))
 	}
 }

@@ -53,16 +53,8 @@ func newClerk(t *testing.T, retry bool) clerk {
 func TestOpenLoad(t *testing.T) {
 	t.Parallel()
 	c := newClerk(t, true)
-	out, accepted, err := offer{
-		rate:        1000,
-		connections: 8,
-		callers:     8,
-		lasts:       200 * time.Millisecond,
-	}.starts(
-		t.Context(),
-		c,
-		&numbers{},
-	)
+	out, accepted, err := offer{rate: 1000, connections: 8, callers: 8,
+		lasts: 200 * time.Millisecond}.starts(t.Context(), c, &numbers{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,16 +74,8 @@ func TestOpenLoad(t *testing.T) {
 // TestOpenLoadWantsRetryAfter: a refusal that does not say when to come again ends the measurement.
 func TestOpenLoadWantsRetryAfter(t *testing.T) {
 	t.Parallel()
-	_, _, err := offer{
-		rate:        1000,
-		connections: 2,
-		callers:     2,
-		lasts:       50 * time.Millisecond,
-	}.starts(
-		context.WithoutCancel(t.Context()),
-		newClerk(t, false),
-		&numbers{},
-	)
+	_, _, err := offer{rate: 1000, connections: 2, callers: 2,
+		lasts: 50 * time.Millisecond}.starts(context.WithoutCancel(t.Context()), newClerk(t, false), &numbers{})
 	if err == nil || !strings.Contains(err.Error(), "when to come again") {
 		t.Errorf("error %v", err)
 	}
@@ -117,15 +101,8 @@ func TestWaitingLoad(t *testing.T) {
 	}))
 	t.Cleanup(s.Close)
 	c := clerk{at: strings.TrimPrefix(s.URL, "http://")}
-	out, accepted, err := offer{
-		connections: 8,
-		callers:     2,
-		lasts:       200 * time.Millisecond,
-	}.starts(
-		t.Context(),
-		c,
-		&numbers{},
-	)
+	out, accepted, err := offer{connections: 8, callers: 2, lasts: 200 * time.Millisecond}.starts(t.Context(), c,
+		&numbers{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -192,15 +192,8 @@ func startDialproof(ctx context.Context, program, dir, provider, store string) (
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // it never fails
 	file := filepath.Join(dir, "dialproof.yaml")
-	text := fmt.Sprintf(
-		settings,
-		listen,
-		filepath.Join(dir, "data"),
-		base64.StdEncoding.EncodeToString(key),
-		metrics,
-		store,
-		provider,
-	)
+	text := fmt.Sprintf(settings, listen, filepath.Join(dir, "data"), base64.StdEncoding.EncodeToString(key), metrics,
+		store, provider)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -239,36 +232,12 @@ func tenant(ctx context.Context, program, file string) (key string, err error) {
 	if out, err := command(ctx, program, "migrate", "--config", file).Output(); err != nil {
 		return "", fmt.Errorf("migrate: %w: %s", err, out)
 	}
-	if out, err := command(
-		ctx,
-		program,
-		"app",
-		"create",
-		"--config",
-		file,
-		"--name",
-		"bench",
-		"--brand",
-		"Bench",
-	).Output(); err != nil {
+	if out, err := command(ctx, program, "app", "create", "--config", file, "--name", "bench", "--brand",
+		"Bench").Output(); err != nil {
 		return "", fmt.Errorf("app create: %w: %s", err, out)
 	}
-	out, err := command(
-		ctx,
-		program,
-		"key",
-		"create",
-		"--config",
-		file,
-		"--app",
-		"bench",
-		"--name",
-		"bench",
-		"--mode",
-		"live",
-		"--scope",
-		"verify",
-	).Output()
+	out, err := command(ctx, program, "key", "create", "--config", file, "--app", "bench", "--name", "bench", "--mode",
+		"live", "--scope", "verify").Output()
 	if err != nil {
 		return "", fmt.Errorf("key create: %w", err)
 	}

@@ -13,13 +13,7 @@ import (
 func TestAdvance(t *testing.T) {
 	t.Parallel()
 	all := []channel.Status{
-		channel.Queued,
-		channel.Sending,
-		channel.Unknown,
-		channel.Taken,
-		channel.Sent,
-		channel.Delivered,
-		channel.Undelivered,
+		channel.Queued, channel.Sending, channel.Unknown, channel.Taken, channel.Sent, channel.Delivered, channel.Undelivered,
 		channel.Failed,
 	}
 	final := map[channel.Status]bool{channel.Delivered: true, channel.Undelivered: true, channel.Failed: true}

@@ -119,7 +119,5 @@ func AsError(provider string, err error) *Error {
 		return e
 	}
 	return (&Error{Kind: MaybeSent, Provider: provider, Code: "internal", Detail: "the provider failed in an " +
-		"unforeseen way"}).Because(
-		err,
-	)
+		"unforeseen way"}).Because(err)
 }

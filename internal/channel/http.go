@@ -59,14 +59,8 @@ func Do(ctx context.Context, client *http.Client, provider string, req *http.Req
 
 // Post does as Do with a request to an address that is always the same: it was parsed once. The header's keys are in
 // their canonical form, the body is not empty, and neither is changed any more.
-func Post(
-	ctx context.Context,
-	client *http.Client,
-	provider string,
-	address *url.URL,
-	header http.Header,
-	body []byte,
-) (Answer, error) {
+func Post(ctx context.Context, client *http.Client, provider string, address *url.URL, header http.Header,
+	body []byte) (Answer, error) {
 	req := http.Request{
 		Method: http.MethodPost, URL: address, Host: address.Host, Header: header, ContentLength: int64(len(body)),
 		GetBody: func() (io.ReadCloser, error) { return newBody(body), nil }, Body: newBody(body),

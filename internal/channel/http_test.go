@@ -104,14 +104,7 @@ func TestPostWritesOnce(t *testing.T) {
 			return counted{conn, &writes}, err
 		},
 	}
-	if _, err := channel.Post(
-		t.Context(),
-		c,
-		"x",
-		address,
-		http.Header{},
-		[]byte("{}"),
-	); err != nil ||
+	if _, err := channel.Post(t.Context(), c, "x", address, http.Header{}, []byte("{}")); err != nil ||
 		writes.Load() != 1 {
 		t.Errorf("a message took %d writes: %v", writes.Load(), err)
 	}
@@ -133,14 +126,7 @@ func TestPostGivenUp(t *testing.T) {
 	}
 	for _, want := range []channel.ErrorKind{channel.MaybeSent, channel.Unavailable} { // the second call begins given up
 		var e *channel.Error
-		if _, err := channel.Post(
-			ctx,
-			client(t),
-			"x",
-			address,
-			http.Header{},
-			[]byte("{}"),
-		); !errors.As(err, &e) ||
+		if _, err := channel.Post(ctx, client(t), "x", address, http.Header{}, []byte("{}")); !errors.As(err, &e) ||
 			e.Kind != want {
 			t.Errorf("%v, want %s", err, want)
 		}

@@ -69,28 +69,15 @@ func TestOverrides(t *testing.T) {
 	if err := os.WriteFile(dsn, []byte("postgres://x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := Parse("", []byte("listen: 127.0.0.1:1\n"+good), vars(
-		"DIALPROOF_LISTEN",
-		"0.0.0.0:80",
-		"DIALPROOF_LOG_LEVEL",
-		"debug",
-		"DIALPROOF_QUEUE_WORKERS",
-		"7",
-		"DIALPROOF_TRACING_SAMPLE",
-		"0.5",
-		"DIALPROOF_ALLOW_HANDSET",
-		"true",
-		"DIALPROOF_STORE_DRIVER",
-		"postgres",
-		"DIALPROOF_STORE_DSN_FILE",
-		dsn,
-	))
+	c, err := Parse("", []byte("listen: 127.0.0.1:1\n"+good),
+		vars("DIALPROOF_LISTEN", "0.0.0.0:80", "DIALPROOF_LOG_LEVEL", "debug", "DIALPROOF_QUEUE_WORKERS", "7",
+			"DIALPROOF_TRACING_SAMPLE", "0.5", "DIALPROOF_ALLOW_HANDSET", "true", "DIALPROOF_STORE_DRIVER", "postgres",
+			"DIALPROOF_STORE_DSN_FILE", dsn))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.Listen != "0.0.0.0:80" || c.Log.Level != "debug" || c.Queue.Workers != 7 || c.Tracing.Sample != 0.5 ||
-		!c.AllowHandset ||
-		c.Store.DSN.Reveal() != "postgres://x" {
+		!c.AllowHandset || c.Store.DSN.Reveal() != "postgres://x" {
 		t.Errorf("got %+v", c)
 	}
 }
@@ -143,11 +130,8 @@ func checkExample(t *testing.T, text string) {
 	if err := os.WriteFile(file, []byte(key+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Parse(
-		"dialproof.yaml",
-		[]byte(strings.ReplaceAll(text, "/etc/dialproof/key-1", file)),
-		vars(),
-	); err != nil {
+	if _, err := Parse("dialproof.yaml", []byte(strings.ReplaceAll(text, "/etc/dialproof/key-1", file)),
+		vars()); err != nil {
 		t.Error(err)
 	}
 }

@@ -98,11 +98,10 @@ func TestProblemsHideSecrets(t *testing.T) {
 	t.Parallel()
 	const hidden = "hunter2hunter2"
 	for _, text := range []string{
-		"keys: [{id: 1, secret: " + hidden + "}]", "keys: [{id: x, secret: " + hidden + "}]", "keys: [{id: 1, secrte: " +
-			hidden + "}]",
-		"keys: [{id: 1, secret: [" + hidden + "]}]", "keys: " + hidden, "store: {dsn: {a: " + hidden + "}}", "store: " +
-			hidden,
-		"keys:\n  - id: 1\n    secret: " + hidden + "\n   x", "keys: [{id: 1, secret: \"" + hidden, "keys: [{id: 1, " +
+		"keys: [{id: 1, secret: " + hidden + "}]", "keys: [{id: x, secret: " + hidden + "}]",
+		"keys: [{id: 1, secrte: " + hidden + "}]", "keys: [{id: 1, secret: [" + hidden + "]}]", "keys: " + hidden,
+		"store: {dsn: {a: " + hidden + "}}", "store: " + hidden, "keys:\n  - id: 1\n    secret: " + hidden + "\n   x",
+		"keys: [{id: 1, secret: \"" + hidden, "keys: [{id: 1, " +
 			"secret: !!binary " + hidden + "}]",
 		"keys: [{id: 1, secret: x, secret: " + hidden + "}]", "keys: [{id: 1, secret: *" + hidden + "}]",
 	} {
@@ -111,11 +110,7 @@ func TestProblemsHideSecrets(t *testing.T) {
 			t.Errorf("%q: got %v, want an error without the secret", text, err)
 		}
 	}
-	if _, err := Parse(
-		"",
-		[]byte(good),
-		vars("DIALPROOF_QUEUE_WORKERS", hidden),
-	); err == nil ||
+	if _, err := Parse("", []byte(good), vars("DIALPROOF_QUEUE_WORKERS", hidden)); err == nil ||
 		strings.Contains(err.Error(), hidden) {
 		t.Errorf("got %v, want an error without the value", err)
 	}

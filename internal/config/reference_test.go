@@ -84,8 +84,7 @@ func reference(t *testing.T) string {
 	b.WriteString("`log.level` is `DIALPROOF_LOG_LEVEL`; lists cannot. Keys that the program does not know are refused. ")
 	b.WriteString(
 		"Every secret has a twin that names a file instead: `dsn_file` for `dsn`, `DIALPROOF_STORE_DSN_FILE` in the " +
-			"environment. ",
-	)
+			"environment. ")
 	b.WriteString("`dialproof doctor` tells what is wrong with a file.\n\n")
 	b.WriteString("The shortest file that serves:\n\n```yaml\n" + shortest + "```\n")
 	docs := comments(t)

@@ -73,11 +73,8 @@ func (j *judge) within(v, low, top int, path string) {
 func (c Config) Validate() error {
 	j := &judge{}
 	j.need(address(c.Listen), "listen", "must be host:port, like 127.0.0.1:8080")
-	j.need(
-		c.PublicURL == "" || webAddress(c.PublicURL),
-		"public_url",
-		"must be an address like https://verify.example.com, without query or fragment",
-	)
+	j.need(c.PublicURL == "" || webAddress(c.PublicURL), "public_url",
+		"must be an address like https://verify.example.com, without query or fragment")
 	j.need(len(c.TrustedProxies) <= 64, "trusted_proxies", "must have at most 64 entries")
 	for i, text := range c.TrustedProxies {
 		_, err := proxy(text)
@@ -85,42 +82,27 @@ func (c Config) Validate() error {
 	}
 	j.need(c.Data != "", "data", "must name a folder")
 	j.need(c.Store.Driver == SQLite || c.Store.Driver == Postgres, "store.driver", "must be sqlite or postgres")
-	j.need(
-		c.Store.Driver != Postgres || !c.Store.DSN.IsZero(),
-		"store.dsn",
-		"is needed with the driver postgres; dsn_file reads it from a file",
-	)
+	j.need(c.Store.Driver != Postgres || !c.Store.DSN.IsZero(), "store.dsn",
+		"is needed with the driver postgres; dsn_file reads it from a file")
 	j.within(c.Store.Connections, 4, 1000, "store.connections")
 	j.within(c.Store.Lanes, 1, 16, "store.lanes")
 	j.need(c.Store.Timeout >= time.Second && c.Store.Timeout <= time.Minute, "store.timeout", "must be 1s to 60s")
 	j.need(c.Drain >= 0 && c.Drain <= 5*time.Minute, "drain", "must be 0s to 5m")
 	j.need(c.Log.Format == "json" || c.Log.Format == "human", "log.format", "must be json or human")
-	j.need(
-		slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level),
-		"log.level",
-		"must be debug, info, warn or error",
-	)
+	j.need(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level",
+		"must be debug, info, warn or error")
 	j.need(c.Metrics.Listen == "" || address(c.Metrics.Listen), "metrics.listen", "must be host:port, like 127.0.0.1:9090")
-	j.need(
-		c.Metrics.Listen == "" || c.Metrics.Listen != c.Listen,
-		"metrics.listen",
-		"must differ from listen; leave it out to serve metrics beside the API",
-	)
-	j.need(
-		c.Tracing.Endpoint == "" || webAddress(c.Tracing.Endpoint),
-		"tracing.endpoint",
-		"must be an address like http://127.0.0.1:4318",
-	)
+	j.need(c.Metrics.Listen == "" || c.Metrics.Listen != c.Listen, "metrics.listen",
+		"must differ from listen; leave it out to serve metrics beside the API")
+	j.need(c.Tracing.Endpoint == "" || webAddress(c.Tracing.Endpoint), "tracing.endpoint",
+		"must be an address like http://127.0.0.1:4318")
 	j.need(c.Tracing.Sample >= 0 && c.Tracing.Sample <= 1, "tracing.sample", "must be 0 to 1")
 	j.within(c.Retention.Days, 1, 3650, "retention.days")
 	j.within(c.Queue.MaxOpen, 100, 10_000_000, "queue.max_open")
 	j.within(c.Queue.Workers, 1, 10_000, "queue.workers")
 	j.within(c.Webhooks.Workers, 1, 10_000, "webhooks.workers")
-	j.need(
-		slices.Contains([]string{"priority", "cheapest", "converting"}, c.Routing.Policy),
-		"routing.policy",
-		"must be priority, cheapest or converting",
-	)
+	j.need(slices.Contains([]string{"priority", "cheapest", "converting"}, c.Routing.Policy), "routing.policy",
+		"must be priority, cheapest or converting")
 	j.limits(c.Limits)
 	j.keys(c.Keys)
 	j.routes(c)
@@ -158,13 +140,8 @@ func (j *judge) keys(keys []Key) {
 		case err != nil:
 			j.need(false, path+".secret", "must be base64 or hexadecimal; make one with: openssl rand -base64 32")
 		default:
-			j.need(
-				len(secret) >= minKey,
-				path+".secret",
-				"has %d bytes, at least %d are needed; make one with: openssl rand -base64 32",
-				len(secret),
-				minKey,
-			)
+			j.need(len(secret) >= minKey, path+".secret",
+				"has %d bytes, at least %d are needed; make one with: openssl rand -base64 32", len(secret), minKey)
 		}
 	}
 }
@@ -193,12 +170,9 @@ func (j *judge) routes(c Config) {
 		j.need(r.Name == "" || !seen[r.Name], path+".name", "another route is called %q", r.Name)
 		seen[r.Name] = true
 		j.need(r.Provider != "", path+".provider", "is missing; docs/providers lists them")
-		j.need(
-			r.Provider != "handset" || c.AllowHandset,
-			path+".provider",
+		j.need(r.Provider != "handset" || c.AllowHandset, path+".provider",
 			"is for development: anybody can read its messages; `dialproof dev` has it ready, and allow_handset: true "+
-				"allows it here",
-		)
+				"allows it here")
 		j.served(path, r)
 		j.bounds(path, r)
 	}
@@ -214,24 +188,15 @@ func (j *judge) served(path string, r Route) {
 		j.need(country(c), fmt.Sprintf("%s.countries[%d]", path, k), "must be two capital letters, like GB")
 	}
 	for k, p := range r.Prefixes {
-		j.need(
-			matches(`^\+[1-9][0-9]{0,14}$`, p),
-			fmt.Sprintf("%s.prefixes[%d]", path, k),
-			"must be a plus and digits, like +4477",
-		)
+		j.need(matches(`^\+[1-9][0-9]{0,14}$`, p), fmt.Sprintf("%s.prefixes[%d]", path, k),
+			"must be a plus and digits, like +4477")
 	}
-	j.need(
-		r.Sender == "" || senderID(r.Sender),
-		path+".sender",
-		"must be a number, a short code, or up to 11 letters, digits and spaces",
-	)
+	j.need(r.Sender == "" || senderID(r.Sender), path+".sender",
+		"must be a number, a short code, or up to 11 letters, digits and spaces")
 	for _, c := range slices.Sorted(maps.Keys(r.Senders)) {
 		j.need(country(c), path+".senders."+c, "must be under a country of two capital letters, like GB")
-		j.need(
-			senderID(r.Senders[c]),
-			path+".senders."+c,
-			"must be a number, a short code, or up to 11 letters, digits and spaces",
-		)
+		j.need(senderID(r.Senders[c]), path+".senders."+c,
+			"must be a number, a short code, or up to 11 letters, digits and spaces")
 	}
 	for _, c := range slices.Sorted(maps.Keys(r.Price)) {
 		j.need(c == "*" || country(c), path+".price."+c, `must be under a country of two capital letters, or "*"`)
@@ -249,11 +214,8 @@ func (j *judge) bounds(path string, r Route) {
 	j.need(len(r.Registered) <= 256, path+".registered", "must have at most 256 entries")
 	for i, reg := range r.Registered {
 		at := fmt.Sprintf("%s.registered[%d]", path, i)
-		j.need(
-			strings.Contains(reg.Text, "{#") && len(reg.Text) <= 2000,
-			at+".text",
-			"must be the registered text, at most 2000 bytes, with {#var#} for what changes",
-		)
+		j.need(strings.Contains(reg.Text, "{#") && len(reg.Text) <= 2000, at+".text",
+			"must be the registered text, at most 2000 bytes, with {#var#} for what changes")
 		j.need(len(reg.TemplateID) <= 64, at+".template_id", "must have at most 64 characters")
 		for k, c := range reg.Countries {
 			j.need(country(c), fmt.Sprintf("%s.countries[%d]", at, k), "must be two capital letters, like IN")
@@ -280,6 +242,5 @@ func address(text string) bool {
 func webAddress(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.RawQuery == "" &&
-		u.Fragment == "" &&
-		u.User == nil
+		u.Fragment == "" && u.User == nil
 }

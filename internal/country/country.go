@@ -135,13 +135,10 @@ func RulesOf(code string) (r Rules, ok bool) {
 	// Countries that share a calling code are spaced by the rules of the first among them.
 	main := cmp.Or(metadata()[phonenumbers.GetRegionCodeForCountryCode(int(m.GetCountryCode()))], m)
 	return Rules{
-		Country: code,
-		Calling: strconv.Itoa(int(m.GetCountryCode())),
-		Prefix:  m.GetNationalPrefix(),
-		National: formats(
-			main.GetNumberFormat(),
-			m.GetNationalPrefix(),
-		),
+		Country:       code,
+		Calling:       strconv.Itoa(int(m.GetCountryCode())),
+		Prefix:        m.GetNationalPrefix(),
+		National:      formats(main.GetNumberFormat(), m.GetNationalPrefix()),
 		International: formats(main.GetIntlNumberFormat(), ""),
 	}, true
 }

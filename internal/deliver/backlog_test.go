@@ -105,12 +105,8 @@ func (p *post) start(route string) {
 		j.Hold(now.Add(30 * time.Second))
 	}
 	p.shelf.Lock()
-	p.shelf.Parcels[ref] = deliver.Parcel{
-		Ref:        ref,
-		Open:       true,
-		Expires:    now.Add(time.Hour),
-		Deliveries: []channel.Delivery{d},
-	}
+	p.shelf.Parcels[ref] = deliver.Parcel{Ref: ref, Open: true, Expires: now.Add(time.Hour),
+		Deliveries: []channel.Delivery{d}}
 	p.shelf.Jobs[j.ID] = j
 	p.shelf.Unlock()
 	p.runner.Dispatch(j, deliver.Fresh(&deliver.Made{Delivery: d}))
@@ -180,14 +176,8 @@ func TestACrashUnderASustainedBacklog(t *testing.T) {
 				}
 				by, _ := sum(shelf)
 				if len(c.sent) != rate*seconds || len(shelf.Jobs) != 0 || by[channel.Taken] != rate*seconds {
-					t.Errorf(
-						"%d of %d were sent, %d before the crash; %d jobs are left; %v",
-						len(c.sent),
-						rate*seconds,
-						before,
-						len(shelf.Jobs),
-						by,
-					)
+					t.Errorf("%d of %d were sent, %d before the crash; %d jobs are left; %v", len(c.sent), rate*seconds, before,
+						len(shelf.Jobs), by)
 				}
 				if twice > 2*workers {
 					t.Errorf("%d were sent twice", twice)
@@ -215,12 +205,8 @@ func TestNobodyDoubtsWhatWasNotCalled(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				shelf := delivertest.NewShelf()
 				carrier := &patient{takes: c.takes, sent: map[string]int{}}
-				p := newPost(
-					t,
-					shelf,
-					c.workers,
-					&deliver.Route{Name: "a", Sender: carrier, Timeout: time.Minute, Slots: make(chan struct{}, c.slots)},
-				)
+				p := newPost(t, shelf, c.workers,
+					&deliver.Route{Name: "a", Sender: carrier, Timeout: time.Minute, Slots: make(chan struct{}, c.slots)})
 				for range c.many {
 					p.start("a")
 				}
@@ -237,18 +223,10 @@ func TestNobodyDoubtsWhatWasNotCalled(t *testing.T) {
 						t.Errorf("%s was sent %d times", d, n)
 					}
 				}
-				if by, _ := sum(
-					shelf,
-				); len(carrier.sent) != c.many || by[channel.Taken] != c.many || len(shelf.Jobs) != 0 ||
+				if by, _ := sum(shelf); len(carrier.sent) != c.many || by[channel.Taken] != c.many || len(shelf.Jobs) != 0 ||
 					p.runner.Open() != 0 {
-					t.Errorf(
-						"%d of %d were sent; %v; %d jobs are left, %d are open",
-						len(carrier.sent),
-						c.many,
-						by,
-						len(shelf.Jobs),
-						p.runner.Open(),
-					)
+					t.Errorf("%d of %d were sent; %v; %d jobs are left, %d are open", len(carrier.sent), c.many, by, len(shelf.Jobs),
+						p.runner.Open())
 				}
 				if err := p.runner.Stop(time.Minute); err != nil {
 					t.Error(err)
@@ -305,25 +283,19 @@ func TestRetriesDoNotStarveNewMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		old := &patient{takes: 2 * time.Second, sent: map[string]int{}, down: true}
 		well := &patient{takes: 10 * time.Millisecond, sent: map[string]int{}}
-		p := newPost(
-			t,
-			delivertest.NewShelf(),
-			4,
-			&deliver.Route{
-				Name:      "old",
-				Sender:    old,
-				Countries: []string{"GB"},
-				Timeout:   10 * time.Second,
-				Slots:     make(chan struct{}, 64),
-			},
-			&deliver.Route{
-				Name:      "new",
-				Sender:    well,
-				Countries: []string{"FR"},
-				Timeout:   10 * time.Second,
-				Slots:     make(chan struct{}, 64),
-			},
-		)
+		p := newPost(t, delivertest.NewShelf(), 4, &deliver.Route{
+			Name:      "old",
+			Sender:    old,
+			Countries: []string{"GB"},
+			Timeout:   10 * time.Second,
+			Slots:     make(chan struct{}, 64),
+		}, &deliver.Route{
+			Name:      "new",
+			Sender:    well,
+			Countries: []string{"FR"},
+			Timeout:   10 * time.Second,
+			Slots:     make(chan struct{}, 64),
+		})
 		for range 100 {
 			p.start("old")
 		}

@@ -30,12 +30,8 @@ func TestABatchOfReceipts(t *testing.T) {
 			Header: http.Header{"Token": {token}},
 			Body:   []byte(status),
 		}
-		if code, _, _ := b.Callback(
-			t.Context(),
-			"a",
-			address[strings.LastIndex(address, "/")+1:],
-			r,
-		); code != http.StatusNoContent {
+		if code, _, _ := b.Callback(t.Context(), "a", address[strings.LastIndex(address, "/")+1:],
+			r); code != http.StatusNoContent {
 			t.Errorf("%s: %d", status, code)
 		}
 	}

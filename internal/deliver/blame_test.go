@@ -86,9 +86,7 @@ func newTown(t *testing.T, providers ...channel.Sender) *town {
 	}
 	for i, p := range providers {
 		w.routes = append(w.routes, &deliver.Route{
-			Name: string(
-				rune('a' + i),
-			),
+			Name:     string(rune('a' + i)),
 			Sender:   p,
 			Priority: i,
 			Timeout:  10 * time.Second,
@@ -203,13 +201,11 @@ func TestAPoisonedRoute(t *testing.T) {
 					(name != "SMPP, submit failed" || c.routes != 2)) {
 				continue
 			}
-			t.Run(
-				fmt.Sprintf("%s/%d refused, %d %%, %d routes, same country %t", name, c.refused, c.share, c.routes, c.same),
+			t.Run(fmt.Sprintf("%s/%d refused, %d %%, %d routes, same country %t", name, c.refused, c.share, c.routes, c.same),
 				func(t *testing.T) {
 					t.Parallel()
 					synctest.Test(t, func(t *testing.T) { poison(t, shape, c.refused, c.share, c.routes, c.same) })
-				},
-			)
+				})
 		}
 	}
 }
@@ -271,9 +267,7 @@ func poison(t *testing.T, shape channel.Error, refused, share, routes int, same 
 		t.Errorf("%d jobs are left; the routes are %v", len(w.shelf.Jobs), w.Unwell())
 	}
 	for to := range poisoned {
-		if d := w.last(
-			to,
-		); d.Status != channel.Failed || d.Code != shape.Code ||
+		if d := w.last(to); d.Status != channel.Failed || d.Code != shape.Code ||
 			(shape.Kind != channel.Rejected &&
 				(d.Kind != channel.Refused || !strings.HasPrefix(d.Reason, "refused by every route"))) {
 			t.Fatalf("a refused one is %+v", d)
@@ -334,12 +328,8 @@ func TestABurstOfOneSender(t *testing.T) {
 					}
 				}
 				if good != 200 || len(b.taken) != 200 || strings.Contains(w.log.String(), "route unhealthy") {
-					t.Errorf(
-						"%d of 200 of the other application went by the first route, %d by the second; %v",
-						good,
-						len(b.taken),
-						w.Unwell(),
-					)
+					t.Errorf("%d of 200 of the other application went by the first route, %d by the second; %v", good, len(b.taken),
+						w.Unwell())
 				}
 			})
 		})
@@ -422,14 +412,8 @@ func TestADeadAccount(t *testing.T) {
 			if _, ok := a.taken[british(100)]; !ok || w.Unwell()["a"] != "" {
 				t.Errorf("after it was mended the route is %q", w.Unwell()["a"])
 			}
-			if left, back := strings.Count(
-				w.log.String(),
-				"route unhealthy",
-			), strings.Count(
-				w.log.String(),
-				"route healthy",
-			); left != 1 ||
-				back != 1 {
+			if left, back := strings.Count(w.log.String(), "route unhealthy"), strings.Count(w.log.String(),
+				"route healthy"); left != 1 || back != 1 {
 				t.Errorf("told %d times that it left, %d times that it returned", left, back)
 			}
 		})
@@ -556,11 +540,8 @@ func TestALoneHangGivesWay(t *testing.T) {
 			b.renew("a")
 			b.order()
 			began := time.Now()
-			if _, err := b.Run(
-				context.Background(),
-				b.job,
-				deliver.Fresh(&deliver.Made{Delivery: b.newest(), Wait: 25 * time.Second}),
-			); err != nil {
+			if _, err := b.Run(context.Background(), b.job,
+				deliver.Fresh(&deliver.Made{Delivery: b.newest(), Wait: 25 * time.Second})); err != nil {
 				t.Error(err)
 			}
 			return time.Since(began)

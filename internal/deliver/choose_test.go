@@ -36,10 +36,8 @@ func TestConverting(t *testing.T) {
 		now := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 		routes := deliver.NewRoutes(nil)
 		routes.Conversions = deliver.NewConversions(func() time.Time { return now }, seed)
-		routes.Replace(
-			[]*deliver.Route{{Name: "bad", Sender: &carrier{}}, {Name: "good", Sender: &carrier{}}},
-			deliver.Converting,
-		)
+		routes.Replace([]*deliver.Route{{Name: "bad", Sender: &carrier{}}, {Name: "good", Sender: &carrier{}}},
+			deliver.Converting)
 		people := rand.New(rand.NewPCG(seed, 1))
 		ids := id.NewSource(id.ID{})
 		chances := map[string]float64{"good": 0.7, "bad": 0.3}
@@ -104,11 +102,7 @@ func TestConvertingLearnsFromResends(t *testing.T) {
 	routes := deliver.NewRoutes(nil)
 	routes.Conversions = deliver.NewConversions(func() time.Time { return now }, 1)
 	routes.Replace([]*deliver.Route{
-		{
-			Name:   "a",
-			Sender: &carrier{},
-			Price:  map[string]int64{"*": 2},
-		},
+		{Name: "a", Sender: &carrier{}, Price: map[string]int64{"*": 2}},
 		{Name: "b", Sender: &carrier{}, Price: map[string]int64{"GB": 1}},
 	}, deliver.Converting)
 	ids := id.NewSource(id.ID{})
@@ -133,10 +127,8 @@ func TestAFallOfConversion(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	routes := deliver.NewRoutes(nil)
 	routes.Conversions = deliver.NewConversions(func() time.Time { return now }, 1)
-	routes.Replace(
-		[]*deliver.Route{{Name: "a", Sender: &carrier{}}, {Name: "b", Sender: &carrier{}, Priority: 1}},
-		deliver.Priority,
-	)
+	routes.Replace([]*deliver.Route{{Name: "a", Sender: &carrier{}}, {Name: "b", Sender: &carrier{}, Priority: 1}},
+		deliver.Priority)
 	ids := id.NewSource(id.ID{})
 	works := map[string]bool{"a": true, "b": true}
 	run := func(n int) (a int) {
@@ -243,10 +235,8 @@ func TestProvidersAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		l := &learner{told: make(chan string, 8)}
-		b.Routes.Replace(
-			[]*deliver.Route{{Name: "a", Provider: "fake", Sender: l, Timeout: time.Second, Slots: make(chan struct{}, 1)}},
-			deliver.Priority,
-		)
+		b.Routes.Replace([]*deliver.Route{{Name: "a", Provider: "fake", Sender: l, Timeout: time.Second,
+			Slots: make(chan struct{}, 1)}}, deliver.Priority)
 		b.Approved(b.job.Ref) // before anything was accepted there is nothing to tell
 		synctest.Wait()
 		if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil {
@@ -390,11 +380,7 @@ func TestSilence(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		b.renew("a") // another one is not given to it: it goes elsewhere at once
-		if _, err := b.Run(
-			t.Context(),
-			b.job,
-			deliver.Work{},
-		); err != nil ||
+		if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err != nil ||
 			!slices.Equal(b.deliveries(), []string{"a failed", "b accepted"}) {
 			t.Errorf("%v, %v", b.deliveries(), err)
 		}

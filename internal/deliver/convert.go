@@ -187,10 +187,8 @@ func (c *Conversions) Sent(verification id.ID, route string, to phone.Number) {
 		return
 	}
 	c.pending[verification] = c.first + len(c.queue)
-	c.queue = append(
-		c.queue,
-		trial{verification: verification, at: now.UnixNano(), route: c.place(route), prefix: prefixOf(to)},
-	)
+	c.queue = append(c.queue,
+		trial{verification: verification, at: now.UnixNano(), route: c.place(route), prefix: prefixOf(to)})
 }
 
 // place answers where a route stands among the routes.

@@ -64,16 +64,14 @@ func (c *carrier) Receipts(_ context.Context, r channel.Callback) ([]channel.Rec
 	if r.Header.Get("Signature") == "not known yet" {
 		return nil, &channel.Error{Kind: channel.Unavailable, Provider: "fake", Code: "certificate"}
 	}
-	return []channel.Receipt{
-		{
-			Token:      r.Header.Get("Token"),
-			ProviderID: "p-1",
-			Status:     channel.Status(r.Body),
-			Code:       "0",
-			Price:      "0.01",
-			Currency:   "EUR",
-		},
-	}, nil
+	return []channel.Receipt{{
+		Token:      r.Header.Get("Token"),
+		ProviderID: "p-1",
+		Status:     channel.Status(r.Body),
+		Code:       "0",
+		Price:      "0.01",
+		Currency:   "EUR",
+	}}, nil
 }
 
 // always composes one message.
@@ -124,17 +122,14 @@ func newBench(t *testing.T) *bench {
 	for i, name := range []string{"a", "b", "c"} {
 		c := &carrier{}
 		b.carriers[name] = c
-		routes = append(
-			routes,
-			&deliver.Route{
-				Name:     name,
-				Provider: "fake",
-				Sender:   c,
-				Priority: i,
-				Timeout:  time.Second,
-				Slots:    make(chan struct{}, 4),
-			},
-		)
+		routes = append(routes, &deliver.Route{
+			Name:     name,
+			Provider: "fake",
+			Sender:   c,
+			Priority: i,
+			Timeout:  time.Second,
+			Slots:    make(chan struct{}, 4),
+		})
 	}
 	b.Handler = &deliver.Handler{
 		Store:     b.shelf,
@@ -287,8 +282,7 @@ func TestAllDeadToTheEnd(t *testing.T) {
 	}
 	d := b.newest()
 	if d.Status != channel.Failed || d.Kind != channel.Unavailable || d.Code != "x" ||
-		d.Reason != "given up at the deadline" ||
-		len(b.shelf.Jobs) != 0 {
+		d.Reason != "given up at the deadline" || len(b.shelf.Jobs) != 0 {
 		t.Errorf("%+v, %d jobs", d, len(b.shelf.Jobs))
 	}
 }
@@ -329,10 +323,8 @@ func TestARecordThatFailsIsRunAgain(t *testing.T) {
 	b.Pause = func(_ context.Context, d time.Duration) { b.now = b.now.Add(d) }
 	b.carriers["a"].script = []error{nil}
 	stop := &breaking{carrier: b.carriers["a"], shelf: b.shelf}
-	b.Routes.Replace(
-		[]*deliver.Route{{Name: "a", Provider: "fake", Sender: stop, Timeout: time.Second, Slots: make(chan struct{}, 1)}},
-		deliver.Priority,
-	)
+	b.Routes.Replace([]*deliver.Route{{Name: "a", Provider: "fake", Sender: stop, Timeout: time.Second,
+		Slots: make(chan struct{}, 1)}}, deliver.Priority)
 	if _, err := b.Run(t.Context(), b.job, deliver.Work{}); err == nil {
 		t.Fatal("a record that failed was not told")
 	}
@@ -477,10 +469,7 @@ func TestFixedAddress(t *testing.T) {
 		code, _, _ := b.Callback(t.Context(), "a", address[strings.LastIndex(address, "/")+1:], r)
 		return code
 	}
-	if code := send(
-		channel.Sent,
-		b.Callbacks.Token("a", b.job.Ref, b.job.ID),
-	); code != http.StatusNoContent ||
+	if code := send(channel.Sent, b.Callbacks.Token("a", b.job.Ref, b.job.ID)); code != http.StatusNoContent ||
 		b.deliveries()[0] != "a sent" {
 		t.Errorf("by token: %d, %v", code, b.deliveries())
 	}
@@ -498,18 +487,11 @@ func TestALateAnswer(t *testing.T) {
 	b := newBench(t)
 	b.carriers["a"].byID = true
 	token := b.Callbacks.Token("a", b.job.Ref, b.job.ID)
-	if err := b.Report(
-		t.Context(),
-		"a",
-		channel.Receipt{Token: token, ProviderID: "p-9", Status: channel.Taken},
-	); err != nil {
+	if err := b.Report(t.Context(), "a",
+		channel.Receipt{Token: token, ProviderID: "p-9", Status: channel.Taken}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Report(
-		t.Context(),
-		"a",
-		channel.Receipt{ProviderID: "P-9", Status: channel.Delivered},
-	); err != nil ||
+	if err := b.Report(t.Context(), "a", channel.Receipt{ProviderID: "P-9", Status: channel.Delivered}); err != nil ||
 		b.deliveries()[0] != "a delivered" {
 		t.Errorf("%v, %v", b.deliveries(), err)
 	}
@@ -535,11 +517,8 @@ func TestLateReceipt(t *testing.T) {
 		if b.deliveries()[0] != "a delivered" {
 			t.Errorf("after the wait: %v", b.deliveries())
 		}
-		if err := b.ReceiveByID(
-			t.Context(),
-			"a",
-			channel.Receipt{ProviderID: "never-sent", Status: channel.Delivered},
-		); err != nil {
+		if err := b.ReceiveByID(t.Context(), "a",
+			channel.Receipt{ProviderID: "never-sent", Status: channel.Delivered}); err != nil {
 			t.Error(err)
 		}
 		time.Sleep(time.Minute) // and it is given up
@@ -560,11 +539,7 @@ func TestACallAsksAgain(t *testing.T) {
 		}
 	}
 	b.receipt(channel.Sent, nil)
-	if token := b.Callbacks.Token(
-		"a",
-		b.job.Ref,
-		b.job.ID,
-	); !open || asked.Token != token || asked.Callback == "" ||
+	if token := b.Callbacks.Token("a", b.job.Ref, b.job.ID); !open || asked.Token != token || asked.Callback == "" ||
 		asked.Delivery == "" {
 		t.Errorf("open %t, %+v", open, asked)
 	}

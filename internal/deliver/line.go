@@ -296,8 +296,7 @@ func (h *Handler) renewLine(route string) {
 	queue.Share(most, len(jobs), func(i int) {
 		j := jobs[i]
 		j.Hold(now.Add(h.Lease))
-		switch err := h.Store.Update(context.Background(), j.Ref, j.ID,
-			func(tx Tx) error { return renew(tx, j) }); {
+		switch err := h.Store.Update(context.Background(), j.Ref, j.ID, func(tx Tx) error { return renew(tx, j) }); {
 		case err == nil:
 			h.lines.renewed(route, j, j.Due)
 		case errors.Is(err, errSettled):

@@ -248,17 +248,13 @@ func TestLineDoesNotTrustTheSick(t *testing.T) {
 		for range 20 {
 			b.script = append(b.script, fault(channel.Unavailable))
 		}
-		c := newCounter(
-			t,
-			&deliver.Route{Name: "a", Sender: a, Slots: make(chan struct{}, 1)},
-			&deliver.Route{
-				Name:     "b",
-				Sender:   b,
-				Priority: 1,
-				Slots:    make(chan struct{}, 1),
-				Health:   deliver.NewHealth(time.Now),
-			},
-		)
+		c := newCounter(t, &deliver.Route{Name: "a", Sender: a, Slots: make(chan struct{}, 1)}, &deliver.Route{
+			Name:     "b",
+			Sender:   b,
+			Priority: 1,
+			Slots:    make(chan struct{}, 1),
+			Health:   deliver.NewHealth(time.Now),
+		})
 		for range 10 { // each of them goes on by a
 			c.come(t, 1, "b")
 			c.all.Wait()
@@ -346,20 +342,12 @@ func TestLineOutlivesItsRoute(t *testing.T) {
 				before, after := &slow{}, &slow{}
 				c := newCounter(t, &deliver.Route{Name: "a", Sender: before, Slots: make(chan struct{}, 1)})
 				c.come(t, 10, "a")
-				c.Routes.Replace(
-					[]*deliver.Route{
-						{Name: name, Provider: "fake", Sender: after, Slots: make(chan struct{}, 3), Timeout: time.Second},
-					},
-					deliver.Priority,
-				)
+				c.Routes.Replace([]*deliver.Route{{Name: name, Provider: "fake", Sender: after, Slots: make(chan struct{}, 3),
+					Timeout: time.Second}}, deliver.Priority)
 				c.all.Wait()
 				if len(before.sent) != 1 || len(after.sent) != 9 || (name == "a" && after.most != 3) {
-					t.Errorf(
-						"%d by the route before and %d by the new one; statuses %v",
-						len(before.sent),
-						len(after.sent),
-						c.statuses(),
-					)
+					t.Errorf("%d by the route before and %d by the new one; statuses %v", len(before.sent), len(after.sent),
+						c.statuses())
 				}
 			})
 		})

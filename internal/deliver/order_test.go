@@ -39,12 +39,8 @@ func (b *bench) timer(began time.Time) string {
 func (b *bench) hear(t *testing.T, d channel.Delivery, status channel.Status) {
 	t.Helper()
 	r := channel.Callback{Method: http.MethodPost, Body: []byte(status), Header: http.Header{}}
-	if code, _, _ := b.Callback(
-		t.Context(),
-		d.Route,
-		b.Callbacks.Token(d.Route, b.job.Ref, d.ID),
-		r,
-	); code != http.StatusNoContent {
+	if code, _, _ := b.Callback(t.Context(), d.Route, b.Callbacks.Token(d.Route, b.job.Ref, d.ID),
+		r); code != http.StatusNoContent {
 		t.Fatalf("the receipt is answered with %d", code)
 	}
 }
@@ -233,9 +229,7 @@ func TestAHangGivesWay(t *testing.T) {
 			t.Errorf("the call was given up after %s", took)
 		}
 		b.job = first
-		if got := b.timer(
-			began,
-		); got != "next 1s" || !strings.HasSuffix(b.deliveries()[0], "unknown") ||
+		if got := b.timer(began); got != "next 1s" || !strings.HasSuffix(b.deliveries()[0], "unknown") ||
 			b.newest().Code != "no_answer" {
 			t.Errorf("the job is %q, the deliveries %v", got, b.deliveries())
 		}

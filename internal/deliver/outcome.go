@@ -178,23 +178,8 @@ func (t *try) tell(ctx context.Context, route string, e *channel.Error) {
 	if !ours(e) {
 		t.h.Metrics.Failed(route, e.Kind)
 	}
-	t.h.Log.Log(
-		ctx,
-		level,
-		"a message was not accepted",
-		"route",
-		route,
-		"kind",
-		string(e.Kind),
-		"about",
-		string(e.Subject()),
-		"code",
-		e.Code,
-		"detail",
-		e.Detail,
-		"delivery",
-		current(t.j).Text(id.Delivery),
-	)
+	t.h.Log.Log(ctx, level, "a message was not accepted", "route", route, "kind", string(e.Kind),
+		"about", string(e.Subject()), "code", e.Code, "detail", e.Detail, "delivery", current(t.j).Text(id.Delivery))
 }
 
 // notice logs that a route has left or returned.

@@ -47,26 +47,15 @@ type market struct {
 
 func newMarket(seed uint64) *market {
 	m := &market{
-		now: time.Date(
-			2026,
-			11,
-			24,
-			8,
-			0,
-			0,
-			0,
-			time.UTC,
-		),
+		now:    time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC),
 		routes: deliver.NewRoutes(nil),
 		people: rand.New(rand.NewPCG(seed, 1)),
 		ids:    id.NewSource(id.ID{}),
 		good:   "b",
 	}
 	m.routes.Conversions = deliver.NewConversions(func() time.Time { return m.now }, seed)
-	m.routes.Replace(
-		[]*deliver.Route{{Name: "a", Sender: &carrier{}}, {Name: "b", Sender: &carrier{}}},
-		deliver.Converting,
-	)
+	m.routes.Replace([]*deliver.Route{{Name: "a", Sender: &carrier{}}, {Name: "b", Sender: &carrier{}}},
+		deliver.Converting)
 	return m
 }
 
@@ -108,12 +97,8 @@ func TestConvertingAtAnyPace(t *testing.T) {
 			m.send(t, max(700, int(3*time.Minute/gap)), gap)
 			swapped += m.send(t, sends, gap)
 		}
-		t.Logf(
-			"one each %s: %d %% took the better route, %d %% after the swap",
-			gap,
-			found*100/seeds/sends,
-			swapped*100/seeds/sends,
-		)
+		t.Logf("one each %s: %d %% took the better route, %d %% after the swap", gap, found*100/seeds/sends,
+			swapped*100/seeds/sends)
 		if found < seeds*sends*9/10 || swapped < seeds*sends*9/10 {
 			t.Errorf("one each %s: %d of %d took the better route, %d after the swap", gap, found, seeds*sends, swapped)
 		}

@@ -99,11 +99,8 @@ func (c *Callbacks) locate(route, token string) (p place, ok bool) {
 
 // Callback takes a provider's request. Whoever holds neither the token nor the signature learns nothing: a
 // wrong route, token or signature is 404 or 403 without a word.
-func (h *Handler) Callback(
-	ctx context.Context,
-	route, token string,
-	r channel.Callback,
-) (status int, contentType string, body []byte) {
+func (h *Handler) Callback(ctx context.Context, route, token string,
+	r channel.Callback) (status int, contentType string, body []byte) {
 	rt := h.Routes.Named(route)
 	if rt == nil {
 		return http.StatusNotFound, "", nil

@@ -19,11 +19,8 @@ const (
 
 // record runs change on the current delivery under the fence, and settles the job when change says it is done. gone
 // reports that the job's row is.
-func (h *Handler) record(
-	ctx context.Context,
-	j queue.Job,
-	change func(Tx, *Parcel, *channel.Delivery) (done bool, err error),
-) (gone bool, err error) {
+func (h *Handler) record(ctx context.Context, j queue.Job,
+	change func(Tx, *Parcel, *channel.Delivery) (done bool, err error)) (gone bool, err error) {
 	var first *queue.Job
 	err = h.insist(ctx, j, func(tx Tx) error { return h.change(tx, j, &first, &gone, change) })
 	if errors.Is(err, errWritten) {
@@ -52,13 +49,8 @@ var errWritten = errors.New("deliver: written before")
 
 // change is one try of record. first is the job as the first try saw it: when it has changed since, that try was
 // written.
-func (h *Handler) change(
-	tx Tx,
-	j queue.Job,
-	first **queue.Job,
-	gone *bool,
-	change func(Tx, *Parcel, *channel.Delivery) (done bool, err error),
-) error {
+func (h *Handler) change(tx Tx, j queue.Job, first **queue.Job, gone *bool,
+	change func(Tx, *Parcel, *channel.Delivery) (done bool, err error)) error {
 	kept, err := tx.Job(j.ID)
 	switch {
 	case err != nil:

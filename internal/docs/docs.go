@@ -69,9 +69,10 @@ func Handler(o Options) http.Handler { return newSite(o, pages.Files) }
 func newSite(o Options, files fs.FS) *site {
 	s := &site{Options: o, files: files, ready: map[string]*entry{}}
 	s.chapters = sync.OnceValue(func() []chapter { return chapters(files) })
-	s.layout = sync.OnceValue(
-		func() *template.Template { return template.Must(template.ParseFS(assets, "assets/page.html")) },
-	)
+	s.layout = sync.OnceValue(func() *template.Template {
+		return template.Must(template.ParseFS(assets,
+			"assets/page.html"))
+	})
 	s.stamp = sync.OnceValue(s.hash)
 	return s
 }
@@ -126,14 +127,11 @@ func (s *site) find(name string) (*entry, int) {
 	if build == nil {
 		name, status = "", http.StatusNotFound
 		build = func() (string, []byte, error) {
-			return s.page(
-				link{URL: root, Title: "Not found"},
-				document{
-					html: []byte(
-						`<h1>Not found</h1><p>There is no such page. The list beside this text, or the search, may have it.</p>`,
-					),
-				},
-			)
+			return s.page(link{URL: root, Title: "Not found"}, document{
+				html: []byte(
+					`<h1>Not found</h1><p>There is no such page. The list beside this text, or the search, may have it.</p>`,
+				),
+			})
 		}
 	}
 	s.mu.Lock()

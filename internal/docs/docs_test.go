@@ -51,9 +51,7 @@ func TestPage(t *testing.T) {
 			t.Errorf("the page has no %s", want)
 		}
 	}
-	if p := plain.Header.Get(
-		"Content-Security-Policy",
-	); !strings.Contains(p, "default-src 'none'") ||
+	if p := plain.Header.Get("Content-Security-Policy"); !strings.Contains(p, "default-src 'none'") ||
 		strings.Contains(p, "unsafe") {
 		t.Errorf("policy %q", p)
 	}
@@ -65,13 +63,8 @@ func TestPage(t *testing.T) {
 	if body, _ := io.ReadAll(z); string(body) != page {
 		t.Error("the compressed page is another one")
 	}
-	if again := get(
-		t,
-		h,
-		"/docs/errors",
-		"If-None-Match",
-		plain.Header.Get("ETag"),
-	); again.StatusCode != http.StatusNotModified {
+	if again := get(t, h, "/docs/errors", "If-None-Match",
+		plain.Header.Get("ETag")); again.StatusCode != http.StatusNotModified {
 		t.Errorf("the same page again: %d", again.StatusCode)
 	}
 }
@@ -88,11 +81,7 @@ func TestNoPage(t *testing.T) {
 	if len(h.ready) != 1 {
 		t.Errorf("%d things are kept for what does not exist", len(h.ready))
 	}
-	if r := get(
-		t,
-		h,
-		"/docs/errors/",
-	); r.StatusCode != http.StatusMovedPermanently ||
+	if r := get(t, h, "/docs/errors/"); r.StatusCode != http.StatusMovedPermanently ||
 		r.Header.Get("Location") != "/docs/errors" {
 		t.Errorf("a slash at the end: %d %s", r.StatusCode, r.Header.Get("Location"))
 	}
@@ -103,13 +92,7 @@ func TestTry(t *testing.T) {
 	t.Parallel()
 	h := Handler(Options{DevKey: "dp_test_x"})
 	for _, host := range []string{"localhost:8080", "127.0.0.1:8080", "[::1]:8080"} {
-		if r := get(
-			t,
-			h,
-			"/docs/try.json",
-			"Host",
-			host,
-		); body(t, r) != `{"key":"dp_test_x"}`+"\n" ||
+		if r := get(t, h, "/docs/try.json", "Host", host); body(t, r) != `{"key":"dp_test_x"}`+"\n" ||
 			r.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %d %v", host, r.StatusCode, r.Header)
 		}
@@ -117,17 +100,11 @@ func TestTry(t *testing.T) {
 	if r := get(t, h, "/docs/try.json", "Host", "evil.example:8080"); r.StatusCode != http.StatusNotFound {
 		t.Errorf("a foreign name: %d", r.StatusCode)
 	}
-	if page := body(
-		t,
-		get(t, h, "/docs/api"),
-	); !strings.Contains(page, "<form data-method=\"POST\" data-path=\"/v1/verifications\"") ||
-		strings.Contains(page, "dp_test_x") {
+	if page := body(t, get(t, h, "/docs/api")); !strings.Contains(page,
+		"<form data-method=\"POST\" data-path=\"/v1/verifications\"") || strings.Contains(page, "dp_test_x") {
 		t.Error("the reference cannot be tried, or holds the key")
 	}
-	if page := body(
-		t,
-		get(t, Handler(Options{}), "/docs/api"),
-	); strings.Contains(page, "<form") ||
+	if page := body(t, get(t, Handler(Options{}), "/docs/api")); strings.Contains(page, "<form") ||
 		strings.Contains(page, "try.js") {
 		t.Error("the reference of a server in earnest can be tried")
 	}

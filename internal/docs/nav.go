@@ -19,19 +19,9 @@ type group struct {
 func front() []group {
 	return []group{
 		{"Start", []string{"README.md", "quickstart.md", "concepts.md", "testing.md"}},
-		{
-			"Guides",
-			[]string{
-				"guides/registration.md",
-				"guides/login.md",
-				"guides/password-reset.md",
-				"guides/transaction.md",
-				"guides/profile-change.md",
-				"hosted-page.md",
-				"widget.md",
-				"webhooks.md",
-			},
-		},
+		{"Guides",
+			[]string{"guides/registration.md", "guides/login.md", "guides/password-reset.md", "guides/transaction.md",
+				"guides/profile-change.md", "hosted-page.md", "widget.md", "webhooks.md"}},
 		{"Reference", []string{reference, "errors.md", "configuration.md", "languages.md", "glossary.md"}},
 		{"Running it", []string{"operations.md", "delivery.md", "store.md", "fraud.md", "security.md", "benchmarks.md"}},
 		{"Migration", []string{"migration/twilio-verify.md", "migration/vonage-verify.md", "migration/firebase.md"}},

@@ -83,10 +83,8 @@ func TestLinks(t *testing.T) {
 		for _, m := range href.FindAllStringSubmatch(page, -1) {
 			to := strings.NewReplacer("&amp;", "&", "&#43;", "+").Replace(m[1])
 			switch {
-			case strings.HasPrefix(to, "https://"),
-				strings.HasPrefix(to, "mailto:"),
-				strings.HasPrefix(to, "http://127.0.0.1:8080/"),
-				slices.Contains(outside, to):
+			case strings.HasPrefix(to, "https://"), strings.HasPrefix(to, "mailto:"), strings.HasPrefix(to,
+				"http://127.0.0.1:8080/"), slices.Contains(outside, to):
 			case strings.HasPrefix(to, "#") && places[url+to], places[to]:
 			case strings.HasPrefix(to, root+"/assets/"):
 				files[to] = true
@@ -190,11 +188,8 @@ func TestSamples(t *testing.T) {
 			t.Errorf("%s: %v\n%s", s.name, err, sample(s.value))
 			continue
 		}
-		if err := doc.Components.Schemas[s.name].Value.VisitJSON(
-			v,
-			openapi3.EnableJSONSchema2020(),
-			openapi3.EnableFormatValidation(),
-		); err != nil {
+		if err := doc.Components.Schemas[s.name].Value.VisitJSON(v, openapi3.EnableJSONSchema2020(),
+			openapi3.EnableFormatValidation()); err != nil {
 			t.Errorf("%s: %v\n%s", s.name, err, sample(s.value))
 		}
 	}

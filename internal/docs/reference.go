@@ -102,15 +102,13 @@ func referencePage(files fs.FS, text []byte, dev bool) (document, error) {
 		return document{}, err
 	}
 	b := &book{files: files, c: c, codes: errorCodes(files), bodies: map[string]string{}}
-	page, err := template.New("api.html").
-		Funcs(template.FuncMap{"code": inlineCode, "lower": strings.ToLower}).
-		ParseFS(assets, "assets/api.html")
+	page, err := template.New("api.html").Funcs(template.FuncMap{"code": inlineCode,
+		"lower": strings.ToLower}).ParseFS(assets, "assets/api.html")
 	if err != nil {
 		return document{}, fmt.Errorf("docs: %w", err)
 	}
-	b.headings = []heading{
-		{Level: 1, ID: "api-reference", Title: "API reference", text: c.top.get("info", "description").text()},
-	}
+	b.headings = []heading{{Level: 1, ID: "api-reference", Title: "API reference",
+		text: c.top.get("info", "description").text()}}
 	a := api{Intro: b.prose(c.top.get("info", "description").text()), Dev: dev}
 	for _, p := range c.top.get("paths").members() {
 		for _, m := range p.value.members() {
@@ -121,24 +119,17 @@ func referencePage(files fs.FS, text []byte, dev bool) (document, error) {
 	}
 	for _, tag := range c.top.get("tags").items() {
 		name := tag.get("name").text()
-		b.headings = append(
-			b.headings,
-			heading{Level: 2, ID: "tag-" + name, Title: titled(name), text: tag.get("description").text()},
-		)
-		a.Chapters = append(
-			a.Chapters,
-			chapterOfAPI{titled(name), b.prose(tag.get("description").text()), b.operations(name, dev)},
-		)
+		b.headings = append(b.headings,
+			heading{Level: 2, ID: "tag-" + name, Title: titled(name), text: tag.get("description").text()})
+		a.Chapters = append(a.Chapters,
+			chapterOfAPI{titled(name), b.prose(tag.get("description").text()), b.operations(name, dev)})
 	}
 	for _, status := range slices.Sorted(maps.Keys(b.codes)) {
 		code, _ := strconv.Atoi(status) // the expression takes digits alone
 		a.Errors = append(a.Errors, reply{Status: status, Title: http.StatusText(code), Codes: b.codes[status]})
 	}
-	b.headings = append(
-		b.headings,
-		heading{Level: 2, ID: "errors", Title: "Errors"},
-		heading{Level: 2, ID: "objects", Title: "Objects"},
-	)
+	b.headings = append(b.headings, heading{Level: 2, ID: "errors", Title: "Errors"},
+		heading{Level: 2, ID: "objects", Title: "Objects"})
 	a.Things = b.things()
 	var out bytes.Buffer
 	if err := page.Execute(&out, a); err != nil {
@@ -154,25 +145,18 @@ func (b *book) operations(tag string, dev bool) (out []operation) {
 			if m.name == "parameters" || !m.value.get("tags").has(tag) {
 				continue
 			}
-			o := b.operation(
-				strings.ToUpper(m.name),
-				p.name,
-				append(p.value.get("parameters").items(), m.value.get("parameters").items()...),
-				m.value,
-			)
+			o := b.operation(strings.ToUpper(m.name), p.name,
+				append(p.value.get("parameters").items(), m.value.get("parameters").items()...), m.value)
 			o.Tag = tag
 			o.CanTry = dev &&
 				(tag == "verifications" || tag == "development" && o.Method == http.MethodGet &&
 					strings.HasSuffix(o.Path, "messages"))
-			b.headings = append(
-				b.headings,
-				heading{
-					Level: 3,
-					ID:    o.ID,
-					Title: o.Summary,
-					text:  o.Method + " " + o.Path + " " + m.value.get("description").text() + " " + names(o.Body),
-				},
-			)
+			b.headings = append(b.headings, heading{
+				Level: 3,
+				ID:    o.ID,
+				Title: o.Summary,
+				text:  o.Method + " " + o.Path + " " + m.value.get("description").text() + " " + names(o.Body),
+			})
 			out = append(out, o)
 		}
 	}
@@ -181,9 +165,7 @@ func (b *book) operations(tag string, dev bool) (out []operation) {
 
 func (b *book) operation(method, path string, parameters []object, v object) operation {
 	o := operation{
-		ID: anchor(
-			v.get("operationId").text(),
-		),
+		ID:      anchor(v.get("operationId").text()),
 		Method:  method,
 		Path:    path,
 		Summary: v.get("summary").text(),
@@ -259,15 +241,12 @@ func (b *book) things() (out []thing) {
 		}
 		t := thing{Name: s.name, Text: b.prose(s.value.get("description").text()), Fields: b.fields(s.value)}
 		t.Sample = template.HTML(highlight("json", sample(s.value))) //nolint:gosec // highlight escapes
-		b.headings = append(
-			b.headings,
-			heading{
-				Level: 3,
-				ID:    anchor(s.name),
-				Title: s.name,
-				text:  s.value.get("description").text() + " " + names(t.Fields),
-			},
-		)
+		b.headings = append(b.headings, heading{
+			Level: 3,
+			ID:    anchor(s.name),
+			Title: s.name,
+			text:  s.value.get("description").text() + " " + names(t.Fields),
+		})
 		out = append(out, t)
 	}
 	return out
@@ -386,9 +365,8 @@ func curl(o operation) string {
 		b.WriteString(" \\\n  -H \"Authorization: Bearer $DIALPROOF_KEY\"")
 	}
 	if o.Try != "" {
-		b.WriteString(
-			" \\\n  -H \"Content-Type: application/json\" \\\n  -d '" + strings.Join(strings.Fields(o.Try), " ") + "'",
-		)
+		b.WriteString(" \\\n  -H \"Content-Type: application/json\" \\\n  -d '" + strings.Join(strings.Fields(o.Try), " ") +
+			"'")
 	}
 	return b.String()
 }

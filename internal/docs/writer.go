@@ -100,12 +100,8 @@ func (w *writer) heading(out util.BufWriter, _ []byte, node ast.Node, entering b
 	case n.Level == 1:
 		_, _ = out.WriteString("</h1>\n")
 	default:
-		_, _ = fmt.Fprintf(
-			out,
-			" <a class=\"anchor\" href=\"#%s\" aria-label=\"Link to this section\">#</a></h%d>\n",
-			html.EscapeString(string(anchor)),
-			n.Level,
-		)
+		_, _ = fmt.Fprintf(out, " <a class=\"anchor\" href=\"#%s\" aria-label=\"Link to this section\">#</a></h%d>\n",
+			html.EscapeString(string(anchor)), n.Level)
 	}
 	return ast.WalkContinue, nil
 }
@@ -131,12 +127,8 @@ func (w *writer) fence(out util.BufWriter, source []byte, node ast.Node, enterin
 		w.diagram(out, code)
 		return ast.WalkSkipChildren, nil
 	}
-	_, _ = fmt.Fprintf(
-		out,
-		"<div class=\"code\"><pre tabindex=\"0\"><code data-language=\"%s\">%s</code></pre></div>\n",
-		html.EscapeString(language),
-		highlight(language, code),
-	)
+	_, _ = fmt.Fprintf(out, "<div class=\"code\"><pre tabindex=\"0\"><code data-language=\"%s\">%s</code></pre></div>\n",
+		html.EscapeString(language), highlight(language, code))
 	return ast.WalkSkipChildren, nil
 }
 
@@ -144,25 +136,16 @@ func (w *writer) fence(out util.BufWriter, source []byte, node ast.Node, enterin
 func (w *writer) diagram(out util.BufWriter, code string) {
 	name := diagramName(code)
 	if _, err := fs.Stat(w.files, "diagrams/"+name); err == nil {
-		_, _ = fmt.Fprintf(
-			out,
+		_, _ = fmt.Fprintf(out,
 			"<figure class=\"diagram\"><div class=\"wide\" tabindex=\"0\"><a href=\"%[1]s/assets/%[2]s\"><img "+
-				"src=\"%[1]s/assets/%[2]s\" alt=\"A diagram. Its text follows.\"></a></div>\n",
-			root,
-			name,
-		)
-		_, _ = fmt.Fprintf(
-			out,
+				"src=\"%[1]s/assets/%[2]s\" alt=\"A diagram. Its text follows.\"></a></div>\n", root, name)
+		_, _ = fmt.Fprintf(out,
 			"<details><summary>The diagram as text</summary><pre tabindex=\"0\"><code>%s</code></pre></details></figure>\n",
-			html.EscapeString(code),
-		)
+			html.EscapeString(code))
 		return
 	}
-	_, _ = fmt.Fprintf(
-		out,
-		"<div class=\"code\"><pre tabindex=\"0\"><code>%s</code></pre></div>\n",
-		html.EscapeString(code),
-	)
+	_, _ = fmt.Fprintf(out, "<div class=\"code\"><pre tabindex=\"0\"><code>%s</code></pre></div>\n",
+		html.EscapeString(code))
 }
 
 // tab shows code blocks side by side: radio buttons and CSS, so that it works without a script.
@@ -180,16 +163,8 @@ func (w *writer) tab(out util.BufWriter, _ []byte, node ast.Node, entering bool)
 			checked = " checked"
 		}
 		id := fmt.Sprintf("tab-%d-%d", w.tabs, i)
-		_, _ = fmt.Fprintf(
-			out,
-			`<input type="radio" name="tabs-%d" id="%s" value="%s"%s><label for="%s">%s</label>`,
-			w.tabs,
-			id,
-			strings.ToLower(l),
-			checked,
-			id,
-			l,
-		)
+		_, _ = fmt.Fprintf(out, `<input type="radio" name="tabs-%d" id="%s" value="%s"%s><label for="%s">%s</label>`, w.tabs,
+			id, strings.ToLower(l), checked, id, l)
 	}
 	_, _ = out.WriteString("<div class=\"panels\">\n")
 	return ast.WalkContinue, nil

@@ -54,9 +54,8 @@ func TestTextRoundTrips(t *testing.T) {
 func TestAtComesFirst(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
-	if made := id.NewSource(id.ID{}).
-		New(at); made.Seq() < id.At(at).Seq() || made.Seq() >= id.At(at.Add(time.Millisecond)).Seq() ||
-		!made.Time().Equal(at) {
+	if made := id.NewSource(id.ID{}).New(at); made.Seq() < id.At(at).Seq() ||
+		made.Seq() >= id.At(at.Add(time.Millisecond)).Seq() || !made.Time().Equal(at) {
 		t.Errorf("%x is not in its millisecond", made)
 	}
 }

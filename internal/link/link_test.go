@@ -29,9 +29,7 @@ func whole() link.Link {
 	ids := id.NewSource(id.ID{})
 	now := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 	return link.Link{
-		ID: ids.New(
-			now,
-		),
+		ID:           ids.New(now),
 		Key:          ids.New(now),
 		Expires:      now.Add(time.Hour),
 		To:           "+447700900123",

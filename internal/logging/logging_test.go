@@ -99,10 +99,7 @@ func TestOutage(t *testing.T) {
 			look()
 			time.Sleep(time.Second)
 		}
-		if got := read(
-			t,
-			&b,
-		); len(got) != 3 || got[0]["level"] != "ERROR" || got[0]["error"] != "it is down" ||
+		if got := read(t, &b); len(got) != 3 || got[0]["level"] != "ERROR" || got[0]["error"] != "it is down" ||
 			got[2]["failed_writes"] != float64(3*120) {
 			t.Errorf("during the outage: %v", got)
 		}

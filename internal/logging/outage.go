@@ -72,12 +72,8 @@ func (o *Outage) counts(now time.Time) []slog.Attr {
 		lines = append(lines, slog.Int(what, n))
 	}
 	return []slog.Attr{
-		slog.String(
-			"since",
-			o.since.UTC().Format(time.RFC3339),
-		),
-		slog.String("lasted", now.Sub(o.since).Round(time.Millisecond).String()),
-		slog.Int("failed_writes", o.writes),
+		slog.String("since", o.since.UTC().Format(time.RFC3339)),
+		slog.String("lasted", now.Sub(o.since).Round(time.Millisecond).String()), slog.Int("failed_writes", o.writes),
 		slog.GroupAttrs("failures", lines...),
 	}
 }

@@ -109,10 +109,8 @@ func lintShipped(r Request, text Text) string {
 
 // hasMoney reports whether a text has the digits of longMoney, however they are grouped.
 func hasMoney(text string) bool {
-	return strings.Contains(
-		strings.NewReplacer(" ", "", "\u00a0", "", ",", "", ".", "", "'", "").Replace(text),
-		"123456789",
-	)
+	return strings.Contains(strings.NewReplacer(" ", "", "\u00a0", "", ",", "", ".", "", "'", "").Replace(text),
+		"123456789")
 }
 
 func lintCode(r Request, body string) string {

@@ -21,17 +21,8 @@ const (
 )
 
 // slotNames are the placeholders as they are written, by slot.
-var slotNames = [slots]string{
-	"",
-	"{code}",
-	"{brand}",
-	"{amount}",
-	"{currency}",
-	"{payee}",
-	"{minutes}",
-	"{money}",
-	"{-}",
-}
+var slotNames = [slots]string{"", "{code}", "{brand}", "{amount}", "{currency}", "{payee}", "{minutes}", "{money}",
+	"{-}"}
 
 // segment is literal text and then a placeholder, or none at the end.
 type segment struct {

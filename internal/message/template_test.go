@@ -19,11 +19,9 @@ func TestLintTemplate(t *testing.T) {
 	}
 	for _, text := range []string{
 		"", "no code", "{code}{code}", "{code} {name}", "{code} {brand}{-}koodi", "{code} {", "{code} }", "{CODE}",
-		"{{code}}",
-		"{code}\n@evil.example #1", "@{brand} #{code}", "{code} at evil.com", "{code} at www.x", "{code} http://x",
-		"{code} \u202e",
-		"{code} \xff", "{code} on {brand}.com", "{code} " + strings.Repeat("a", 459), "{code} " + strings.Repeat("я", 201),
-		strings.Repeat("a", 3000),
+		"{{code}}", "{code}\n@evil.example #1", "@{brand} #{code}", "{code} at evil.com", "{code} at www.x",
+		"{code} http://x", "{code} \u202e", "{code} \xff", "{code} on {brand}.com", "{code} " + strings.Repeat("a", 459),
+		"{code} " + strings.Repeat("я", 201), strings.Repeat("a", 3000),
 	} {
 		err := LintTemplate(text)
 		if e, ok := errors.AsType[*Error](err); !ok || e.Code != InvalidTemplate {

@@ -97,10 +97,7 @@ func TestNothingIsLost(t *testing.T) {
 		for tag, f := range formats {
 			got := only(a.write(f))
 			want := only(a.Number)
-			if trimmed := strings.TrimRight(
-				want,
-				"0",
-			); !strings.HasPrefix(got, trimmed) ||
+			if trimmed := strings.TrimRight(want, "0"); !strings.HasPrefix(got, trimmed) ||
 				strings.Trim(got[len(trimmed):], "0") != "" {
 				t.Fatalf("%s: %+v is written %q", tag, a, a.write(f))
 			}

@@ -53,20 +53,8 @@ func Durable() []string {
 func Start(t testing.TB, options ...string) *Server {
 	t.Helper()
 	s := newServer(t, options)
-	s.tool(
-		"initdb",
-		"-D",
-		s.data(),
-		"-U",
-		"postgres",
-		"-A",
-		"trust",
-		"-E",
-		"UTF8",
-		"--locale=C",
-		"--no-sync",
-		"--no-instructions",
-	)
+	s.tool("initdb", "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
+		"--no-instructions")
 	s.Run()
 	return s
 }

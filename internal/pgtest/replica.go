@@ -12,23 +12,8 @@ import (
 func (s *Server) Replica() *Server {
 	s.t.Helper()
 	r := newServer(s.t, s.options)
-	r.tool(
-		"pg_basebackup",
-		"-D",
-		r.data(),
-		"-h",
-		"127.0.0.1",
-		"-p",
-		strconv.Itoa(s.Port),
-		"-U",
-		"postgres",
-		"-R",
-		"-X",
-		"stream",
-		"-c",
-		"fast",
-		"--no-sync",
-	)
+	r.tool("pg_basebackup", "-D", r.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port), "-U", "postgres", "-R", "-X",
+		"stream", "-c", "fast", "--no-sync")
 	r.Run()
 	return r
 }

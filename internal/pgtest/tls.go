@@ -55,10 +55,6 @@ func (s *Server) Secure() string {
 	}
 	s.options = append(s.options, "ssl=on")
 	s.Run()
-	return strings.Replace(
-		s.Fresh(),
-		"sslmode=disable",
-		"sslmode=verify-full&sslrootcert="+filepath.Join(s.data(), "server.crt"),
-		1,
-	)
+	return strings.Replace(s.Fresh(), "sslmode=disable",
+		"sslmode=verify-full&sslrootcert="+filepath.Join(s.data(), "server.crt"), 1)
 }

@@ -155,17 +155,14 @@ func (s Signer) JWKS() []byte {
 		Keys []jwk `json:"keys"`
 	}{}
 	for id, key := range s.Ring.PublicKeys() {
-		set.Keys = append(
-			set.Keys,
-			jwk{
-				Type:      "OKP",
-				Curve:     "Ed25519",
-				X:         base64.RawURLEncoding.EncodeToString(key),
-				ID:        keyID(id),
-				Use:       "sig",
-				Algorithm: "EdDSA",
-			},
-		)
+		set.Keys = append(set.Keys, jwk{
+			Type:      "OKP",
+			Curve:     "Ed25519",
+			X:         base64.RawURLEncoding.EncodeToString(key),
+			ID:        keyID(id),
+			Use:       "sig",
+			Algorithm: "EdDSA",
+		})
 	}
 	slices.SortFunc(set.Keys, func(a, b jwk) int { return len(a.ID)*1000 + int(a.ID[0]) - len(b.ID)*1000 - int(b.ID[0]) })
 	body, _ := json.Marshal(set) // strings

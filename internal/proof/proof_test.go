@@ -37,12 +37,8 @@ func statement() proof.Statement {
 		Country:      "GB",
 		Purpose:      "transaction",
 		Channel:      channel.SMS,
-		Transaction: &message.Transaction{
-			Amount:   "39.90",
-			Currency: "EUR",
-			Payee:    "Acme Ltd",
-		},
-		At: time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC),
+		Transaction:  &message.Transaction{Amount: "39.90", Currency: "EUR", Payee: "Acme Ltd"},
+		At:           time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC),
 	}
 }
 

@@ -29,13 +29,8 @@ type shelf struct {
 	broken error // the answer to claims and returns while it is set
 }
 
-func (s *shelf) Claim(
-	_ context.Context,
-	now time.Time,
-	kind string,
-	n int,
-	lease time.Duration,
-) (out []queue.Job, _ error) {
+func (s *shelf) Claim(_ context.Context, now time.Time, kind string, n int,
+	lease time.Duration) (out []queue.Job, _ error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.claims++
@@ -43,10 +38,8 @@ func (s *shelf) Claim(
 		return nil, s.broken
 	}
 	all := slices.Collect(maps.Values(s.jobs))
-	slices.SortFunc(
-		all,
-		func(a, b queue.Job) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID.Seq(), b.ID.Seq())) },
-	)
+	slices.SortFunc(all,
+		func(a, b queue.Job) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID.Seq(), b.ID.Seq())) })
 	for _, j := range all {
 		if j.Kind == kind && !j.Due.After(now) && len(out) < n {
 			j.Attempt++
@@ -388,14 +381,8 @@ func TestABacklogLongerThanALease(t *testing.T) {
 					t.Errorf("%d jobs waited in memory behind %d workers", most, workers)
 				}
 				if len(ran) != many || over > 0 || s.count() != 0 || r.Open() != 0 {
-					t.Errorf(
-						"%d of %d ran, %d of them after their lease; %d rows are left, %d are open",
-						len(ran),
-						many,
-						over,
-						s.count(),
-						r.Open(),
-					)
+					t.Errorf("%d of %d ran, %d of them after their lease; %d rows are left, %d are open", len(ran), many, over,
+						s.count(), r.Open())
 				}
 				if err := r.Stop(time.Minute); err != nil {
 					t.Error(err)
@@ -415,21 +402,17 @@ func TestACrashInABacklog(t *testing.T) {
 		var mu sync.Mutex
 		finished := map[id.ID]int{}
 		node := func(ctx context.Context) *runner {
-			return queue.NewRunner(
-				options(
-					s,
-					queue.Kind[string]{Name: "k", Workers: workers, Run: func(_ context.Context, j queue.Job, _ string) (bool, error) {
-						time.Sleep(900 * time.Millisecond)
-						if ctx.Err() != nil || !s.finish(j) {
-							return false, nil // the process is dead: nothing is written any more
-						}
-						mu.Lock()
-						finished[j.ID]++
-						mu.Unlock()
-						return true, nil
-					}},
-				),
-			)
+			return queue.NewRunner(options(s,
+				queue.Kind[string]{Name: "k", Workers: workers, Run: func(_ context.Context, j queue.Job, _ string) (bool, error) {
+					time.Sleep(900 * time.Millisecond)
+					if ctx.Err() != nil || !s.finish(j) {
+						return false, nil // the process is dead: nothing is written any more
+					}
+					mu.Lock()
+					finished[j.ID]++
+					mu.Unlock()
+					return true, nil
+				}}))
 		}
 		life, die := context.WithCancel(t.Context())
 		first := node(life)
@@ -480,19 +463,16 @@ func TestKindsHaveTheirOwnRoom(t *testing.T) {
 		var mu sync.Mutex
 		var late []time.Duration
 		release := make(chan struct{})
-		r := queue.NewRunner(options(
-			s,
-			queue.Kind[string]{
-				Name:    "k",
-				Workers: 2,
-				Run:     doing(s, func(context.Context, queue.Job) error { <-release; return nil }),
-			},
-			queue.Kind[string]{Name: "timer", Workers: 2, Run: doing(s, func(_ context.Context, j queue.Job) error {
-				mu.Lock()
-				defer mu.Unlock()
-				late = append(late, time.Since(j.ID.Time().Add(5*time.Second)))
-				return nil
-			})},
+		r := queue.NewRunner(options(s, queue.Kind[string]{
+			Name:    "k",
+			Workers: 2,
+			Run:     doing(s, func(context.Context, queue.Job) error { <-release; return nil }),
+		}, queue.Kind[string]{Name: "timer", Workers: 2, Run: doing(s, func(_ context.Context, j queue.Job) error {
+			mu.Lock()
+			defer mu.Unlock()
+			late = append(late, time.Since(j.ID.Time().Add(5*time.Second)))
+			return nil
+		})},
 		))
 		r.Start()
 		ids := id.NewSource(id.ID{})
@@ -522,11 +502,8 @@ func TestALeaseThatIsOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var attempts []int
-		r, s := newRunner(
-			func(_ context.Context, j queue.Job) error { attempts = append(attempts, j.Attempt); return nil },
-			1,
-			0,
-		)
+		r, s := newRunner(func(_ context.Context, j queue.Job) error { attempts = append(attempts, j.Attempt); return nil },
+			1, 0)
 		birth(r, s, id.NewSource(id.ID{}))
 		time.Sleep(30 * time.Second) // it does not run: nobody has started it
 		r.Step(t.Context(), "k")
@@ -644,19 +621,15 @@ func TestTheCountOfOpenJobs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{jobs: map[id.ID]queue.Job{}}
-		r := queue.NewRunner(
-			options(
-				s,
-				queue.Kind[string]{Name: "k", Workers: 2, Run: func(_ context.Context, j queue.Job, _ string) (bool, error) {
-					if j.Attempt < 3 {
-						j.PutOff(time.Now().Add(time.Second))
-						s.put(j)
-						return false, nil
-					}
-					return s.finish(j), nil
-				}},
-			),
-		)
+		r := queue.NewRunner(options(s,
+			queue.Kind[string]{Name: "k", Workers: 2, Run: func(_ context.Context, j queue.Job, _ string) (bool, error) {
+				if j.Attempt < 3 {
+					j.PutOff(time.Now().Add(time.Second))
+					s.put(j)
+					return false, nil
+				}
+				return s.finish(j), nil
+			}}))
 		ids := id.NewSource(id.ID{})
 		want := func(n int64) {
 			t.Helper()

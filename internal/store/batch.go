@@ -135,21 +135,8 @@ func (b *Batch) Reset() {
 
 // Unchanged reports whether no row of the batch is to be written.
 func (b *Batch) Unchanged() bool {
-	return len(
-		b.Numbers.Changed,
-	)+len(
-		b.Verifications.Changed,
-	)+len(
-		b.Limits.Changed,
-	)+len(
-		b.Replays.Changed,
-	)+len(
-		b.Jobs.Changed,
-	)+len(
-		b.Sent.Changed,
-	)+len(
-		b.Events,
-	) == 0
+	return len(b.Numbers.Changed)+len(b.Verifications.Changed)+len(b.Limits.Changed)+len(b.Replays.Changed)+
+		len(b.Jobs.Changed)+len(b.Sent.Changed)+len(b.Events) == 0
 }
 
 // Wanted is what the pieces of work of a batch have said that they will read. A key may be there more than once.

@@ -84,11 +84,8 @@ func openShop(b *testing.B, db *store.DB) *shop {
 
 // start begins a verification of a new number.
 func (s *shop) start(ctx context.Context) (*verify.Verification, error) {
-	return s.Start(
-		ctx,
-		s.who,
-		verify.StartRequest{To: fmt.Sprintf("+44770%07d", 1000000+s.n.Add(1)), Code: message.NewCode("123456")},
-	)
+	return s.Start(ctx, s.who,
+		verify.StartRequest{To: fmt.Sprintf("+44770%07d", 1000000+s.n.Add(1)), Code: message.NewCode("123456")})
 }
 
 // accept records that a provider took the message, as deliver does.

@@ -13,13 +13,8 @@ import (
 var _ queue.Store = (*DB)(nil)
 
 // Claim implements queue.Store.
-func (db *DB) Claim(
-	ctx context.Context,
-	now time.Time,
-	kind string,
-	n int,
-	lease time.Duration,
-) (out []queue.Job, err error) {
+func (db *DB) Claim(ctx context.Context, now time.Time, kind string, n int,
+	lease time.Duration) (out []queue.Job, err error) {
 	if c, ok := db.engine.(Claimer); ok {
 		out, err = c.Claim(ctx, now, kind, n, lease)
 		if err != nil && ctx.Err() == nil {
@@ -83,12 +78,8 @@ func (db *DB) Return(ctx context.Context, now time.Time, jobs []queue.Job) error
 }
 
 // ClaimEvents implements webhook.Store.
-func (db *DB) ClaimEvents(
-	ctx context.Context,
-	now time.Time,
-	shares []webhook.Share,
-	lease time.Duration,
-) (out []webhook.Event, err error) {
+func (db *DB) ClaimEvents(ctx context.Context, now time.Time, shares []webhook.Share,
+	lease time.Duration) (out []webhook.Event, err error) {
 	if c, ok := db.engine.(Claimer); ok {
 		out, err = c.ClaimEvents(ctx, now, shares, lease)
 		if err != nil && ctx.Err() == nil {
@@ -97,10 +88,8 @@ func (db *DB) ClaimEvents(
 		}
 		return out, err
 	}
-	if err = db.tables(
-		ctx,
-		func(t Tables) (err error) { out, err = t.ClaimEvents(now, shares, lease); return err },
-	); err != nil {
+	if err = db.tables(ctx,
+		func(t Tables) (err error) { out, err = t.ClaimEvents(now, shares, lease); return err }); err != nil {
 		return nil, err // those that were claimed were not, after all
 	}
 	return out, nil

@@ -11,13 +11,8 @@ import (
 
 // Turn gives work that recurs to one node: of all that ask within a period, the first is told true. node is noted for
 // whoever looks.
-func (db *DB) Turn(
-	ctx context.Context,
-	name string,
-	node id.ID,
-	now time.Time,
-	period time.Duration,
-) (mine bool, err error) {
+func (db *DB) Turn(ctx context.Context, name string, node id.ID, now time.Time,
+	period time.Duration) (mine bool, err error) {
 	err = db.tables(ctx, func(t Tables) (err error) { mine, err = t.Turn(name, node, now, period); return err })
 	return mine && err == nil, err
 }
@@ -78,10 +73,8 @@ func (db *DB) Purge(ctx context.Context, kind Purged, before time.Time) (total i
 	for from := int64(0); ; {
 		var n int
 		var next int64
-		if err := db.tables(
-			ctx,
-			func(t Tables) (err error) { n, next, err = t.Purge(kind, from, before); return err },
-		); err != nil {
+		if err := db.tables(ctx,
+			func(t Tables) (err error) { n, next, err = t.Purge(kind, from, before); return err }); err != nil {
 			return total, err
 		}
 		if n == 0 {

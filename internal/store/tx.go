@@ -33,11 +33,9 @@ type tx struct {
 // reset begins the next piece of work, in the memory of the one before.
 func (t *tx) reset(b *Batch, watch Watcher) {
 	*t = tx{
-		b:     b,
-		watch: watch,
-		numbers: empty(
-			t.numbers,
-		),
+		b:             b,
+		watch:         watch,
+		numbers:       empty(t.numbers),
 		verifications: empty(t.verifications),
 		limits:        empty(t.limits),
 		replays:       empty(t.replays),

@@ -38,54 +38,26 @@ func (s *Service) checkStart(c application.Caller, r StartRequest, p *Spec, life
 	}
 	within := func(v, low, top int) bool { return v >= low && v <= top }
 	add(r.Channel == "" || r.Channel.Valid(), "channel", "invalid_value", "is not a channel")
-	add(
-		r.Email == "" || p.Email != "",
-		"email",
-		"invalid_value",
-		"must be a mail address like person@example.com, at most 254 characters",
-	)
+	add(r.Email == "" || p.Email != "", "email", "invalid_value",
+		"must be a mail address like person@example.com, at most 254 characters")
 	add(purposeForm(p.Purpose), "purpose", "invalid_value", "must be lower-case letters, digits and _, at most 32")
-	add(
-		p.Locale == "" || localeForm.MatchString(p.Locale),
-		"locale",
-		"invalid_locale",
-		"must be a language tag like en or pt-BR",
-	)
-	add(
-		p.Alphabet == application.Digits || p.Alphabet == application.Alphanumeric,
-		"code_alphabet",
-		"invalid_value",
-		"must be digits or alphanumeric",
-	)
-	add(
-		!r.Code.IsZero() || within(p.CodeLength, application.MinCodeLength, application.MaxCodeLength),
-		"code_length",
-		"out_of_range",
-		"must be 6 to 10",
-	)
-	add(
-		within(life, application.MinExpiresIn, application.MaxExpiresIn),
-		"expires_in",
-		"out_of_range",
-		"must be 60 to 600 seconds",
-	)
+	add(p.Locale == "" || localeForm.MatchString(p.Locale), "locale", "invalid_locale",
+		"must be a language tag like en or pt-BR")
+	add(p.Alphabet == application.Digits || p.Alphabet == application.Alphanumeric, "code_alphabet", "invalid_value",
+		"must be digits or alphanumeric")
+	add(!r.Code.IsZero() || within(p.CodeLength, application.MinCodeLength, application.MaxCodeLength), "code_length",
+		"out_of_range", "must be 6 to 10")
+	add(within(life, application.MinExpiresIn, application.MaxExpiresIn), "expires_in", "out_of_range",
+		"must be 60 to 600 seconds")
 	add(within(p.MaxAttempts, 1, application.MaxMaxAttempts), "max_attempts", "out_of_range", "must be 1 to 10")
 	if !r.Code.IsZero() {
 		add(suppliedForm(r.Code), "code", "invalid_value", "must be 6 to 10 digits or upper-case letters")
-		add(
-			r.CodeLength == 0 || r.CodeLength == p.CodeLength,
-			"code_length",
-			"conflict",
-			"does not fit the code that was given",
-		)
+		add(r.CodeLength == 0 || r.CodeLength == p.CodeLength, "code_length", "conflict",
+			"does not fit the code that was given")
 	}
 	out = append(out, checkTransaction(r.Transaction)...)
-	add(
-		p.Purpose != PurposeMoney || r.Transaction != nil,
-		"transaction",
-		"required",
-		"the purpose transaction needs amount, currency and payee",
-	)
+	add(p.Purpose != PurposeMoney || r.Transaction != nil, "transaction", "required",
+		"the purpose transaction needs amount, currency and payee")
 	out = append(out, s.checkTrailer(c, r.Autofill)...)
 	out = append(out, checkClient(r.Client)...)
 	return append(out, checkMetadata(r.Metadata)...)
@@ -163,16 +135,12 @@ func checkClient(c *Client) []Field {
 		}
 	}
 	if !plainText(c.UserAgent, 0, MaxUserAgent) {
-		out = append(
-			out,
-			field("client.user_agent", "invalid_value", "must be at most %d characters of plain text", MaxUserAgent),
-		)
+		out = append(out,
+			field("client.user_agent", "invalid_value", "must be at most %d characters of plain text", MaxUserAgent))
 	}
 	if !plainText(c.DeviceID, 0, MaxDeviceID) {
-		out = append(
-			out,
-			field("client.device_id", "invalid_value", "must be at most %d characters of plain text", MaxDeviceID),
-		)
+		out = append(out,
+			field("client.device_id", "invalid_value", "must be at most %d characters of plain text", MaxDeviceID))
 	}
 	return out
 }
@@ -183,15 +151,8 @@ func checkMetadata(m map[string]string) []Field {
 	}
 	for k, v := range m {
 		if !plainText(k, 1, MaxMetadataKey) || !plainText(v, 0, MaxMetadataValue) {
-			return []Field{
-				field(
-					"metadata",
-					"invalid_value",
-					"keys have 1 to %d, values at most %d characters of plain text",
-					MaxMetadataKey,
-					MaxMetadataValue,
-				),
-			}
+			return []Field{field("metadata", "invalid_value", "keys have 1 to %d, values at most %d characters of plain text",
+				MaxMetadataKey, MaxMetadataValue)}
 		}
 	}
 	return nil

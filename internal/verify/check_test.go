@@ -155,12 +155,8 @@ func TestStreak(t *testing.T) {
 	}
 	want(t, "the right code of a locked number", w.check(t, v, code), "number_locked number_wrong_streak")
 	want(t, "attempts", w.kept(t, v).Attempts, 3)
-	want(
-		t,
-		"a start",
-		w.tryStart(t, verify.StartRequest{To: drama(100), Purpose: "other"}),
-		"number_locked number_wrong_streak",
-	)
+	want(t, "a start", w.tryStart(t, verify.StartRequest{To: drama(100), Purpose: "other"}),
+		"number_locked number_wrong_streak")
 	want(t, "a resend", w.tryResend(t, v, ""), "number_locked number_wrong_streak")
 	want(t, "another number", w.tryStart(t, verify.StartRequest{To: drama(101)}), "ok")
 	w.advance(time.Minute - time.Millisecond)
@@ -248,11 +244,8 @@ func TestCheckByNumber(t *testing.T) {
 	} {
 		w := newWorld(t)
 		v := w.start(t, verify.StartRequest{To: drama(100)})
-		a, err := w.Check(
-			t.Context(),
-			w.live,
-			verify.CheckRequest{To: c.to, Region: c.region, Purpose: c.purpose, Code: w.code(t, v)},
-		)
+		a, err := w.Check(t.Context(), w.live,
+			verify.CheckRequest{To: c.to, Region: c.region, Purpose: c.purpose, Code: w.code(t, v)})
 		got := string(a.Result)
 		if err != nil {
 			got = outcome(err)

@@ -22,11 +22,8 @@ type Composer struct {
 
 // Compose returns the message that a delivery of a verification carries, and whether it goes to test routes only.
 // open is false when there is nothing left to send for: the verification is final or past its deadline.
-func (c Composer) Compose(
-	ctx context.Context,
-	ref id.ID,
-	d channel.Delivery,
-) (m channel.Message, test, open bool, err error) {
+func (c Composer) Compose(ctx context.Context, ref id.ID,
+	d channel.Delivery) (m channel.Message, test, open bool, err error) {
 	v, p, err := c.load(ctx, ref)
 	if err != nil || v == nil || v.At(c.Service.Now()) != Pending {
 		return channel.Message{}, false, false, err

@@ -33,9 +33,7 @@ func TestCompose(t *testing.T) {
 	} {
 		w := newWorld(t, withOrigins)
 		v := w.start(t, verify.StartRequest{
-			To: drama(
-				100,
-			),
+			To:       drama(100),
 			Channel:  kind,
 			Email:    "Person@EXAMPLE.com",
 			Purpose:  verify.Registration,
@@ -43,9 +41,7 @@ func TestCompose(t *testing.T) {
 		})
 		m, test, open, err := w.composer().Compose(t.Context(), v.ID, v.Deliveries[0])
 		if err != nil || test || !open || m.Channel != kind || m.To.E164() != drama(100) || m.Brand != "shop" ||
-			m.Purpose != verify.Registration ||
-			!m.ExpiresAt.Equal(v.Expires) ||
-			kind != channel.Email && m.Email != "" {
+			m.Purpose != verify.Registration || !m.ExpiresAt.Equal(v.Expires) || kind != channel.Email && m.Email != "" {
 			t.Errorf("%s: %+v, test %t, open %t, %v", kind, m, test, open, err)
 		}
 		if !form(m, m.Code.Reveal()) {
@@ -83,14 +79,12 @@ func TestNothingToCompose(t *testing.T) {
 		t.Errorf("mail without an address: open %t, %v", open, err)
 	}
 	w.live = w.tenant("other")
-	if _, _, open, err := w.composer().
-		Compose(t.Context(), v.ID, v.Deliveries[0]); open ||
+	if _, _, open, err := w.composer().Compose(t.Context(), v.ID, v.Deliveries[0]); open ||
 		!errors.Is(err, application.ErrNotFound) {
 		t.Errorf("an unknown application: open %t, %v", open, err)
 	}
 	w.readFault = memstore.Fault{Before: true}
-	if _, _, open, err := w.composer().
-		Compose(t.Context(), v.ID, v.Deliveries[0]); open ||
+	if _, _, open, err := w.composer().Compose(t.Context(), v.ID, v.Deliveries[0]); open ||
 		outcome(err) != "store_unavailable" {
 		t.Errorf("a store that fails: open %t, %v", open, err)
 	}
@@ -101,9 +95,7 @@ func TestWhatIsKeptIsSealed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	v := w.start(t, verify.StartRequest{
-		To: drama(
-			100,
-		),
+		To:          drama(100),
 		Email:       "Secret.Name@example.com",
 		Code:        message.NewCode("A7K9P3XQ"),
 		Client:      &verify.Client{IP: "203.0.113.77"},
@@ -184,10 +176,6 @@ func TestMailProvesAnAddress(t *testing.T) {
 	w.advance(30 * time.Second)
 	want(t, "resend by SMS", w.tryResend(t, v, channel.SMS), "ok")
 	want(t, "both ways", w.kept(t, v).Proves(), verify.ProvesEither)
-	want(
-		t,
-		"an SMS beside an address",
-		w.start(t, verify.StartRequest{To: drama(101), Email: "person@example.com"}).Proves(),
-		verify.ProvesPhone,
-	)
+	want(t, "an SMS beside an address",
+		w.start(t, verify.StartRequest{To: drama(101), Email: "person@example.com"}).Proves(), verify.ProvesPhone)
 }

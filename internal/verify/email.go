@@ -96,10 +96,8 @@ func (s *Service) emailLimits(c application.Caller, address string) (out []keyed
 		return nil
 	}
 	for _, r := range emailRates() {
-		out = append(
-			out,
-			keyedRate{s.Ring.Lookup([]byte("email"), c.App.ID[:], []byte(strings.ToLower(address)), []byte(r.Name)), r},
-		)
+		out = append(out,
+			keyedRate{s.Ring.Lookup([]byte("email"), c.App.ID[:], []byte(strings.ToLower(address)), []byte(r.Name)), r})
 	}
 	return out
 }

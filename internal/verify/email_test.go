@@ -92,9 +92,7 @@ func FuzzParseEmail(f *testing.F) {
 		if again, ok := ParseEmail(got); !ok || again != got {
 			t.Errorf("%q became %q, which becomes %q", s, got, again)
 		}
-		if a, err := mail.ParseAddress(
-			got,
-		); err != nil || a.Address != got || len(got) > MaxEmail ||
+		if a, err := mail.ParseAddress(got); err != nil || a.Address != got || len(got) > MaxEmail ||
 			strings.ContainsAny(got, "\r\n <>,;:\"\\") {
 			t.Errorf("%q became %q: %v", s, got, err)
 		}

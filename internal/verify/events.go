@@ -42,15 +42,8 @@ func (t *Teller) Changed(before, after *Verification) []webhook.Event {
 		rows, err := t.write(to, n, after)
 		if err != nil {
 			// What the person waits for does not fail because somebody cannot be told.
-			t.Log.Error(
-				"an event could not be written",
-				"kind",
-				string(n.Kind),
-				"verification",
-				after.ID.Text(id.Verification),
-				"error",
-				err,
-			)
+			t.Log.Error("an event could not be written", "kind", string(n.Kind), "verification", after.ID.Text(id.Verification),
+				"error", err)
 			continue
 		}
 		out = append(out, rows...)

@@ -29,10 +29,8 @@ func newAudience(t *testing.T) *audience {
 	t.Helper()
 	a := &audience{world: newWorld(t)}
 	var err error
-	if a.hooks, err = webhook.Open(
-		t.Context(),
-		webhook.Options{Store: a.db, Ring: a.Ring, IDs: a.ids, Now: a.Clock},
-	); err != nil {
+	if a.hooks, err = webhook.Open(t.Context(),
+		webhook.Options{Store: a.db, Ring: a.Ring, IDs: a.ids, Now: a.Clock}); err != nil {
 		t.Fatal(err)
 	}
 	a.teller = &verify.Teller{
@@ -48,10 +46,8 @@ func newAudience(t *testing.T) *audience {
 // endpoint makes an endpoint of the world's application.
 func (a *audience) endpoint(t *testing.T, test bool, kinds ...webhook.Kind) webhook.Endpoint {
 	t.Helper()
-	e, _, err := a.hooks.Create(
-		t.Context(),
-		webhook.Endpoint{App: a.live.App.ID, Test: test, URL: "https://shop.example.com/hook", Kinds: kinds},
-	)
+	e, _, err := a.hooks.Create(t.Context(),
+		webhook.Endpoint{App: a.live.App.ID, Test: test, URL: "https://shop.example.com/hook", Kinds: kinds})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,16 +131,8 @@ func TestEvents(t *testing.T) {
 		all, ends, test := a.endpoint(t, false), a.endpoint(t, false, webhook.Approved), a.endpoint(t, true)
 		v := a.start(t, verify.StartRequest{To: drama(100)})
 		c.do(t, a, v)
-		if got, want := a.told(
-			t,
-			all,
-			v,
-		), append(
-			[]string{"1 verification.started pending"},
-			c.want...); !slices.Equal(
-			got,
-			want,
-		) {
+		if got, want := a.told(t, all, v), append([]string{"1 verification.started pending"}, c.want...); !slices.Equal(got,
+			want) {
 			t.Errorf("%s: told %q, want %q", name, got, want)
 		}
 		for _, line := range a.told(t, ends, v) {
@@ -227,10 +215,7 @@ func TestNobodyListens(t *testing.T) {
 		t.Errorf("%d events of %d deliveries, %d rendered", len(rows), len(many.Deliveries), longest)
 	}
 	for _, r := range rows {
-		if text, err := a.Ring.Open(
-			r.Sealed,
-			r.Event[:],
-		); err != nil || len(text) >= webhook.MaxBody || len(text) < 10_000 ||
+		if text, err := a.Ring.Open(r.Sealed, r.Event[:]); err != nil || len(text) >= webhook.MaxBody || len(text) < 10_000 ||
 			r.Endpoint != e.ID {
 			t.Fatalf("%d bytes, %v", len(text), err)
 		}

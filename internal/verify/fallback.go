@@ -29,11 +29,8 @@ func (f Fallback) Run(ctx context.Context, j queue.Job) (done bool, err error) {
 }
 
 // next is one transaction: the fence, the limits, the new delivery and its job; nil when the order has ended.
-func (f Fallback) next(
-	ctx context.Context,
-	j queue.Job,
-	held bool,
-) (next *queue.Job, made *Made, done bool, err error) {
+func (f Fallback) next(ctx context.Context, j queue.Job,
+	held bool) (next *queue.Job, made *Made, done bool, err error) {
 	s := f.Service
 	err = s.Store.Do(ctx, Needs{Verification: j.Ref, Job: j.ID}, func(tx Tx) error {
 		next, done = nil, false
@@ -135,10 +132,8 @@ func (s *Service) step(v *Verification, n *Number, now time.Time) (*nextStep, er
 
 // rejected reports whether the number has turned out not to work on a channel.
 func (v *Verification) rejected(kind channel.Kind) bool {
-	return slices.ContainsFunc(
-		v.Deliveries,
-		func(d channel.Delivery) bool { return d.Channel == kind && d.Kind == channel.Rejected },
-	)
+	return slices.ContainsFunc(v.Deliveries,
+		func(d channel.Delivery) bool { return d.Channel == kind && d.Kind == channel.Rejected })
 }
 
 // stepOf returns the first step of a channel from one on; past the last when there is none.

@@ -305,10 +305,7 @@ func TestOrderIsBounded(t *testing.T) {
 	w.took(t, v, nil)
 	w.advance(25 * time.Second)
 	w.fault = memstore.Fault{Before: true}
-	if done, err := (verify.Fallback{Service: w.Service}).Run(
-		t.Context(),
-		queue.Job{ID: v.Timer, Ref: v.ID},
-	); done ||
+	if done, err := (verify.Fallback{Service: w.Service}).Run(t.Context(), queue.Job{ID: v.Timer, Ref: v.ID}); done ||
 		outcome(err) != "store_unavailable" {
 		t.Errorf("done %t, %v", done, err)
 	}

@@ -16,14 +16,8 @@ func replay(key, request byte) *verify.Replay {
 	return &verify.Replay{
 		Key: [32]byte{key}, Fingerprint: [32]byte{request},
 		Render: func(a verify.CheckAnswer) []byte {
-			return fmt.Appendf(
-				nil,
-				"%s after %d attempts and %d sends, result %s",
-				a.Verification.Status,
-				a.Verification.Attempts,
-				a.Verification.Sends,
-				a.Result,
-			)
+			return fmt.Appendf(nil, "%s after %d attempts and %d sends, result %s", a.Verification.Status,
+				a.Verification.Attempts, a.Verification.Sends, a.Result)
 		},
 	}
 }
@@ -74,20 +68,12 @@ func TestRepetitions(t *testing.T) {
 			}
 			want(t, name+" of another request", outcome(do(t.Context(), w, v, replay(1, 2))), "idempotency_key_reused")
 		}
-		if now := w.kept(
-			t,
-			v,
-		); now.Attempts != after.Attempts || now.Sends != after.Sends || now.Status != after.Status || len(w.jobs) != jobs ||
-			w.reserved != 0 {
+		if now := w.kept(t, v); now.Attempts != after.Attempts || now.Sends != after.Sends || now.Status != after.Status ||
+			len(w.jobs) != jobs || w.reserved != 0 {
 			t.Errorf("%s: a repetition did something: %+v, %d jobs", name, now, len(w.jobs))
 		}
 		w.advance(time.Millisecond)
-		if err := do(
-			t.Context(),
-			w,
-			v,
-			replay(1, 2),
-		); errors.As(err, new(*verify.Replayed)) ||
+		if err := do(t.Context(), w, v, replay(1, 2)); errors.As(err, new(*verify.Replayed)) ||
 			outcome(err) == "idempotency_key_reused" {
 			t.Errorf("%s: the key is still remembered after a day: %v", name, err)
 		}
@@ -133,11 +119,7 @@ func TestAnswersAreSealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Start(
-		t.Context(),
-		w.live,
-		verify.StartRequest{To: drama(101), Replay: moved},
-	); err == nil ||
+	if _, err := w.Start(t.Context(), w.live, verify.StartRequest{To: drama(101), Replay: moved}); err == nil ||
 		errors.As(err, new(*verify.Replayed)) {
 		t.Errorf("an answer that was moved to another key: %v", err)
 	}

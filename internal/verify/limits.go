@@ -62,10 +62,8 @@ func take(tx Tx, rates []keyedRate, now time.Time) ([]takenRate, error) {
 		}
 		next, retry, ok := k.rate.Take(tat, now)
 		if !ok {
-			return nil, limited(
-				CodeLimited,
-				&limit.Refusal{Name: k.rate.Name, Limit: k.rate.Burst, Window: k.rate.Period, Retry: retry},
-			)
+			return nil,
+				limited(CodeLimited, &limit.Refusal{Name: k.rate.Name, Limit: k.rate.Burst, Window: k.rate.Period, Retry: retry})
 		}
 		out = append(out, takenRate{k.key, next})
 	}

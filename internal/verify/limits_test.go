@@ -23,9 +23,7 @@ func TestSendLimits(t *testing.T) {
 		w.advance(gap - time.Millisecond)
 		_, err := w.Start(t.Context(), w.live, verify.StartRequest{To: drama(100)})
 		want(t, "just before the end of the gap", outcome(err), "rate_limited number_gap")
-		if e, ok := errors.AsType[*verify.Error](
-			err,
-		); !ok || !e.Retry.Equal(w.Clock().Add(time.Millisecond)) ||
+		if e, ok := errors.AsType[*verify.Error](err); !ok || !e.Retry.Equal(w.Clock().Add(time.Millisecond)) ||
 			e.Refusal.Window != gap {
 			t.Errorf("gap %s: %+v", gap, err)
 		}
@@ -172,23 +170,12 @@ func TestMailLimits(t *testing.T) {
 		"person@example.com", "person@Example.com"} {
 		want(t, "start", w.tryStart(t, verify.StartRequest{To: drama(100 + i), Channel: channel.Email, Email: address}), "ok")
 	}
-	want(
-		t,
-		"the sixth",
+	want(t, "the sixth",
 		w.tryStart(t, verify.StartRequest{To: drama(110), Channel: channel.Email, Email: "pErson@example.com"}),
-		"rate_limited email_hour",
-	)
-	want(
-		t,
-		"another address",
-		w.tryStart(t, verify.StartRequest{To: drama(110), Channel: channel.Email, Email: "other@example.com"}),
-		"ok",
-	)
+		"rate_limited email_hour")
+	want(t, "another address",
+		w.tryStart(t, verify.StartRequest{To: drama(110), Channel: channel.Email, Email: "other@example.com"}), "ok")
 	w.advance(12 * time.Minute)
-	want(
-		t,
-		"twelve minutes later",
-		w.tryStart(t, verify.StartRequest{To: drama(111), Channel: channel.Email, Email: "person@example.com"}),
-		"ok",
-	)
+	want(t, "twelve minutes later",
+		w.tryStart(t, verify.StartRequest{To: drama(111), Channel: channel.Email, Email: "person@example.com"}), "ok")
 }

@@ -36,12 +36,8 @@ func TestLinkIsApprovedOnce(t *testing.T) {
 	want(t, "its status", w.kept(t, first).Status, verify.Canceled)
 	for _, later := range []time.Duration{0, 30 * time.Minute, 39 * time.Minute} {
 		w.advance(later)
-		want(
-			t,
-			"a start with a spent link",
-			w.tryStart(t, verify.StartRequest{To: drama(102), Link: link}),
-			"rate_limited link",
-		)
+		want(t, "a start with a spent link", w.tryStart(t, verify.StartRequest{To: drama(102), Link: link}),
+			"rate_limited link")
 		want(t, "used", w.linkUsed(t, link), true)
 	}
 	want(t, "another link", w.tryStart(t, verify.StartRequest{To: drama(102), Link: other}), "ok")

@@ -27,10 +27,8 @@ func (m Magic) refuse(now time.Time) error {
 	case MagicBlocked:
 		return fail(CodeBlocked, "this number is not sent to")
 	case MagicLimited:
-		return limited(
-			CodeLimited,
-			&limit.Refusal{Name: "number_hour", Limit: 5, Window: time.Hour, Retry: now.Add(time.Hour).UTC()},
-		)
+		return limited(CodeLimited,
+			&limit.Refusal{Name: "number_hour", Limit: 5, Window: time.Hour, Retry: now.Add(time.Hour).UTC()})
 	case MagicNone, MagicApproved, MagicUndelivered, MagicExpired:
 	}
 	return nil

@@ -47,13 +47,8 @@ func (s *Service) Resend(ctx context.Context, c application.Caller, r ResendRequ
 }
 
 // doResend does the transactional part of Resend.
-func (s *Service) doResend(
-	ctx context.Context,
-	c application.Caller,
-	r ResendRequest,
-	needs Needs,
-	held bool,
-) (v *Verification, job queue.Job, err error) {
+func (s *Service) doResend(ctx context.Context, c application.Caller, r ResendRequest, needs Needs,
+	held bool) (v *Verification, job queue.Job, err error) {
 	err = s.Store.Do(ctx, needs, func(tx Tx) error {
 		if err := s.replayed(tx, r.Replay); err != nil {
 			return err
@@ -78,24 +73,15 @@ func (s *Service) doResend(
 }
 
 // again takes the limits and adds one more delivery.
-func (s *Service) again(
-	tx Tx,
-	v *Verification,
-	n *Number,
-	p *Private,
-	kind channel.Kind,
-	held bool,
-) (queue.Job, error) {
+func (s *Service) again(tx Tx, v *Verification, n *Number, p *Private, kind channel.Kind,
+	held bool) (queue.Job, error) {
 	now := s.Now().UTC().Truncate(time.Millisecond)
 	if st := v.At(now); st != Pending {
 		return queue.Job{}, notPending(st)
 	}
 	if v.ResendsLeft() == 0 {
-		return queue.Job{}, fail(
-			CodeResendsUsed,
-			"all %d sends of this verification are used up: start a new one",
-			v.Spec.MaxSends,
-		)
+		return queue.Job{},
+			fail(CodeResendsUsed, "all %d sends of this verification are used up: start a new one", v.Spec.MaxSends)
 	}
 	if r := s.locked(n, now); r != nil {
 		return queue.Job{}, limited(CodeLocked, r)

@@ -37,11 +37,8 @@ func TestResend(t *testing.T) {
 	want(t, "avoided", w.asked[1], plan{channel.SMS, false, "by-sms"})
 	want(t, "the code", w.code(t, v), code)
 	d := kept.Deliveries[1]
-	if j := w.job(
-		t,
-		d.ID,
-	); j == nil || j.Kind != verify.JobKind || j.Ref != v.ID || !j.Leased || len(w.jobs) != 2 || w.jobs[1].ID != d.ID ||
-		w.made[1].Delivery.ID != d.ID {
+	if j := w.job(t, d.ID); j == nil || j.Kind != verify.JobKind || j.Ref != v.ID || !j.Leased || len(w.jobs) != 2 ||
+		w.jobs[1].ID != d.ID || w.made[1].Delivery.ID != d.ID {
 		t.Errorf("the job is %+v, of %d", j, len(w.jobs))
 	}
 	want(t, "reservations", w.reserved, 0)
@@ -85,12 +82,8 @@ func TestResendRefuses(t *testing.T) {
 		if c.want == "ok" {
 			sends = 2
 		}
-		if kept := w.kept(
-			t,
-			v,
-		); kept.Sends != sends || len(kept.Deliveries) != sends || len(w.number(t, v).Sends.Sends) != sends ||
-			len(w.jobs) != sends ||
-			w.reserved != 0 {
+		if kept := w.kept(t, v); kept.Sends != sends || len(kept.Deliveries) != sends ||
+			len(w.number(t, v).Sends.Sends) != sends || len(w.jobs) != sends || w.reserved != 0 {
 			t.Errorf("%s: %d sends, %d jobs, %d reservations", c.want, kept.Sends, len(w.jobs), w.reserved)
 		}
 	}
@@ -136,12 +129,8 @@ func TestResendCosts(t *testing.T) {
 	want(t, "sends of the number", len(w.number(t, v).Sends.Sends), 2)
 	w.advance(time.Minute - time.Millisecond)
 	want(t, "a resend in the gap", w.tryResend(t, v, ""), "rate_limited number_gap")
-	want(
-		t,
-		"a start in the gap of a resend",
-		w.tryStart(t, verify.StartRequest{To: drama(100), Purpose: "other"}),
-		"rate_limited number_gap",
-	)
+	want(t, "a start in the gap of a resend", w.tryStart(t, verify.StartRequest{To: drama(100), Purpose: "other"}),
+		"rate_limited number_gap")
 	w.advance(time.Millisecond)
 	want(t, "the third send", w.tryResend(t, v, ""), "ok")
 	w.advance(2 * time.Minute)

@@ -146,13 +146,8 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 }
 
 // spec fills in the policy and checks every bound. It returns how long the verification lives.
-func (s *Service) spec(
-	c application.Caller,
-	r StartRequest,
-	to phone.Number,
-	now time.Time,
-	spec *Spec,
-) (time.Duration, error) {
+func (s *Service) spec(c application.Caller, r StartRequest, to phone.Number, now time.Time,
+	spec *Spec) (time.Duration, error) {
 	p := c.App.Policy.Filled()
 	*spec = Spec{
 		Test:        c.Key.Mode == application.Test,
@@ -246,9 +241,7 @@ func (s *Service) begin(tx Tx, p *startPlan, held bool) error {
 // written before the call, in the transaction of the start itself. Without room the job is due at once.
 func (s *Service) send(v *Verification, n *Number, to nextStep, now time.Time, held bool) queue.Job {
 	d := channel.Delivery{
-		ID: s.IDs.New(
-			now,
-		),
+		ID:      s.IDs.New(now),
 		Channel: to.kind,
 		Route:   to.route,
 		Reason:  to.reason,

@@ -197,11 +197,7 @@ func TestStartRefuses(t *testing.T) {
 		}
 		want(t, "start", w.tryStart(t, c.r), c.want)
 		want(t, "vet", outcome(w.Vet(w.live, c.r)), c.want)
-		if page, err := w.List(
-			t.Context(),
-			w.live,
-			verify.Filter{Limit: 1},
-		); err != nil || len(page.Items) != 0 ||
+		if page, err := w.List(t.Context(), w.live, verify.Filter{Limit: 1}); err != nil || len(page.Items) != 0 ||
 			len(w.jobs) != 0 {
 			t.Errorf("%s: something was written: %v", c.want, err)
 		}
@@ -238,11 +234,8 @@ func TestStartTakesItsBounds(t *testing.T) {
 		want(t, "start", w.tryStart(t, r), "ok")
 	}
 	w := newWorld(t)
-	_, err := w.Start(
-		t.Context(),
-		w.test,
-		verify.StartRequest{To: drama(100), Autofill: message.Trailer{Origin: "any.example.com"}},
-	)
+	_, err := w.Start(t.Context(), w.test,
+		verify.StartRequest{To: drama(100), Autofill: message.Trailer{Origin: "any.example.com"}})
 	want(t, "any origin in test mode", outcome(err), "ok")
 }
 

@@ -93,16 +93,12 @@ func TestUsedLink(t *testing.T) {
 	c := &core{used: true}
 	w := host(t, c, application.Branding{}).ask(http.MethodGet, "", link.Link{Locale: "de"})
 	if body := w.Body.String(); w.Code != http.StatusNotFound ||
-		!strings.Contains(body, "<h1>Dieser Link wurde schon benutzt</h1>") ||
-		strings.Contains(body, "<input") {
+		!strings.Contains(body, "<h1>Dieser Link wurde schon benutzt</h1>") || strings.Contains(body, "<input") {
 		t.Errorf("%d: %s", w.Code, body)
 	}
 	c.broken = errors.New("no store")
-	if w := host(
-		t,
-		c,
-		application.Branding{},
-	).ask(http.MethodGet, "", link.Link{}); w.Code != http.StatusServiceUnavailable {
+	if w := host(t, c, application.Branding{}).ask(http.MethodGet, "",
+		link.Link{}); w.Code != http.StatusServiceUnavailable {
 		t.Errorf("without a store: %d", w.Code)
 	}
 	c.used, c.broken = false, nil
@@ -127,15 +123,8 @@ func TestConsent(t *testing.T) {
 			t.Errorf("%+v: %s", b, body)
 		}
 	}
-	if body := host(
-		t,
-		&core{},
-		application.Branding{},
-	).ask(http.MethodGet, "", link.Link{}).
-		Body.String(); strings.Contains(
-		body,
-		"you accept",
-	) {
+	if body := host(t, &core{}, application.Branding{}).ask(http.MethodGet, "",
+		link.Link{}).Body.String(); strings.Contains(body, "you accept") {
 		t.Error("there is nothing to accept")
 	}
 }
@@ -149,15 +138,8 @@ func TestMoneyOnThePage(t *testing.T) {
 			"234.50</bdi>", "fr": "<bdi dir=\"auto\">1\u202f234,50\u00a0CHF</bdi>",
 		"": "<bdi dir=\"auto\">CHF\u00a01,234.50</bdi>",
 	} {
-		if body := host(
-			t,
-			&core{},
-			application.Branding{},
-		).ask(http.MethodGet, "", link.Link{Locale: locale, Transaction: pay}).
-			Body.String(); !strings.Contains(
-			body,
-			want,
-		) {
+		if body := host(t, &core{}, application.Branding{}).ask(http.MethodGet, "",
+			link.Link{Locale: locale, Transaction: pay}).Body.String(); !strings.Contains(body, want) {
 			t.Errorf("%s: %s", locale, body)
 		}
 	}
@@ -199,11 +181,8 @@ func TestWhatBecameOfIt(t *testing.T) {
 		l := link.Link{}
 		l.Verification[0] = 7
 		var got struct{ Live, Help string }
-		if err := json.Unmarshal(
-			host(t, &core{v: c.v}, application.Branding{}).ask(http.MethodGet, "/status", l).Body.Bytes(),
-			&got,
-		); err != nil || got.Live != c.live ||
-			got.Help != c.help {
+		if err := json.Unmarshal(host(t, &core{v: c.v}, application.Branding{}).ask(http.MethodGet, "/status",
+			l).Body.Bytes(), &got); err != nil || got.Live != c.live || got.Help != c.help {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
@@ -235,14 +214,8 @@ func TestTooEarly(t *testing.T) {
 		t.Error(at)
 	}
 	c.v.Attempts = 4
-	if body := h.ask(
-		http.MethodGet,
-		"?say=incorrect",
-		l,
-	).Body.String(); !strings.Contains(
-		body,
-		"Wrong code. 1 attempt left.",
-	) {
+	if body := h.ask(http.MethodGet, "?say=incorrect", l).Body.String(); !strings.Contains(body,
+		"Wrong code. 1 attempt left.") {
 		t.Error(body)
 	}
 }

@@ -204,12 +204,10 @@ func secure(h http.Header, l link.Link) {
 	} else {
 		h.Set("X-Frame-Options", "DENY")
 	}
-	h.Set(
-		"Content-Security-Policy",
+	h.Set("Content-Security-Policy",
 		"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri "+
 			"'none'; "+
-			"form-action "+form+"; frame-ancestors "+frame+"; require-trusted-types-for 'script'; trusted-types 'none'",
-	)
+			"form-action "+form+"; frame-ancestors "+frame+"; require-trusted-types-for 'script'; trusted-types 'none'")
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer") // the address is a secret

@@ -165,11 +165,8 @@ func numberWords(code string) string {
 
 // check compares the code that was typed.
 func (p *pages) check(w http.ResponseWriter, r *http.Request, x *visit) {
-	answer, err := p.Core.Check(
-		r.Context(),
-		x.caller,
-		verify.CheckRequest{ID: x.v.ID, Code: r.PostForm.Get("code"), Transaction: x.link.Transaction},
-	)
+	answer, err := p.Core.Check(r.Context(), x.caller,
+		verify.CheckRequest{ID: x.v.ID, Code: r.PostForm.Get("code"), Transaction: x.link.Transaction})
 	if err != nil {
 		p.say(w, r, x, err)
 		return
@@ -293,18 +290,16 @@ func (p *pages) prove(x *visit, r *http.Request) string {
 		return ""
 	}
 	text, err := p.Prover.Sign(proof.Statement{
-		Verification: v.ID.Text(
-			id.Verification,
-		),
-		Application: x.caller.App.ID.Text(id.Application),
-		Test:        v.Spec.Test,
-		To:          proven.To,
-		Country:     v.Spec.Country,
-		Purpose:     v.Spec.Purpose,
-		Channel:     v.Channel,
-		Transaction: proven.Transaction,
-		At:          v.Ended,
-		Link:        x.link.ID.Text(id.Link),
+		Verification: v.ID.Text(id.Verification),
+		Application:  x.caller.App.ID.Text(id.Application),
+		Test:         v.Spec.Test,
+		To:           proven.To,
+		Country:      v.Spec.Country,
+		Purpose:      v.Spec.Purpose,
+		Channel:      v.Channel,
+		Transaction:  proven.Transaction,
+		At:           v.Ended,
+		Link:         x.link.ID.Text(id.Link),
 	}, proof.Hash)
 	if err != nil {
 		p.Log.Error("a proof could not be signed", "error", err)

@@ -75,10 +75,8 @@ func (p *pages) base(x *visit, title string) *data {
 		State:   x.link.State,
 		Terms:   app.Policy.Branding.TermsURL,
 		Privacy: app.Policy.Branding.PrivacyURL,
-		Style: stylesheet(
-			app.Policy.Branding,
-		),
-		Logo: template.URL(app.Policy.Branding.Logo), //nolint:gosec // validated: a picture as a data URI
+		Style:   stylesheet(app.Policy.Branding),
+		Logo:    template.URL(app.Policy.Branding.Logo), //nolint:gosec // validated: a picture as a data URI
 	}
 	if x.accent != "" {
 		app.Policy.Branding.Accent = "#" + x.accent
@@ -122,13 +120,8 @@ func (p *pages) number(x *visit, r *http.Request, fault string) *data {
 	}
 	d.Countries = country.List(x.locale)
 	d.Typed = r.PostForm.Get("to")
-	d.Region = chooseCountry(
-		r.PostForm.Get("region"),
-		x.link.Region,
-		x.link.Locale,
-		r.Header.Get("Accept-Language"),
-		x.locale,
-	)
+	d.Region = chooseCountry(r.PostForm.Get("region"), x.link.Region, x.link.Locale, r.Header.Get("Accept-Language"),
+		x.locale)
 	return d
 }
 

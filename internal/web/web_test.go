@@ -66,8 +66,7 @@ func TestHeadersAndLists(t *testing.T) {
 		return w
 	}
 	page := get("/dev/handset")
-	if csp := page.Header().
-		Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") ||
+	if csp := page.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") ||
 		strings.Contains(csp, "unsafe") {
 		t.Errorf("the policy is %q", csp)
 	}

@@ -235,11 +235,8 @@ func (d *Directory) validate(e *Endpoint) error {
 	control := func(r rune) bool { return unicode.IsControl(r) }
 	if !utf8.ValidString(e.Description) || utf8.RuneCountInString(e.Description) > MaxDescription ||
 		slices.ContainsFunc([]rune(e.Description), control) {
-		return &FieldError{
-			"description",
-			"invalid_value",
-			fmt.Sprintf("must be one line of at most %d characters", MaxDescription),
-		}
+		return &FieldError{"description", "invalid_value",
+			fmt.Sprintf("must be one line of at most %d characters", MaxDescription)}
 	}
 	for i, k := range e.Kinds {
 		if !slices.Contains(Kinds(), k) {

@@ -17,23 +17,9 @@ var errAddress = errors.New("the address is not a public one")
 // special are the ranges that lead into somebody's own network, or nowhere, beside those that netip knows (IANA's
 // special-purpose registries for IPv4 and IPv6, RFC 6890). The last one is Azure's metadata service, which has a
 // public address.
-var special = prefixes(
-	"0.0.0.0/8",
-	"100.64.0.0/10",
-	"192.0.0.0/24",
-	"192.0.2.0/24",
-	"192.88.99.0/24",
-	"198.18.0.0/15",
-	"198.51.100.0/24",
-	"203.0.113.0/24",
-	"240.0.0.0/4",
-	"2001::/23",
-	"2001:db8::/32",
-	"2002::/16",
-	"2620:4f:8000::/48",
-	"3fff::/20",
-	"168.63.129.16/32",
-)
+var special = prefixes("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15",
+	"198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48",
+	"3fff::/20", "168.63.129.16/32")
 
 // global6 is all of IPv6 that has been given out as public addresses (RFC 4291 §2.4), and nat64 the prefix behind which
 // an IPv4 address stands (RFC 6052 §2.1).

@@ -17,15 +17,8 @@ import (
 // Webhooks 1.0, "Retry schedule": the first attempt is made at once).
 func Schedule(n int) (wait time.Duration, ok bool) {
 	waits := [...]time.Duration{
-		5 * time.Second,
-		5 * time.Minute,
-		30 * time.Minute,
-		2 * time.Hour,
-		5 * time.Hour,
-		10 * time.Hour,
-		14 * time.Hour,
-		20 * time.Hour,
-		24 * time.Hour,
+		5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour,
+		20 * time.Hour, 24 * time.Hour,
 	}
 	if n < 1 || n > len(waits) {
 		return 0, false
@@ -140,15 +133,12 @@ func (h *Handler) attempt(ctx context.Context, endpoint *Endpoint, e *Event, now
 // settle notes an attempt in its event and decides what follows.
 func (h *Handler) settle(e *Event, endpoint *Endpoint, o outcome, begin, end time.Time) {
 	e.Tries++
-	e.Log = append(
-		e.Log,
-		Attempt{
-			At:     begin.UTC().Truncate(time.Millisecond),
-			Status: o.status,
-			Error:  o.why,
-			Took:   end.Sub(begin).Milliseconds(),
-		},
-	)
+	e.Log = append(e.Log, Attempt{
+		At:     begin.UTC().Truncate(time.Millisecond),
+		Status: o.status,
+		Error:  o.why,
+		Took:   end.Sub(begin).Milliseconds(),
+	})
 	e.Log = e.Log[max(len(e.Log)-maxLog, 0):]
 	wait, again := Schedule(e.Tries)
 	switch {
@@ -157,19 +147,8 @@ func (h *Handler) settle(e *Event, endpoint *Endpoint, o outcome, begin, end tim
 		return
 	case o.result == gone || !again:
 		e.State, e.Due = Dead, time.Time{}
-		h.Log.Warn(
-			"an event was given up",
-			"webhook",
-			endpoint.ID.Text(id.Webhook),
-			"event",
-			e.Event.Text(id.Event),
-			"kind",
-			string(e.Kind),
-			"attempts",
-			e.Tries,
-			"why",
-			o.why,
-		)
+		h.Log.Warn("an event was given up", "webhook", endpoint.ID.Text(id.Webhook), "event", e.Event.Text(id.Event),
+			"kind", string(e.Kind), "attempts", e.Tries, "why", o.why)
 		return
 	}
 	jitter := rand.Float64 // it spreads retries
@@ -214,13 +193,8 @@ func (h *Handler) judge(ctx context.Context, was *Endpoint, e *Event, o outcome)
 		return nil
 	}
 	if err == nil && was.Enabled() && !after.Enabled() {
-		h.Log.Error(
-			"an endpoint was disabled: see `dialproof webhook list`",
-			"webhook",
-			was.ID.Text(id.Webhook),
-			"reason",
-			string(after.Reason),
-		)
+		h.Log.Error("an endpoint was disabled: see `dialproof webhook list`", "webhook", was.ID.Text(id.Webhook),
+			"reason", string(after.Reason))
 	}
 	return err
 }

@@ -182,11 +182,8 @@ func newWorld(t *testing.T) *world {
 }
 
 // endpoint makes an endpoint at a name of its own.
-func (w *world) endpoint(
-	t *testing.T,
-	name, address string,
-	answer func(n int, w http.ResponseWriter, r *http.Request),
-) *receiver {
+func (w *world) endpoint(t *testing.T, name, address string,
+	answer func(n int, w http.ResponseWriter, r *http.Request)) *receiver {
 	t.Helper()
 	e, secret, err := w.hooks.Create(t.Context(), webhook.Endpoint{App: id.ID{1}, URL: "https://" + name + "/hook"})
 	if err != nil {
@@ -214,10 +211,7 @@ func (w *world) run(t *testing.T, d time.Duration) {
 	t.Helper()
 	sender := webhook.NewTestSender(w.dial)
 	h := &webhook.Handler{
-		Lanes: &webhook.Lanes{
-			Directory: w.hooks,
-			Workers:   64,
-		},
+		Lanes:   &webhook.Lanes{Directory: w.hooks, Workers: 64},
 		Sender:  sender,
 		Log:     slog.New(slog.DiscardHandler),
 		Metrics: w.counts,
@@ -240,10 +234,8 @@ func (w *world) write(t *testing.T, n int) {
 	for name, e := range w.end {
 		var rows []webhook.Event
 		for range n {
-			one, err := w.hooks.Write(
-				[]*webhook.Endpoint{&e},
-				webhook.News{Kind: webhook.Started, Ref: w.ids.New(time.Now()), Sequence: 1, Data: []byte(`{"status":"pending"}`)},
-			)
+			one, err := w.hooks.Write([]*webhook.Endpoint{&e},
+				webhook.News{Kind: webhook.Started, Ref: w.ids.New(time.Now()), Sequence: 1, Data: []byte(`{"status":"pending"}`)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -286,12 +278,8 @@ func TestManyEvents(t *testing.T) {
 		for i, name := range healthy {
 			w.endpoint(t, name, fmt.Sprintf("93.184.216.%d", i+1), nil)
 		}
-		w.endpoint(
-			t,
-			"hangs.example",
-			"93.184.216.10",
-			func(_ int, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-		)
+		w.endpoint(t, "hangs.example", "93.184.216.10",
+			func(_ int, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		w.endpoint(t, "fails.example", "93.184.216.11", func(_ int, w http.ResponseWriter, _ *http.Request) {
 			if time.Since(begin) < 10*time.Minute {
 				w.WriteHeader(http.StatusInternalServerError)
@@ -301,12 +289,8 @@ func TestManyEvents(t *testing.T) {
 			w.Header().Set("Location", "http://169.254.169.254/latest/meta-data/")
 			w.WriteHeader(http.StatusFound)
 		})
-		w.endpoint(
-			t,
-			"gone.example",
-			"93.184.216.13",
-			func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) },
-		)
+		w.endpoint(t, "gone.example", "93.184.216.13",
+			func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) })
 		w.endpoint(t, "inside.example", "93.184.216.14", nil)
 		w.address["inside.example"] = func() string { return "10.0.0.5" } // it was another one when the endpoint was made
 		w.write(t, n)
@@ -321,11 +305,8 @@ func TestManyEvents(t *testing.T) {
 		w.wantTries(t, "fails.example", n, webhook.Delivered, 2, webhook.MaxTries)
 		w.wantTries(t, "hangs.example", n, webhook.Dead, webhook.MaxTries, webhook.MaxTries)
 		w.wantTries(t, "redirects.example", n, webhook.Dead, webhook.MaxTries, webhook.MaxTries)
-		if got, calls := w.states(
-			t,
-			"gone.example",
-		), w.all["gone.example"].calls; calls < 1 || calls > 8 || got[webhook.Dead] != calls ||
-			got[webhook.Pending] != n-calls {
+		if got, calls := w.states(t, "gone.example"), w.all["gone.example"].calls; calls < 1 || calls > 8 ||
+			got[webhook.Dead] != calls || got[webhook.Pending] != n-calls {
 			t.Errorf("gone: %v after %d calls", got, calls)
 		}
 		if e, err := w.hooks.Endpoint(w.end["gone.example"].ID); err != nil || e.Enabled() || e.Reason != webhook.ByGone {

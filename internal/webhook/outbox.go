@@ -54,10 +54,8 @@ func (d *Directory) Write(to []*Endpoint, n News) ([]Event, error) {
 			event = d.IDs.New(now)
 			sealed = d.Ring.Seal(text, event[:])
 		}
-		out = append(
-			out,
-			Event{ID: d.IDs.New(now), Event: event, Endpoint: e.ID, Ref: n.Ref, Kind: n.Kind, Sealed: sealed, Due: now},
-		)
+		out = append(out,
+			Event{ID: d.IDs.New(now), Event: event, Endpoint: e.ID, Ref: n.Ref, Kind: n.Kind, Sealed: sealed, Due: now})
 	}
 	return out, nil
 }
@@ -73,10 +71,8 @@ func (d *Directory) Ping(ctx context.Context, endpoint id.ID) (Event, error) {
 	if err != nil {
 		return Event{}, err
 	}
-	data, err := json.Marshal(
-		map[string]string{"webhook": e.ID.Text(id.Webhook), "application": e.App.Text(id.Application)},
-		json.Deterministic(true),
-	)
+	data, err := json.Marshal(map[string]string{"webhook": e.ID.Text(id.Webhook),
+		"application": e.App.Text(id.Application)}, json.Deterministic(true))
 	if err != nil {
 		return Event{}, err
 	}

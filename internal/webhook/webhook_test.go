@@ -33,12 +33,8 @@ func TestSignVector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := webhook.Sign(
-		[][]byte{key},
-		"msg_p5jXN8AQM9LWM0D4loKWxJek",
-		time.Unix(1614265330, 0),
-		[]byte(`{"test": 2432232314}`),
-	)
+	got := webhook.Sign([][]byte{key}, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0),
+		[]byte(`{"test": 2432232314}`))
 	if want := "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
@@ -99,13 +95,10 @@ func TestAddresses(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"127.0.0.1", "127.8.8.8", "0.0.0.0", "0.1.2.3", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1",
-		"169.254.169.254", "100.64.0.1",
-		"100.100.100.200", "192.0.0.192", "192.0.2.1", "198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.1.1.1",
-		"240.0.0.1",
-		"255.255.255.255", "168.63.129.16", "192.88.99.1", "::", "::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254",
-		"::ffff:10.0.0.1", "::10.0.0.1", "fe80::1",
-		"fe80::1%eth0", "fc00::1", "fd00:ec2::254", "fec0::1", "ff02::1", "64:ff9b::a00:1", "64:ff9b::a9fe:a9fe",
-		"64:ff9b::7f00:1", "64:ff9b:1::a00:1",
+		"169.254.169.254", "100.64.0.1", "100.100.100.200", "192.0.0.192", "192.0.2.1", "198.18.0.1", "198.51.100.1",
+		"203.0.113.1", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255", "168.63.129.16", "192.88.99.1", "::", "::1",
+		"::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:10.0.0.1", "::10.0.0.1", "fe80::1", "fe80::1%eth0", "fc00::1",
+		"fd00:ec2::254", "fec0::1", "ff02::1", "64:ff9b::a00:1", "64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1", "64:ff9b:1::a00:1",
 		"2001:db8::1", "2001::1", "2002:7f00:1::", "2002:a9fe:a9fe::1", "3fff::1", "5f00::1", "100::1",
 	} {
 		if webhook.Public(netip.MustParseAddr(text)) {
@@ -138,9 +131,7 @@ func TestURLs(t *testing.T) {
 		"https://a.localhost/":           "this machine", "https://shop.example/ x": "like https://", "https://" +
 			strings.Repeat("a", 2048): "2048",
 	} {
-		if e, ok := errors.AsType[*webhook.FieldError](
-			make(url),
-		); !ok || e.Field != "url" ||
+		if e, ok := errors.AsType[*webhook.FieldError](make(url)); !ok || e.Field != "url" ||
 			!strings.Contains(e.Detail, word) {
 			t.Errorf("%q: %v, want a word about %q", url, e, word)
 		}
@@ -177,21 +168,15 @@ func TestSchedule(t *testing.T) {
 		}
 		got = append(got, wait.String())
 	}
-	if s := strings.Join(
-		got,
-		" ",
-	); s != "5s 5m0s 30m0s 2h0m0s 5h0m0s 10h0m0s 14h0m0s 20h0m0s 24h0m0s" ||
+	if s := strings.Join(got, " "); s != "5s 5m0s 30m0s 2h0m0s 5h0m0s 10h0m0s 14h0m0s 20h0m0s 24h0m0s" ||
 		len(got)+1 != webhook.MaxTries {
 		t.Errorf("%s", s)
 	}
 }
 
 // send sends one event to a receiver and answers when it was tried, as seconds after it was made, and how it stands.
-func send(
-	t *testing.T,
-	d time.Duration,
-	answer func(n int, w http.ResponseWriter, r *http.Request),
-) (at []int, e webhook.Event, w *world) {
+func send(t *testing.T, d time.Duration,
+	answer func(n int, w http.ResponseWriter, r *http.Request)) (at []int, e webhook.Event, w *world) {
 	t.Helper()
 	w = newWorld(t)
 	begin := time.Now()
@@ -361,13 +346,8 @@ func TestFailingEndpoint(t *testing.T) {
 func TestNobodyListens(t *testing.T) {
 	w := newWorld(t)
 	teller := &verify.Teller{Webhooks: w.hooks, Now: time.Now}
-	before, after := &verify.Verification{
-		App:    id.ID{2},
-		Status: verify.Pending,
-	}, &verify.Verification{
-		App:    id.ID{2},
-		Status: verify.Approved,
-	}
+	before, after := &verify.Verification{App: id.ID{2}, Status: verify.Pending}, &verify.Verification{App: id.ID{2},
+		Status: verify.Approved}
 	look := func() {
 		if teller.Changed(before, after) != nil {
 			t.Error("there are events")
@@ -376,10 +356,8 @@ func TestNobodyListens(t *testing.T) {
 	if n := testing.AllocsPerRun(100, look); n != 0 {
 		t.Errorf("%v allocations with no endpoint at all", n)
 	}
-	if _, _, err := w.hooks.Create(
-		t.Context(),
-		webhook.Endpoint{App: id.ID{1}, URL: "https://shop.example/"},
-	); err != nil {
+	if _, _, err := w.hooks.Create(t.Context(),
+		webhook.Endpoint{App: id.ID{1}, URL: "https://shop.example/"}); err != nil {
 		t.Fatal(err)
 	}
 	if n := testing.AllocsPerRun(100, look); n != 0 {
@@ -408,21 +386,16 @@ func TestPing(t *testing.T) {
 			Type, Timestamp string
 			Data            map[string]string
 		}
-		if err := json.Unmarshal(
-			text,
-			&body,
-		); err != nil || body.Type != "test.ping" || body.Timestamp != "2000-01-01T00:00:00Z" ||
-			body.Data["webhook"] != w.end["a.example"].ID.Text(id.Webhook) {
+		if err := json.Unmarshal(text, &body); err != nil || body.Type != "test.ping" ||
+			body.Timestamp != "2000-01-01T00:00:00Z" || body.Data["webhook"] != w.end["a.example"].ID.Text(id.Webhook) {
 			t.Errorf("%v: %s", err, text)
 		}
 		w.run(t, time.Minute)
 		if w.all["a.example"].calls != 1 {
 			t.Errorf("%d calls", w.all["a.example"].calls)
 		}
-		if _, err := w.hooks.Write(
-			[]*webhook.Endpoint{{}},
-			webhook.News{Kind: webhook.Started, Data: bytes.Repeat([]byte("1"), webhook.MaxBody)},
-		); err == nil {
+		if _, err := w.hooks.Write([]*webhook.Endpoint{{}},
+			webhook.News{Kind: webhook.Started, Data: bytes.Repeat([]byte("1"), webhook.MaxBody)}); err == nil {
 			t.Error("a body of 20 kB was taken")
 		}
 	})
@@ -507,10 +480,7 @@ func try(t *testing.T, url string, private bool) string {
 	}
 	done := make(chan string, 1)
 	h := &webhook.Handler{
-		Lanes: &webhook.Lanes{
-			Directory: w.hooks,
-			Workers:   4,
-		},
+		Lanes:   &webhook.Lanes{Directory: w.hooks, Workers: 4},
 		Sender:  webhook.NewSender(private),
 		Log:     slog.New(slog.DiscardHandler),
 		Agent:   "test",

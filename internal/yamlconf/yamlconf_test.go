@@ -43,21 +43,16 @@ func TestDecode(t *testing.T) {
 	env := map[string]string{"X_N": "9", "X_INNER_WORD": "from outside", "X_TOKEN_FILE": "/run/token", "X_SHARE": ""}
 	s, err := decode(
 		"n: 7\non: true\nshare: 0.5\nwait: 30s\ninner: {word: w, map: {a: b}}\nlist: [{word: x}, {word: y}]\nraw: {any: "+
-			"[thing]}\n",
-		Options{
+			"[thing]}\n", Options{
 			EnvPrefix: "X", Env: func(k string) (string, bool) { v, ok := env[k]; return v, ok },
 			ReadFile: func(string) ([]byte, error) { return []byte("s3cret\r\n"), nil },
-		},
-	)
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s.Name != "default" || s.N != 9 || !s.On || s.Share != 0.5 || s.Wait != 30*time.Second ||
-		s.Inner.Word != "from outside" || s.Inner.Map["a"] != "b" ||
-		len(s.List) != 2 || s.List[1].Word != "y" ||
-		s.Token.Reveal() != "s3cret" ||
-		s.Raw.Kind != yaml.MappingNode ||
-		s.ignored != "x" {
+		s.Inner.Word != "from outside" || s.Inner.Map["a"] != "b" || len(s.List) != 2 || s.List[1].Word != "y" ||
+		s.Token.Reveal() != "s3cret" || s.Raw.Kind != yaml.MappingNode || s.ignored != "x" {
 		t.Errorf("%+v", s)
 	}
 }

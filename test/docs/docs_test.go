@@ -150,10 +150,8 @@ func programs(t *testing.T) (all []program) {
 			continue
 		}
 		place := b.attributes["in"]
-		at := slices.IndexFunc(
-			all,
-			func(p program) bool { return p.page == b.page && p.language == b.language && p.place == place },
-		)
+		at := slices.IndexFunc(all,
+			func(p program) bool { return p.page == b.page && p.language == b.language && p.place == place })
 		if at < 0 {
 			at = len(all)
 			all = append(all, program{page: b.page, language: b.language, place: place})

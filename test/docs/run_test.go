@@ -51,14 +51,8 @@ type server struct {
 func newServer(t *testing.T, place string) *server {
 	t.Helper()
 	s := &server{dir: t.TempDir()}
-	s.env = append(
-		os.Environ(),
-		"NO_COLOR=1",
-		"PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"),
-		"PYTHONPATH="+filepath.Join(root, "sdk/python/src"),
-		"PYTHONDONTWRITEBYTECODE=1",
-		"DIALPROOF_BIN="+binary,
-	)
+	s.env = append(os.Environ(), "NO_COLOR=1", "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"),
+		"PYTHONPATH="+filepath.Join(root, "sdk/python/src"), "PYTHONDONTWRITEBYTECODE=1", "DIALPROOF_BIN="+binary)
 	if place == "deployment" {
 		s.deploy(t)
 		return s
@@ -157,11 +151,8 @@ func (s *server) command(t *testing.T, p program, compiled map[string]string) *e
 func compile(t *testing.T, all []program) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
-	replace, compiled, args := map[string]string{}, map[string]string{}, []string{
-		"build",
-		"-o",
-		dir + string(filepath.Separator),
-	}
+	replace, compiled, args := map[string]string{}, map[string]string{}, []string{"build", "-o",
+		dir + string(filepath.Separator)}
 	for _, p := range all {
 		if p.language != "go" {
 			continue

@@ -85,39 +85,23 @@ func TestServeWaitsForItsDatabase(t *testing.T) {
 		}
 	}
 	server.Run()
-	waitFor(
-		t,
-		30*time.Second,
-		"it is ready once the database is there",
-		func() bool { return status("/readyz") == http.StatusOK },
-	)
+	waitFor(t, 30*time.Second, "it is ready once the database is there",
+		func() bool { return status("/readyz") == http.StatusOK })
 	c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": drama(1)})
 
 	server.Kill()
-	waitFor(
-		t,
-		20*time.Second,
-		"it is not ready without its database",
-		func() bool { return status("/readyz") == http.StatusServiceUnavailable },
-	)
+	waitFor(t, 20*time.Second, "it is not ready without its database",
+		func() bool { return status("/readyz") == http.StatusServiceUnavailable })
 	for i := range 5 {
-		if a, err := c.try(
-			http.MethodPost,
-			"/v1/verifications",
-			map[string]any{"to": drama(10 + i)},
-		); err != nil ||
+		if a, err := c.try(http.MethodPost, "/v1/verifications", map[string]any{"to": drama(10 + i)}); err != nil ||
 			a.status != http.StatusServiceUnavailable {
 			t.Errorf("a start without the database: %d, %v", a.status, err)
 		}
 	}
 	server.Run()
 	waitFor(t, 30*time.Second, "it is ready again", func() bool { return status("/readyz") == http.StatusOK })
-	waitFor(
-		t,
-		30*time.Second,
-		"it says so",
-		func() bool { return len(saying(entries(t, p), "the store works again")) > 0 },
-	)
+	waitFor(t, 30*time.Second, "it says so",
+		func() bool { return len(saying(entries(t, p), "the store works again")) > 0 })
 
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	waitFor(t, 10*time.Second, "it says that it stops", func() bool {
@@ -157,8 +141,7 @@ func TestServeEndsForWhatDoesNotPass(t *testing.T) {
 	_, schema, _ := strings.Cut(newer, "search_path=")
 	server.Exec(
 		"CREATE TABLE " + schema + ".dialproof_schema (version bigint PRIMARY KEY, name text NOT NULL, at timestamptz " +
-			"NOT NULL DEFAULT now())",
-	)
+			"NOT NULL DEFAULT now())")
 	server.Exec("INSERT INTO " + schema + ".dialproof_schema (version, name) VALUES (99, 'of tomorrow')")
 	for name, dsn := range map[string]string{"does not exist": server.DSN("nowhere"), "newer Dialproof": newer} {
 		d := configure(t, "http://127.0.0.1:1", "store: {driver: postgres, dsn: '"+dsn+"'}\n")

@@ -83,27 +83,10 @@ func newFlood(t *testing.T, delay time.Duration, store string, starts int, extra
 	for i := 1; i <= starts/stock; i++ {
 		name := fmt.Sprintf("shop-%d", i)
 		f.run(t, "app", "create", "--config", f.config, "--name", name, "--brand", "Shop")
-		f.keys = append(
-			f.keys,
-			secretIn(
-				t,
-				f.run(
-					t,
-					"key",
-					"create",
-					"--config",
-					f.config,
-					"--app",
-					name,
-					"--name",
-					"tests",
-					"--mode",
-					"test",
-					"--scope",
-					"verify,read",
-				),
-			),
-		)
+		f.keys = append(f.keys,
+			secretIn(t,
+				f.run(t, "key", "create", "--config", f.config, "--app", name, "--name", "tests", "--mode", "test", "--scope",
+					"verify,read")))
 	}
 	return f
 }
@@ -261,13 +244,8 @@ func (f *flood) settle(t *testing.T, p *process, begun time.Time, within time.Du
 				return time.Since(begun)
 			}
 			if late {
-				t.Errorf(
-					"%d of %d acknowledged starts have neither a message nor an end %s after the node was started again\n%s",
-					lost,
-					len(f.started),
-					within,
-					p.log,
-				)
+				t.Errorf("%d of %d acknowledged starts have neither a message nor an end %s after the node was started again\n%s",
+					lost, len(f.started), within, p.log)
 				return time.Since(begun)
 			}
 		}
@@ -286,21 +264,11 @@ type backlog struct {
 // backlogs are the combinations; those that are not long run in the short form too.
 func backlogs() []backlog {
 	return []backlog{
-		{
-			500 * time.Millisecond,
-			16,
-			60,
-			true,
-		},
+		{500 * time.Millisecond, 16, 60, true},
 		{time.Second, 16, 60, false},
 		{2 * time.Second, 16, 60, true},
 		{9 * time.Second, 16, 60, false},
-		{
-			500 * time.Millisecond,
-			0,
-			200,
-			true,
-		},
+		{500 * time.Millisecond, 0, 200, true},
 		{time.Second, 0, 200, true},
 		{2 * time.Second, 0, 200, false},
 		{9 * time.Second, 0, 200, true},
@@ -413,13 +381,8 @@ func TestKilledTwelveTimes(t *testing.T) {
 			waiting := len(f.unsent())
 			p := f.serve(t)
 			took := f.settle(t, p, time.Now(), c.within)
-			t.Logf(
-				"acknowledged %d, without a message at the last kill %d, sent twice %d; the last one came after %s",
-				len(f.started),
-				waiting,
-				f.carrier.twice(),
-				took.Round(100*time.Millisecond),
-			)
+			t.Logf("acknowledged %d, without a message at the last kill %d, sent twice %d; the last one came after %s",
+				len(f.started), waiting, f.carrier.twice(), took.Round(100*time.Millisecond))
 			if len(f.started) < 400 {
 				t.Errorf("%d starts: the load is too small to show anything", len(f.started))
 			}

@@ -79,12 +79,8 @@ log: {level: warn}
 	again := time.Now()
 	d.serve(t)
 	waitFor(t, 60*time.Second, "every message arrives", func() bool { return missing() == 0 })
-	t.Logf(
-		"%d starts acknowledged, %d not sent when the program was killed, all of them %s after it ran again",
-		len(acknowledged),
-		before,
-		time.Since(again).Round(100*time.Millisecond),
-	)
+	t.Logf("%d starts acknowledged, %d not sent when the program was killed, all of them %s after it ran again",
+		len(acknowledged), before, time.Since(again).Round(100*time.Millisecond))
 	if before < len(acknowledged)/4 {
 		t.Errorf("only %d of %d were not sent: no backlog", before, len(acknowledged))
 	}

@@ -29,15 +29,10 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	traces := newCollector(t)
 	l := newListener(t)
-	d := deploy(
-		t,
-		s.URL,
-		"log: {level: debug}\nwebhooks: {allow_private: true}\ntracing: {endpoint: '"+traces.URL+"/v1/traces', sample: 1}\n",
-	)
-	hook := hookSecret(
-		t,
-		d.run(t, "webhook", "create", "--config", d.config, "--app", "shop", "--mode", "test", "--to", l.URL),
-	)
+	d := deploy(t, s.URL,
+		"log: {level: debug}\nwebhooks: {allow_private: true}\ntracing: {endpoint: '"+traces.URL+"/v1/traces', sample: 1}\n")
+	hook := hookSecret(t,
+		d.run(t, "webhook", "create", "--config", d.config, "--app", "shop", "--mode", "test", "--to", l.URL))
 	p := d.serve(t)
 	c := newClient(t, p, d.key)
 	var bodies bytes.Buffer

@@ -42,12 +42,7 @@ log: {level: warn}
 	twice, unexplained := s.doubles(killed)
 	t.Logf(
 		"rounds %d, starts acknowledged %d, approvals acknowledged %d, messages sent twice %d, each because the program "+
-			"was killed before it had written the answer down",
-		rounds,
-		len(w.started),
-		len(w.approved),
-		twice,
-	)
+			"was killed before it had written the answer down", rounds, len(w.started), len(w.approved), twice)
 	if unexplained > 0 {
 		t.Errorf("%d messages were sent twice without need", unexplained)
 	}
@@ -152,13 +147,8 @@ func (w *world) settle(t *testing.T, p *process, key string, s *sink) {
 	// One more right code for what was not approved: the store is still whole.
 	for v, to := range w.started {
 		if w.approved[v] == 0 {
-			a := c.call(
-				t,
-				http.StatusOK,
-				http.MethodPost,
-				"/v1/verifications/"+v+"/check",
-				map[string]any{"code": s.codeFor(to)},
-			)
+			a := c.call(t, http.StatusOK, http.MethodPost, "/v1/verifications/"+v+"/check",
+				map[string]any{"code": s.codeFor(to)})
 			if r := field(a, "result"); r != "approved" && r != "used" && r != "expired" {
 				t.Errorf("%s: the right code is %s", v, r)
 			}

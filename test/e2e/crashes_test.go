@@ -262,15 +262,8 @@ func (s *siege) settle(t *testing.T, dsn string) {
 			twice++
 		}
 	}
-	t.Logf(
-		"starts acknowledged %d, approvals acknowledged %d, rows %d, lost %d, approved twice %d, without a message %d",
-		len(s.started),
-		len(s.approved),
-		len(rows),
-		lost,
-		twice,
-		unsent,
-	)
+	t.Logf("starts acknowledged %d, approvals acknowledged %d, rows %d, lost %d, approved twice %d, without a message %d",
+		len(s.started), len(s.approved), len(rows), lost, twice, unsent)
 	if lost+twice+unsent > 0 {
 		t.Errorf("lost %d, approved twice %d, without a message %d", lost, twice, unsent)
 	}
@@ -301,14 +294,8 @@ func (s *siege) table(t *testing.T, kills, falls int) {
 			why[s.excuse(got[i], got[i+1])]++
 		}
 	}
-	t.Logf(
-		"nodes killed %d, PostgreSQL killed %d, failed over 1, messages %d, of them twice %d: %v",
-		kills,
-		falls,
-		len(s.office.mail)+total,
-		total,
-		why,
-	)
+	t.Logf("nodes killed %d, PostgreSQL killed %d, failed over 1, messages %d, of them twice %d: %v", kills, falls,
+		len(s.office.mail)+total, total, why)
 	if n := why[""]; n > 0 {
 		t.Errorf("%d messages came twice without need", n)
 	}

@@ -20,15 +20,8 @@ func limitFiles(t testing.TB, p *process, size uint64) {
 		limit.Cur = limit.Max
 	}
 	const fsize = 1 // RLIMIT_FSIZE
-	if _, _, e := syscall.RawSyscall6(
-		syscall.SYS_PRLIMIT64,
-		uintptr(p.cmd.Process.Pid),
-		fsize,
-		uintptr(unsafe.Pointer(&limit)),
-		0,
-		0,
-		0,
-	); e != 0 {
+	if _, _, e := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(p.cmd.Process.Pid), fsize,
+		uintptr(unsafe.Pointer(&limit)), 0, 0, 0); e != 0 {
 		t.Fatal(e)
 	}
 }
@@ -113,16 +106,8 @@ func TestDiskFull(t *testing.T) {
 	c = newClient(t, p, d.key)
 	checkAll(c)
 	for to, v := range started {
-		if a := c.call(
-			t,
-			http.StatusOK,
-			http.MethodPost,
-			"/v1/verifications/"+v+"/check",
-			map[string]any{"code": s.codeFor(to)},
-		); field(
-			a,
-			"result",
-		) != "approved" {
+		if a := c.call(t, http.StatusOK, http.MethodPost, "/v1/verifications/"+v+"/check",
+			map[string]any{"code": s.codeFor(to)}); field(a, "result") != "approved" {
 			t.Errorf("the right code of %s: %s", v, field(a, "result"))
 		}
 	}

@@ -33,11 +33,7 @@ func TestDoctorSaysWhatIsWrong(t *testing.T) {
 	} {
 		extra += fmt.Sprintf(
 			"  - {name: %s, provider: twilio, settings: {account_sid: AC%s, auth_token: %[2]s, messaging_service_sid: "+
-				"MG%[2]s, base_url: %[3]q}}\n",
-			name,
-			token,
-			url,
-		)
+				"MG%[2]s, base_url: %[3]q}}\n", name, token, url)
 	}
 	d := deploy(t, newSink(t).URL, extra)
 	out, err := exec.Command(binary, "doctor", "--config", d.config).CombinedOutput()

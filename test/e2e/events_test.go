@@ -91,64 +91,30 @@ func TestEvents(t *testing.T) {
 	t.Parallel()
 	s, l := newSink(t), newListener(t)
 	d := deploy(t, s.URL, "webhooks: {allow_private: true}\n")
-	secret := hookSecret(
-		t,
-		d.run(
-			t,
-			"webhook",
-			"create",
-			"--config",
-			d.config,
-			"--app",
-			"shop",
-			"--mode",
-			"test",
-			"--to",
-			l.URL+"/hook",
-			"--description",
-			"the shop",
-		),
-	)
+	secret := hookSecret(t,
+		d.run(t, "webhook", "create", "--config", d.config, "--app", "shop", "--mode", "test", "--to", l.URL+"/hook",
+			"--description", "the shop"))
 	hook := regexp.MustCompile(`whk_[0-9a-z]{26}`).FindString(d.run(t, "webhook", "list", "--config", d.config))
 	p := d.serve(t)
 	c, operator := newClient(t, p, d.key), newClient(t, p, d.admin)
 
 	to := drama(7001)
-	v := field(
-		c.call(
-			t,
-			http.StatusCreated,
-			http.MethodPost,
-			"/v1/verifications",
-			map[string]any{"to": to, "metadata": map[string]string{"user": "42"}},
-		),
-		"id",
-	)
+	v := field(c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications",
+		map[string]any{"to": to, "metadata": map[string]string{"user": "42"}}), "id")
 	waitFor(t, 10*time.Second, "the message", func() bool { return s.codeFor(to) != "" })
 	waitFor(t, 10*time.Second, "the news of the delivery", func() bool { return len(l.of(t, v)) == 2 })
 	code := s.codeFor(to)
 	c.call(t, http.StatusOK, http.MethodPost, "/v1/verifications/"+v+"/check", map[string]any{"code": code})
 	waitFor(t, 10*time.Second, "the approval", func() bool { return len(l.of(t, v)) == 3 })
-	if got := l.of(
-		t,
-		v,
-	); !slices.Equal(
-		got,
-		[]string{"verification.started pending", "delivery.updated pending", "verification.approved approved"},
-	) {
+	if got := l.of(t, v); !slices.Equal(got,
+		[]string{"verification.started pending", "delivery.updated pending", "verification.approved approved"}) {
 		t.Errorf("told %q", got)
 	}
 	// The magic number whose verifications have expired when they begin: it is told without anybody's asking.
-	expired := field(
-		c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": "+447700900003"}),
-		"id",
-	)
-	waitFor(
-		t,
-		10*time.Second,
-		"the expiry",
-		func() bool { return slices.Contains(l.of(t, expired), "verification.expired expired") },
-	)
+	expired := field(c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications",
+		map[string]any{"to": "+447700900003"}), "id")
+	waitFor(t, 10*time.Second, "the expiry",
+		func() bool { return slices.Contains(l.of(t, expired), "verification.expired expired") })
 
 	if out := d.run(t, "webhook", "test", "--config", d.config, hook); !strings.Contains(out, "taken: answered 200") {
 		t.Errorf("webhook test: %s", out)
@@ -159,9 +125,7 @@ func TestEvents(t *testing.T) {
 	}
 	for _, e := range l.got() {
 		judgeEvent(t, contract, e)
-		if text := string(
-			e.text,
-		); strings.Contains(text, to) || strings.Contains(text, code) ||
+		if text := string(e.text); strings.Contains(text, to) || strings.Contains(text, code) ||
 			strings.Contains(text, to[3:]) {
 			t.Errorf("an event holds a number or a code: %s", text)
 		}
@@ -269,35 +233,17 @@ func manageWebhook(t *testing.T, d *deployment, operator *client, hook, secret s
 		return strings.Contains(string(now.body), `"disabled_reason":"gone"`)
 	})
 	operator.call(t, http.StatusConflict, http.MethodPost, path+"/test", nil)
-	if out := d.run(
-		t,
-		"webhook",
-		"list",
-		"--config",
-		d.config,
-		"--app",
-		"shop",
-	); !strings.Contains(
-		out,
-		"disabled (gone)",
-	) {
+	if out := d.run(t, "webhook", "list", "--config", d.config, "--app", "shop"); !strings.Contains(out,
+		"disabled (gone)") {
 		t.Errorf("webhook list: %s", out)
 	}
-	if out, err := exec.Command(binary, "doctor", "--config", d.config).
-		CombinedOutput(); !strings.Contains(
-		string(out),
-		"note   webhook "+hook+" is disabled (gone)",
-	) {
+	if out, err := exec.Command(binary, "doctor", "--config", d.config).CombinedOutput(); !strings.Contains(string(out),
+		"note   webhook "+hook+" is disabled (gone)") {
 		t.Errorf("doctor: %v\n%s", err, out)
 	}
 	l.answers(0)
-	operator.call(
-		t,
-		http.StatusOK,
-		http.MethodPatch,
-		path,
-		map[string]any{"enabled": true, "events": []string{"verification.approved"}},
-	)
+	operator.call(t, http.StatusOK, http.MethodPatch, path,
+		map[string]any{"enabled": true, "events": []string{"verification.approved"}})
 	dead := operator.call(t, http.StatusOK, http.MethodGet, path+"/events?status=dead&limit=5", nil)
 	event := regexp.MustCompile(`evt_[0-9a-z]{26}`).FindString(string(dead.body))
 	if !strings.Contains(string(dead.body), `"http_status":410`) || event == "" {
@@ -315,14 +261,7 @@ func manageWebhook(t *testing.T, d *deployment, operator *client, hook, secret s
 	if string(again.body) != `{"replayed":1}` {
 		t.Errorf("replay: %s", again.body)
 	}
-	if out := d.run(
-		t,
-		"webhook",
-		"events",
-		"--config",
-		d.config,
-		hook,
-	); !strings.Contains(out, event) ||
+	if out := d.run(t, "webhook", "events", "--config", d.config, hook); !strings.Contains(out, event) ||
 		!strings.Contains(out, "answered 200 in ") {
 		t.Errorf("webhook events: %s", out)
 	}
@@ -348,20 +287,10 @@ func refusals(t *testing.T, operator *client, path string) {
 		{"event": "evt_01kb2v5w8e7x9a3c4d5f6g7h8j", "since": "2026-11-24T08:00:00Z"}} {
 		operator.call(t, http.StatusUnprocessableEntity, http.MethodPost, path+"/replay", body)
 	}
-	operator.call(
-		t,
-		http.StatusNotFound,
-		http.MethodPost,
-		path+"/replay",
-		map[string]any{"event": "evt_01kb2v5w8e7x9a3c4d5f6g7h8j"},
-	)
+	operator.call(t, http.StatusNotFound, http.MethodPost, path+"/replay",
+		map[string]any{"event": "evt_01kb2v5w8e7x9a3c4d5f6g7h8j"})
 	operator.call(t, http.StatusUnprocessableEntity, http.MethodGet, path+"/events?limit=101", nil)
 	operator.call(t, http.StatusUnprocessableEntity, http.MethodGet, path+"/events?status=lost", nil)
-	operator.call(
-		t,
-		http.StatusUnprocessableEntity,
-		http.MethodPatch,
-		path,
-		map[string]any{"url": "http://user:pw@127.0.0.1/"},
-	)
+	operator.call(t, http.StatusUnprocessableEntity, http.MethodPatch, path,
+		map[string]any{"url": "http://user:pw@127.0.0.1/"})
 }

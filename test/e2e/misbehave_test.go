@@ -41,20 +41,15 @@ var misdeeds = []struct{ name, answer string }{
 	{"another protocol", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: %[1]s\r\nConnection: Upgrade\r\n\r\n%[1]s"},
 	{"chunks that end early", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n50\r\n%s"},
 	{"chunks of no size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n"},
-	{
-		"a trailer that is none",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: %[1]s\r\n\r\n0\r\n%[1]s\r\n\r\n",
-	},
+	{"a trailer that is none",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: %[1]s\r\n\r\n0\r\n%[1]s\r\n\r\n"},
 	{"a redirect", "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/?said=%[1]s\r\nContent-Length: 0\r\n\r\n"},
 	{"a redirect to nowhere", "HTTP/1.1 307 Temporary Redirect\r\nLocation: ://%[1]s\r\nContent-Length: 0\r\n\r\n"},
 	{"a huge header", "HTTP/1.1 200 OK\r\nX-Said: " + strings.Repeat("%[1]s ", 40_000) + "\r\n\r\n"},
 	{"gzip that is none", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 30\r\n\r\n%s"},
 	{"an error", "HTTP/1.1 500 %[1]s\r\nRetry-After: %[1]s\r\nContent-Length: 30\r\n\r\n%[1]s"},
-	{
-		"an error of the message",
-		"HTTP/1.1 400 %[1]s\r\nContent-Type: application/json\r\nContent-Length: " +
-			"60\r\n\r\n{\"error\":{\"code\":\"%[1]s\",\"detail\":\"%[1]s\"}}               ",
-	},
+	{"an error of the message", "HTTP/1.1 400 %[1]s\r\nContent-Type: application/json\r\nContent-Length: " +
+		"60\r\n\r\n{\"error\":{\"code\":\"%[1]s\",\"detail\":\"%[1]s\"}}               "},
 	{"nothing", ""},
 }
 
@@ -113,11 +108,8 @@ func (m *mischief) serve(c net.Conn) {
 func TestCarriersThatMisbehave(t *testing.T) {
 	t.Parallel()
 	m := newMischief(t)
-	d := deploy(
-		t,
-		"http://"+m.Addr().String(),
-		"log: {level: debug}\nlimits: {number_gaps: [], number_hour: 0, number_day: 0, client_hour: 0, client_day: 0}\n",
-	)
+	d := deploy(t, "http://"+m.Addr().String(),
+		"log: {level: debug}\nlimits: {number_gaps: [], number_hour: 0, number_day: 0, client_hour: 0, client_day: 0}\n")
 	p := d.serve(t)
 	c := newClient(t, p, d.key)
 	done := func() bool {

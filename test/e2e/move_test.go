@@ -37,16 +37,8 @@ func TestMoveToPostgres(t *testing.T) {
 	s := newSink(t)
 	d := deploy(t, s.URL, "log: {level: warn}\n")
 	p := d.serve(t)
-	v, to := field(
-		newClient(
-			t,
-			p,
-			d.key,
-		).call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": drama(1)}),
-		"id",
-	), drama(
-		1,
-	)
+	v, to := field(newClient(t, p, d.key).call(t, http.StatusCreated, http.MethodPost, "/v1/verifications",
+		map[string]any{"to": drama(1)}), "id"), drama(1)
 	waitFor(t, 10*time.Second, "the message", func() bool { return s.codeFor(to) != "" })
 
 	text, err := os.ReadFile(d.config)
@@ -71,16 +63,8 @@ func TestMoveToPostgres(t *testing.T) {
 
 	n := launch(t, d.listen, "serve", "--config", next)
 	c := newClient(t, n, d.key)
-	if a := c.call(
-		t,
-		http.StatusOK,
-		http.MethodPost,
-		"/v1/verifications/"+v+"/check",
-		map[string]any{"code": s.codeFor(to)},
-	); field(
-		a,
-		"result",
-	) != "approved" {
+	if a := c.call(t, http.StatusOK, http.MethodPost, "/v1/verifications/"+v+"/check",
+		map[string]any{"code": s.codeFor(to)}); field(a, "result") != "approved" {
 		t.Errorf("a code from before the move: %s", a.body)
 	}
 	wantWord(t, refused(t, "store", "copy", "--config", d.config, "--to", next), "moved to PostgreSQL")
@@ -99,14 +83,8 @@ func TestBackupAndRestore(t *testing.T) {
 	d := deploy(t, s.URL, "log: {level: warn}\n")
 	p := d.serve(t)
 	start := func(n int) string {
-		return field(
-			newClient(
-				t,
-				p,
-				d.key,
-			).call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": drama(n)}),
-			"id",
-		)
+		return field(newClient(t, p, d.key).call(t, http.StatusCreated, http.MethodPost, "/v1/verifications",
+			map[string]any{"to": drama(n)}), "id")
 	}
 	kept := start(1)
 	file := filepath.Join(d.dir, "backup.db")

@@ -112,16 +112,8 @@ func TestTheOrderOfChannels(t *testing.T) {
 	if code == "" || second.codeFor(to) != code || phone.codeFor(to) != code {
 		t.Error("the messages have different codes")
 	}
-	if a := c.call(
-		t,
-		http.StatusOK,
-		http.MethodPost,
-		v+"/check",
-		map[string]any{"code": code},
-	); field(
-		a,
-		"result",
-	) != "approved" {
+	if a := c.call(t, http.StatusOK, http.MethodPost, v+"/check", map[string]any{"code": code}); field(a,
+		"result") != "approved" {
 		t.Errorf("the code is %s", field(a, "result"))
 	}
 }
@@ -137,10 +129,8 @@ func TestAnArrivalEndsTheOrder(t *testing.T) {
 	arrived, typed, lost := drama(31), drama(32), drama(33)
 	ids := map[string]string{}
 	for _, to := range []string{arrived, typed, lost} {
-		ids[to] = "/v1/verifications/" + field(
-			c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": to}),
-			"id",
-		)
+		ids[to] = "/v1/verifications/" +
+			field(c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": to}), "id")
 		waitFor(t, 10*time.Second, "the message", func() bool { return len(s.to(to)) == 1 })
 	}
 	s.to(arrived)[0].report(t, "delivered")
@@ -170,10 +160,8 @@ limits: {number_gaps: []}
 `, refusing.URL, sinkSecret, phone.URL))
 	c := newClient(t, d.serve(t), d.key)
 	begin := func(to string) string {
-		return "/v1/verifications/" + field(
-			c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": to}),
-			"id",
-		)
+		return "/v1/verifications/" +
+			field(c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": to}), "id")
 	}
 	record := func(v string, want ...string) {
 		t.Helper()
@@ -190,10 +178,8 @@ limits: {number_gaps: []}
 	others := 100
 	waitFor(t, 10*time.Second, "the order is known to the server", func() bool {
 		others++ // a number of its own each time, so that no limit stands in the way
-		_, next := steps(
-			t,
-			c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": drama(others)}),
-		)
+		_, next := steps(t,
+			c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": drama(others)}))
 		return next != ""
 	})
 	inTurn := begin(drama(43))

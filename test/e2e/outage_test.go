@@ -181,17 +181,9 @@ func TestOutage(t *testing.T) {
 	messages, numbers := o.gateways[2].arrivals()
 	t.Logf(
 		"%d starts at %d a second: half of the codes came within %s, 99 %% within %s, the last within %s; %.2f %% within "+
-			"2 s. %d messages were doubled. The hanging route was called %d times, the broken one %d times",
-		n,
-		rate,
-		took[n/2].Round(time.Millisecond),
-		took[n*99/100].Round(time.Millisecond),
-		took[n-1].Round(time.Millisecond),
-		100*float64(n-late)/float64(n),
-		messages-numbers,
-		o.gateways[0].calls.Load(),
-		o.gateways[1].calls.Load(),
-	)
+			"2 s. %d messages were doubled. The hanging route was called %d times, the broken one %d times", n, rate,
+		took[n/2].Round(time.Millisecond), took[n*99/100].Round(time.Millisecond), took[n-1].Round(time.Millisecond),
+		100*float64(n-late)/float64(n), messages-numbers, o.gateways[0].calls.Load(), o.gateways[1].calls.Load())
 	// None as a rule; a machine that stands still for a second looks like a carrier that does.
 	if messages-numbers > n/20 {
 		t.Errorf("%d messages for %d numbers: some were doubled", messages, numbers)

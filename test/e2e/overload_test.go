@@ -76,14 +76,9 @@ func (c *crowd) come(t *testing.T) {
 		numbers[i] = drama(c.next)
 		c.next++
 		body := `{"to":"` + numbers[i] + `"}`
-		if _, err := fmt.Fprintf(
-			conn,
+		if _, err := fmt.Fprintf(conn,
 			"POST /v1/verifications HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: "+
-				"application/json\r\nContent-Length: %d\r\n\r\n%s",
-			c.key,
-			len(body),
-			body,
-		); err != nil {
+				"application/json\r\nContent-Length: %d\r\n\r\n%s", c.key, len(body), body); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -104,8 +99,7 @@ func (c *crowd) come(t *testing.T) {
 		var p struct{ Code, Instance string }
 		err = json.Unmarshal(body, &p)
 		if err != nil || resp.StatusCode != http.StatusServiceUnavailable || p.Code != "busy" ||
-			p.Instance != resp.Header.Get("X-Request-Id") ||
-			resp.Header.Get("Retry-After") == "" {
+			p.Instance != resp.Header.Get("X-Request-Id") || resp.Header.Get("Retry-After") == "" {
 			t.Fatalf("answer %d %v: %s", resp.StatusCode, resp.Header, body)
 		}
 	}

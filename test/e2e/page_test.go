@@ -123,8 +123,7 @@ func TestPageSecurity(t *testing.T) {
 	p, key, data := dev(t)
 	c := newClient(t, p, key)
 	out, err := exec.Command(binary, "app", "update", "dev", "--data", data, "--brand", `<b>&"Shop`, "--return-url",
-		"https://shop.example", "--accent", "#6d28d9").
-		CombinedOutput()
+		"https://shop.example", "--accent", "#6d28d9").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -164,24 +163,17 @@ func TestPageSecurity(t *testing.T) {
 	who, first := newPerson(), link(nil)
 	page := who.do(t, first, nil, nil)
 	h := page.header
-	if csp := h.Get(
-		"Content-Security-Policy",
-	); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") ||
-		!strings.Contains(csp, "frame-ancestors 'none'") ||
+	if csp := h.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") ||
+		strings.Contains(csp, "unsafe") || !strings.Contains(csp, "frame-ancestors 'none'") ||
 		!strings.Contains(csp, "form-action 'self' https://shop.example;") {
 		t.Errorf("the policy is %q", csp)
 	}
 	if h.Get("Referrer-Policy") != "no-referrer" || h.Get("Cache-Control") != "no-store" ||
-		h.Get("X-Frame-Options") != "DENY" ||
-		h.Get("X-Content-Type-Options") != "nosniff" ||
-		h.Get("Set-Cookie") != "" {
+		h.Get("X-Frame-Options") != "DENY" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Set-Cookie") != "" {
 		t.Errorf("the headers are %v", h)
 	}
-	if text := string(
-		page.body,
-	); strings.Contains(text, `<b>`) || !strings.Contains(text, "&lt;b&gt;&amp;&#34;Shop") ||
-		strings.Contains(text, "<script>") ||
-		strings.Contains(text, "style=") {
+	if text := string(page.body); strings.Contains(text, `<b>`) || !strings.Contains(text, "&lt;b&gt;&amp;&#34;Shop") ||
+		strings.Contains(text, "<script>") || strings.Contains(text, "style=") {
 		t.Errorf("the brand is not escaped, or something stands inline\n%s", text)
 	}
 	token := first[strings.LastIndex(first, "/")+1:]
@@ -189,12 +181,8 @@ func TestPageSecurity(t *testing.T) {
 		t.Error("the page repeats its token, which what is saved or sent on of it would give away")
 	}
 	for _, site := range []string{"cross-site", "same-site"} {
-		if a := who.do(
-			t,
-			first,
-			url.Values{"do": {"start"}, "to": {"+447700900123"}},
-			map[string]string{"Sec-Fetch-Site": site},
-		); a.status != 403 {
+		if a := who.do(t, first, url.Values{"do": {"start"}, "to": {"+447700900123"}},
+			map[string]string{"Sec-Fetch-Site": site}); a.status != 403 {
 			t.Errorf("a %s form is answered with %d", site, a.status)
 		}
 	}
@@ -210,9 +198,8 @@ func TestPageSecurity(t *testing.T) {
 		t.Error("an address writes on the page")
 	}
 	frame := who.do(t, link(map[string]any{"embed": "https://shop.example"}), nil, nil)
-	if csp := frame.header.Get(
-		"Content-Security-Policy",
-	); !strings.Contains(csp, "frame-ancestors https://shop.example;") || !strings.Contains(csp, "form-action 'self';") ||
+	if csp := frame.header.Get("Content-Security-Policy"); !strings.Contains(csp,
+		"frame-ancestors https://shop.example;") || !strings.Contains(csp, "form-action 'self';") ||
 		frame.header.Get("X-Frame-Options") != "" {
 		t.Errorf("in a frame: %q", csp)
 	}
@@ -234,8 +221,7 @@ func TestPageSecurity(t *testing.T) {
 	who.do(t, step, url.Values{"do": {"check"}, "code": {code}}, nil)
 	end, err := url.Parse(who.at)
 	if err != nil || end.Host != "shop.example" || end.Query().Get("a") != "1" || end.Query().Get("state") != "s&p=1" ||
-		len(end.Query()["proof"]) != 1 ||
-		end.Query().Has("p") {
+		len(end.Query()["proof"]) != 1 || end.Query().Has("p") {
 		t.Fatalf("the end is %s", who.at)
 	}
 	again := who.do(t, step, nil, nil) // a redirect that was lost can be had again: it is the same proof
@@ -289,14 +275,8 @@ func TestPageAutofill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text = []byte(
-		strings.Replace(
-			string(text),
-			"public_url: http://"+d.listen,
-			"public_url: https://verify.example.com\ntrusted_proxies: [127.0.0.0/8]",
-			1,
-		),
-	)
+	text = []byte(strings.Replace(string(text), "public_url: http://"+d.listen,
+		"public_url: https://verify.example.com\ntrusted_proxies: [127.0.0.0/8]", 1))
 	if err := os.WriteFile(d.config, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -320,10 +300,7 @@ func TestPageAutofill(t *testing.T) {
 			map[string]string{"X-Forwarded-For": "203.0.113.9"})
 		waitFor(t, 10*time.Second, "the message", func() bool { return len(s.got()) == n+1 })
 		m := s.got()[n]
-		if _, end, _ := strings.Cut(
-			m.Text,
-			"\n",
-		); one.end == "" && end != "" ||
+		if _, end, _ := strings.Cut(m.Text, "\n"); one.end == "" && end != "" ||
 			one.end != "" && !strings.HasSuffix(m.Text, fmt.Sprintf(one.end, m.Code)) {
 			t.Errorf("%v: the message is %q", one.body, m.Text)
 		}

@@ -123,14 +123,8 @@ func (*core) Release() {}
 
 // Dispatch brings the message at once.
 func (c *core) Dispatch(j queue.Job, _ *verify.Made) {
-	m, _, _, err := verify.Composer{
-		Service: c.Service,
-		Apps:    anyApp{},
-	}.Compose(
-		context.Background(),
-		j.Ref,
-		channel.Delivery{Channel: channel.SMS},
-	)
+	m, _, _, err := verify.Composer{Service: c.Service, Apps: anyApp{}}.Compose(context.Background(), j.Ref,
+		channel.Delivery{Channel: channel.SMS})
 	if err != nil {
 		return
 	}

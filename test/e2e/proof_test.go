@@ -32,21 +32,14 @@ func TestProof(t *testing.T) {
 	})
 	payment := map[string]string{"amount": "39.90", "currency": "EUR", "payee": "Acme Ltd"}
 	wrong := c.call(t, 200, "POST", "/v1/verifications/"+id+"/check",
-		map[string]any{"code": "xxxxxx", "transaction": payment, "proof": "number"}).
-		json(t)
+		map[string]any{"code": "xxxxxx", "transaction": payment, "proof": "number"}).json(t)
 	if wrong["result"] != "incorrect" || wrong["proof"] != nil {
 		t.Errorf("a wrong code answers %v", wrong)
 	}
-	c.call(
-		t,
-		422,
-		"POST",
-		"/v1/verifications/"+id+"/check",
-		map[string]any{"code": code, "transaction": payment, "proof": "please"},
-	)
+	c.call(t, 422, "POST", "/v1/verifications/"+id+"/check",
+		map[string]any{"code": code, "transaction": payment, "proof": "please"})
 	right := c.call(t, 200, "POST", "/v1/verifications/"+id+"/check",
-		map[string]any{"code": code, "transaction": payment, "proof": "number"}).
-		json(t)
+		map[string]any{"code": code, "transaction": payment, "proof": "number"}).json(t)
 	text, _ := right["proof"].(string)
 	claims := jwt.MapClaims{}
 	_, err := jwt.ParseWithClaims(text, claims, func(k *jwt.Token) (any, error) {
@@ -62,8 +55,7 @@ func TestProof(t *testing.T) {
 		t.Errorf("%v", claims)
 	}
 	if used := c.call(t, 200, "POST", "/v1/verifications/"+id+"/check",
-		map[string]any{"code": code, "transaction": payment, "proof": "number"}).
-		json(t); used["result"] != "used" ||
+		map[string]any{"code": code, "transaction": payment, "proof": "number"}).json(t); used["result"] != "used" ||
 		used["proof"] != nil {
 		t.Errorf("a second check answers %v", used)
 	}

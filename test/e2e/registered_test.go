@@ -37,10 +37,8 @@ func TestRegisteredTexts(t *testing.T) {
 	}
 	c := newClient(t, d.serve(t), d.key)
 	to := drama(51)
-	v := "/v1/verifications/" + field(
-		c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": to}),
-		"id",
-	)
+	v := "/v1/verifications/" +
+		field(c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": to}), "id")
 	waitFor(t, 10*time.Second, "the message", func() bool { return len(loose.to(to)) == 1 })
 	if n := len(strict.got()); n != 0 {
 		t.Errorf("%d messages over the route whose registered text does not fit", n)

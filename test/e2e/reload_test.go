@@ -44,12 +44,8 @@ func TestReload(t *testing.T) {
 				starts <- n
 				return
 			default:
-				if a, err := c.try(
-					http.MethodPost,
-					"/v1/verifications",
-					map[string]any{"to": drama(n % 9000), "purpose": "login"},
-				); err != nil ||
-					a.status != http.StatusCreated {
+				if a, err := c.try(http.MethodPost, "/v1/verifications",
+					map[string]any{"to": drama(n % 9000), "purpose": "login"}); err != nil || a.status != http.StatusCreated {
 					t.Errorf("start %d: %d, %v", n, a.status, err)
 				}
 			}
@@ -68,13 +64,8 @@ func TestReload(t *testing.T) {
 	if got := len(first.got()) + len(second.got()); got != n || len(second.got()) == 0 {
 		t.Errorf("%d messages for %d starts, %d at the second", got, n, len(second.got()))
 	}
-	c.call(
-		t,
-		http.StatusCreated,
-		http.MethodPost,
-		"/v1/verifications",
-		map[string]any{"to": drama(9500), "purpose": "login"},
-	)
+	c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications",
+		map[string]any{"to": drama(9500), "purpose": "login"})
 	waitFor(t, 10*time.Second, "the message at the new route", func() bool { return second.codeFor(drama(9500)) != "" })
 	if !strings.Contains(p.log.String(), `"rest_needs_restart":false`) ||
 		strings.Contains(p.log.String(), `"rest_needs_restart":true`) {

@@ -44,11 +44,8 @@ func newCluster(t *testing.T, server *pgtest.Server, s *sink, extra string) *clu
 	}
 	for i := range 3 {
 		n := &node{listen: freePort(t)}
-		n.env = []string{
-			"DIALPROOF_LISTEN=" + n.listen,
-			"DIALPROOF_DATA=" + filepath.Join(c.dir, fmt.Sprint("node", i)),
-			"DIALPROOF_DRAIN=1s",
-		}
+		n.env = []string{"DIALPROOF_LISTEN=" + n.listen, "DIALPROOF_DATA=" + filepath.Join(c.dir, fmt.Sprint("node", i)),
+			"DIALPROOF_DRAIN=1s"}
 		n.serve(t, c)
 		target, _ := url.Parse("http://" + n.listen)
 		n.proxy = httputil.NewSingleHostReverseProxy(target)
@@ -162,22 +159,11 @@ log: {level: warn}
 	}
 	close(stop)
 	clients.Wait()
-	t.Logf(
-		"restarts %d, requests %d, failed %d, lost by the balancer %d, starts without a message %d",
-		rounds*len(c.nodes),
-		requests.Load(),
-		failed.Load(),
-		c.lost.Load(),
-		silent.Load(),
-	)
+	t.Logf("restarts %d, requests %d, failed %d, lost by the balancer %d, starts without a message %d",
+		rounds*len(c.nodes), requests.Load(), failed.Load(), c.lost.Load(), silent.Load())
 	if failed.Load() != 0 || c.lost.Load() != 0 || silent.Load() != 0 {
-		t.Errorf(
-			"of %d requests %d failed, the balancer lost %d, %d starts have no message",
-			requests.Load(),
-			failed.Load(),
-			c.lost.Load(),
-			silent.Load(),
-		)
+		t.Errorf("of %d requests %d failed, the balancer lost %d, %d starts have no message", requests.Load(), failed.Load(),
+			c.lost.Load(), silent.Load())
 	}
 	if int(requests.Load()) < 50*rounds {
 		t.Errorf("only %d requests: the load is too small to show anything", requests.Load())

@@ -23,12 +23,8 @@ func TestRouteTest(t *testing.T) {
 		out, err := exec.Command(binary, append([]string{"route", "test", "--config", d.config}, args...)...).CombinedOutput()
 		return string(out), err
 	}
-	if out, err := try(
-		"sink",
-		"--to",
-		drama(7),
-	); err != nil || !strings.Contains(out, "webhook took the message after") || len(s.got()) != 1 ||
-		len(s.got()[0].Code) != 6 {
+	if out, err := try("sink", "--to", drama(7)); err != nil || !strings.Contains(out, "webhook took the message after") ||
+		len(s.got()) != 1 || len(s.got()[0].Code) != 6 {
 		t.Errorf("%v, %d messages\n%s", err, len(s.got()), out)
 	}
 	for _, c := range []struct {
@@ -59,20 +55,14 @@ limits: {number_gaps: []}
 `)
 	c := newClient(t, d.serve(t), d.key)
 	to := drama(11)
-	v := field(
-		c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications", map[string]any{"to": to, "purpose": "login"}),
-		"id",
-	)
+	v := field(c.call(t, http.StatusCreated, http.MethodPost, "/v1/verifications",
+		map[string]any{"to": to, "purpose": "login"}), "id")
 	waitFor(t, 10*time.Second, "the first message", func() bool { return first.codeFor(to) != "" })
 	for i, s := range []*sink{second, first} {
 		before := len(s.got())
 		c.call(t, http.StatusOK, http.MethodPost, "/v1/verifications/"+v+"/resend", map[string]any{})
-		waitFor(
-			t,
-			10*time.Second,
-			"the message of a resend on the other route",
-			func() bool { return len(s.got()) == before+1 },
-		)
+		waitFor(t, 10*time.Second, "the message of a resend on the other route",
+			func() bool { return len(s.got()) == before+1 })
 		if s.codeFor(to) != first.codeFor(to) {
 			t.Errorf("resend %d has another code", i+1)
 		}

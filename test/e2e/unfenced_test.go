@@ -39,16 +39,8 @@ func TestOldPrimary(t *testing.T) {
 		m.lead(next)
 		waitFor(t, 30*time.Second, "a node has found the new primary", func() bool { return f.ready(m) })
 	}
-	if a := c.call(
-		t,
-		http.StatusOK,
-		http.MethodPost,
-		"/v1/verifications/"+v+"/check",
-		check,
-	); field(
-		a,
-		"result",
-	) != "approved" {
+	if a := c.call(t, http.StatusOK, http.MethodPost, "/v1/verifications/"+v+"/check", check); field(a,
+		"result") != "approved" {
 		t.Fatalf("the right code: %s", a.body)
 	}
 
@@ -98,11 +90,7 @@ func TestOldPrimary(t *testing.T) {
 	if field(a, "status") != "approved" {
 		t.Errorf("what was approved has become %s", a.body)
 	}
-	if again, err := c.try(
-		http.MethodPost,
-		"/v1/verifications/"+v+"/check",
-		check,
-	); err != nil ||
+	if again, err := c.try(http.MethodPost, "/v1/verifications/"+v+"/check", check); err != nil ||
 		again.status == http.StatusOK && field(again, "result") == "approved" {
 		t.Errorf("approved twice: %s, %v", again.body, err)
 	}

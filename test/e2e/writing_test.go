@@ -44,13 +44,9 @@ func TestWritingAProvider(t *testing.T) {
 	run("git add -A")
 	changed := strings.Fields(run("git diff --cached --name-only"))
 	want := []string{
-		"docs/providers/README.md",
-		"docs/providers/acme.md",
-		"internal/channel/acme/acme.go",
-		"internal/channel/acme/acme_test.go",
-		"internal/channel/acme/testdata/errors.tsv",
-		"internal/channel/acme/testdata/receipts.tsv",
-		"internal/channel/all/all.go",
+		"docs/providers/README.md", "docs/providers/acme.md", "internal/channel/acme/acme.go",
+		"internal/channel/acme/acme_test.go", "internal/channel/acme/testdata/errors.tsv",
+		"internal/channel/acme/testdata/receipts.tsv", "internal/channel/all/all.go",
 	}
 	if !slices.Equal(changed, want) {
 		t.Errorf("changed %q, want %q", changed, want)

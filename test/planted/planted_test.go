@@ -79,17 +79,8 @@ func plant(t *testing.T, root, patch string) {
 	if err := os.WriteFile(list, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run := exec.CommandContext(
-		t.Context(),
-		"go",
-		"test",
-		"-count=1",
-		"-overlay",
-		list,
-		"-run",
-		string(room[2]),
-		string(room[1]),
-	)
+	run := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-overlay", list, "-run", string(room[2]),
+		string(room[1]))
 	run.Dir = root
 	run.Env = append(os.Environ(), "DIALPROOF_SOAK=") // the short form notices it
 	out, err := run.CombinedOutput()

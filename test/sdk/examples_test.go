@@ -59,14 +59,8 @@ func (s *site) start(t *testing.T, name string, dir folder) {
 	s.URL = "http://127.0.0.1:" + port
 	log, language := &bytes.Buffer{}, strings.Fields(name)[0]
 	cmd := command(t, filepath.Join(root, "examples", language), s.args[0], s.args[1:]...)
-	cmd.Env = append(
-		cmd.Env,
-		"DIALPROOF_URL="+dir.url,
-		"DIALPROOF_KEY="+dir.key,
-		"PORT="+port,
-		"NUMBER="+s.Number,
-		"PYTHONPATH="+filepath.Join(root, "sdk/python/src"),
-	)
+	cmd.Env = append(cmd.Env, "DIALPROOF_URL="+dir.url, "DIALPROOF_KEY="+dir.key, "PORT="+port, "NUMBER="+s.Number,
+		"PYTHONPATH="+filepath.Join(root, "sdk/python/src"))
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -96,13 +90,8 @@ func TestBrowserPart(t *testing.T) {
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
-	out, err := command(
-		t,
-		filepath.Join(root, "test/browser"),
-		"node",
-		"sdk.mjs",
-		"http://"+l.Addr().String(),
-	).CombinedOutput()
+	out, err := command(t, filepath.Join(root, "test/browser"), "node", "sdk.mjs",
+		"http://"+l.Addr().String()).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "ok") {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -24,51 +24,24 @@ type readme struct {
 }
 
 var readmes = map[string]readme{
-	"go": {
-		"client/README.md",
-		"main.go",
-		goLocal,
-		regexp.MustCompile(`^(package .*|import \(|\t"[a-z/.]+"|func main\(\) \{|\t*[)}])?$`),
-	},
+	"go": {"client/README.md", "main.go", goLocal,
+		regexp.MustCompile(`^(package .*|import \(|\t"[a-z/.]+"|func main\(\) \{|\t*[)}])?$`)},
 	"typescript": {"sdk/typescript/README.md", "quick.mjs", func(t *testing.T, dir string) [][2]string {
-		out, err := command(
-			t,
-			filepath.Join(root, "sdk/typescript"),
-			"npm",
-			"pack",
-			"--silent",
-			"--ignore-scripts",
-			"--pack-destination",
-			dir,
-		).CombinedOutput()
+		out, err := command(t, filepath.Join(root, "sdk/typescript"), "npm", "pack", "--silent", "--ignore-scripts",
+			"--pack-destination", dir).CombinedOutput()
 		if err != nil {
 			t.Fatalf("npm pack: %v\n%s", err, out)
 		}
-		return [][2]string{
-			{"npm install dialproof", "npm install --offline --silent " + filepath.Join(dir, strings.TrimSpace(string(out)))},
-		}
+		return [][2]string{{"npm install dialproof",
+			"npm install --offline --silent " + filepath.Join(dir, strings.TrimSpace(string(out)))}}
 	}, regexp.MustCompile(`^(import .*)?$`)},
 	"python": {"sdk/python/README.md", "quick.py", func(t *testing.T, dir string) [][2]string {
 		// A copy, because building leaves files behind. setuptools is that of the tests, so that nothing is fetched.
 		if err := os.CopyFS(filepath.Join(dir, "checkout"), os.DirFS(filepath.Join(root, "sdk/python"))); err != nil {
 			t.Fatal(err)
 		}
-		out, err := command(
-			t,
-			dir,
-			python,
-			"-m",
-			"pip",
-			"wheel",
-			"--quiet",
-			"--disable-pip-version-check",
-			"--no-build-isolation",
-			"--no-index",
-			"--no-deps",
-			"-w",
-			dir,
-			"./checkout",
-		).CombinedOutput()
+		out, err := command(t, dir, python, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check",
+			"--no-build-isolation", "--no-index", "--no-deps", "-w", dir, "./checkout").CombinedOutput()
 		if err != nil {
 			t.Fatalf("pip wheel: %v\n%s", err, out)
 		}
@@ -251,18 +224,8 @@ func (f folder) types(t *testing.T) {
 	}
 	f.write(t, "consumer.mts", string(text))
 	tsc := filepath.Join(root, "sdk/typescript/node_modules/.bin/tsc")
-	if out, err := command(
-		t,
-		f.path,
-		tsc,
-		"--noEmit",
-		"--strict",
-		"--target",
-		"es2022",
-		"--module",
-		"nodenext",
-		"consumer.mts",
-	).CombinedOutput(); err != nil {
+	if out, err := command(t, f.path, tsc, "--noEmit", "--strict", "--target", "es2022", "--module", "nodenext",
+		"consumer.mts").CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
@@ -291,16 +254,12 @@ func goRest(text string) string {
 		"\"github.com/dialproof/dialproof/client\"\n\"github.com/dialproof/dialproof/client/clienttest\"\n)\n\nvar _ = " +
 		"errors.Is\n\nvar _ http.Handler\n\n"
 	code += "func TestREADME(t *testing.T) {\nctx := t.Context()\ndialproof := " +
-		"client.Must(client.New(\"" + regexp.MustCompile(`http://127[0-9.:]+`).
-		FindString(text) +
+		"client.Must(client.New(\"" + regexp.MustCompile(`http://127[0-9.:]+`).FindString(text) +
 		"\", os.Getenv(\"DIALPROOF_KEY\")))\n"
 	shape := blocks(text, "go")[0]
-	code += "func(typed string) {\n" + strings.Replace(
-		shape,
-		"v, err :=",
-		"v, err := (*client.Verification)(nil), error(nil)\n_ = err\nv, err =",
-		1,
-	) + "\n}(\"123456\")\n"
+	code += "func(typed string) {\n" +
+		strings.Replace(shape, "v, err :=", "v, err := (*client.Verification)(nil), error(nil)\n_ = err\nv, err =", 1) +
+		"\n}(\"123456\")\n"
 	for _, b := range blocks(text, "go")[1:] {
 		code += "func() {\n" + b + "\n}()\n"
 	}

@@ -268,11 +268,8 @@ func (p *player) proof(ctx context.Context, args map[string]any) (any, error) {
 		Transaction  client.Transaction `json:"transaction"`
 	}](args)
 	text, _ := args["proof"].(string)
-	r, err := p.verifiers[name].Verify(
-		ctx,
-		text,
-		client.Expected{To: want.To, Purpose: want.Purpose, Verification: want.Verification, Transaction: want.Transaction},
-	)
+	r, err := p.verifiers[name].Verify(ctx, text,
+		client.Expected{To: want.To, Purpose: want.Purpose, Verification: want.Verification, Transaction: want.Transaction})
 	if err != nil {
 		return nil, err
 	}
@@ -361,10 +358,7 @@ func refusal(err error) any {
 		return m
 	}
 	return map[string]any{
-		"webhook": errors.Is(
-			err,
-			client.ErrWebhook,
-		),
+		"webhook": errors.Is(err, client.ErrWebhook),
 		"proof":   errors.Is(err, client.ErrProof),
 		"timeout": errors.Is(err, context.DeadlineExceeded),
 	}

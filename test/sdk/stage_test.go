@@ -137,20 +137,9 @@ func (s *stage) find(t *testing.T, pattern string, args ...string) string {
 func (s *stage) application(t *testing.T, name string) (id, key string) {
 	t.Helper()
 	id = s.find(t, `app_[0-9a-z]{26}`, "app", "create", "--name", name, "--brand", "Shop")
-	return id, s.find(
-		t,
-		`dp_test_[a-z0-9]{32}`,
-		"key",
-		"create",
-		"--app",
-		name,
-		"--name",
-		"tests",
-		"--mode",
-		"test",
-		"--scope",
-		"verify,read",
-	)
+	return id,
+		s.find(t, `dp_test_[a-z0-9]{32}`, "key", "create", "--app", name, "--name", "tests", "--mode", "test", "--scope",
+			"verify,read")
 }
 
 // subscribe has the events of an application sent to a door, and answers the secret that signs them.
@@ -315,10 +304,8 @@ func (d *door) pass(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", retry)
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)
-		io.WriteString(
-			w,
-			`{"code":"busy","status":503,"title":"Busy","detail":"too much is waiting","instance":"req_1","type":"about:blank"}`,
-		)
+		io.WriteString(w,
+			`{"code":"busy","status":503,"title":"Busy","detail":"too much is waiting","instance":"req_1","type":"about:blank"}`)
 	case "page":
 		io.WriteString(w, "<html>a proxy's page</html>")
 	case "redirect":

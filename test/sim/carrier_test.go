@@ -197,12 +197,8 @@ func (c *carrier) report(m channel.Message, pid string, status channel.Status) {
 				return
 			}
 			body, _ := json.Marshal(r)
-			code, _, _ := n.handler.Callback(
-				context.Background(),
-				c.name,
-				m.Token,
-				channel.Callback{Method: http.MethodPost, Body: body},
-			)
+			code, _, _ := n.handler.Callback(context.Background(), c.name, m.Token,
+				channel.Callback{Method: http.MethodPost, Body: body})
 			taken = code == http.StatusNoContent
 		})
 		if taken {
@@ -218,12 +214,8 @@ func (c *carrier) forge(token string) {
 	u := c.u
 	u.request("forged receipt", func(n *node) {
 		body, _ := json.Marshal(channel.Receipt{Status: channel.Delivered})
-		if code, _, _ := n.handler.Callback(
-			context.Background(),
-			c.name,
-			token,
-			channel.Callback{Method: http.MethodPost, Body: body},
-		); code != http.StatusNotFound {
+		if code, _, _ := n.handler.Callback(context.Background(), c.name, token,
+			channel.Callback{Method: http.MethodPost, Body: body}); code != http.StatusNotFound {
 			u.judge.fault("a forged receipt was answered %d", code)
 		}
 	})

@@ -166,10 +166,8 @@ func (j *judge) trouble() { j.troubled = time.Now() }
 
 // rank orders statuses in the direction of time.
 func rank(s channel.Status) int {
-	return slices.Index(
-		[]channel.Status{channel.Queued, channel.Sending, channel.Unknown, channel.Taken, channel.Sent, channel.Delivered},
-		s,
-	)
+	return slices.Index([]channel.Status{channel.Queued, channel.Sending, channel.Unknown, channel.Taken, channel.Sent,
+		channel.Delivered}, s)
 }
 
 // committed looks at each change as it becomes durable.
@@ -259,9 +257,7 @@ func (j *judge) sent(old, v *verify.Verification) {
 			}
 		}
 	}
-	if head := j.u.data.Verification(
-		v.Spec.Previous,
-	); head != nil && head.Status == verify.Approved ||
+	if head := j.u.data.Verification(v.Spec.Previous); head != nil && head.Status == verify.Approved ||
 		old.Sends == 0 && v.Spec.Previous.IsZero() {
 		return // the owner was there: gaps begin anew
 	}
@@ -306,12 +302,8 @@ func (j *judge) jobChanged(c memstore.Change) {
 		j.fault("job of %s: a job that was finished is written again", j.name(row.Ref))
 	}
 	if c.JobBefore != nil && c.JobBefore.Attempt != t.job.Attempt {
-		j.fault(
-			"job of %s: attempt %d records a result while attempt %d holds the lease",
-			j.name(row.Ref),
-			t.job.Attempt,
-			c.JobBefore.Attempt,
-		)
+		j.fault("job of %s: attempt %d records a result while attempt %d holds the lease", j.name(row.Ref), t.job.Attempt,
+			c.JobBefore.Attempt)
 	}
 	if t.call != nil {
 		t.call.recorded = true
@@ -416,17 +408,10 @@ func (j *judge) final() {
 			continue
 		}
 		if !a[1].IsZero() && len(j.calls[a[1]]) == 0 &&
-			!slices.ContainsFunc(
-				v.Deliveries,
-				func(d channel.Delivery) bool { return d.ID == a[1] && v.At(time.Now()) != verify.Pending },
-			) {
-			j.fault(
-				"%s of %s (%s) was acknowledged, and no carrier was ever called: %+v",
-				j.name(a[1]),
-				j.name(v.ID),
-				v.At(time.Now()),
-				v.Deliveries,
-			)
+			!slices.ContainsFunc(v.Deliveries,
+				func(d channel.Delivery) bool { return d.ID == a[1] && v.At(time.Now()) != verify.Pending }) {
+			j.fault("%s of %s (%s) was acknowledged, and no carrier was ever called: %+v", j.name(a[1]), j.name(v.ID),
+				v.At(time.Now()), v.Deliveries)
 		}
 	}
 }
@@ -439,13 +424,8 @@ func (j *judge) answers(v *verify.Verification) {
 	}
 	if compared := r[verify.ResultApproved] + r[verify.ResultIncorrect]; compared > v.Attempts ||
 		v.Attempts > v.Spec.MaxAttempts {
-		j.fault(
-			"%s: %d comparisons were answered, %d are counted, %d are allowed",
-			j.name(v.ID),
-			compared,
-			v.Attempts,
-			v.Spec.MaxAttempts,
-		)
+		j.fault("%s: %d comparisons were answered, %d are counted, %d are allowed", j.name(v.ID), compared, v.Attempts,
+			v.Spec.MaxAttempts)
 	}
 	if r[verify.ResultApproved] > 1 {
 		j.fault("%s was approved %d times", j.name(v.ID), r[verify.ResultApproved])

@@ -157,17 +157,11 @@ func oneNetwork(t *testing.T, pg *pgtest.Server, l *ledger, from int, after bool
 	t.Helper()
 	s := newSnip(t, fmt.Sprintf("127.0.0.1:%d", pg.Port))
 	dsn := pg.Fresh()
-	c := openDeskOn(
-		t,
-		onPostgres(
-			t,
-			postgres.Options{
-				DSN:         fmt.Sprintf("%s&host=127.0.0.1&port=%d", dsn, s.listen.Addr().(*net.TCPAddr).Port),
-				Lanes:       2,
-				Connections: 6,
-			},
-		),
-	)
+	c := openDeskOn(t, onPostgres(t, postgres.Options{
+		DSN:         fmt.Sprintf("%s&host=127.0.0.1&port=%d", dsn, s.listen.Addr().(*net.TCPAddr).Port),
+		Lanes:       2,
+		Connections: 6,
+	}))
 	l.work(t, c, 1)
 	s.fail(from, after)
 	l.work(t, c, 3)

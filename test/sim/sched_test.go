@@ -182,13 +182,8 @@ func (s *sched) note(format string, args ...any) {
 	if s.current != nil {
 		who = s.current.name
 	}
-	line := fmt.Sprintf(
-		"%6d %12s %-14s %s",
-		s.steps,
-		s.elapsed().Round(time.Millisecond),
-		who,
-		fmt.Sprintf(format, args...),
-	)
+	line := fmt.Sprintf("%6d %12s %-14s %s", s.steps, s.elapsed().Round(time.Millisecond), who,
+		fmt.Sprintf(format, args...))
 	h := fnv.New64a()
 	fmt.Fprint(h, s.sum)
 	h.Write([]byte(line))

@@ -102,13 +102,8 @@ func (v verdict) report(t *testing.T) {
 		return
 	}
 	last := v.trace[max(0, len(v.trace)-60):]
-	t.Errorf(
-		"seed %d:\n  %s\nagain: go test ./test/sim -run TestSeeds -seed %d\nits last steps:\n%s",
-		v.seed,
-		strings.Join(v.faults, "\n  "),
-		v.seed,
-		strings.Join(last, "\n"),
-	)
+	t.Errorf("seed %d:\n  %s\nagain: go test ./test/sim -run TestSeeds -seed %d\nits last steps:\n%s", v.seed,
+		strings.Join(v.faults, "\n  "), v.seed, strings.Join(last, "\n"))
 }
 
 // TestSeeds runs many worlds.
@@ -145,17 +140,8 @@ func TestSeeds(t *testing.T) {
 	took := time.Since(began)
 	t.Logf(
 		"%d seeds, %d steps in %s (%.0f a second), %s of virtual time, %d sends acknowledged, %d calls to carriers, %d "+
-			"approvals, sent twice %v",
-		n,
-		sum.steps,
-		took.Round(time.Millisecond),
-		float64(sum.steps)/took.Seconds(),
-		sum.virtual.Round(time.Minute),
-		sum.starts,
-		sum.calls,
-		sum.approve,
-		sum.doubles,
-	)
+			"approvals, sent twice %v", n, sum.steps, took.Round(time.Millisecond), float64(sum.steps)/took.Seconds(),
+		sum.virtual.Round(time.Minute), sum.starts, sum.calls, sum.approve, sum.doubles)
 	if sum.starts < n || sum.approve < n/4 {
 		t.Errorf("%d sends and %d approvals in %d seeds: too few to show anything", sum.starts, sum.approve, n)
 	}

@@ -50,13 +50,8 @@ func stories() []story {
 			return c.all(c.starts, c.waits(20*time.Second), c.cancels, c.types("right", verify.ResultCanceled))
 		}},
 		{"a fresh code kills the old one", 1, nil, nil, func(c *teller) error {
-			return c.all(
-				c.starts,
-				c.waits(31*time.Second),
-				c.resends,
-				c.types("first", verify.ResultIncorrect),
-				c.types("right", verify.ResultApproved),
-			)
+			return c.all(c.starts, c.waits(31*time.Second), c.resends, c.types("first", verify.ResultIncorrect),
+				c.types("right", verify.ResultApproved))
 		}},
 		{"an order of channels", 2, nil, nil, func(c *teller) error {
 			return c.all(c.starts, c.waits(50*time.Second), c.types("right", verify.ResultApproved))
@@ -303,14 +298,8 @@ func TestEveryStep(t *testing.T) {
 			table[name].doubles += n
 		}
 		if len(out.faults) > 0 {
-			t.Errorf(
-				"%s: %s at %s:\n  %s\n%s",
-				s.name,
-				name,
-				step,
-				strings.Join(out.faults, "\n  "),
-				strings.Join(out.trace, "\n"),
-			)
+			t.Errorf("%s: %s at %s:\n  %s\n%s", s.name, name, step, strings.Join(out.faults, "\n  "),
+				strings.Join(out.trace, "\n"))
 		}
 	}
 	for _, s := range stories() {

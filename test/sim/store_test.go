@@ -144,22 +144,15 @@ func (s *nodeStore) write(name string, run func() error) error {
 
 func (s *nodeStore) Do(ctx context.Context, n verify.Needs, f func(verify.Tx) error) error {
 	return s.write("do", func() error {
-		return s.db.Do(
-			ctx,
-			n,
-			func(tx verify.Tx) error { return f(&planted{tx, nil, s.u.plant, s.u.current, map[id.ID]int{}}) },
-		)
+		return s.db.Do(ctx, n,
+			func(tx verify.Tx) error { return f(&planted{tx, nil, s.u.plant, s.u.current, map[id.ID]int{}}) })
 	})
 }
 
 func (s *nodeStore) Update(ctx context.Context, ref, job id.ID, f func(deliver.Tx) error) error {
 	return s.write("update", func() error {
-		return s.db.Update(
-			ctx,
-			ref,
-			job,
-			func(tx deliver.Tx) error { return f(&planted{nil, tx, s.u.plant, s.u.current, nil}) },
-		)
+		return s.db.Update(ctx, ref, job,
+			func(tx deliver.Tx) error { return f(&planted{nil, tx, s.u.plant, s.u.current, nil}) })
 	})
 }
 
@@ -254,13 +247,8 @@ func (s *nodeStore) Scan(ctx context.Context, app, before id.ID, yield func(*ver
 	return s.op("scan", func(fault) error { return s.db.Scan(ctx, app, before, yield) })
 }
 
-func (s *nodeStore) Claim(
-	ctx context.Context,
-	now time.Time,
-	kind string,
-	n int,
-	lease time.Duration,
-) (out []queue.Job, err error) {
+func (s *nodeStore) Claim(ctx context.Context, now time.Time, kind string, n int,
+	lease time.Duration) (out []queue.Job, err error) {
 	err = s.op("claim", func(fault) (err error) {
 		held := lease
 		switch s.u.plant {

@@ -61,19 +61,15 @@ func forecast(r *rand.Rand) weather {
 		slow: time.Duration(maybe(2) * float64(time.Second)), skew: time.Duration(maybe(2) * float64(time.Second)),
 	}
 	w.carrier = trouble{
-		unavailable: maybe(
-			0.3,
-		),
-		throttled: maybe(0.2),
-		refused:   maybe(0.1),
-		rejected:  maybe(0.05),
-		lost:      maybe(0.2),
-		panics:    maybe(0.03),
-		slow: time.Duration(
-			maybe(14) * float64(time.Second),
-		),
-		receipts: r.Float64(),
-		late:     time.Duration(maybe(60) * float64(time.Second)),
+		unavailable: maybe(0.3),
+		throttled:   maybe(0.2),
+		refused:     maybe(0.1),
+		rejected:    maybe(0.05),
+		lost:        maybe(0.2),
+		panics:      maybe(0.03),
+		slow:        time.Duration(maybe(14) * float64(time.Second)),
+		receipts:    r.Float64(),
+		late:        time.Duration(maybe(60) * float64(time.Second)),
 	}
 	w.brisk = r.IntN(2) == 0
 	if w.think > time.Minute && r.IntN(2) == 0 {
@@ -342,9 +338,8 @@ var _ deliver.Composer = composer{}
 type attempt struct{ queue.Job }
 
 // watched notes which job a worker has in its hands.
-func (n *node) watched(
-	run func(context.Context, queue.Job, deliver.Work) (bool, error),
-) func(context.Context, queue.Job, deliver.Work) (bool, error) {
+func (n *node) watched(run func(context.Context, queue.Job, deliver.Work) (bool, error)) func(context.Context,
+	queue.Job, deliver.Work) (bool, error) {
 	return func(ctx context.Context, j queue.Job, w deliver.Work) (bool, error) {
 		t := n.u.current
 		t.job, t.call = &attempt{j}, nil

@@ -35,9 +35,8 @@ type site struct {
 
 func main() {
 	s := &site{
-		dialproof: client.Must(
-			client.New(cmp.Or(os.Getenv("DIALPROOF_URL"), "http://127.0.0.1:8080"), os.Getenv("DIALPROOF_KEY")),
-		),
+		dialproof: client.Must(client.New(cmp.Or(os.Getenv("DIALPROOF_URL"), "http://127.0.0.1:8080"),
+			os.Getenv("DIALPROOF_KEY"))),
 		visitors: map[string]visitor{},
 	}
 	mux := http.NewServeMux()
@@ -150,10 +149,8 @@ func (s *site) keep(w http.ResponseWriter, r *http.Request, cookie string, v vis
 		s.visitors[cookie] = v
 	}
 	// Behind TLS, add Secure.
-	http.SetCookie(
-		w,
-		&http.Cookie{Name: "visitor", Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode},
-	)
+	http.SetCookie(w,
+		&http.Cookie{Name: "visitor", Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
 func (s *site) show(w http.ResponseWriter, v visitor, note string) {

@@ -54,9 +54,8 @@ func main() {
 	ada := &account{number: cmp.Or(os.Getenv("NUMBER"), "+447700900123")}
 	ada.setPassword("forgotten long ago")
 	s := &site{
-		dialproof: client.Must(
-			client.New(cmp.Or(os.Getenv("DIALPROOF_URL"), "http://127.0.0.1:8080"), os.Getenv("DIALPROOF_KEY")),
-		),
+		dialproof: client.Must(client.New(cmp.Or(os.Getenv("DIALPROOF_URL"), "http://127.0.0.1:8080"),
+			os.Getenv("DIALPROOF_KEY"))),
 		accounts: map[string]*account{"ada": ada},
 	}
 	mux := http.NewServeMux()
@@ -96,10 +95,8 @@ func (s *site) forgot(w http.ResponseWriter, r *http.Request) {
 	name, a := s.account(r)
 	s.mu.Unlock()
 	if a != nil {
-		if _, err := s.dialproof.Start(
-			r.Context(),
-			client.StartRequest{To: a.number, Purpose: "password_reset"},
-		); err != nil {
+		if _, err := s.dialproof.Start(r.Context(),
+			client.StartRequest{To: a.number, Purpose: "password_reset"}); err != nil {
 			log.Print(err)
 		}
 	}
@@ -120,10 +117,8 @@ func (s *site) reset(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// By number and purpose: whoever is at this browser need not be who asked for the code.
-	c, err := s.dialproof.CheckByNumber(
-		r.Context(),
-		client.CheckRequest{To: a.number, Purpose: "password_reset", Code: r.PostFormValue("code")},
-	)
+	c, err := s.dialproof.CheckByNumber(r.Context(),
+		client.CheckRequest{To: a.number, Purpose: "password_reset", Code: r.PostFormValue("code")})
 	if err != nil || c.Result != client.ResultApproved || c.Proves != client.ProvesPhone {
 		log.Print(err)
 		show(w, "reset", name, "That is not the code.")

@@ -126,16 +126,10 @@ func receiptRows() []channeltest.ReceiptRow {
 	} {
 		add(status, status, want)
 	}
-	add(
-		"rejected with a reason",
-		"Rejected&failureReason=UserInBlackList",
-		channel.Receipt{Status: channel.Failed, Code: "UserInBlackList", Kind: channel.Rejected},
-	)
-	add(
-		"a reason that names a number",
-		"Failed&failureReason=447700900123",
-		channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable},
-	)
+	add("rejected with a reason", "Rejected&failureReason=UserInBlackList",
+		channel.Receipt{Status: channel.Failed, Code: "UserInBlackList", Kind: channel.Rejected})
+	add("a reason that names a number", "Failed&failureReason=447700900123",
+		channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable})
 	add("a reason with a good end", "Success&failureReason=UserInBlackList", channel.Receipt{Status: channel.Delivered})
 	get := report("id=" + id + "&status=Success")
 	get.Method = http.MethodGet
@@ -151,17 +145,10 @@ func receiptRows() []channeltest.ReceiptRow {
 func TestAnswer(t *testing.T) {
 	t.Parallel()
 	for cost, want := range map[string]string{"KES 0.8000": "0.8000 KES", "0": "", "": "", "KES much": "", "KES -1": ""} {
-		c := channeltest.NewCarrier(
-			channeltest.Says(
-				reply(
-					201,
-					`{"SMSMessageData":{"Recipients":[{"cost":"`+cost+`","messageId":"x","statusCode":100,"messageParts":2}]}}`,
-				),
-			),
-		)
-		s, _ := (&Config{Username: "acme", APIKey: secret.New(apiKey), URL: c.URL}).Open(
-			channel.Env{HTTP: c.Client(), Now: channeltest.Now},
-		)
+		c := channeltest.NewCarrier(channeltest.Says(reply(201,
+			`{"SMSMessageData":{"Recipients":[{"cost":"`+cost+`","messageId":"x","statusCode":100,"messageParts":2}]}}`)))
+		s, _ := (&Config{Username: "acme", APIKey: secret.New(apiKey), URL: c.URL}).Open(channel.Env{HTTP: c.Client(),
+			Now: channeltest.Now})
 		m := channeltest.Message(channel.SMS)
 		a, err := s.Send(t.Context(), m)
 		if got := strings.TrimSpace(a.Price + " " + a.Currency); err != nil || got != want || a.Parts != 2 {

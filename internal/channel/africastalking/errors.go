@@ -17,20 +17,16 @@ type errorRow struct {
 // errorTable has the codes of a recipient (developers.africastalking.com, "Sending bulk SMS", statusCode).
 func errorTable() map[int]errorRow {
 	return map[int]errorRow{
-		401: {
-			"RiskHold",
-			rest.Means(channel.Refused, "the message is held back as a risk: ask Africa's Talking to clear the account"),
-		},
+		401: {"RiskHold",
+			rest.Means(channel.Refused, "the message is held back as a risk: ask Africa's Talking to clear the account")},
 		402: {"InvalidSenderId", rest.Means(channel.Refused, "the sender is not registered for this app")},
 		403: {"InvalidPhoneNumber", rest.Means(channel.Rejected, "the number is not valid")},
 		404: {"UnsupportedNumberType", rest.Means(channel.Rejected, "the number is of a kind that gets no SMS")},
 		405: {"InsufficientBalance", rest.Means(channel.Refused, "the app's balance is too low")},
 		406: {"UserInBlacklist", rest.Means(channel.Rejected, "the person has opted out")},
 		407: {"CouldNotRoute", rest.Means(channel.Unavailable, "Africa's Talking has no way to this number")},
-		409: {
-			"DoNotDisturbRejection",
-			rest.Means(channel.Refused, "the sender counts as promotional: use a transactional one"),
-		},
+		409: {"DoNotDisturbRejection",
+			rest.Means(channel.Refused, "the sender counts as promotional: use a transactional one")},
 		500: {"InternalServerError", rest.Means(channel.Unavailable, "Africa's Talking failed")},
 		501: {"GatewayError", rest.Means(channel.Unavailable, "the way to the operator failed")},
 		502: {"RejectedByGateway", rest.Means(channel.Unavailable, "the operator's gateway did not take the message")},

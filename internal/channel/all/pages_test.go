@@ -113,13 +113,9 @@ func kinds(of []channel.Kind) string {
 func page(t *testing.T, p channel.Provider) string {
 	t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(
-		&b,
+	fmt.Fprintf(&b,
 		"# %s\n\n<!-- Made from the provider's code by `make generate`. Change its Config and its guide.md, not this "+
-			"page. -->\n\n%s\n\n",
-		p.Title,
-		p.Summary,
-	)
+			"page. -->\n\n%s\n\n", p.Title, p.Summary)
 	fmt.Fprintf(&b, "Channels: %s.", kinds(p.Channels))
 	if p.Docs != "" {
 		fmt.Fprintf(&b, " The provider's own documentation: <%s>.", p.Docs)

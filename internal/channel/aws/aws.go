@@ -237,11 +237,8 @@ func (s *sender) Check(ctx context.Context) error {
 	}
 	for _, at := range said.Attributes {
 		if at.Name == "ACCOUNT_TIER" && at.Value == "SANDBOX" {
-			return rest.Refused(
-				name,
-				"sandbox",
-				"the account is in the sandbox of this region and reaches only verified numbers: ask AWS for production access",
-			)
+			return rest.Refused(name, "sandbox",
+				"the account is in the sandbox of this region and reaches only verified numbers: ask AWS for production access")
 		}
 	}
 	return nil

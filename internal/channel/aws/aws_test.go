@@ -81,12 +81,8 @@ func open(t testing.TB, c *Config, client *http.Client, sns http.RoundTripper) c
 	if client == nil {
 		client = &http.Client{}
 	}
-	s, err := connected{
-		c,
-		sns,
-	}.Open(
-		channel.Env{Route: "main", HTTP: client, Now: channeltest.Now, Log: slog.New(slog.DiscardHandler)},
-	)
+	s, err := connected{c,
+		sns}.Open(channel.Env{Route: "main", HTTP: client, Now: channeltest.Now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,19 +93,9 @@ func open(t testing.TB, c *Config, client *http.Client, sns http.RoundTripper) c
 func signedByUs(r *http.Request, body []byte) error {
 	again := r.Clone(r.Context())
 	again.URL = &url.URL{Scheme: "http", Host: r.Host, Path: "/"}
-	sign(
-		again,
-		body,
-		credentials{keyID, secret.New(secretKey), secret.New(session)},
-		"eu-west-1",
-		"sms-voice",
-		channeltest.Now(),
-	)
-	if got, want := r.Header.Get(
-		"Authorization",
-	), again.Header.Get(
-		"Authorization",
-	); got != want ||
+	sign(again, body, credentials{keyID, secret.New(secretKey), secret.New(session)}, "eu-west-1", "sms-voice",
+		channeltest.Now())
+	if got, want := r.Header.Get("Authorization"), again.Header.Get("Authorization"); got != want ||
 		!strings.Contains(got, "x-amz-security-token;x-amz-target") {
 		return fmt.Errorf("the signature is %s, want %s", got, want)
 	}
@@ -194,10 +180,8 @@ func TestRequest(t *testing.T) {
 	}
 	want := "map[DestinationCountryParameters:map[IN_ENTITY_ID:1101456324675322134 " +
 		"IN_TEMPLATE_ID:1107457532145798767] DestinationPhoneNumber:+447700900123 MessageBody:"
-	if got := fmt.Sprint(
-		o,
-	); !strings.HasPrefix(got, want) || o["OriginationIdentity"] != "ACMEIN" || o["TimeToLive"] != 5.0 ||
-		len(o) != 6 {
+	if got := fmt.Sprint(o); !strings.HasPrefix(got, want) || o["OriginationIdentity"] != "ACMEIN" ||
+		o["TimeToLive"] != 5.0 || len(o) != 6 {
 		t.Errorf("%v", got)
 	}
 	if h := r.Header; h.Get("X-Amz-Security-Token") != "" || h.Get("X-Amz-Date") != "20261123T080000Z" ||
@@ -224,15 +208,11 @@ func TestAddress(t *testing.T) {
 func TestPause(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 429} {
-		c := channeltest.NewCarrier(
-			channeltest.Says(
-				channeltest.Reply{
-					Status: status,
-					Header: map[string]string{"Retry-After": "7"},
-					Body:   `{"__type":"ThrottlingException"}`,
-				},
-			),
-		)
+		c := channeltest.NewCarrier(channeltest.Says(channeltest.Reply{
+			Status: status,
+			Header: map[string]string{"Retry-After": "7"},
+			Body:   `{"__type":"ThrottlingException"}`,
+		}))
 		_, err := open(t, settings(c.URL), c.Client(), nil).Send(t.Context(), channeltest.Message(channel.SMS))
 		if e := channel.AsError(name, err); e.Kind != channel.Throttled || e.RetryAfter != 7*time.Second {
 			t.Errorf("%v after %s", e, e.RetryAfter)
@@ -261,10 +241,7 @@ func TestCheckAndFeedback(t *testing.T) {
 			t.Errorf("%s: %v", row.reply.Body, err)
 		}
 		r := c.Requests()[0]
-		if err := m.judge(
-			"DescribeAccountAttributes",
-			r.Body,
-		); err != nil ||
+		if err := m.judge("DescribeAccountAttributes", r.Body); err != nil ||
 			r.Header.Get("X-Amz-Target") != "PinpointSMSVoiceV2.DescribeAccountAttributes" {
 			t.Errorf("%s %v", r.Header.Get("X-Amz-Target"), err)
 		}
@@ -275,45 +252,26 @@ func TestCheckAndFeedback(t *testing.T) {
 	c := channeltest.NewCarrier(channeltest.Says(reply(200, `{}`)))
 	defer c.Close()
 	for i, want := range []string{"RECEIVED", "FAILED"} {
-		if err := open(t, settings(c.URL), c.Client(), nil).(channel.Feedback).Converted(
-			t.Context(),
-			id,
-			to,
-			want == "RECEIVED",
-		); err != nil {
+		if err := open(t, settings(c.URL), c.Client(), nil).(channel.Feedback).Converted(t.Context(), id, to,
+			want == "RECEIVED"); err != nil {
 			t.Fatal(err)
 		}
 		r := c.Requests()[i]
-		if err := m.judge(
-			"PutMessageFeedback",
-			r.Body,
-		); err != nil || !strings.Contains(string(r.Body), want) ||
+		if err := m.judge("PutMessageFeedback", r.Body); err != nil || !strings.Contains(string(r.Body), want) ||
 			!strings.Contains(string(r.Body), id) {
 			t.Errorf("%s: %v", r.Body, err)
 		}
 	}
 	quiet := settings(c.URL)
 	quiet.MessageFeedback = false
-	if err := open(t, quiet, c.Client(), nil).(channel.Feedback).Converted(
-		t.Context(),
-		id,
-		to,
-		true,
-	); err != nil ||
+	if err := open(t, quiet, c.Client(), nil).(channel.Feedback).Converted(t.Context(), id, to, true); err != nil ||
 		len(c.Requests()) != 2 {
 		t.Errorf("feedback that nobody wants: %v, %d requests", err, len(c.Requests()))
 	}
 	none := channeltest.NewCarrier(channeltest.Says(reply(400, `{"__type":"ResourceNotFoundException"}`)))
 	defer none.Close()
-	if err := open(t, settings(none.URL), none.Client(), nil).(channel.Feedback).Converted(
-		t.Context(),
-		id,
-		to,
-		true,
-	); channel.AsError(
-		name,
-		err,
-	).Code != "ResourceNotFoundException" {
+	if err := open(t, settings(none.URL), none.Client(), nil).(channel.Feedback).Converted(t.Context(), id, to,
+		true); channel.AsError(name, err).Code != "ResourceNotFoundException" {
 		t.Errorf("a message that AWS does not know: %v", err)
 	}
 }

@@ -38,10 +38,8 @@ func sign(r *http.Request, body []byte, c credentials, region, service string, n
 	for part := range strings.SplitSeq(scope, "/") {
 		key = mac(key, part)
 	}
-	r.Header.Set(
-		"Authorization",
-		algorithm+" Credential="+c.id+"/"+scope+", SignedHeaders="+names+", Signature="+hex.EncodeToString(mac(key, text)),
-	)
+	r.Header.Set("Authorization",
+		algorithm+" Credential="+c.id+"/"+scope+", SignedHeaders="+names+", Signature="+hex.EncodeToString(mac(key, text)))
 }
 
 // signedHeaders answers the names of the headers that are signed, and their lines.

@@ -55,8 +55,7 @@ func TestSign(t *testing.T) {
 		},
 		{
 			"ours with a session", "POST", "sms-voice.eu-west-1.amazonaws.com", feedback, "AQoDYXdzEPT//session+token==",
-			"eu-west-1", "sms-voice",
-			map[string]string{"Content-Type": "application/x-amz-json-1.0",
+			"eu-west-1", "sms-voice", map[string]string{"Content-Type": "application/x-amz-json-1.0",
 				"X-Amz-Target": "PinpointSMSVoiceV2.PutMessageFeedback"}, channeltest.Now(),
 			"content-type;host;x-amz-date;x-amz-security-token;x-amz-target",
 			"9984c31bb204d829db2ce13cd44a3a86f64e160b4bcabf5f4b51a9e717f0719d",
@@ -69,17 +68,10 @@ func TestSign(t *testing.T) {
 		for key, value := range v.header {
 			r.Header.Set(key, value)
 		}
-		sign(
-			r,
-			[]byte(v.body),
-			credentials{exampleKey, secret.New(exampleSecret), secret.New(v.token)},
-			v.region,
-			v.service,
-			v.at,
-		)
-		want := "AWS4-HMAC-SHA256 Credential=" + exampleKey + "/" + v.at.Format(
-			"20060102",
-		) + "/" + v.region + "/" + v.service +
+		sign(r, []byte(v.body), credentials{exampleKey, secret.New(exampleSecret), secret.New(v.token)}, v.region, v.service,
+			v.at)
+		want := "AWS4-HMAC-SHA256 Credential=" + exampleKey + "/" + v.at.Format("20060102") + "/" + v.region + "/" +
+			v.service +
 			"/aws4_request, SignedHeaders=" + v.headers + ", Signature=" + v.signature
 		if got := r.Header.Get("Authorization"); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", v.name, got, want)

@@ -139,12 +139,8 @@ type certificates struct {
 }
 
 // key answers the key of a certificate, which is fetched once. One caller fetches at a time.
-func (c *certificates) key(
-	ctx context.Context,
-	client *http.Client,
-	address string,
-	now time.Time,
-) (*rsa.PublicKey, bool) {
+func (c *certificates) key(ctx context.Context, client *http.Client, address string,
+	now time.Time) (*rsa.PublicKey, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	cert := c.known[address]

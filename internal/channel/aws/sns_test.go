@@ -161,60 +161,29 @@ func receiptRows() []channeltest.ReceiptRow {
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: request(body), Want: want})
 	}
 	delivered := eventOf("TEXT_DELIVERED", "")
-	add(
-		"version 1",
-		snsMessage("Notification", delivered, map[string]any{"SignatureVersion": "1"}, nil),
-		channel.Receipt{Status: channel.Delivered},
-	)
-	add(
-		"with a subject",
-		snsMessage("Notification", delivered, map[string]any{"Subject": "news"}, nil),
-		channel.Receipt{Status: channel.Delivered},
-	)
-	add(
-		"with a subject of nothing",
-		snsMessage("Notification", delivered, map[string]any{"Subject": ""}, nil),
-		channel.Receipt{Status: channel.Delivered},
-	)
-	add(
-		"a new event",
-		snsMessage("Notification", eventOf("TEXT_ODD", ""), nil, nil),
-		channel.Receipt{Status: channel.Taken},
-	)
-	add(
-		"price, fee and parts",
-		snsMessage(
-			"Notification",
-			eventOf("TEXT_SUCCESSFUL", `,"totalMessageParts":2,"totalMessagePrice":0.09582,"totalCarrierFee":0.00305`),
-			nil,
-			nil,
-		),
-		channel.Receipt{Status: channel.Sent, Parts: 2, Price: "0.09887", Currency: "USD"},
-	)
-	add(
-		"price alone",
-		snsMessage(
-			"Notification",
-			eventOf("TEXT_SUCCESSFUL", `,"totalMessageParts":1,"totalMessagePrice":0.04,"totalCarrierFee":0.0`),
-			nil,
-			nil,
-		),
-		channel.Receipt{Status: channel.Sent, Parts: 1, Price: "0.04", Currency: "USD"},
-	)
-	add(
-		"no price",
-		snsMessage("Notification", eventOf("TEXT_SUCCESSFUL", `,"totalMessagePrice":0.0`), nil, nil),
-		channel.Receipt{Status: channel.Sent},
-	)
-	add(
-		"a price from the moon",
+	add("version 1", snsMessage("Notification", delivered, map[string]any{"SignatureVersion": "1"}, nil),
+		channel.Receipt{Status: channel.Delivered})
+	add("with a subject", snsMessage("Notification", delivered, map[string]any{"Subject": "news"}, nil),
+		channel.Receipt{Status: channel.Delivered})
+	add("with a subject of nothing", snsMessage("Notification", delivered, map[string]any{"Subject": ""}, nil),
+		channel.Receipt{Status: channel.Delivered})
+	add("a new event", snsMessage("Notification", eventOf("TEXT_ODD", ""), nil, nil),
+		channel.Receipt{Status: channel.Taken})
+	add("price, fee and parts",
+		snsMessage("Notification",
+			eventOf("TEXT_SUCCESSFUL", `,"totalMessageParts":2,"totalMessagePrice":0.09582,"totalCarrierFee":0.00305`), nil, nil),
+		channel.Receipt{Status: channel.Sent, Parts: 2, Price: "0.09887", Currency: "USD"})
+	add("price alone",
+		snsMessage("Notification",
+			eventOf("TEXT_SUCCESSFUL", `,"totalMessageParts":1,"totalMessagePrice":0.04,"totalCarrierFee":0.0`), nil, nil),
+		channel.Receipt{Status: channel.Sent, Parts: 1, Price: "0.04", Currency: "USD"})
+	add("no price", snsMessage("Notification", eventOf("TEXT_SUCCESSFUL", `,"totalMessagePrice":0.0`), nil, nil),
+		channel.Receipt{Status: channel.Sent})
+	add("a price from the moon",
 		snsMessage("Notification", eventOf("TEXT_SUCCESSFUL", `,"totalMessagePrice":1e300`), nil, nil),
-		channel.Receipt{Status: channel.Sent},
-	)
-	add(
-		"another system's message",
-		snsMessage("Notification", strings.Replace(delivered, "dialproof", "account", 1), nil, nil),
-	)
+		channel.Receipt{Status: channel.Sent})
+	add("another system's message",
+		snsMessage("Notification", strings.Replace(delivered, "dialproof", "account", 1), nil, nil))
 	add("no context", snsMessage("Notification", `{"eventType":"TEXT_DELIVERED","messageId":"x"}`, nil, nil))
 	add("a call", snsMessage("Notification", eventOf("VOICE_COMPLETED", ""), nil, nil))
 	add("the end of the subscription", snsMessage("UnsubscribeConfirmation", "You have chosen to deactivate", nil, nil))
@@ -258,31 +227,24 @@ func refusedRows(delivered string) []channeltest.ReceiptRow {
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: request(b), Refused: true})
 	}
 	for _, address := range badCertURLs() {
-		rows = append(
-			rows,
-			channeltest.ReceiptRow{
-				Name:    "a certificate at " + address,
-				Request: request(body(map[string]any{"SigningCertURL": address}, nil)),
-				Refused: true,
-			},
-		)
+		rows = append(rows, channeltest.ReceiptRow{
+			Name:    "a certificate at " + address,
+			Request: request(body(map[string]any{"SigningCertURL": address}, nil)),
+			Refused: true,
+		})
 	}
 	return rows
 }
 
 func badCertURLs() []string {
 	return []string{
-		"",
-		"://",
-		strings.Replace(certURL, "https", "http", 1),
-		"https://evil.example.com/SimpleNotificationService-01.pem",
+		"", "://", strings.Replace(certURL, "https", "http", 1), "https://evil.example.com/SimpleNotificationService-01.pem",
 		"https://sns.us-east-1.amazonaws.com/SimpleNotificationService-01.pem",
 		"https://sns.eu-west-1.amazonaws.com.evil.example.com/SimpleNotificationService-01.pem",
 		"https://sns.eu-west-1.amazonaws.com@evil.example.com/SimpleNotificationService-01.pem",
 		"https://me@sns.eu-west-1.amazonaws.com/SimpleNotificationService-01.pem",
 		"https://sns.eu-west-1.amazonaws.com:8443/SimpleNotificationService-01.pem",
-		"https://s3.eu-west-1.amazonaws.com/SimpleNotificationService-01.pem",
-		"https://sns.eu-west-1.amazonaws.com/x.pem",
+		"https://s3.eu-west-1.amazonaws.com/SimpleNotificationService-01.pem", "https://sns.eu-west-1.amazonaws.com/x.pem",
 		"https://sns.eu-west-1.amazonaws.com/a/../SimpleNotificationService-01.pem",
 		"https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-01.pem?x=y",
 		"https://sns.eu-west-1.amazonaws.com/?Action=x",
@@ -305,10 +267,8 @@ func TestCertificates(t *testing.T) {
 		first = got
 	}
 	for _, address := range badCertURLs() {
-		_, err := receiver.Receipts(
-			t.Context(),
-			request(snsMessage("Notification", "{}", map[string]any{"SigningCertURL": address}, nil)),
-		)
+		_, err := receiver.Receipts(t.Context(),
+			request(snsMessage("Notification", "{}", map[string]any{"SigningCertURL": address}, nil)))
 		if channel.AsError(name, err).Code != "signature" {
 			t.Errorf("%s: %v", address, err)
 		}
@@ -318,10 +278,8 @@ func TestCertificates(t *testing.T) {
 	}
 	for i := range 9 {
 		address := fmt.Sprintf("https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-%d.pem", i)
-		if _, err := receiver.Receipts(
-			t.Context(),
-			request(snsMessage("Notification", "{}", map[string]any{"SigningCertURL": address}, nil)),
-		); err != nil {
+		if _, err := receiver.Receipts(t.Context(),
+			request(snsMessage("Notification", "{}", map[string]any{"SigningCertURL": address}, nil))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -349,10 +307,8 @@ func TestNoCertificate(t *testing.T) {
 		"one that is not yet":  func(*http.Request) (int, string) { return 200, certificate(keys()[0], early) },
 	} {
 		receiver, _ := open(t, settings(""), nil, &fakeSNS{says: says}).(channel.Receiver)
-		got, err := receiver.Receipts(
-			t.Context(),
-			request(snsMessage("Notification", eventOf("TEXT_DELIVERED", ""), nil, nil)),
-		)
+		got, err := receiver.Receipts(t.Context(),
+			request(snsMessage("Notification", eventOf("TEXT_DELIVERED", ""), nil, nil)))
 		if e := channel.AsError("aws", err); len(got) != 0 || e.Kind != channel.Unavailable || e.Code != "certificate" {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
@@ -399,14 +355,8 @@ func TestSubscription(t *testing.T) {
 	if got, err := receiver.Receipts(t.Context(), good); err != nil || len(got) != 0 {
 		t.Errorf("%v, %v", got, err)
 	}
-	forged := request(
-		snsMessage(
-			"SubscriptionConfirmation",
-			"You have chosen to subscribe",
-			nil,
-			func(m map[string]any) { m["Token"] = "x" },
-		),
-	)
+	forged := request(snsMessage("SubscriptionConfirmation", "You have chosen to subscribe", nil,
+		func(m map[string]any) { m["Token"] = "x" }))
 	if _, err := receiver.Receipts(t.Context(), forged); channel.AsError(name, err).Code != "signature" {
 		t.Errorf("a forged subscription: %v", err)
 	}

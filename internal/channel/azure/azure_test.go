@@ -114,10 +114,8 @@ func TestAzure(t *testing.T) {
 		Provider:  Provider(),
 		Configure: config,
 		Secrets:   []string{accessKey, "s3cr3t-access-key-of-the-suite"},
-		Accept: reply(
-			202,
-			one(`"messageId":"`+id+`","httpStatusCode":202,"repeatabilityResult":"accepted","successful":true`),
-		),
+		Accept: reply(202,
+			one(`"messageId":"`+id+`","httpStatusCode":202,"repeatabilityResult":"accepted","successful":true`)),
 		WantID:    id,
 		WithoutID: reply(202, one(`"httpStatusCode":202,"successful":true`)),
 		Request: func(r *http.Request, body []byte) error {
@@ -188,18 +186,10 @@ func receipt(body string) channel.Callback {
 
 // report answers the event of a message.
 func report(status, details, more string) string {
-	return fmt.Sprintf(
-		`{"id":%q,"topic":"/subscriptions/x","subject":"/phonenumber/447700900123","eventType":%q,`+
-			`"eventTime":"2026-11-23T08:00:00Z","data":{`+
-			`"messageId":%q,"from":"447700900001","to":"+447700900123","deliveryStatus":%q,"deliveryStatusDetails":%q,`+
-			`"Tag":"dG9rZW4"%s}}`,
-		id,
-		reportEvent,
-		id,
-		status,
-		details,
-		more,
-	)
+	return fmt.Sprintf(`{"id":%q,"topic":"/subscriptions/x","subject":"/phonenumber/447700900123","eventType":%q,`+
+		`"eventTime":"2026-11-23T08:00:00Z","data":{`+
+		`"messageId":%q,"from":"447700900001","to":"+447700900123","deliveryStatus":%q,"deliveryStatusDetails":%q,`+
+		`"Tag":"dG9rZW4"%s}}`, id, reportEvent, id, status, details, more)
 }
 
 const validation = `{"id":"1","eventType":"Microsoft.EventGrid.SubscriptionValidationEvent",` +
@@ -216,66 +206,40 @@ func receiptRows(example []byte) []channeltest.ReceiptRow {
 	delivered := channel.Receipt{Status: channel.Delivered}
 	add("delivered", report("Delivered", "No error.", ""), delivered)
 	add("delivered, by number", report("Delivered", "2000 Message Delivered Successfully.", ""), delivered)
-	add(
-		"twice the same",
-		report("Delivered", "No error.", "")+","+report("Delivered", "No error.", ""),
-		delivered,
-		delivered,
-	)
+	add("twice the same", report("Delivered", "No error.", "")+","+report("Delivered", "No error.", ""), delivered,
+		delivered)
 	add("a new status", report("Expected", "", ""), channel.Receipt{Status: channel.Taken})
-	add(
-		"parts",
-		report(
-			"Delivered",
-			"",
-			`,"deliveryAttempts":[{"segmentsSucceeded":0,"segmentsFailed":1},{"segmentsSucceeded":2,"segmentsFailed":0}]`,
-		),
-		channel.Receipt{Status: channel.Delivered, Parts: 2},
-	)
-	add(
-		"parts that are none",
-		report("Delivered", "", `,"deliveryAttempts":[{"segmentsSucceeded":-5,"segmentsFailed":1}]`),
-		delivered,
-	)
+	add("parts",
+		report("Delivered", "",
+			`,"deliveryAttempts":[{"segmentsSucceeded":0,"segmentsFailed":1},{"segmentsSucceeded":2,"segmentsFailed":0}]`),
+		channel.Receipt{Status: channel.Delivered, Parts: 2})
+	add("parts that are none",
+		report("Delivered", "", `,"deliveryAttempts":[{"segmentsSucceeded":-5,"segmentsFailed":1}]`), delivered)
 	unreported := channel.Receipt{Status: channel.Sent}
 	add("no reports", report("Failed", "5002", ""), unreported)
 	add("no reports, in words", report("Failed", "Carrier does not support delivery report", ""), unreported)
-	add(
-		"a new code",
-		report("Failed", "4999 New", ""),
-		channel.Receipt{Status: channel.Undelivered, Code: "4999", Kind: channel.Unavailable},
-	)
-	add(
-		"no code",
-		report("Failed", "for 447700900123", ""),
-		channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable},
-	)
+	add("a new code", report("Failed", "4999 New", ""),
+		channel.Receipt{Status: channel.Undelivered, Code: "4999", Kind: channel.Unavailable})
+	add("no code", report("Failed", "for 447700900123", ""),
+		channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable})
 	add("a question", validation)
 	add("a question and a report", validation+","+report("Delivered", "", ""), delivered)
-	add(
-		"an SMS that came in",
-		`{"eventType":"Microsoft.Communication.SMSReceived","data":{"from":"447700900123","message":"STOP"}}`,
-	)
+	add("an SMS that came in",
+		`{"eventType":"Microsoft.Communication.SMSReceived","data":{"from":"447700900123","message":"STOP"}}`)
 	add("another program's", strings.Replace(report("Delivered", "", ""), `,"Tag":"dG9rZW4"`, "", 1))
 	add("about nothing", `{"eventType":"`+reportEvent+`","data":{"tag":"dG9rZW4"}}`)
 	get := receipt(`[` + report("Delivered", "", "") + `]`)
 	get.Method = http.MethodGet
-	rows = append(
-		rows,
-		channeltest.ReceiptRow{Name: "by GET", Request: get, Refused: true},
-		channeltest.ReceiptRow{
-			Name:    "too many",
-			Request: receipt(`[` + strings.Repeat(`{},`, maxEvents) + `{}]`),
-			Refused: true,
-		},
-	)
+	rows = append(rows, channeltest.ReceiptRow{Name: "by GET", Request: get, Refused: true}, channeltest.ReceiptRow{
+		Name:    "too many",
+		Request: receipt(`[` + strings.Repeat(`{},`, maxEvents) + `{}]`),
+		Refused: true,
+	})
 	if example != nil {
-		rows = append(
-			rows,
+		rows = append(rows,
 			channeltest.ReceiptRow{Name: "Microsoft's example", Request: receipt(string(example)), Want: []channel.Receipt{{
 				Token: "Optional customer-tag set in the original message", ProviderID: id, Status: channel.Delivered, Parts: 1,
-			}}},
-		)
+			}}})
 	}
 	for name, body := range map[string]string{
 		"nothing": "", "no JSON": "x", "null": "null", "no events": "[]", "one event, no list": report("Delivered", "", ""),
@@ -314,9 +278,8 @@ func TestHandshake(t *testing.T) {
 // asked answers what Azure is asked for a message.
 func asked(t *testing.T, m channel.Message, now time.Time) order {
 	t.Helper()
-	c := channeltest.NewCarrier(
-		channeltest.Says(reply(202, one(`"messageId":"x","httpStatusCode":202,"successful":true`))),
-	)
+	c := channeltest.NewCarrier(channeltest.Says(reply(202,
+		one(`"messageId":"x","httpStatusCode":202,"successful":true`))))
 	defer c.Close()
 	s, err := config(c.URL).Open(channel.Env{HTTP: c.Client(), Now: func() time.Time { return now }})
 	if err != nil {
@@ -350,9 +313,8 @@ func TestRequest(t *testing.T) {
 	if m.ExpiresAt = (time.Time{}); asked(t, m, now).Options != (options{Report: true, Tag: "dG9rZW4"}) {
 		t.Errorf("without an end: %+v", asked(t, m, now).Options)
 	}
-	s, _ := (&Config{Endpoint: "http://127.0.0.1:1", AccessKey: secret.New(accessKey)}).Open(
-		channel.Env{Now: channeltest.Now},
-	)
+	s, _ := (&Config{Endpoint: "http://127.0.0.1:1",
+		AccessKey: secret.New(accessKey)}).Open(channel.Env{Now: channeltest.Now})
 	if _, err := s.Send(t.Context(), m); channel.AsError(name, err).Code != "no_sender" {
 		t.Errorf("without a sender: %v", err)
 	}
@@ -391,12 +353,8 @@ func TestALostAnswer(t *testing.T) {
 		var o order
 		_ = json.NewDecoder(r.Body).Decode(&o)
 		if _, before := sent[o.Recipients[0]]; before {
-			channeltest.Says(
-				reply(202, one(`"messageId":"x","httpStatusCode":202,"repeatabilityResult":"accepted","successful":true`)),
-			)(
-				w,
-				r,
-			)
+			channeltest.Says(reply(202,
+				one(`"messageId":"x","httpStatusCode":202,"repeatabilityResult":"accepted","successful":true`)))(w, r)
 			return
 		}
 		sent[o.Recipients[0]]++
@@ -455,10 +413,8 @@ func TestSettings(t *testing.T) {
 }
 
 func FuzzReceipts(f *testing.F) {
-	f.Add(
-		"POST",
-		`[`+report("Delivered", "No error.", `,"deliveryAttempts":[{"segmentsSucceeded":2,"segmentsFailed":0}]`)+`]`,
-	)
+	f.Add("POST",
+		`[`+report("Delivered", "No error.", `,"deliveryAttempts":[{"segmentsSucceeded":2,"segmentsFailed":0}]`)+`]`)
 	f.Add("POST", `[`+report("Failed", "4007: opted out", "")+`,`+validation+`]`)
 	f.Add("GET", "")
 	f.Fuzz(func(t *testing.T, method, body string) {

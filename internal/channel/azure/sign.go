@@ -20,12 +20,9 @@ func sign(req *http.Request, body, key []byte, now time.Time) {
 	mac.Write([]byte(req.Method + "\n" + req.URL.RequestURI() + "\n" + date + ";" + req.URL.Host + ";" + hash))
 	req.Header.Set("X-Ms-Date", date)
 	req.Header.Set("X-Ms-Content-Sha256", hash)
-	req.Header.Set(
-		"Authorization",
-		"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="+base64.StdEncoding.EncodeToString(
-			mac.Sum(nil),
-		),
-	)
+	req.Header.Set("Authorization",
+		"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature="+
+			base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 }
 
 // requestID answers the id by which Azure knows a repeat: a UUID of our own making (RFC 9562, version 8) that follows

@@ -33,13 +33,10 @@ func signature(t *testing.T, r *http.Request, body []byte) string {
 		t.Fatal(err)
 	}
 	mac := hmac.New(sha256.New, key)
-	_, _ = io.WriteString(
-		mac,
-		strings.Join([]string{r.Method, path, strings.Join([]string{r.Header.Get("x-ms-date"), r.Host, hash}, ";")}, "\n"),
-	)
-	return "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=" + base64.StdEncoding.EncodeToString(
-		mac.Sum(nil),
-	)
+	_, _ = io.WriteString(mac,
+		strings.Join([]string{r.Method, path, strings.Join([]string{r.Header.Get("x-ms-date"), r.Host, hash}, ";")}, "\n"))
+	return "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=" +
+		base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
 // TestSign holds the signature against values computed by OpenSSL:

@@ -77,10 +77,8 @@ func HangUp(w http.ResponseWriter, _ *http.Request) {
 // CutOff promises more than it sends.
 func CutOff(w http.ResponseWriter, _ *http.Request) {
 	if conn := seize(w); conn != nil {
-		_, _ = io.WriteString(
-			conn,
-			"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n{\"id\":",
-		)
+		_, _ = io.WriteString(conn,
+			"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n{\"id\":")
 		_ = conn.Close()
 	}
 }

@@ -177,10 +177,8 @@ func news(ctx context.Context, h Harness) error {
 	for _, row := range rows {
 		got, err := h.receive(ctx, h.News(row))
 		if err != nil || len(got) != 1 || got[0].Status != row.Status {
-			faults = append(
-				faults,
-				fmt.Errorf("%s:%d (%s): %v, %v, want %s", NewsFile, row.Line, row.Word, got, err, row.Status),
-			)
+			faults = append(faults,
+				fmt.Errorf("%s:%d (%s): %v, %v, want %s", NewsFile, row.Line, row.Word, got, err, row.Status))
 		}
 	}
 	return errors.Join(faults...)

@@ -208,10 +208,8 @@ func Covers(rows []Expected, where string, table []string) error {
 	var faults []error
 	for _, key := range slices.Sorted(slices.Values(table)) {
 		if !documented[key] {
-			faults = append(
-				faults,
-				fmt.Errorf("%s: the code knows the error %q, and no row of %s has it", where, key, ErrorsFile),
-			)
+			faults = append(faults,
+				fmt.Errorf("%s: the code knows the error %q, and no row of %s has it", where, key, ErrorsFile))
 		}
 		delete(documented, key)
 	}

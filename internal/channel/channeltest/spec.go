@@ -122,19 +122,16 @@ func (s *Spec) Judge(r *http.Request, body []byte, path string, params map[strin
 	clone := r.Clone(context.Background()) //nolint:forbidigo // a test's helper, which no request waits for
 	clone.Body = io.NopCloser(bytes.NewReader(body))
 	clone.URL = &url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}
-	return openapi3filter.ValidateRequest(
-		context.Background(),
-		&openapi3filter.RequestValidationInput{
-			Request:    clone,
-			PathParams: params,
-			Route: &routers.Route{
-				Spec:      s.doc,
-				Path:      path,
-				PathItem:  item,
-				Method:    r.Method,
-				Operation: item.GetOperation(r.Method),
-			},
-			Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, MultiError: true},
+	return openapi3filter.ValidateRequest(context.Background(), &openapi3filter.RequestValidationInput{
+		Request:    clone,
+		PathParams: params,
+		Route: &routers.Route{
+			Spec:      s.doc,
+			Path:      path,
+			PathItem:  item,
+			Method:    r.Method,
+			Operation: item.GetOperation(r.Method),
 		},
-	)
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, MultiError: true},
+	})
 }

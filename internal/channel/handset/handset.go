@@ -193,9 +193,7 @@ func (*sender) Channels() []channel.Kind { return channel.Kinds() }
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	if err := ctx.Err(); err != nil {
 		return channel.Accepted{}, (&channel.Error{Kind: channel.Unavailable, Provider: "handset", Code: "canceled",
-			Detail: "there was no time left"}).Because(
-			err,
-		)
+			Detail: "there was no time left"}).Because(err)
 	}
 	text := m.Text.Body
 	if m.Channel == channel.Voice {
@@ -204,9 +202,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	err := s.box.put(Message{To: m.To.E164(), From: m.From, Channel: string(m.Channel), Text: text, At: s.now().UTC()})
 	if err != nil {
 		return channel.Accepted{}, (&channel.Error{Kind: channel.Unavailable, Provider: "handset", Code: "disk",
-			Detail: "the message cannot be written to the data folder"}).Because(
-			err,
-		)
+			Detail: "the message cannot be written to the data folder"}).Because(err)
 	}
 	return channel.Accepted{ID: m.Delivery, Parts: m.Text.Parts, Status: channel.Delivered}, nil
 }

@@ -109,9 +109,7 @@ func TestAFullDiskIsNoMessage(t *testing.T) {
 	_ = b.file.Close() // every write fails now
 	s, _ := Provider(b).Config().Open(channel.Env{Now: channeltest.Now})
 	_, err := s.Send(t.Context(), channeltest.Message(channel.SMS))
-	if e, ok := errors.AsType[*channel.Error](
-		err,
-	); !ok || e.Kind != channel.Unavailable ||
+	if e, ok := errors.AsType[*channel.Error](err); !ok || e.Kind != channel.Unavailable ||
 		strings.Contains(err.Error(), "7700") {
 		t.Errorf("%v", err)
 	}

@@ -43,9 +43,7 @@ func (p *plan) compileURL() (err error) {
 		if p.url.uses(n) && !p.cfg.CodeInURL {
 			return fmt.Errorf(
 				"url: {%s} must not stand in an address, where logs keep it; put it into body, or set code_in_url: true if the "+
-					"gateway knows no other way",
-				n,
-			)
+					"gateway knows no other way", n)
 		}
 	}
 	return nil
@@ -76,10 +74,8 @@ func (p *plan) address(key, s string) (a address, err error) {
 	u, err := url.Parse(placeholderForm.ReplaceAllString(path, "x"))
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil ||
 		strings.ContainsAny(s, "# \r\n") {
-		return a, fmt.Errorf(
-			"%s: must be an address like https://sms.example.com/v1/messages, without a user and without #",
-			key,
-		)
+		return a,
+			fmt.Errorf("%s: must be an address like https://sms.example.com/v1/messages, without a user and without #", key)
 	}
 	if u.Scheme == "http" && !p.cfg.AllowHTTP && !loopback(u.Hostname()) {
 		return a, fmt.Errorf("%s: must be https, or set allow_http: true and accept that codes travel in the clear", key)
@@ -102,10 +98,7 @@ func (p *plan) address(key, s string) (a address, err error) {
 		if a.uses(n) && !p.cfg.SecretsInURL {
 			return a, fmt.Errorf(
 				"%s: the secret {%s} must not stand in an address, where logs keep it; put it into headers or body, or set "+
-					"secrets_in_url: true if the gateway knows no other way",
-				key,
-				n,
-			)
+					"secrets_in_url: true if the gateway knows no other way", key, n)
 		}
 	}
 	return a, nil

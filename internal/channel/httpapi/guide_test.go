@@ -55,30 +55,22 @@ func examples(t *testing.T) map[string]example {
 	m := channeltest.Message(channel.SMS)
 	return map[string]example{
 		"kaleyra": {
-			accept: reply(
-				202,
-				`{"id":"k-1","type":"OTP","createdDateTime":"2026-11-23 08:00:00+00:00","totalCount":1,`+
-					`"data":[{"message_id":"k-1:1","recipient":"447700900123"}],"error":{}}`,
-			),
+			accept: reply(202, `{"id":"k-1","type":"OTP","createdDateTime":"2026-11-23 08:00:00+00:00","totalCount":1,`+
+				`"data":[{"message_id":"k-1:1","recipient":"447700900123"}],"error":{}}`),
 			want: channel.Accepted{ID: "k-1", Status: channel.Taken},
 			request: func(r *http.Request, body []byte) error {
 				if r.URL.Path != "/v1/HXIN0000000000IN/messages" || r.Header.Get("api-key") != apiKey {
 					return errors.New("the credentials are not sent, or not to the right place")
 				}
-				if err := form(
-					map[string]string{
-						"to":                  "+447700900123",
-						"sender":              "ACMEIN",
-						"type":                "OTP",
-						"body":                m.Text.Body,
-						"entity_id":           "1101",
-						"template_id":         "1107",
-						"callback_profile_id": "0000",
-					},
-				)(
-					r,
-					body,
-				); err != nil {
+				if err := form(map[string]string{
+					"to":                  "+447700900123",
+					"sender":              "ACMEIN",
+					"type":                "OTP",
+					"body":                m.Text.Body,
+					"entity_id":           "1101",
+					"template_id":         "1107",
+					"callback_profile_id": "0000",
+				})(r, body); err != nil {
 					return err
 				}
 				// The document has version 2 of the same call.
@@ -88,17 +80,14 @@ func examples(t *testing.T) map[string]example {
 			receipt: channel.Receipt{ProviderID: "k-1", Status: channel.Delivered},
 		},
 		"clickatell": {
-			accept: reply(
-				202,
+			accept: reply(202,
 				`{"messages":[{"apiMessageId":"77fbb70d","accepted":true,"to":"447700900123","errorCode":null,"error":null,`+
-					`"errorDescription":null}],"errorCode":null}`,
-			),
+					`"errorDescription":null}],"errorCode":null}`),
 			want: channel.Accepted{ID: "77fbb70d", Status: channel.Taken},
 			request: func(r *http.Request, body []byte) error {
 				want := fmt.Sprintf(`{"content":%q,"to":["447700900123"]}`, m.Text.Body)
 				if r.URL.Path != "/messages" || r.Header.Get("Authorization") != apiKey ||
-					r.Header.Get("Content-Type") != "application/json" ||
-					string(body) != want {
+					r.Header.Get("Content-Type") != "application/json" || string(body) != want {
 					return fmt.Errorf("%s\nwant %s", body, want)
 				}
 				return nil
@@ -110,11 +99,9 @@ func examples(t *testing.T) map[string]example {
 			failure:     channel.Receipt{ProviderID: "77fbb70d", Status: channel.Failed, Code: "21", Kind: channel.Rejected},
 		},
 		"textlocal": {
-			accept: reply(
-				200,
+			accept: reply(200,
 				`{"balance":9,"batch_id":1,"cost":1,"num_messages":1,"message":{"num_parts":1,"sender":"ACMEIN","content":"x"},`+
-					`"messages":[{"id":"1151346216","recipient":447700900123}],"status":"success"}`,
-			),
+					`"messages":[{"id":"1151346216","recipient":447700900123}],"status":"success"}`),
 			want: channel.Accepted{ID: "1151346216", Status: channel.Taken, Parts: 1},
 			request: form(map[string]string{
 				"apikey":      apiKey,
@@ -154,10 +141,7 @@ func TestGuide(t *testing.T) {
 				Settings yaml.Node `yaml:"settings"`
 			} `yaml:"routes"`
 		}
-		if err := yaml.Unmarshal(
-			[]byte(block[1]),
-			&doc,
-		); err != nil || len(doc.Routes) != 1 ||
+		if err := yaml.Unmarshal([]byte(block[1]), &doc); err != nil || len(doc.Routes) != 1 ||
 			doc.Routes[0].Provider != name {
 			t.Fatalf("%v: %s", err, block[1])
 		}
@@ -181,11 +165,8 @@ func (e example) run(t *testing.T, route string, settings yaml.Node) {
 	t.Helper()
 	configure := func(base string) channel.Opener {
 		c, _ := Provider().Config().(*Config)
-		if err := yamlconf.Decode(
-			&settings,
-			c,
-			yamlconf.Options{ReadFile: func(string) ([]byte, error) { return []byte(apiKey + "\n"), nil }},
-		); err != nil {
+		if err := yamlconf.Decode(&settings, c,
+			yamlconf.Options{ReadFile: func(string) ([]byte, error) { return []byte(apiKey + "\n"), nil }}); err != nil {
 			t.Error(err)
 		}
 		if err := c.Validate(); err != nil {
@@ -217,10 +198,8 @@ func (e example) run(t *testing.T, route string, settings yaml.Node) {
 	if e.undelivered != "" {
 		failed := r
 		failed.Body = []byte(e.undelivered)
-		h.Receipts = append(
-			h.Receipts,
-			channeltest.ReceiptRow{Name: "undelivered", Request: failed, Want: []channel.Receipt{e.failure}},
-		)
+		h.Receipts = append(h.Receipts,
+			channeltest.ReceiptRow{Name: "undelivered", Request: failed, Want: []channel.Receipt{e.failure}})
 	}
 	channeltest.Run(t, h)
 	delivertest.Run(t, h)

@@ -268,10 +268,8 @@ func (p *plan) compileHeaders() error {
 }
 
 func inTheClear(at string) error {
-	return fmt.Errorf(
-		"%s: looks like a secret in the clear; put it into secrets, give it a name, and write {name} here",
-		at,
-	)
+	return fmt.Errorf("%s: looks like a secret in the clear; put it into secrets, give it a name, and write {name} here",
+		at)
 }
 
 // compileUse holds that the request as a whole makes sense.

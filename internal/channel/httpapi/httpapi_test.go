@@ -26,9 +26,7 @@ const (
 // settings answers those of a gateway that has a little of everything.
 func settings(base string) *Config {
 	return &Config{
-		Channels: []channel.Kind{
-			channel.SMS,
-		},
+		Channels:  []channel.Kind{channel.SMS},
 		Method:    http.MethodPost,
 		URL:       base + "/send/{to_digits}?ref={delivery}",
 		From:      "Acme",
@@ -42,10 +40,7 @@ func settings(base string) *Config {
 				`"none": null}`,
 		},
 		Answer: Answer{
-			Statuses: []int{
-				200,
-				202,
-			},
+			Statuses:   []int{200, 202},
 			OK:         Condition{At: "/status", Is: []string{"queued", "0"}},
 			ID:         "/messages/0/id",
 			Parts:      "/messages/0/parts",
@@ -177,9 +172,8 @@ func TestPause(t *testing.T) {
 		`{"status":"no","error":{"code":"19"}}`:             "7s",
 		`{"status":"no","error":{"code":"18","wait":9}}`:    "0s",
 	} {
-		c := channeltest.NewCarrier(
-			channeltest.Says(channeltest.Reply{Status: 200, Header: map[string]string{"Retry-After": "7"}, Body: body}),
-		)
+		c := channeltest.NewCarrier(channeltest.Says(channeltest.Reply{Status: 200,
+			Header: map[string]string{"Retry-After": "7"}, Body: body}))
 		_, err := open(t, settings(c.URL), c).Send(t.Context(), channeltest.Message(channel.SMS))
 		if got := channel.AsError(name, err).RetryAfter.String(); got != want {
 			t.Errorf("%s: %s, want %s", body, got, want)
@@ -225,10 +219,7 @@ func TestWithoutID(t *testing.T) {
 		if row.code == "" && (err != nil || a.ID != "dlv_01m83v1cxqe00t2j6r8ja6cpz7") {
 			t.Errorf("%s: %+v, %v", name, a, err)
 		}
-		if e := channel.AsError(
-			"httpapi",
-			err,
-		); row.code != "" &&
+		if e := channel.AsError("httpapi", err); row.code != "" &&
 			(err == nil || e.Kind != channel.MaybeSent || e.Code != row.code) {
 			t.Errorf("%s: %+v, %v", name, a, err)
 		}
@@ -359,9 +350,7 @@ func TestCodeInURL(t *testing.T) {
 	t.Parallel()
 	c := channeltest.NewCarrier(channeltest.Says(reply(200, "")))
 	cfg := &Config{
-		Channels: []channel.Kind{
-			channel.SMS,
-		},
+		Channels:     []channel.Kind{channel.SMS},
 		Method:       http.MethodGet,
 		URL:          c.URL + "/{key}/{to_national}/send?text={text}&code={code}&from={from}",
 		CodeInURL:    true,
@@ -377,19 +366,13 @@ func TestCodeInURL(t *testing.T) {
 	}
 	r := c.Requests()[0]
 	if q := r.URL.Query(); r.URL.EscapedPath() != "/a%2Fb%3Fc/7700900123/send" || q.Get("text") != m.Text.Body ||
-		q.Get("code") != "90817263" ||
-		len(q) != 3 ||
-		len(r.Body) > 0 ||
-		r.Header.Get("Content-Type") != "" {
+		q.Get("code") != "90817263" || len(q) != 3 || len(r.Body) > 0 || r.Header.Get("Content-Type") != "" {
 		t.Errorf("%s", r.URL)
 	}
 	c.Close()
 	_, err := s.Send(t.Context(), m)
 	for e := err; e != nil; e = errors.Unwrap(e) {
-		if text := fmt.Sprintf(
-			"%+v",
-			e,
-		); strings.Contains(text, "90817263") ||
+		if text := fmt.Sprintf("%+v", e); strings.Contains(text, "90817263") ||
 			strings.Contains(text, url.PathEscape("a/b?c")) {
 			t.Errorf("an error shows the address: %s", text)
 		}

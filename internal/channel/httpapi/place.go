@@ -38,10 +38,8 @@ func parsePlace(key, s string) (p place, err error) {
 			return p, fmt.Errorf("%s: must name a header, such as header:X-Message-Id", key)
 		}
 	default:
-		return p, fmt.Errorf(
-			"%s: must be a JSON pointer like /messages/0/id, regexp: and an expression, or header: and a name",
-			key,
-		)
+		return p,
+			fmt.Errorf("%s: must be a JSON pointer like /messages/0/id, regexp: and an expression, or header: and a name", key)
 	}
 	return p, err
 }

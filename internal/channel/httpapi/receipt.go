@@ -75,8 +75,7 @@ func (p *plan) compileReceipts() error {
 	case c.ID == "" && c.Token == "" && !p.uses["callback"]:
 		return errors.New(
 			"receipts: nothing names the message; send {callback} along as the address of reports, or say in token or id " +
-				"where the report repeats one of them",
-		)
+				"where the report repeats one of them")
 	case c.Token != "" && !p.uses["token"]:
 		return errors.New("receipts.token: the gateway cannot repeat what it never gets; send {token} along")
 	}
@@ -93,11 +92,8 @@ func (p *plan) compileReceipts() error {
 		return fmt.Errorf("receipts.statuses.%s: must be accepted, sent, delivered, undelivered or failed", word)
 	}
 	var err error
-	p.receipt.kinds, err = kinds(
-		"receipts.errors",
-		c.Errors,
-		[]channel.ErrorKind{channel.Rejected, channel.Refused, channel.Unavailable},
-	)
+	p.receipt.kinds, err = kinds("receipts.errors", c.Errors,
+		[]channel.ErrorKind{channel.Rejected, channel.Refused, channel.Unavailable})
 	if err != nil {
 		return err
 	}
@@ -148,8 +144,7 @@ func (p *plan) compileSignature(s Signature) error {
 	case p.cfg.Receipts.In == inQuery:
 		return errors.New(
 			"receipts.signature: signs the body, and a report in the query has none; its address cannot be guessed, which " +
-				"is what it is held by",
-		)
+				"is what it is held by")
 	}
 	switch s.Algorithm {
 	case "hmac-sha256":

@@ -52,9 +52,7 @@ func receiptRows() []channeltest.ReceiptRow {
 			Request: report(
 				`{"reports":[{"id":"a","status":"sent"},{"id":"b","status":"PONDERED"},{"id":7,"status":"Accepted"}]}`,
 			),
-			Want: []channel.Receipt{
-				{ProviderID: "a", Status: channel.Sent}, {ProviderID: "7", Status: channel.Taken},
-			},
+			Want: []channel.Receipt{{ProviderID: "a", Status: channel.Sent}, {ProviderID: "7", Status: channel.Taken}},
 		},
 		{
 			Name:    "the address alone names the message",
@@ -83,14 +81,11 @@ func receiptRows() []channeltest.ReceiptRow {
 			Currency: "USD"},
 	} {
 		want.ProviderID = "a"
-		rows = append(
-			rows,
-			channeltest.ReceiptRow{
-				Name:    fields,
-				Request: report(`{"reports":[{"id":"a",` + fields + `}]}`),
-				Want:    []channel.Receipt{want},
-			},
-		)
+		rows = append(rows, channeltest.ReceiptRow{
+			Name:    fields,
+			Request: report(`{"reports":[{"id":"a",` + fields + `}]}`),
+			Want:    []channel.Receipt{want},
+		})
 	}
 	for body, name := range map[string]string{
 		`{"reports":[{"id":"a"}]}`:                                 "without a status",
@@ -162,12 +157,8 @@ func TestSignatures(t *testing.T) {
 			"base64": base64.StdEncoding.EncodeToString} {
 			c := settings("https://sms.example.com")
 			c.Receipts.Each, c.Receipts.Status = "", "/s"
-			c.Receipts.Signature = Signature{
-				Header:    "x-sig",
-				Algorithm: algorithm,
-				Encoding:  encoding,
-				Secret:    secret.New("key"),
-			}
+			c.Receipts.Signature = Signature{Header: "x-sig", Algorithm: algorithm, Encoding: encoding,
+				Secret: secret.New("key")}
 			r := report(body)
 			r.Header.Set("X-Sig", encode(made))
 			if got, err := receive(t, c, r); err != nil || len(got) != 1 || got[0].ProviderID != "a" {

@@ -90,44 +90,16 @@ func (p *plan) exists(key, name string) error {
 		all = append(all, s)
 	}
 	slices.Sort(all)
-	return fmt.Errorf(
-		"%s: there is no placeholder {%s}; there are {%s}. Write {{%s}} for the text itself",
-		key,
-		name,
-		strings.Join(all, "}, {"),
-		name,
-	)
+	return fmt.Errorf("%s: there is no placeholder {%s}; there are {%s}. Write {{%s}} for the text itself", key, name,
+		strings.Join(all, "}, {"), name)
 }
 
 // known answers the placeholders of every message, without the secrets.
 func (p *plan) known() []string {
 	return append([]string{
-		"to",
-		"to_digits",
-		"to_national",
-		"email",
-		"from",
-		"from_digits",
-		"text",
-		"code",
-		"brand",
-		"purpose",
-		"locale",
-		"country",
-		"channel",
-		"delivery",
-		"callback",
-		"token",
-		"ttl",
-		"minutes",
-		"expires",
-		"expires_unix",
-		"parts",
-		"encoding",
-		"unicode",
-		"dlt_entity_id",
-		"dlt_template_id",
-		"campaign_id",
+		"to", "to_digits", "to_national", "email", "from", "from_digits", "text", "code", "brand", "purpose", "locale",
+		"country", "channel", "delivery", "callback", "token", "ttl", "minutes", "expires", "expires_unix", "parts",
+		"encoding", "unicode", "dlt_entity_id", "dlt_template_id", "campaign_id",
 	}, p.cfg.Regulatory...)
 }
 

@@ -137,16 +137,11 @@ func TestValues(t *testing.T) {
 			t.Errorf("{%s} is not filled, or not tested", key)
 		}
 	}
-	m.From, m.Text, m.ExpiresAt = "", message.Text{
-		Body:     "код",
-		Encoding: message.UCS2,
-		Parts:    2,
-	}, channeltest.Now().
-		Add(-time.Hour)
+	m.From, m.Text, m.ExpiresAt = "", message.Text{Body: "код", Encoding: message.UCS2,
+		Parts: 2}, channeltest.Now().Add(-time.Hour)
 	got = s.values(m)
 	if got["from"] != "Acme" || got["unicode"] != "1" || got["encoding"] != "UCS-2" || got["parts"] != "2" ||
-		got["ttl"] != "1" ||
-		got["minutes"] != "1" {
+		got["ttl"] != "1" || got["minutes"] != "1" {
 		t.Errorf("%v", got)
 	}
 	m.Channel, m.ExpiresAt = channel.Voice, time.Time{}
@@ -219,8 +214,7 @@ func TestSettings(t *testing.T) {
 		"secrets[0].value: is missing":           {func(c *Config) { c.Secrets[0].Value = secret.Text{} }},
 		"secrets[0].value: must":                 {func(c *Config) { c.Secrets[0].Value = secret.New("a\nb") }},
 		"secrets[1]: {other} is used nowhere": {func(c *Config) {
-			c.Secrets = append(c.Secrets,
-				Secret{"other", secret.New("x")})
+			c.Secrets = append(c.Secrets, Secret{"other", secret.New("x")})
 		}},
 		"basic_auth.username: is":   {func(c *Config) { c.BasicAuth.Password = secret.New("x") }},
 		"basic_auth.username: must": {func(c *Config) { c.BasicAuth.Username = "a:b" }},

@@ -13,20 +13,16 @@ import (
 // requestError.serviceException (SMS API 3.210.0).
 func requestErrors() rest.Table {
 	return rest.Table{
-		"E400": rest.Means(
-			channel.Refused,
-			"the request breaks a rule of Infobip's: see the sender and the regulatory fields",
-		),
+		"E400": rest.Means(channel.Refused,
+			"the request breaks a rule of Infobip's: see the sender and the regulatory fields"),
 		"E401": rest.Means(channel.Refused, "Infobip does not accept the API key"),
 		"E403": rest.Means(channel.Refused, "the API key may not do this: give it the scope sms:manage"),
 		"E404": rest.Means(channel.Refused, "the address is not known: see url"),
 		"E429": rest.Means(channel.Throttled, "too many requests at once"),
 		"E500": rest.Means(channel.Unavailable, "Infobip failed"),
 
-		"BAD_REQUEST": rest.Means(
-			channel.Refused,
-			"the request breaks a rule of Infobip's: see the sender and the regulatory fields",
-		),
+		"BAD_REQUEST": rest.Means(channel.Refused,
+			"the request breaks a rule of Infobip's: see the sender and the regulatory fields"),
 		"UNAUTHORIZED":      rest.Means(channel.Refused, "Infobip does not accept the API key"),
 		"FORBIDDEN":         rest.Means(channel.Refused, "the API key may not do this: give it the scope sms:manage"),
 		"NOT_FOUND":         rest.Means(channel.Refused, "the address or the message is not known: see url"),

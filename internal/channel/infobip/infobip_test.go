@@ -37,11 +37,7 @@ func answer(group, id int, name string) string {
 	return fmt.Sprintf(
 		`{"bulkId":"1","messages":[{"messageId":"dlv_01m83v1cxqe00t2j6r8ja6cpz7","destination":"447700900123",`+
 			`"status":{"groupId":%d,"groupName":"X","id":%d,"name":%q,"description":"for 447700900123"},`+
-			`"details":{"messageCount":2}}]}`,
-		group,
-		id,
-		name,
-	)
+			`"details":{"messageCount":2}}]}`, group, id, name)
 }
 
 // ids answers the ids of statuses that the code knows.
@@ -81,9 +77,8 @@ func groupOf(id int) int {
 func reported(e channeltest.Expected) channel.Callback {
 	if e.Where == "receipt.status" {
 		id, _ := strconv.Atoi(e.Error)
-		return receipt(
-			`{"results":[` + result(fmt.Sprintf(`"groupId":%d,"id":%d,"name":%q`, groupOf(id), id, e.Code), "") + `]}`,
-		)
+		return receipt(`{"results":[` + result(fmt.Sprintf(`"groupId":%d,"id":%d,"name":%q`, groupOf(id), id, e.Code), "") +
+			`]}`)
 	}
 	return receipt(`{"results":[` + result(`"groupName":"UNDELIVERABLE","id":9,"name":"UNDELIVERABLE_NOT_DELIVERED"`,
 		`,"error":{"groupId":2,"id":1000,"name":"EC_`+e.Error+`","permanent":true}`) + `]}`)
@@ -97,19 +92,15 @@ func TestInfobip(t *testing.T) {
 		Secrets:   []string{apiKey},
 		Accept:    reply(200, answer(1, 26, "PENDING_ACCEPTED")),
 		WantID:    id,
-		WithoutID: reply(
-			200,
-			`{"messages":[{"status":{"groupId":1,"groupName":"PENDING","id":26,"name":"PENDING_ACCEPTED"}}]}`,
-		),
+		WithoutID: reply(200,
+			`{"messages":[{"status":{"groupId":1,"groupName":"PENDING","id":26,"name":"PENDING_ACCEPTED"}}]}`),
 		Request:  judgeRequest,
 		Receipts: receiptRows(),
 		Tables: map[string][]string{
-			"answer answer.old": channeltest.Keys(
-				requestErrors(),
-			),
-			"status":         ids(),
-			"receipt.status": slices.DeleteFunc(ids(), func(id string) bool { return id == "23" }),
-			"receipt.reason": channeltest.Keys(faults()),
+			"answer answer.old": channeltest.Keys(requestErrors()),
+			"status":            ids(),
+			"receipt.status":    slices.DeleteFunc(ids(), func(id string) bool { return id == "23" }),
+			"receipt.reason":    channeltest.Keys(faults()),
 		},
 		Answer: answered,
 		Report: reported,
@@ -169,61 +160,29 @@ func receiptRows() []channeltest.ReceiptRow {
 	var rows []channeltest.ReceiptRow
 	add := func(name, one string, want channel.Receipt) {
 		want.Token, want.ProviderID = "dG9rZW4", id
-		rows = append(
-			rows,
-			channeltest.ReceiptRow{Name: name, Request: receipt(`{"results":[` + one + `]}`), Want: []channel.Receipt{want}},
-		)
+		rows = append(rows,
+			channeltest.ReceiptRow{Name: name, Request: receipt(`{"results":[` + one + `]}`), Want: []channel.Receipt{want}})
 	}
 	failed := func(name, fault, code string, kind channel.ErrorKind) {
-		add(
-			name,
-			result(`"groupName":"UNDELIVERABLE","id":9,"name":"UNDELIVERABLE_NOT_DELIVERED"`, `,"error":{`+fault+`}`),
-			channel.Receipt{Status: channel.Undelivered, Code: code, Kind: kind},
-		)
+		add(name, result(`"groupName":"UNDELIVERABLE","id":9,"name":"UNDELIVERABLE_NOT_DELIVERED"`, `,"error":{`+fault+`}`),
+			channel.Receipt{Status: channel.Undelivered, Code: code, Kind: kind})
 	}
-	failed(
-		"no reason",
-		`"groupId":0,"id":0,"name":"NO_ERROR","permanent":false`,
-		"UNDELIVERABLE_NOT_DELIVERED",
-		channel.Unavailable,
-	)
-	failed(
-		"unknown subscriber",
-		`"groupId":1,"id":1,"name":"EC_UNKNOWN_SUBSCRIBER","permanent":true`,
-		"EC_UNKNOWN_SUBSCRIBER",
-		channel.Rejected,
-	)
-	failed(
-		"absent subscriber",
-		`"groupId":1,"id":6,"name":"EC_ABSENT_SUBSCRIBER_SM","permanent":false`,
-		"EC_ABSENT_SUBSCRIBER_SM",
-		channel.Unavailable,
-	)
-	failed(
-		"a user error",
-		`"groupId":2,"id":368,"name":"EC_INVALID_SOURCE_ADDRESS","permanent":true`,
-		"EC_INVALID_SOURCE_ADDRESS",
-		channel.Refused,
-	)
-	failed(
-		"an operator error",
-		`"groupId":3,"id":631,"name":"EC_MOBILE_OPERATOR_NETWORK_ERROR","permanent":true`,
-		"EC_MOBILE_OPERATOR_NETWORK_ERROR",
-		channel.Unavailable,
-	)
-	failed(
-		"a template that does not match",
-		`"id":4129,"name":"EC_TEMPLATE_NOT_MATCHED"`,
-		"EC_TEMPLATE_NOT_MATCHED",
-		channel.Refused,
-	)
+	failed("no reason", `"groupId":0,"id":0,"name":"NO_ERROR","permanent":false`, "UNDELIVERABLE_NOT_DELIVERED",
+		channel.Unavailable)
+	failed("unknown subscriber", `"groupId":1,"id":1,"name":"EC_UNKNOWN_SUBSCRIBER","permanent":true`,
+		"EC_UNKNOWN_SUBSCRIBER", channel.Rejected)
+	failed("absent subscriber", `"groupId":1,"id":6,"name":"EC_ABSENT_SUBSCRIBER_SM","permanent":false`,
+		"EC_ABSENT_SUBSCRIBER_SM", channel.Unavailable)
+	failed("a user error", `"groupId":2,"id":368,"name":"EC_INVALID_SOURCE_ADDRESS","permanent":true`,
+		"EC_INVALID_SOURCE_ADDRESS", channel.Refused)
+	failed("an operator error", `"groupId":3,"id":631,"name":"EC_MOBILE_OPERATOR_NETWORK_ERROR","permanent":true`,
+		"EC_MOBILE_OPERATOR_NETWORK_ERROR", channel.Unavailable)
+	failed("a template that does not match", `"id":4129,"name":"EC_TEMPLATE_NOT_MATCHED"`, "EC_TEMPLATE_NOT_MATCHED",
+		channel.Refused)
 	failed("a reason that is none", `"id":1,"name":"for 447700900123"`, "UNDELIVERABLE_NOT_DELIVERED", channel.Unavailable)
 	expired := `"groupId":4,"groupName":"EXPIRED","id":15,"name":"EXPIRED_EXPIRED"`
-	add(
-		"expired",
-		result(expired, ""),
-		channel.Receipt{Status: channel.Undelivered, Code: "EXPIRED_EXPIRED", Kind: channel.Unavailable},
-	)
+	add("expired", result(expired, ""),
+		channel.Receipt{Status: channel.Undelivered, Code: "EXPIRED_EXPIRED", Kind: channel.Unavailable})
 	return append(append(rows, priceRows()...), batchRows()...)
 }
 
@@ -366,9 +325,8 @@ func TestRepeat(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	for status, ok := range map[int]bool{200: true, 403: true, 401: false, 404: false, 500: false} {
-		c := channeltest.NewCarrier(
-			channeltest.Says(reply(status, `{"requestError":{"serviceException":{"messageId":"UNAUTHORIZED"}}}`)),
-		)
+		c := channeltest.NewCarrier(channeltest.Says(reply(status,
+			`{"requestError":{"serviceException":{"messageId":"UNAUTHORIZED"}}}`)))
 		s, _ := config(c.URL).Open(channel.Env{HTTP: c.Client(), Now: channeltest.Now})
 		if err := s.(channel.Checker).Check(t.Context()); (err == nil) != ok {
 			t.Errorf("%d: %v", status, err)
@@ -396,9 +354,8 @@ func TestConverted(t *testing.T) {
 		if err := s.(channel.Feedback).Converted(t.Context(), id, to, false); err != nil || len(c.Requests()) != 1 {
 			t.Errorf("a code that was not typed: %v, %d requests", err, len(c.Requests()))
 		}
-		quiet, _ := (&Config{URL: c.URL, APIKey: secret.New(apiKey)}).Open(
-			channel.Env{HTTP: c.Client(), Now: channeltest.Now},
-		)
+		quiet, _ := (&Config{URL: c.URL, APIKey: secret.New(apiKey)}).Open(channel.Env{HTTP: c.Client(),
+			Now: channeltest.Now})
 		if err := quiet.(channel.Feedback).Converted(t.Context(), id, to, true); err != nil || len(c.Requests()) != 1 {
 			t.Errorf("without conversions: %v, %d requests", err, len(c.Requests()))
 		}
@@ -425,20 +382,12 @@ func TestSettings(t *testing.T) {
 }
 
 func FuzzReceipts(f *testing.F) {
-	f.Add(
-		"POST",
-		`{"results":[`+result(
-			`"groupId":3,"id":5`,
-			`,"messageCount":1,"price":{"pricePerMessage":0.01,"currency":"EUR"}`,
-		)+`]}`,
-	)
-	f.Add(
-		"POST",
-		`{"results":[`+result(
-			`"groupId":2,"id":9`,
-			`,"error":{"groupId":1,"id":1,"name":"EC_UNKNOWN_SUBSCRIBER","permanent":true}`,
-		)+`]}`,
-	)
+	f.Add("POST",
+		`{"results":[`+result(`"groupId":3,"id":5`, `,"messageCount":1,"price":{"pricePerMessage":0.01,"currency":"EUR"}`)+
+			`]}`)
+	f.Add("POST",
+		`{"results":[`+
+			result(`"groupId":2,"id":9`, `,"error":{"groupId":1,"id":1,"name":"EC_UNKNOWN_SUBSCRIBER","permanent":true}`)+`]}`)
 	f.Add("GET", "")
 	f.Fuzz(func(t *testing.T, method, body string) {
 		s, _ := config("https://xxxxx.api.infobip.com").Open(channel.Env{})

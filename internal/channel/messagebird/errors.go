@@ -13,10 +13,8 @@ import (
 func errorTable() rest.Table {
 	return rest.Table{
 		"2": rest.Means(channel.Refused, "MessageBird does not accept our access key"),
-		"9": rest.Means(
-			channel.Refused,
-			"a parameter is missing, or the account is on trial and may only write to its own number",
-		),
+		"9": rest.Means(channel.Refused,
+			"a parameter is missing, or the account is on trial and may only write to its own number"),
 		"10":  rest.Means(channel.Refused, "a parameter is not valid: see the sender"),
 		"20":  rest.Means(channel.Refused, "the address is not known: see url"),
 		"21":  rest.Means(channel.Refused, "the request is not understood"),

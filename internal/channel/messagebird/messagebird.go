@@ -65,11 +65,8 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{
-		rest.SMS{},
-		*c,
-		rest.New(env, name, c.URL, rest.Bearer("Authorization", "AccessKey "+c.AccessKey.Reveal())),
-	}, nil
+	return &sender{rest.SMS{}, *c,
+		rest.New(env, name, c.URL, rest.Bearer("Authorization", "AccessKey "+c.AccessKey.Reveal()))}, nil
 }
 
 type sender struct {

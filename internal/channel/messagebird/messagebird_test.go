@@ -50,11 +50,9 @@ func TestMessageBird(t *testing.T) {
 		Provider:  Provider(),
 		Configure: config,
 		Secrets:   []string{accessKey, signingKey},
-		Accept: reply(
-			201,
+		Accept: reply(201,
 			`{"id":"`+id+`","recipients":{"totalCount":1,"items":[{"recipient":447700900123,"status":"sent",`+
-				`"messagePartCount":1}]}}`,
-		),
+				`"messagePartCount":1}]}}`),
 		WantID: id,
 		Request: func(r *http.Request, body []byte) error {
 			if r.URL.Path != "/messages" || r.Header.Get("Authorization") != "AccessKey "+accessKey {
@@ -78,9 +76,7 @@ func TestMessageBird(t *testing.T) {
 			return spec.Judge(r, body, "/messages", nil)
 		},
 		Tables: map[string][]string{
-			"answer": channeltest.Keys(
-				errorTable(),
-			),
+			"answer":          channeltest.Keys(errorTable()),
 			"receipt.network": channeltest.Keys(networkErrors()),
 			"receipt.reason":  channeltest.Keys(reasons()),
 		},
@@ -115,11 +111,8 @@ func sign(key, address, body string, change map[string]any) string {
 		}
 	}
 	claims, _ := json.Marshal(c)
-	text := base64.RawURLEncoding.EncodeToString(
-		[]byte(`{"alg":"HS256","typ":"JWT"}`),
-	) + "." + base64.RawURLEncoding.EncodeToString(
-		claims,
-	)
+	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." +
+		base64.RawURLEncoding.EncodeToString(claims)
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte(text))
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
@@ -155,22 +148,13 @@ func receiptRows() []channeltest.ReceiptRow {
 		want.Token, want.ProviderID = "dG9rZW4", id
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: receipt(q, nil), Want: []channel.Receipt{want}})
 	}
-	add(
-		"failed for no reason",
-		query("delivery_failed", ""),
-		channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable},
-	)
-	add(
-		"the price",
-		query("delivered", "&price%5Bamount%5D=0.0525&price%5Bcurrency%5D=EUR&messagePartCount=2"),
-		channel.Receipt{Status: channel.Delivered, Price: "0.0525", Currency: "EUR", Parts: 2},
-	)
+	add("failed for no reason", query("delivery_failed", ""),
+		channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable})
+	add("the price", query("delivered", "&price%5Bamount%5D=0.0525&price%5Bcurrency%5D=EUR&messagePartCount=2"),
+		channel.Receipt{Status: channel.Delivered, Price: "0.0525", Currency: "EUR", Parts: 2})
 	for _, amount := range []string{"much", "NaN", "Inf", "-1", "0", "1e5", "0x1p-2", ""} {
-		add(
-			"the price "+amount,
-			query("delivered", "&price%5Bamount%5D="+amount+"&price%5Bcurrency%5D=EUR"),
-			channel.Receipt{Status: channel.Delivered},
-		)
+		add("the price "+amount, query("delivered", "&price%5Bamount%5D="+amount+"&price%5Bcurrency%5D=EUR"),
+			channel.Receipt{Status: channel.Delivered})
 	}
 	return append(append(rows, refusedRows()...),
 		channeltest.ReceiptRow{Name: "about nothing", Request: receipt("status=sent", nil), Refused: true},
@@ -249,14 +233,10 @@ func TestRequest(t *testing.T) {
 	t.Parallel()
 	c := channeltest.NewCarrier(channeltest.Says(reply(201, `{"id":"x"}`)))
 	defer c.Close()
-	s, _ := (&Config{AccessKey: secret.New(accessKey), URL: c.URL}).Open(
-		channel.Env{HTTP: c.Client(), Now: channeltest.Now},
-	)
+	s, _ := (&Config{AccessKey: secret.New(accessKey), URL: c.URL}).Open(channel.Env{HTTP: c.Client(),
+		Now: channeltest.Now})
 	m := channeltest.Message(channel.SMS)
-	if _, err := s.Send(
-		t.Context(),
-		m,
-	); channel.AsError(name, err).Code != "no_sender" ||
+	if _, err := s.Send(t.Context(), m); channel.AsError(name, err).Code != "no_sender" ||
 		channel.AsError(name, err).Kind != channel.Refused {
 		t.Errorf("without a sender: %v", err)
 	}

@@ -224,9 +224,6 @@ func (s *sender) Check(ctx context.Context) error {
 	if a.JSON(&t) == nil && t.isError() {
 		return s.refused(t, a)
 	}
-	return rest.Refused(
-		name,
-		"auth_key",
-		"MSG91 answers no balance: see the authkey, and whether its IP security lets this machine in",
-	)
+	return rest.Refused(name, "auth_key",
+		"MSG91 answers no balance: see the authkey, and whether its IP security lets this machine in")
 }

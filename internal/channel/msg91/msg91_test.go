@@ -26,9 +26,7 @@ const (
 
 func config(base string) channel.Opener {
 	return &Config{
-		AuthKey: secret.New(
-			authKey,
-		),
+		AuthKey:     secret.New(authKey),
 		TemplateID:  template,
 		Variables:   map[string]string{"OTP": "code", "APP": "brand", "MIN": "minutes"},
 		From:        "ACMEIN",
@@ -117,11 +115,8 @@ func failing() []string {
 
 // told answers a report of a status, with a reason.
 func told(status, reason string) channel.Callback {
-	return callback(
-		`{"requestId":"` + id + `","telNum":"447700900123","smsLength":"1","status":"` + strings.ToUpper(
-			status,
-		) + `","failureReason":"` + reason + `"}`,
-	)
+	return callback(`{"requestId":"` + id + `","telNum":"447700900123","smsLength":"1","status":"` +
+		strings.ToUpper(status) + `","failureReason":"` + reason + `"}`)
 }
 
 // TestTable: every row has its place where words decide.
@@ -158,52 +153,37 @@ func receiptRows(t *testing.T) []channeltest.ReceiptRow {
 		{Name: "version 4 names no message", Request: callback(fixture(t, "v4.json")), Refused: true},
 		{
 			Name: "several at once",
-			Request: callback(
-				"data=" + url.QueryEscape(
-					`[{"requestId":"a","report":[{"status":1}]},{"requestId":"b","report":[{"status":"2"}]}]`,
-				),
-			),
+			Request: callback("data=" +
+				url.QueryEscape(`[{"requestId":"a","report":[{"status":1}]},{"requestId":"b","report":[{"status":"2"}]}]`)),
 			Want: []channel.Receipt{
-				{
-					ProviderID: "a",
-					Status:     channel.Delivered,
-				},
+				{ProviderID: "a", Status: channel.Delivered},
 				{ProviderID: "b", Status: channel.Undelivered, Code: "2", Kind: channel.Unavailable},
 			},
 		},
 	}
 	add := func(name, fields string, want channel.Receipt) {
 		want.ProviderID = id
-		rows = append(
-			rows,
-			channeltest.ReceiptRow{
-				Name:    name,
-				Request: callback(`{"requestId":"` + id + `","telNum":"447700900123",` + fields + `}`),
-				Want:    []channel.Receipt{want},
-			},
-		)
+		rows = append(rows, channeltest.ReceiptRow{
+			Name:    name,
+			Request: callback(`{"requestId":"` + id + `","telNum":"447700900123",` + fields + `}`),
+			Want:    []channel.Receipt{want},
+		})
 	}
 	add("a new status", `"status":"77"`, channel.Receipt{Status: channel.Taken})
 	add("a price that is none", `"status":"1","amount":"much"`, channel.Receipt{Status: channel.Delivered})
 	add("no price", `"status":1,"amount":0`, channel.Receipt{Status: channel.Delivered})
 	get := callback(fixture(t, "v3.json"))
 	get.Method = http.MethodGet
-	return append(
-		rows,
-		channeltest.ReceiptRow{Name: "about nothing", Request: callback(`{"status":"1"}`), Refused: true},
+	return append(rows, channeltest.ReceiptRow{Name: "about nothing", Request: callback(`{"status":"1"}`), Refused: true},
 		channeltest.ReceiptRow{Name: "without a status", Request: callback(`{"requestId":"x"}`), Refused: true},
 		channeltest.ReceiptRow{Name: "no data", Request: callback(`date=x`), Refused: true},
 		channeltest.ReceiptRow{Name: "data without reports", Request: callback(`data=[]`), Refused: true},
 		channeltest.ReceiptRow{
 			Name: "too many",
-			Request: callback(
-				"data=" + url.QueryEscape(
-					`[{"requestId":"a","report":[`+strings.Repeat(`{"status":1},`, maxReports)+`{"status":1}]}]`,
-				),
-			),
+			Request: callback("data=" +
+				url.QueryEscape(`[{"requestId":"a","report":[`+strings.Repeat(`{"status":1},`, maxReports)+`{"status":1}]}]`)),
 			Refused: true,
-		},
-		channeltest.ReceiptRow{Name: "not posted", Request: get, Refused: true},
+		}, channeltest.ReceiptRow{Name: "not posted", Request: get, Refused: true},
 	)
 }
 
@@ -212,9 +192,7 @@ func TestRequest(t *testing.T) {
 	c := channeltest.NewCarrier(channeltest.Says(reply(200, `{"type":"success","request_id":"x"}`)))
 	defer c.Close()
 	cfg := &Config{
-		AuthKey: secret.New(
-			authKey,
-		),
+		AuthKey:    secret.New(authKey),
 		TemplateID: template,
 		URL:        c.URL,
 		Variables:  map[string]string{"T": "text", "M": "minutes"},

@@ -77,10 +77,8 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{
-		*c,
-		rest.New(env, name, c.URL+"/v1/Account/"+c.AuthID+"/", rest.Basic(c.AuthID, c.AuthToken.Reveal())),
-	}, nil
+	return &sender{*c, rest.New(env, name, c.URL+"/v1/Account/"+c.AuthID+"/", rest.Basic(c.AuthID, c.AuthToken.Reveal()))},
+		nil
 }
 
 type sender struct {

@@ -57,11 +57,7 @@ func TestFixtures(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := channeltest.NewCarrier(channeltest.Says(reply(202, string(text))))
-		if a, err := open(
-			t,
-			c.URL,
-			c.Client(),
-		).Send(t.Context(), channeltest.Message(kind)); err != nil ||
+		if a, err := open(t, c.URL, c.Client()).Send(t.Context(), channeltest.Message(kind)); err != nil ||
 			!strings.Contains(string(text), a.ID) {
 			t.Errorf("%s: %+v, %v", file, a, err)
 		}
@@ -165,10 +161,7 @@ func TestRequest(t *testing.T) {
 	settings.From = ""
 	s, _ := settings.Open(channel.Env{HTTP: c.Client(), Now: channeltest.Now})
 	m := channeltest.Message(channel.SMS)
-	if _, err := s.Send(
-		t.Context(),
-		m,
-	); channel.AsError(name, err).Code != "no_sender" ||
+	if _, err := s.Send(t.Context(), m); channel.AsError(name, err).Code != "no_sender" ||
 		channel.AsError(name, err).Kind != channel.Refused {
 		t.Errorf("without a sender: %v", err)
 	}
@@ -198,8 +191,7 @@ func TestRequest(t *testing.T) {
 		t.Errorf("%+v", o[0])
 	}
 	if o[1].Source != "ACMEIN" || o[1].Powerpack != "" || o[1].Entity != "1101456324675322134" ||
-		o[1].Template != "1107457532145798767" ||
-		o[1].Category != "service_implicit" {
+		o[1].Template != "1107457532145798767" || o[1].Category != "service_implicit" {
 		t.Errorf("%+v", o[1])
 	}
 }
@@ -245,9 +237,8 @@ func TestCallRequest(t *testing.T) {
 
 func TestPause(t *testing.T) {
 	t.Parallel()
-	c := channeltest.NewCarrier(
-		channeltest.Says(channeltest.Reply{Status: 429, Header: map[string]string{"Retry-After": "7"}}),
-	)
+	c := channeltest.NewCarrier(channeltest.Says(channeltest.Reply{Status: 429,
+		Header: map[string]string{"Retry-After": "7"}}))
 	defer c.Close()
 	_, err := open(t, c.URL, c.Client()).Send(t.Context(), channeltest.Message(channel.SMS))
 	if e := channel.AsError(name, err); e.Kind != channel.Throttled || e.RetryAfter != 7*time.Second {
@@ -264,8 +255,7 @@ func TestCheck(t *testing.T) {
 		}
 		r := c.Requests()[0]
 		if user, password, _ := r.BasicAuth(); r.Method != http.MethodGet || r.URL.Path != "/v1/Account/"+authID+"/" ||
-			user != authID ||
-			password != token {
+			user != authID || password != token {
 			t.Errorf("%s %s", r.Method, r.URL)
 		}
 		c.Close()

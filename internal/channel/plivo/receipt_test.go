@@ -64,9 +64,7 @@ func post(version, step string, form url.Values, change func(*channel.Callback))
 // formOf answers the form of a message's receipt, with more pairs of keys and values.
 func formOf(status string, more ...string) url.Values {
 	f := url.Values{
-		"MessageUUID": {
-			id,
-		},
+		"MessageUUID":       {id},
 		"To":                {"447700900123"},
 		"From":              {"447700900001"},
 		"Type":              {"sms"},
@@ -88,14 +86,11 @@ func messageRows() []channeltest.ReceiptRow {
 	add := func(name string, form url.Values, want channel.Receipt) {
 		want.ProviderID = id
 		for _, version := range []string{"V2", "V3"} {
-			rows = append(
-				rows,
-				channeltest.ReceiptRow{
-					Name:    name + ", signed by " + version,
-					Request: post(version, "", form, nil),
-					Want:    []channel.Receipt{want},
-				},
-			)
+			rows = append(rows, channeltest.ReceiptRow{
+				Name:    name + ", signed by " + version,
+				Request: post(version, "", form, nil),
+				Want:    []channel.Receipt{want},
+			})
 		}
 	}
 	for status, want := range map[string]channel.Receipt{
@@ -110,53 +105,33 @@ func messageRows() []channeltest.ReceiptRow {
 	} {
 		add(status, formOf(status), want)
 	}
-	add(
-		"a new code",
-		formOf("failed", "ErrorCode", "777"),
-		channel.Receipt{Status: channel.Failed, Code: "777", Kind: channel.Unavailable},
-	)
-	add(
-		"a code that is a number",
-		formOf("failed", "ErrorCode", "447700900123"),
-		channel.Receipt{Status: channel.Failed, Code: "failed", Kind: channel.Unavailable},
-	)
-	add(
-		"price and parts",
-		formOf("sent", "Units", "2", "TotalRate", "0.00250", "TotalAmount", "0.00500"),
-		channel.Receipt{Status: channel.Sent, Parts: 2, Price: "0.00500", Currency: "USD"},
-	)
+	add("a new code", formOf("failed", "ErrorCode", "777"),
+		channel.Receipt{Status: channel.Failed, Code: "777", Kind: channel.Unavailable})
+	add("a code that is a number", formOf("failed", "ErrorCode", "447700900123"),
+		channel.Receipt{Status: channel.Failed, Code: "failed", Kind: channel.Unavailable})
+	add("price and parts", formOf("sent", "Units", "2", "TotalRate", "0.00250", "TotalAmount", "0.00500"),
+		channel.Receipt{Status: channel.Sent, Parts: 2, Price: "0.00500", Currency: "USD"})
 	add("no price", formOf("delivered", "Units", "", "TotalAmount", ""), channel.Receipt{Status: channel.Delivered})
 	for _, none := range []string{"free", "NaN", "Inf", "0x1p-2", "1e-3", "-1", "0.00000"} {
-		add(
-			"a price that is none: "+none,
-			formOf("delivered", "TotalAmount", none),
-			channel.Receipt{Status: channel.Delivered},
-		)
+		add("a price that is none: "+none, formOf("delivered", "TotalAmount", none),
+			channel.Receipt{Status: channel.Delivered})
 	}
 	add("the first after the last", formOf("queued", "Sequence", "1"), channel.Receipt{Status: channel.Taken})
 	rows = append(rows, channeltest.ReceiptRow{
 		Name: "by GET",
 		Want: []channel.Receipt{{ProviderID: id, Status: channel.Delivered}},
-		Request: post(
-			"V2",
-			"",
-			nil,
-			func(r *channel.Callback) { r.Method, r.URL.RawQuery = http.MethodGet, formOf("delivered").Encode() },
-		),
+		Request: post("V2", "", nil,
+			func(r *channel.Callback) { r.Method, r.URL.RawQuery = http.MethodGet, formOf("delivered").Encode() }),
 	})
-	return append(
-		append(rows, refusedRows(formOf("delivered"), "V2", "V3")...),
-		channeltest.ReceiptRow{
-			Name:    "about nothing",
-			Request: post("V2", "", url.Values{"Status": {"sent"}}, nil),
-			Refused: true,
-		},
-		channeltest.ReceiptRow{
-			Name:    "without a status",
-			Request: post("V2", "", url.Values{"MessageUUID": {id}}, nil),
-			Refused: true,
-		},
-	)
+	return append(append(rows, refusedRows(formOf("delivered"), "V2", "V3")...), channeltest.ReceiptRow{
+		Name:    "about nothing",
+		Request: post("V2", "", url.Values{"Status": {"sent"}}, nil),
+		Refused: true,
+	}, channeltest.ReceiptRow{
+		Name:    "without a status",
+		Request: post("V2", "", url.Values{"MessageUUID": {id}}, nil),
+		Refused: true,
+	})
 }
 
 // refusedRows are requests that are not Plivo's.
@@ -171,22 +146,18 @@ func refusedRows(form url.Values, versions ...string) []channeltest.ReceiptRow {
 			"no base64":     func(r *channel.Callback) { r.Header.Set(key, "***") },
 			"another's":     func(r *channel.Callback) { r.Header.Set(key, macOf("other", callback+nonce)) },
 			"another address": func(r *channel.Callback) {
-				r.URL,
-					_ = url.Parse("https://evil.example.com/callbacks/main/dG9rZW4")
+				r.URL, _ = url.Parse("https://evil.example.com/callbacks/main/dG9rZW4")
 			},
 			"no address":      func(r *channel.Callback) { r.URL = nil },
 			"a broken escape": func(r *channel.Callback) { r.Body = []byte("%zz") },
 		} {
-			rows = append(
-				rows,
-				channeltest.ReceiptRow{Name: name + ", " + version, Request: post(version, "", form, change), Refused: true},
-			)
+			rows = append(rows,
+				channeltest.ReceiptRow{Name: name + ", " + version, Request: post(version, "", form, change), Refused: true})
 		}
 	}
 	for name, change := range map[string]func(*channel.Callback){
 		"another status": func(r *channel.Callback) {
-			r.Body = []byte(strings.Replace(string(r.Body), "Status=", "Status=x",
-				1))
+			r.Body = []byte(strings.Replace(string(r.Body), "Status=", "Status=x", 1))
 		},
 		"another step": func(r *channel.Callback) { r.URL.RawQuery = "step=spoken" },
 		"version 2 beside a wrong version 3": func(r *channel.Callback) {
@@ -203,9 +174,7 @@ func refusedRows(form url.Values, versions ...string) []channeltest.ReceiptRow {
 // callForm answers the form of a request about a call.
 func callForm(event, status string, more ...string) url.Values {
 	f := url.Values{
-		"CallUUID": {
-			callUUID,
-		},
+		"CallUUID":    {callUUID},
 		"RequestUUID": {callUUID},
 		"To":          {"447700900123"},
 		"From":        {"447700900001"},
@@ -233,12 +202,8 @@ func callRows() []channeltest.ReceiptRow {
 	add("a key", "key1", callForm("Redirect", "in-progress", "Digits", "1"))
 	add("another key", "key2", callForm("Redirect", "in-progress", "Digits", "9"))
 	add("it was spoken", "spoken", callForm("Redirect", "in-progress"), channel.Receipt{Status: channel.Delivered})
-	add(
-		"without a request's id",
-		"spoken",
-		callForm("Redirect", "in-progress", "RequestUUID", ""),
-		channel.Receipt{Status: channel.Delivered},
-	)
+	add("without a request's id", "spoken", callForm("Redirect", "in-progress", "RequestUUID", ""),
+		channel.Receipt{Status: channel.Delivered})
 	for status, want := range map[string]channel.Receipt{
 		"completed": {Status: channel.Undelivered, Code: "not_spoken"},
 		"busy":      {Status: channel.Undelivered, Code: "busy", Kind: channel.Unavailable},
@@ -250,18 +215,11 @@ func callRows() []channeltest.ReceiptRow {
 	} {
 		add("the end: "+status, "hangup", callForm("Hangup", status), want)
 	}
-	add(
-		"a new cause",
-		"hangup",
-		callForm("Hangup", "busy", "HangupCauseCode", "3999"),
-		channel.Receipt{Status: channel.Undelivered, Code: "3999", Kind: channel.Unavailable},
-	)
-	add(
-		"the price",
-		"hangup",
+	add("a new cause", "hangup", callForm("Hangup", "busy", "HangupCauseCode", "3999"),
+		channel.Receipt{Status: channel.Undelivered, Code: "3999", Kind: channel.Unavailable})
+	add("the price", "hangup",
 		callForm("Hangup", "completed", "HangupCauseCode", "4000", "TotalCost", "0.01230", "Duration", "30"),
-		channel.Receipt{Status: channel.Undelivered, Code: "not_spoken", Price: "0.01230", Currency: "USD"},
-	)
+		channel.Receipt{Status: channel.Undelivered, Code: "not_spoken", Price: "0.01230", Currency: "USD"})
 	rows = append(rows, refusedRows(callForm("StartApp", "in-progress"), "V3")...)
 	return append(rows, channeltest.ReceiptRow{
 		Name: "a call by version 2", Request: post("V2", "spoken", callForm("Redirect", "in-progress"), nil), Refused: true,

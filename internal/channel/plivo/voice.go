@@ -59,11 +59,8 @@ func (s *sender) call(ctx context.Context, m channel.Message) (channel.Accepted,
 	case !ok:
 		return channel.Accepted{}, rest.Refused(name, "language", "Plivo has no voice for the person's language")
 	case !numberForm.MatchString(from):
-		return channel.Accepted{}, rest.Refused(
-			name,
-			"no_sender",
-			"a call needs a number of the account to show: the route's sender, or from",
-		)
+		return channel.Accepted{},
+			rest.Refused(name, "no_sender", "a call needs a number of the account to show: the route's sender, or from")
 	case m.Callback == "":
 		return channel.Accepted{}, rest.Refused(name, "no_callback", "a call asks what to say: set public_url")
 	}
@@ -141,13 +138,8 @@ func (s *sender) Answer(ctx context.Context, r channel.Callback) (channel.Reply,
 
 // ask says who calls and waits for the key 1, which may be pressed at any time. next is the step that is asked then.
 func (v voice) ask(b *strings.Builder, m channel.Message, next string) {
-	b.WriteString(
-		`<GetInput inputType="dtmf" numDigits="1" digitEndTimeout="2" executionTimeout="` + strconv.Itoa(
-			keyWait,
-		) + `" method="POST" action="` + escaped(
-			address(m.Callback, next),
-		) + `">`,
-	)
+	b.WriteString(`<GetInput inputType="dtmf" numDigits="1" digitEndTimeout="2" executionTimeout="` +
+		strconv.Itoa(keyWait) + `" method="POST" action="` + escaped(address(m.Callback, next)) + `">`)
 	v.speak(b, escaped(m.Spoken.Prompt))
 	b.WriteString("</GetInput>")
 }

@@ -17,14 +17,8 @@ import (
 )
 
 // said answers what a call does after a request, for a message whose verification is open or over.
-func said(
-	t *testing.T,
-	step string,
-	form url.Values,
-	m channel.Message,
-	alive bool,
-	fault error,
-) (reply channel.Reply, steps []string, ok bool) {
+func said(t *testing.T, step string, form url.Values, m channel.Message, alive bool,
+	fault error) (reply channel.Reply, steps []string, ok bool) {
 	t.Helper()
 	s, r := open(t, "https://api.plivo.com", nil), post("V3", step, form, nil)
 	r.Message = func(context.Context) (channel.Message, bool, error) { return m, alive, fault }
@@ -92,12 +86,8 @@ func TestCall(t *testing.T) {
 	prompt := "Speak Amy: " + m.Spoken.Prompt
 	digits := "|9|0|8|1|7|2|6|3||"
 	ask1, ask2 := "GetInput "+callback+"?step=key1", "GetInput "+callback+"?step=key2"
-	tell := []string{
-		"Speak Amy: " + m.Spoken.Intro,
-		"Speak Amy: " + m.Spoken.Lead + digits,
-		"Redirect: " + callback + "?step=spoken",
-		"Hangup",
-	}
+	tell := []string{"Speak Amy: " + m.Spoken.Intro, "Speak Amy: " + m.Spoken.Lead + digits,
+		"Redirect: " + callback + "?step=spoken", "Hangup"}
 	for _, row := range []struct {
 		name, step string
 		form       url.Values
@@ -117,8 +107,7 @@ func TestCall(t *testing.T) {
 			t.Errorf("%s:\n got %q\nwant %q", row.name, steps, row.want)
 		}
 		if early := row.step == "" ||
-			row.form.Get("Digits") == "2"; early &&
-			strings.Contains(string(reply.Body), "prosody") {
+			row.form.Get("Digits") == "2"; early && strings.Contains(string(reply.Body), "prosody") {
 			t.Errorf("%s: the code is said before the key", row.name)
 		}
 		if strings.Contains(strings.Join(steps, ""), "|9|") &&
@@ -133,25 +122,11 @@ func TestCallEnds(t *testing.T) {
 	m := channeltest.Message(channel.Voice)
 	for step, form := range map[string]url.Values{"": picked(), "key1": keyed("1"), "key2": keyed("1"),
 		"spoken": picked()} {
-		if _, steps, ok := said(
-			t,
-			step,
-			form,
-			channel.Message{},
-			false,
-			nil,
-		); !ok ||
+		if _, steps, ok := said(t, step, form, channel.Message{}, false, nil); !ok ||
 			!slices.Equal(steps, []string{"Hangup"}) {
 			t.Errorf("%s: it is over: %q", step, steps)
 		}
-		if reply, _, ok := said(
-			t,
-			step,
-			form,
-			m,
-			true,
-			errors.New("the store is away"),
-		); !ok ||
+		if reply, _, ok := said(t, step, form, m, true, errors.New("the store is away")); !ok ||
 			reply.Status != http.StatusServiceUnavailable {
 			t.Errorf("%s: without the message: %+v", step, reply)
 		}
@@ -174,9 +149,8 @@ func TestVoices(t *testing.T) {
 	t.Parallel()
 	m := channeltest.Message(channel.Voice)
 	for locale := range voices() {
-		spoken, err := message.Speak(
-			message.Request{Purpose: "login", Locale: locale, Brand: "A & <B>", Code: message.NewCode("4B7")},
-		)
+		spoken, err := message.Speak(message.Request{Purpose: "login", Locale: locale, Brand: "A & <B>",
+			Code: message.NewCode("4B7")})
 		if err != nil || spoken.Locale != locale {
 			t.Errorf("%s is no locale of ours: %s, %v", locale, spoken.Locale, err)
 		}

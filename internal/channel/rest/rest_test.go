@@ -12,11 +12,8 @@ import (
 )
 
 // client returns a client before a carrier that says the same each time.
-func client(
-	t *testing.T,
-	says channeltest.Reply,
-	authorize func(*http.Request, []byte) *channel.Error,
-) (*channeltest.Carrier, *rest.Client) {
+func client(t *testing.T, says channeltest.Reply,
+	authorize func(*http.Request, []byte) *channel.Error) (*channeltest.Carrier, *rest.Client) {
 	t.Helper()
 	c := channeltest.NewCarrier(channeltest.Says(says))
 	t.Cleanup(c.Close)
@@ -46,8 +43,7 @@ func TestCall(t *testing.T) {
 	} {
 		r := c.Requests()[i]
 		if r.Method != want.method || r.URL.String() != want.path || r.Header.Get("Content-Type") != want.kind ||
-			string(r.Body) != want.body ||
-			r.Header.Get("Authorization") != "Bearer x" ||
+			string(r.Body) != want.body || r.Header.Get("Authorization") != "Bearer x" ||
 			r.Header.Get("Accept") != "application/json" {
 			t.Errorf("%s %s with %q: %v", r.Method, r.URL, r.Body, r.Header)
 		}
@@ -61,10 +57,7 @@ func TestCallFails(t *testing.T) {
 	c, api := client(t, channeltest.Reply{Status: 200}, func(*http.Request, []byte) *channel.Error { return no })
 	holds := func(err error, kind channel.ErrorKind, code string) {
 		t.Helper()
-		if e := channel.AsError(
-			"",
-			err,
-		); err == nil || e.Kind != kind || e.Code != code || e.Provider != "acme" ||
+		if e := channel.AsError("", err); err == nil || e.Kind != kind || e.Code != code || e.Provider != "acme" ||
 			e.Detail == "" {
 			t.Errorf("%v, want %s %s", err, kind, code)
 		}
@@ -102,10 +95,7 @@ func TestRefusal(t *testing.T) {
 	t.Parallel()
 	api := rest.New(channel.Env{Now: channeltest.Now}, "acme", "", nil)
 	table := rest.Table{
-		"gone": rest.Means(
-			channel.Rejected,
-			"the number is gone",
-		),
+		"gone": rest.Means(channel.Rejected, "the number is gone"),
 		"slow": rest.Means(channel.Throttled, "too fast"),
 		"down": rest.Means(channel.Unavailable, "down"),
 	}

@@ -13,10 +13,8 @@ func errorTable() rest.Table {
 	return rest.Table{
 		"syntax_invalid_json":             rest.Means(channel.Refused, "the request is not understood"),
 		"syntax_invalid_parameter_format": rest.Means(channel.Refused, "a parameter is not valid: see the sender"),
-		"syntax_constraint_violation": rest.Means(
-			channel.Refused,
-			"the request breaks a rule of Sinch's: see the sender, which the plan may not be without",
-		),
+		"syntax_constraint_violation": rest.Means(channel.Refused,
+			"the request breaks a rule of Sinch's: see the sender, which the plan may not be without"),
 		"unknown_group":        rest.Means(channel.Refused, "the group is not known"),
 		"unknown_campaign":     rest.Means(channel.Refused, "the campaign does not fit the sender (10DLC)"),
 		"missing_callback_url": rest.Means(channel.Refused, "there is no address for receipts"),

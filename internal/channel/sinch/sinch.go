@@ -86,11 +86,9 @@ func (c *Config) Validate() error {
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
 	base := cmp.Or(c.URL, "https://"+c.Region+".sms.api.sinch.com")
-	return &sender{
-		rest.SMS{},
-		*c,
-		rest.New(env, name, base+"/xms/v1/"+c.ServicePlanID, rest.Bearer("Authorization", "Bearer "+c.APIToken.Reveal())),
-	}, nil
+	return &sender{rest.SMS{}, *c,
+			rest.New(env, name, base+"/xms/v1/"+c.ServicePlanID, rest.Bearer("Authorization", "Bearer "+c.APIToken.Reveal()))},
+		nil
 }
 
 type sender struct {

@@ -48,11 +48,8 @@ func TestSinch(t *testing.T) {
 		Provider:  Provider(),
 		Configure: config,
 		Secrets:   []string{apiToken, webhookSecret},
-		Accept: reply(
-			201,
-			`{"id":"`+id+`","to":["447700900123"],"from":"447700900001","canceled":false,"type":"mt_text",`+
-				`"delivery_report":"per_recipient"}`,
-		),
+		Accept: reply(201, `{"id":"`+id+`","to":["447700900123"],"from":"447700900001","canceled":false,"type":"mt_text",`+
+			`"delivery_report":"per_recipient"}`),
 		WantID: id,
 		Request: func(r *http.Request, body []byte) error {
 			if r.URL.Path != "/xms/v1/"+plan+"/batches" || r.Header.Get("Authorization") != "Bearer "+apiToken {
@@ -134,12 +131,8 @@ func receipt(body string, change func(*channel.Callback)) channel.Callback {
 func report1(status string, code int, more string) string {
 	return fmt.Sprintf(
 		`{"type":"recipient_delivery_report_sms","batch_id":%q,"recipient":"447700900123","client_reference":"dG9rZW4",`+
-			`"code":%d,"status":%q,"at":"2026-11-23T08:00:00.000Z","operator_status_at":"2026-11-23T08:00:00.000Z"%s}`,
-		id,
-		code,
-		status,
-		more,
-	)
+			`"code":%d,"status":%q,"at":"2026-11-23T08:00:00.000Z","operator_status_at":"2026-11-23T08:00:00.000Z"%s}`, id, code,
+		status, more)
 }
 
 // summaryOf answers a summary of a batch.
@@ -156,49 +149,24 @@ func receiptRows() []channeltest.ReceiptRow {
 		}
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: receipt(body, nil), Want: want})
 	}
-	add(
-		"a new code",
-		report1("Aborted", 499, ""),
-		channel.Receipt{Status: channel.Failed, Code: "499", Kind: channel.Unavailable},
-	)
-	add(
-		"a code that is none",
-		report1("Failed", 447700900123, ""),
-		channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable},
-	)
-	add(
-		"parts",
-		report1("Delivered", 0, `,"number_of_message_parts":2`),
-		channel.Receipt{Status: channel.Delivered, Parts: 2},
-	)
-	add(
-		"parts that are none",
-		report1("Delivered", 0, `,"number_of_message_parts":-2`),
-		channel.Receipt{Status: channel.Delivered},
-	)
-	add(
-		"a summary",
-		summaryOf(`{"code":0,"status":"Delivered","count":1,"recipients":["447700900123"]}`),
-		channel.Receipt{Status: channel.Delivered},
-	)
-	add(
-		"a summary of two",
-		summaryOf(
-			`{"code":401,"status":"Dispatched","count":1},{"code":150,"status":"Failed","count":1},{"code":0,`+
-				`"status":"Delivered","count":0}`,
-		),
-		channel.Receipt{
-			Status: channel.Sent,
-		},
-		channel.Receipt{Status: channel.Undelivered, Code: "150", Kind: channel.Rejected},
-	)
-	rows = append(
-		rows,
-		channeltest.ReceiptRow{
-			Name:    "an SMS that came in",
-			Request: receipt(`{"type":"mo_text","id":"x","from":"447700900123","body":"STOP"}`, nil),
-		},
-	)
+	add("a new code", report1("Aborted", 499, ""),
+		channel.Receipt{Status: channel.Failed, Code: "499", Kind: channel.Unavailable})
+	add("a code that is none", report1("Failed", 447700900123, ""),
+		channel.Receipt{Status: channel.Undelivered, Code: "unknown", Kind: channel.Unavailable})
+	add("parts", report1("Delivered", 0, `,"number_of_message_parts":2`),
+		channel.Receipt{Status: channel.Delivered, Parts: 2})
+	add("parts that are none", report1("Delivered", 0, `,"number_of_message_parts":-2`),
+		channel.Receipt{Status: channel.Delivered})
+	add("a summary", summaryOf(`{"code":0,"status":"Delivered","count":1,"recipients":["447700900123"]}`),
+		channel.Receipt{Status: channel.Delivered})
+	add("a summary of two",
+		summaryOf(`{"code":401,"status":"Dispatched","count":1},{"code":150,"status":"Failed","count":1},{"code":0,`+
+			`"status":"Delivered","count":0}`), channel.Receipt{Status: channel.Sent},
+		channel.Receipt{Status: channel.Undelivered, Code: "150", Kind: channel.Rejected})
+	rows = append(rows, channeltest.ReceiptRow{
+		Name:    "an SMS that came in",
+		Request: receipt(`{"type":"mo_text","id":"x","from":"447700900123","body":"STOP"}`, nil),
+	})
 	for name, body := range map[string]string{
 		"nothing": "", "no JSON": "x", "null": "null", "no type": `{"batch_id":"x","status":"Delivered"}`,
 		"no batch":  `{"type":"recipient_delivery_report_sms","status":"Delivered"}`,
@@ -353,8 +321,7 @@ func TestConverted(t *testing.T) {
 		}
 		r := c.Requests()[0]
 		if want := "/xms/v1/" + plan + "/batches/a%2Fb%3Fc/delivery_feedback"; r.Method != http.MethodPost ||
-			r.URL.EscapedPath() != want ||
-			string(r.Body) != `{"recipients":["+447700900123"]}` {
+			r.URL.EscapedPath() != want || string(r.Body) != `{"recipients":["+447700900123"]}` {
 			t.Errorf("%s %s %s", r.Method, r.URL, r.Body)
 		}
 		if err := s.(channel.Feedback).Converted(t.Context(), id, to, false); err != nil || len(c.Requests()) != 1 {

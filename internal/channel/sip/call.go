@@ -188,9 +188,7 @@ func (c *call) dial(ctx context.Context) error {
 	c.media, err = openMedia(c.t.inside(c.server), c.t.own(c.server), first, last, c.t.s.frame, c.press)
 	if err != nil {
 		return (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "media", Detail: "there is no free port " +
-			"for sound: see rtp_ports"}).Because(
-			err,
-		)
+			"for sound: see rtp_ports"}).Because(err)
 	}
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // it never fails
@@ -306,9 +304,7 @@ func (c *call) giveUp(cause error) (*gosip.Response, error) {
 		return res, nil
 	}
 	return nil, (&channel.Error{Kind: channel.MaybeSent, Provider: name, Code: "no_response",
-		Detail: "the trunk did not say in time whether a phone rings"}).Because(
-		cause,
-	)
+		Detail: "the trunk did not say in time whether a phone rings"}).Because(cause)
 }
 
 // takeBack cancels the call, if that may be done yet (RFC 3261 §9.1), and answers the final response: 487, another

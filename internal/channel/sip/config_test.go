@@ -29,9 +29,8 @@ func TestSettings(t *testing.T) {
 	for key, changes := range map[string][]func(*Config){
 		"server": {
 			func(c *Config) { c.Server = "" }, func(c *Config) { c.Server = "sip.example.com:0" },
-			func(c *Config) { c.Server = "sip.example.com:sip" },
-			func(c *Config) { c.Server = "sip://example.com" }, func(c *Config) { c.Server = "a b:5060" },
-			func(c *Config) { c.Server = "x\r\ny:5060" },
+			func(c *Config) { c.Server = "sip.example.com:sip" }, func(c *Config) { c.Server = "sip://example.com" },
+			func(c *Config) { c.Server = "a b:5060" }, func(c *Config) { c.Server = "x\r\ny:5060" },
 		},
 		"transport": {func(c *Config) { c.Transport = "ws" }, func(c *Config) { c.Transport = "UDP" }},
 		"username": {func(c *Config) { c.Username = "a b" }, func(c *Config) { c.Username = "a\r\nX: y" },
@@ -101,8 +100,7 @@ func TestOpen(t *testing.T) {
 		"prompts: the folder cannot be read":       func(c *Config) { c.Prompts = folder + "/none" },
 		"ca_file: cannot be read":                  func(c *Config) { c.Transport, c.CAFile = "tls", folder+"/none" },
 		"ca_file: holds no PEM certificate": func(c *Config) {
-			c.Transport, c.CAFile = "tls",
-				filepath.Join(folder, "en", "greeting.wav")
+			c.Transport, c.CAFile = "tls", filepath.Join(folder, "en", "greeting.wav")
 		},
 	} {
 		c := good()

@@ -35,11 +35,8 @@ func TestReinvite(t *testing.T) {
 				if after := len(l.stream()); after > before+160 {
 					l.p.t.Errorf("%d samples came into the hold", after-before)
 				}
-				back := l.request(
-					row.method,
-					l.sdp("8 101", "a=rtpmap:101 telephone-event/8000\r\nm=video 5000 RTP/AVP 31\r\n"),
-					"application/sdp",
-				)
+				back := l.request(row.method, l.sdp("8 101", "a=rtpmap:101 telephone-event/8000\r\nm=video 5000 RTP/AVP 31\r\n"),
+					"application/sdp")
 				if back == nil || back.StatusCode != 200 {
 					l.p.t.Errorf("taking the call back is answered with %v", back)
 					return
@@ -145,14 +142,8 @@ func TestRecordRoute(t *testing.T) {
 	t.Parallel()
 	legs := make(chan *leg, 1)
 	p := newPeer(t, "udp", nil, func(l *leg) {
-		l.respond(
-			200,
-			"OK",
-			l.open(),
-			"Record-Route: <sip:"+l.p.addr.String()+";lr;hop=2>",
-			"Record-Route: <sip:192.0.2.1;lr;hop=1>",
-			"Record-Route: <sip:"+l.p.addr.String()+";lr;hop=0>",
-		)
+		l.respond(200, "OK", l.open(), "Record-Route: <sip:"+l.p.addr.String()+";lr;hop=2>",
+			"Record-Route: <sip:192.0.2.1;lr;hop=1>", "Record-Route: <sip:"+l.p.addr.String()+";lr;hop=0>")
 		legs <- l
 		l.wait(l.acked, "ACK")
 		l.key(1)
@@ -167,13 +158,8 @@ func TestRecordRoute(t *testing.T) {
 	for _, h := range bye.GetHeaders("Route") {
 		hops = append(hops, h.Value())
 	}
-	if got := strings.Join(
-		hops,
-		" ",
-	); !strings.Contains(
-		got,
-		"hop=0> <sip:192.0.2.1;lr;hop=1> <sip:"+p.addr.String()+";lr;hop=2>",
-	) {
+	if got := strings.Join(hops, " "); !strings.Contains(got,
+		"hop=0> <sip:192.0.2.1;lr;hop=1> <sip:"+p.addr.String()+";lr;hop=2>") {
 		t.Errorf("the way is %s", got)
 	}
 	if bye.CSeq().SeqNo <= l.invite.CSeq().SeqNo || bye.Recipient.User != "gw" {

@@ -66,12 +66,8 @@ func (t *trunk) find(req *gosip.Request) (*call, *dialog) {
 }
 
 // within hands a request to the call that it belongs to. One of no call gets the status otherwise.
-func (t *trunk) within(
-	req *gosip.Request,
-	tx gosip.ServerTransaction,
-	otherwise int,
-	take func(*call, *dialog, *gosip.Request, gosip.ServerTransaction),
-) {
+func (t *trunk) within(req *gosip.Request, tx gosip.ServerTransaction, otherwise int,
+	take func(*call, *dialog, *gosip.Request, gosip.ServerTransaction)) {
 	c, d := t.find(req)
 	switch {
 	case c == nil:

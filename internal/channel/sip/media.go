@@ -50,12 +50,8 @@ type media struct {
 }
 
 // openMedia opens a socket for a call's sound, on a port of the range.
-func openMedia(
-	inside, advertised netip.Addr,
-	first, last int,
-	frame time.Duration,
-	pressed func(byte),
-) (*media, error) {
+func openMedia(inside, advertised netip.Addr, first, last int, frame time.Duration,
+	pressed func(byte)) (*media, error) {
 	var random [10]byte
 	_, _ = rand.Read(random[:]) // it never fails
 	conn, err := listenMedia(inside, first, last, int(binary.BigEndian.Uint16(random[8:])))
@@ -92,10 +88,8 @@ func listenMedia(inside netip.Addr, first, last, from int) (*net.UDPConn, error)
 	var err error
 	for i, n := 0, last-first+1; i < n; i++ {
 		var conn *net.UDPConn
-		if conn, err = net.ListenUDP(
-			"udp",
-			net.UDPAddrFromAddrPort(netip.AddrPortFrom(inside, uint16(first+(from+i)%n))),
-		); err == nil {
+		if conn, err = net.ListenUDP("udp",
+			net.UDPAddrFromAddrPort(netip.AddrPortFrom(inside, uint16(first+(from+i)%n)))); err == nil {
 			return conn, nil
 		}
 	}

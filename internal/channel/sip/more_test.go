@@ -24,17 +24,14 @@ func digestIsRight(t *testing.T, req *gosip.Request, header string) {
 	if given.QOP != "" {
 		challenge.QOP = []string{given.QOP}
 	}
-	want, err := digest.Digest(
-		challenge,
-		digest.Options{
-			Method:   "INVITE",
-			URI:      req.Recipient.Addr(),
-			Username: "acct",
-			Password: password,
-			Cnonce:   given.Cnonce,
-			Count:    given.Nc,
-		},
-	)
+	want, err := digest.Digest(challenge, digest.Options{
+		Method:   "INVITE",
+		URI:      req.Recipient.Addr(),
+		Username: "acct",
+		Password: password,
+		Cnonce:   given.Cnonce,
+		Count:    given.Nc,
+	})
 	must(t, err)
 	if given.Response != want.Response || given.URI != req.Recipient.Addr() || given.Username != "acct" {
 		t.Error("the answer to the challenge is wrong")

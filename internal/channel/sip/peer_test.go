@@ -96,13 +96,9 @@ func newPeer(t *testing.T, transport string, certificate *tls.Config, script fun
 		over:   make(chan struct{}),
 	}
 	none := slog.New(slog.DiscardHandler)
-	ua, err := sipgo.NewUA(
-		sipgo.WithUserAgentTransportLayerOptions(gosip.WithTransportLayerLogger(none)),
-		sipgo.WithUserAgentTransactionLayerOptions(
-			gosip.WithTransactionLayerLogger(none),
-			gosip.WithTransactionLayerUnhandledResponseHandler(func(*gosip.Response) {}),
-		),
-	)
+	ua, err := sipgo.NewUA(sipgo.WithUserAgentTransportLayerOptions(gosip.WithTransportLayerLogger(none)),
+		sipgo.WithUserAgentTransactionLayerOptions(gosip.WithTransactionLayerLogger(none),
+			gosip.WithTransactionLayerUnhandledResponseHandler(func(*gosip.Response) {})))
 	must(t, err)
 	server, err := sipgo.NewServer(ua, sipgo.WithServerLogger(none))
 	must(t, err)
@@ -296,9 +292,8 @@ func (l *leg) respond(status int, text string, body string, headers ...string) {
 		to.Params.Remove("tag")
 		to.Params.Add("tag", l.tag)
 	}
-	res.AppendHeader(
-		&gosip.ContactHeader{Address: gosip.Uri{User: "gw", Host: l.p.addr.Addr().String(), Port: int(l.p.addr.Port())}},
-	)
+	res.AppendHeader(&gosip.ContactHeader{Address: gosip.Uri{User: "gw", Host: l.p.addr.Addr().String(),
+		Port: int(l.p.addr.Port())}})
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
 		res.AppendHeader(gosip.NewHeader(name, value))
@@ -617,13 +612,11 @@ func newRouteTo(t *testing.T, c *Config, change func(*Config)) *route {
 	}
 	must(t, c.Validate())
 	log := &logged{}
-	opened, err := c.Open(
-		channel.Env{
-			Route: "voice",
-			Log:   slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-			Now:   time.Now,
-		},
-	)
+	opened, err := c.Open(channel.Env{
+		Route: "voice",
+		Log:   slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Now:   time.Now,
+	})
 	must(t, err)
 	r := &route{sender: opened.(*sender), t: t, receipts: make(chan channel.Receipt, 10)}
 	r.frame = time.Millisecond
@@ -688,9 +681,8 @@ func newMessage(t *testing.T, code, locale string) channel.Message {
 	t.Helper()
 	to, err := phone.FromE164(number)
 	must(t, err)
-	spoken, err := message.Speak(
-		message.Request{Purpose: message.Login, Locale: locale, Brand: "Acme", Code: message.NewCode(code)},
-	)
+	spoken, err := message.Speak(message.Request{Purpose: message.Login, Locale: locale, Brand: "Acme",
+		Code: message.NewCode(code)})
 	must(t, err)
 	return channel.Message{
 		Delivery:  "dlv_1",

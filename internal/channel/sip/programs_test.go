@@ -33,11 +33,8 @@ func program(t *testing.T, dir, name, from string, args ...string) (output *logg
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Fatalf(
-			"%s is missing: install it (Debian: apt-get install %s), or leave these tests out by go test -short",
-			name,
-			from,
-		)
+		t.Fatalf("%s is missing: install it (Debian: apt-get install %s), or leave these tests out by go test -short", name,
+			from)
 	}
 	cmd := exec.CommandContext(context.Background(), path, args...)
 	output = &logged{}
@@ -70,22 +67,8 @@ func sipp(t *testing.T, scenario string, keys map[string]string, change func(*Co
 	file := filepath.Join(t.TempDir(), "scenario.xml")
 	must(t, os.WriteFile(file, text, 0o600))
 	port := freePort(t)
-	args := []string{
-		"-sf",
-		file,
-		"-i",
-		"127.0.0.1",
-		"-p",
-		itoa(port),
-		"-m",
-		"1",
-		"-nostdin",
-		"-timeout",
-		"60",
-		"-trace_err",
-		"-error_file",
-		"/dev/stderr",
-	}
+	args := []string{"-sf", file, "-i", "127.0.0.1", "-p", itoa(port), "-m", "1", "-nostdin", "-timeout", "60",
+		"-trace_err", "-error_file", "/dev/stderr"}
 	output, ended := program(t, t.TempDir(), "sipp", "sip-tester", args...)
 	c := settings(&peer{})
 	c.Server, c.Probe = "127.0.0.1:"+itoa(port), false // SIPp takes an OPTIONS for a fault of its scenario
@@ -208,8 +191,7 @@ func modules(t *testing.T) string {
 	}
 	t.Fatal(
 		"the modules of baresip are missing: install them (Debian: apt-get install baresip-core), or leave these tests " +
-			"out by go test -short",
-	)
+			"out by go test -short")
 	return ""
 }
 
@@ -232,23 +214,13 @@ func newSoftphone(t *testing.T) (phone *softphone, port int) {
 	must(t, listener.Close())
 	sound := freePort(t)
 	if !testing.Short() {
-		must(
-			t,
-			os.WriteFile(
-				filepath.Join(dir, "config"),
-				fmt.Appendf(nil, phoneConfig, port, sound&^1, sound&^1+20, modules(t), orders, dir),
-				0o600,
-			),
-		)
+		must(t,
+			os.WriteFile(filepath.Join(dir, "config"),
+				fmt.Appendf(nil, phoneConfig, port, sound&^1, sound&^1+20, modules(t), orders, dir), 0o600))
 	}
-	must(
-		t,
-		os.WriteFile(
-			filepath.Join(dir, "accounts"),
-			[]byte("<sip:"+number+"@127.0.0.1>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1\n"),
-			0o600,
-		),
-	)
+	must(t,
+		os.WriteFile(filepath.Join(dir, "accounts"),
+			[]byte("<sip:"+number+"@127.0.0.1>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1\n"), 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, "contacts"), nil, 0o600))
 	output, ended := program(t, dir, "baresip", "baresip-core", "-f", dir)
 	phone = &softphone{t: t, dir: dir}

@@ -68,13 +68,8 @@ func (p *rawPeer) reply(req *gosip.Request, status int, body string) {
 		}
 		fmt.Fprintf(&b, "%s: %s\r\n", name, value)
 	}
-	fmt.Fprintf(
-		&b,
-		"Contact: <sip:raw@%s>\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s",
-		p.conn.LocalAddr(),
-		len(body),
-		body,
-	)
+	fmt.Fprintf(&b, "Contact: <sip:raw@%s>\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s",
+		p.conn.LocalAddr(), len(body), body)
 	_, _ = p.conn.WriteToUDP([]byte(b.String()), p.from)
 }
 
@@ -212,17 +207,8 @@ func TestInsist(t *testing.T) {
 		from, to := p.invite.To().Address, p.invite.From()
 		text := fmt.Sprintf(
 			"%s sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=%s\r\nFrom: <%s>;tag=raw\r\nTo: %s\r\nCall-ID: "+
-				"%s\r\nCSeq: 7 %s\r\nMax-Forwards: 70\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s",
-			method,
-			side.LocalAddr(),
-			branch,
-			from.String(),
-			to.Value(),
-			a.ID,
-			method,
-			len(body),
-			body,
-		)
+				"%s\r\nCSeq: 7 %s\r\nMax-Forwards: 70\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s", method,
+			side.LocalAddr(), branch, from.String(), to.Value(), a.ID, method, len(body), body)
 		_, err := side.WriteToUDP([]byte(text), net.UDPAddrFromAddrPort(r.trunkNow(t).local))
 		must(t, err)
 	}
@@ -237,11 +223,8 @@ func TestInsist(t *testing.T) {
 			t.Fatalf("the answer came %d times", n)
 		}
 	}
-	within(
-		"ACK",
-		"z9hG4bKtwo",
-		fmt.Sprintf("v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio %d RTP/AVP 0\r\n", ear.LocalAddr().(*net.UDPAddr).Port),
-	)
+	within("ACK", "z9hG4bKtwo",
+		fmt.Sprintf("v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio %d RTP/AVP 0\r\n", ear.LocalAddr().(*net.UDPAddr).Port))
 	_ = ear.SetReadDeadline(time.Now().Add(soon))
 	if _, err := ear.Read(make([]byte, 2000)); err != nil {
 		t.Error("the sound does not go where the ACK says")

@@ -132,9 +132,7 @@ func (s *sender) name(ctx context.Context, p *plan, m channel.Message, locale st
 	switch {
 	case err != nil && payment:
 		return (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "speech", Detail: "the payment could not " +
-			"be spoken"}).Because(
-			err,
-		)
+			"be spoken"}).Because(err)
 	case err != nil:
 		s.log.Warn("brand not spoken", "locale", locale, "error", err)
 		return nil

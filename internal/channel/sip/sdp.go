@@ -222,16 +222,8 @@ func (o offer) head(b *strings.Builder) {
 	if o.addr.Addr().Is6() {
 		family = "IP6"
 	}
-	fmt.Fprintf(
-		b,
-		"v=0\r\no=- %d %d IN %s %s\r\ns=-\r\nc=IN %s %s\r\nt=0 0\r\n",
-		o.id,
-		o.version,
-		family,
-		o.addr.Addr(),
-		family,
-		o.addr.Addr(),
-	)
+	fmt.Fprintf(b, "v=0\r\no=- %d %d IN %s %s\r\ns=-\r\nc=IN %s %s\r\nt=0 0\r\n", o.id, o.version, family, o.addr.Addr(),
+		family, o.addr.Addr())
 }
 
 // audio writes the stream of sound. With pt, the one codec goes by that payload type.

@@ -260,15 +260,10 @@ func TestPassword(t *testing.T) {
 		t.Parallel()
 		p := newPeer(t, "udp", nil, func(l *leg) {
 			if l.invite.GetHeader("Authorization") == nil {
-				l.respond(
-					401,
-					"Who",
-					"",
-					`WWW-Authenticate: Bearer realm="x"`,
+				l.respond(401, "Who", "", `WWW-Authenticate: Bearer realm="x"`,
 					`WWW-Authenticate: Digest realm="x", nonce="y", algorithm=AKAv1-MD5`,
 					`WWW-Authenticate: Digest realm="x", nonce="y", qop="auth-int"`,
-					`WWW-Authenticate: Digest realm="x", nonce="y", algorithm=sha-256, qop="auth-int, auth"`,
-				)
+					`WWW-Authenticate: Digest realm="x", nonce="y", algorithm=sha-256, qop="auth-int, auth"`)
 				return
 			}
 			l.respond(486, "Busy", "")

@@ -22,8 +22,7 @@ func TestParseSDP(t *testing.T) {
 	s, err := parseSDP([]byte(description), ours)
 	must(t, err)
 	if s.addr != netip.MustParseAddrPort("192.0.2.1:4000") || s.codec != pcma() || s.pt != 8 || s.events != 96 ||
-		s.direction != "recvonly" ||
-		s.held() {
+		s.direction != "recvonly" || s.held() {
 		t.Errorf("got %+v", s)
 	}
 	for name, row := range map[string]struct {

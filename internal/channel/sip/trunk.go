@@ -54,21 +54,14 @@ func open(ctx context.Context, s *sender, listen netip.AddrPort, sink func(chann
 		ids:     map[string]struct{}{},
 	}
 	none := slog.New(slog.DiscardHandler)
-	ua, err := sipgo.NewUA(
-		sipgo.WithUserAgent("dialproof"),
-		sipgo.WithUserAgenTLSConfig(s.tls),
+	ua, err := sipgo.NewUA(sipgo.WithUserAgent("dialproof"), sipgo.WithUserAgenTLSConfig(s.tls),
 		sipgo.WithUserAgentTransportLayerOptions(gosip.WithTransportLayerLogger(none)),
-		sipgo.WithUserAgentTransactionLayerOptions(
-			gosip.WithTransactionLayerLogger(none),
+		sipgo.WithUserAgentTransactionLayerOptions(gosip.WithTransactionLayerLogger(none),
 			gosip.WithTransactionLayerTerminateOnConnClose(),
-			gosip.WithTransactionLayerUnhandledResponseHandler(func(*gosip.Response) {}),
-		),
-	)
+			gosip.WithTransactionLayerUnhandledResponseHandler(func(*gosip.Response) {})))
 	if err != nil {
 		return nil, (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "internal",
-			Detail: "the SIP library cannot be set up"}).Because(
-			err,
-		)
+			Detail: "the SIP library cannot be set up"}).Because(err)
 	}
 	t.ua = ua
 	server, err := sipgo.NewServer(ua, sipgo.WithServerLogger(none))
@@ -79,9 +72,7 @@ func open(ctx context.Context, s *sender, listen netip.AddrPort, sink func(chann
 	if err != nil {
 		release(ctx, ua)
 		return nil, (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "listen",
-			Detail: "the listen address cannot be used: is it this machine's, and its port free?"}).Because(
-			err,
-		)
+			Detail: "the listen address cannot be used: is it this machine's, and its port free?"}).Because(err)
 	}
 	t.life, t.end = context.WithCancel(context.WithoutCancel(ctx))
 	if s.cfg.Register {
@@ -313,9 +304,7 @@ func (t *trunk) lookUp(ctx context.Context) (netip.AddrPort, error) {
 	all, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
 	if err != nil || len(all) == 0 {
 		return netip.AddrPort{}, (&channel.Error{Kind: channel.Unavailable, Provider: name, Code: "dns",
-			Detail: "the server's name has no address"}).Because(
-			err,
-		)
+			Detail: "the server's name has no address"}).Because(err)
 	}
 	return netip.AddrPortFrom(all[0].Unmap(), port), nil
 }

@@ -293,14 +293,10 @@ func TestStrangers(t *testing.T) {
 		for _, text := range []string{"garbage", "\x00\x00", "SIP/2.0 200 OK\r\n\r\n", "OPTIONS sip:x SIP/2.0\r\n\r\n"} {
 			_, _ = conn.Write([]byte(text))
 		}
-		_, err = fmt.Fprintf(
-			conn,
+		_, err = fmt.Fprintf(conn,
 			"OPTIONS sip:x@y SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%s\r\nFrom: <sip:a@b>;tag=1\r\nTo: "+
-				"<sip:x@y>\r\nCall-ID: %s\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
-			conn.LocalAddr(),
-			token(),
-			token(),
-		)
+				"<sip:x@y>\r\nCall-ID: %s\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n", conn.LocalAddr(),
+			token(), token())
 		must(t, err)
 		wait := soon
 		if !want {
@@ -389,9 +385,7 @@ func TestConnections(t *testing.T) {
 				t.Errorf("heard %s", got)
 			}
 			contact := l.invite.Contact().Address
-			if via, _ := contact.UriParams.Get(
-				"transport",
-			); via != transport || contact.Port == 0 ||
+			if via, _ := contact.UriParams.Get("transport"); via != transport || contact.Port == 0 ||
 				l.invite.Source() != netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(contact.Port)).String() {
 				t.Errorf("the contact is %s, and the call came from %s", contact.String(), l.invite.Source())
 			}

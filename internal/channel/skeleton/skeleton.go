@@ -52,11 +52,8 @@ func (c *Config) Validate() error {
 
 // Open implements channel.Opener. It makes no call.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{
-		rest.SMS{},
-		*c,
-		rest.New(env, name, c.URL, rest.Bearer("Authorization", "Bearer "+c.Token.Reveal())),
-	}, nil
+	return &sender{rest.SMS{}, *c, rest.New(env, name, c.URL, rest.Bearer("Authorization", "Bearer "+c.Token.Reveal()))},
+		nil
 }
 
 type sender struct {

@@ -183,14 +183,8 @@ func TestCentres(t *testing.T) {
 			o := flood(t, c, r, many)
 			took := time.Since(began)
 			o.collect(t, r)
-			t.Logf(
-				"%d messages in %v: %d taken, %d may have left, %d tried again",
-				many,
-				took.Round(time.Millisecond),
-				len(o.taken),
-				o.perhaps.Load(),
-				o.again.Load(),
-			)
+			t.Logf("%d messages in %v: %d taken, %d may have left, %d tried again", many, took.Round(time.Millisecond),
+				len(o.taken), o.perhaps.Load(), o.again.Load())
 			r.stop()
 			o.judge(t, c, many)
 		})
@@ -365,10 +359,7 @@ func TestCentresRefuse(t *testing.T) {
 				t.Error(err)
 			}
 			config.Password = secret.New("wrong")
-			if e := channel.AsError(
-				"",
-				prepare(t, config).Check(t.Context()),
-			); e.Kind != channel.Refused ||
+			if e := channel.AsError("", prepare(t, config).Check(t.Context())); e.Kind != channel.Refused ||
 				e.Code != "ESME_RINVPASWD" {
 				t.Errorf("a wrong password: %v", e)
 			}
@@ -382,8 +373,7 @@ func TestErrorNames(t *testing.T) {
 	c := programs()["npm"].open(t)
 	c.kill()
 	out, err := exec.CommandContext(t.Context(), "node", "-e",
-		`console.log(JSON.stringify(require("./testdata/npm/node_modules/smpp").errors))`).
-		Output()
+		`console.log(JSON.stringify(require("./testdata/npm/node_modules/smpp").errors))`).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

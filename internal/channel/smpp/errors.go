@@ -32,22 +32,16 @@ func errorTable() map[uint32]errorRow {
 		0x02: {"ESME_RINVCMDLEN", channel.Refused, "the SMSC does not understand our request: its length"},
 		0x03: {"ESME_RINVCMDID", channel.Refused, "the SMSC does not know the command"},
 		0x04: {"ESME_RINVBNDSTS", channel.Unavailable, "the SMSC says that the session is not bound for this"},
-		0x05: {
-			"ESME_RALYBND",
-			channel.Refused,
-			"the account is bound already: binds is too high, or another program uses it",
-		},
+		0x05: {"ESME_RALYBND", channel.Refused,
+			"the account is bound already: binds is too high, or another program uses it"},
 		0x06: {"ESME_RINVPRTFLG", channel.Refused, "the SMSC does not accept the priority"},
 		0x07: {"ESME_RINVREGDLVFLG", channel.Refused, "the SMSC does not accept registered_delivery"},
 		0x08: {"ESME_RSYSERR", channel.Unavailable, "the SMSC is out of order"},
 		0x0A: {"ESME_RINVSRCADR", channel.Refused, "the SMSC does not accept the sender"},
 		0x0B: {"ESME_RINVDSTADR", channel.Rejected, "the SMSC does not accept the number"},
 		0x0C: {"ESME_RINVMSGID", channel.Refused, "the SMSC does not know the message id"},
-		0x0D: {
-			"ESME_RBINDFAIL",
-			channel.Refused,
-			"the SMSC refuses the bind: ask the carrier whether the account is open for our address",
-		},
+		0x0D: {"ESME_RBINDFAIL", channel.Refused,
+			"the SMSC refuses the bind: ask the carrier whether the account is open for our address"},
 		0x0E: {"ESME_RINVPASWD", channel.Refused, "the SMSC does not accept the password"},
 		0x0F: {"ESME_RINVSYSID", channel.Refused, "the SMSC does not know the system_id"},
 		0x11: {"ESME_RCANCELFAIL", channel.Refused, "the SMSC could not cancel a message"},
@@ -58,11 +52,8 @@ func errorTable() map[uint32]errorRow {
 		0x34: {"ESME_RINVDLNAME", channel.Refused, "the SMSC does not know the distribution list"},
 		0x40: {"ESME_RINVDESTFLAG", channel.Refused, "the SMSC does not accept the destination flag"},
 		0x42: {"ESME_RINVSUBREP", channel.Refused, "the SMSC does not accept the replace flag"},
-		0x43: {
-			"ESME_RINVESMCLASS",
-			channel.Refused,
-			"the SMSC does not accept the esm_class: try another setting of long_messages",
-		},
+		0x43: {"ESME_RINVESMCLASS", channel.Refused,
+			"the SMSC does not accept the esm_class: try another setting of long_messages"},
 		0x44: {"ESME_RCNTSUBDL", channel.Refused, "the SMSC cannot send to the distribution list"},
 		0x45: {"ESME_RSUBMITFAIL", channel.Unavailable, "the SMSC could not take the message"},
 		0x48: {"ESME_RINVSRCTON", channel.Refused, "the SMSC does not accept the sender's type of number: see source_ton"},
@@ -81,18 +72,12 @@ func errorTable() map[uint32]errorRow {
 		0x66: {"ESME_RX_R_APPN", channel.Refused, "the carrier behind the SMSC rejects the message"},
 		0x67: {"ESME_RQUERYFAIL", channel.Refused, "the SMSC could not answer a query"},
 		0xC0: {"ESME_RINVOPTPARSTREAM", channel.Refused, "the SMSC does not understand our optional parameters"},
-		0xC1: {
-			"ESME_ROPTPARNOTALLWD",
-			channel.Refused,
-			"the SMSC does not allow one of our optional parameters: see tlvs and long_messages",
-		},
+		0xC1: {"ESME_ROPTPARNOTALLWD", channel.Refused,
+			"the SMSC does not allow one of our optional parameters: see tlvs and long_messages"},
 		0xC2: {"ESME_RINVPARLEN", channel.Refused, "the SMSC does not accept the length of a parameter"},
 		0xC3: {"ESME_RMISSINGOPTPARAM", channel.Refused, "the SMSC misses an optional parameter: see tlvs"},
-		0xC4: {
-			"ESME_RINVOPTPARAMVAL",
-			channel.Refused,
-			"the SMSC does not accept the value of an optional parameter: see tlvs",
-		},
+		0xC4: {"ESME_RINVOPTPARAMVAL", channel.Refused,
+			"the SMSC does not accept the value of an optional parameter: see tlvs"},
 		0xFE: {"ESME_RDELIVERYFAILURE", channel.Unavailable, "the SMSC could not deliver"},
 		0xFF: {"ESME_RUNKNOWNERR", channel.Unavailable, "the SMSC has a fault that it cannot name"},
 	}
@@ -103,11 +88,8 @@ func errorTable() map[uint32]errorRow {
 func statusError(status uint32) *channel.Error {
 	row, known := errorTable()[status]
 	if !known {
-		row = errorRow{
-			fmt.Sprintf("%#08x", status),
-			channel.Refused,
-			"an error of the carrier's own: its documentation has the meaning",
-		}
+		row = errorRow{fmt.Sprintf("%#08x", status), channel.Refused,
+			"an error of the carrier's own: its documentation has the meaning"}
 	}
 	return &channel.Error{Kind: row.kind, Provider: name, About: about(status), Code: row.code, Detail: row.detail}
 }

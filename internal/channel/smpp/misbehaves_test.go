@@ -97,25 +97,21 @@ func TestAnswers(t *testing.T) {
 			channel.MaybeSent, "time"},
 		"it answers another command": {func(l *link, p pdu.PDU) bool { p.Command = pdu.DeliverSM; return l.no(p, 8) },
 			channel.MaybeSent, "time"},
-		"its no has nonsense behind it": {func(l *link,
-			p pdu.PDU) bool {
+		"its no has nonsense behind it": {func(l *link, p pdu.PDU) bool {
 			p.Status = 0x0B
 			return l.body(p.Command.Response(), p, "id")
 		}, channel.Rejected, "ESME_RINVDSTADR"},
 		"it nacks without a reason": {func(l *link, p pdu.PDU) bool { return l.body(pdu.GenericNack, p, "") },
 			channel.MaybeSent, "answer"},
-		"it nacks with sequence 0": {func(l *link,
-			p pdu.PDU) bool {
+		"it nacks with sequence 0": {func(l *link, p pdu.PDU) bool {
 			p.Sequence = 0
 			return l.body(pdu.GenericNack, p, "")
 		}, channel.MaybeSent, "time"},
-		"it sends a length of 4 GiB": {func(l *link,
-			_ pdu.PDU) bool {
+		"it sends a length of 4 GiB": {func(l *link, _ pdu.PDU) bool {
 			l.raw([]byte("\xff\xff\xff\xff\x80\x00\x00\x04"))
 			return true
 		}, channel.MaybeSent, "lost"},
-		"it sends a length of 4": {func(l *link,
-			_ pdu.PDU) bool {
+		"it sends a length of 4": {func(l *link, _ pdu.PDU) bool {
 			l.raw([]byte("\x00\x00\x00\x04\x80\x00\x00\x04"))
 			return true
 		}, channel.MaybeSent, "lost"},
@@ -124,16 +120,14 @@ func TestAnswers(t *testing.T) {
 				"Request\r\n\r\n"))
 			return true
 		}, channel.MaybeSent, "lost"},
-		"it stops in the middle": {func(l *link,
-			_ pdu.PDU) bool {
+		"it stops in the middle": {func(l *link, _ pdu.PDU) bool {
 			l.raw([]byte("\x00\x00\x00\x14\x80\x00"))
 			l.conn.Close()
 			return true
 		}, channel.MaybeSent, "lost"},
 		"it answers twice": {func(l *link, p pdu.PDU) bool { l.no(p, 8); return l.no(p, 8) },
 			channel.Unavailable, "ESME_RSYSERR"},
-		"it unbinds instead of answering": {func(l *link,
-			_ pdu.PDU) bool {
+		"it unbinds instead of answering": {func(l *link, _ pdu.PDU) bool {
 			return l.body(pdu.Unbind, pdu.PDU{Sequence: 1}, "")
 		}, channel.MaybeSent, "lost"},
 		"it sends PDUs that make no sense, for ever": {func(l *link, _ pdu.PDU) bool {
@@ -392,11 +386,7 @@ func TestEnquireLink(t *testing.T) {
 		centre := &smsc{script: func(_ *link, p pdu.PDU) bool { return deaf.Load() && p.Command != pdu.BindTransceiver }}
 		r := inside(t, settings("smpp.example.com:2775"), centre)
 		time.Sleep(5*time.Minute + time.Second)
-		if binds, probes := len(
-			centre.all(pdu.BindTransceiver),
-		), len(
-			centre.all(pdu.EnquireLink),
-		); binds != 1 ||
+		if binds, probes := len(centre.all(pdu.BindTransceiver)), len(centre.all(pdu.EnquireLink)); binds != 1 ||
 			probes != 10 {
 			t.Errorf("%d binds and %d enquire_links in five minutes", binds, probes)
 		}

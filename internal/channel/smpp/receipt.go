@@ -100,18 +100,8 @@ func keyAt(lower, key string) int {
 
 // stateOf answers the word of a message_state (§5.2.28), "" for none.
 func stateOf(b byte) string {
-	words := []string{
-		"SCHEDULED",
-		"ENROUTE",
-		"DELIVRD",
-		"EXPIRED",
-		"DELETED",
-		"UNDELIV",
-		"ACCEPTD",
-		"UNKNOWN",
-		"REJECTD",
-		"SKIPPED",
-	}
+	words := []string{"SCHEDULED", "ENROUTE", "DELIVRD", "EXPIRED", "DELETED", "UNDELIV", "ACCEPTD", "UNKNOWN", "REJECTD",
+		"SKIPPED"}
 	if int(b) < len(words) {
 		return words[b]
 	}

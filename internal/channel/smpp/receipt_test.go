@@ -309,13 +309,8 @@ func FuzzReceipts(f *testing.F) {
 	f.Add(byte(0), byte(0), "text:id:1 stat:", "9", "\xff", "1")
 	f.Add(byte(4), byte(0), "İd:1 id:\u2028 stat:DELIVRD ", "", "", "")
 	f.Fuzz(func(t *testing.T, class, coding byte, text, id, state, network string) {
-		m := deliver(
-			class,
-			text,
-			tlv(pdu.ReceiptedMessageID, id),
-			tlv(pdu.MessageState, state),
-			tlv(pdu.NetworkErrorCode, network),
-		)
+		m := deliver(class, text, tlv(pdu.ReceiptedMessageID, id), tlv(pdu.MessageState, state),
+			tlv(pdu.NetworkErrorCode, network))
 		m.Coding = pdu.Coding(coding)
 		r, ok := readReceipt(m)
 		if ok && (r.id == "" || !r.status.Valid() || len(r.code) > 64) {

@@ -49,19 +49,8 @@ func (s *sender) keep(ctx context.Context, lane int, sink func(channel.Receipt))
 		failures++
 		if err != nil {
 			at++
-			s.log.Warn(
-				"smpp session cannot be bound",
-				"address",
-				address,
-				"code",
-				err.Code,
-				"detail",
-				err.Detail,
-				"cause",
-				err.Unwrap(),
-				"again_in",
-				wait,
-			)
+			s.log.Warn("smpp session cannot be bound", "address", address, "code", err.Code, "detail", err.Detail,
+				"cause", err.Unwrap(), "again_in", wait)
 		} else {
 			s.log.Warn("smpp session lost", "address", address, "reason", x.why, "again_in", wait)
 		}
@@ -179,14 +168,11 @@ func (s *sender) bind(ctx context.Context, address string, sink func(channel.Rec
 		sink:     sink,
 		log:      s.log,
 		sequence: bindSequence,
-		writing: make(
-			chan struct{},
-			1,
-		),
-		open:    make(map[uint32]*request),
-		done:    make(chan struct{}),
-		news:    make(chan func(), maxWaiting),
-		replies: make(chan pdu.PDU, maxWaiting),
+		writing:  make(chan struct{}, 1),
+		open:     make(map[uint32]*request),
+		done:     make(chan struct{}),
+		news:     make(chan func(), maxWaiting),
+		replies:  make(chan pdu.PDU, maxWaiting),
 	}, nil
 }
 
@@ -229,9 +215,7 @@ func (s *sender) connect(ctx context.Context, address string) (net.Conn, *bufio.
 func tlsError(err error) *channel.Error {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return (&channel.Error{Kind: channel.Refused, Provider: name, Code: "certificate", Detail: "the SMSC's " +
-			"certificate is not trusted: see ca_file"}).Because(
-			err,
-		)
+			"certificate is not trusted: see ca_file"}).Because(err)
 	}
 	return unavailable("tls", "the SMSC does not speak TLS with us").Because(err)
 }

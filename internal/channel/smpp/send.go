@@ -58,12 +58,8 @@ func counted(parts []*pdu.Message) int {
 const maxRetries = 3
 
 // carryPart carries a part. A later one is worth some patience, since an earlier one is out already.
-func (s *sender) carryPart(
-	ctx context.Context,
-	part *pdu.Message,
-	token string,
-	later bool,
-) (id string, e *channel.Error) {
+func (s *sender) carryPart(ctx context.Context, part *pdu.Message, token string,
+	later bool) (id string, e *channel.Error) {
 	for try := 0; ; try++ {
 		id, e = s.carry(ctx, part, token)
 		if e == nil || !later || try == maxRetries || (e.Kind != channel.Throttled && e.Kind != channel.Unavailable) {

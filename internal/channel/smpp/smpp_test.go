@@ -132,8 +132,7 @@ func TestSubmit(t *testing.T) {
 		"a life over": {message: func(m *channel.Message) { m.ExpiresAt = channeltest.Now().Add(-time.Hour) },
 			want: func(m *pdu.Message) { m.Validity = "000000000100000R" }},
 		"a long life": {message: func(m *channel.Message) {
-			m.ExpiresAt = channeltest.Now().Add(25*time.Hour +
-				61*time.Second)
+			m.ExpiresAt = channeltest.Now().Add(25*time.Hour + 61*time.Second)
 		}, want: func(m *pdu.Message) { m.Validity = "000001010101000R" }},
 		"an endless life": {message: func(m *channel.Message) { m.ExpiresAt = channeltest.Now().AddDate(1, 0, 0) },
 			want: func(m *pdu.Message) { m.Validity = "000028000000000R" }},
@@ -184,10 +183,8 @@ func TestSubmit(t *testing.T) {
 			}
 			bind := centre.all(pdu.BindTransceiver)
 			if len(bind) != 1 ||
-				!reflect.DeepEqual(
-					bind[0].Body,
-					&pdu.Bind{SystemID: "dialproof", Password: password, SystemType: "OTP", Version: 0x34},
-				) {
+				!reflect.DeepEqual(bind[0].Body,
+					&pdu.Bind{SystemID: "dialproof", Password: password, SystemType: "OTP", Version: 0x34}) {
 				t.Errorf("the bind is %+v", bind)
 			}
 		})
@@ -200,10 +197,7 @@ func TestSenders(t *testing.T) {
 	for _, from := range []string{"Twelve chars", "Añejo", "+1234567890123456", "1234567890123456", "a\nb"} {
 		m := channeltest.Message(channel.SMS)
 		m.From = from
-		if _, err := r.Send(
-			t.Context(),
-			m,
-		); err == nil || channel.AsError(name, err).Code != "sender" ||
+		if _, err := r.Send(t.Context(), m); err == nil || channel.AsError(name, err).Code != "sender" ||
 			channel.AsError(name, err).Kind != channel.Refused {
 			t.Errorf("the sender %q: %v", from, err)
 		}
@@ -383,19 +377,13 @@ func TestCheck(t *testing.T) {
 	if len(centre.all(pdu.Unbind)) != 1 || len(centre.all(pdu.SubmitSM)) != 0 {
 		t.Error("a check binds, unbinds and sends nothing")
 	}
-	if e := channel.AsError(
-		"",
-		prepare(t, settings(dead)).Check(t.Context()),
-	); e.Kind != channel.Unavailable ||
+	if e := channel.AsError("", prepare(t, settings(dead)).Check(t.Context())); e.Kind != channel.Unavailable ||
 		e.Provider != name {
 		t.Errorf("nobody listens: %v", e)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if e := channel.AsError(
-		"",
-		prepare(t, settings(address)).Check(ctx),
-	); e.Kind != channel.Unavailable ||
+	if e := channel.AsError("", prepare(t, settings(address)).Check(ctx)); e.Kind != channel.Unavailable ||
 		e.Provider != name {
 		t.Errorf("no time: %v", e)
 	}

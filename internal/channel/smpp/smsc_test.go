@@ -199,17 +199,11 @@ func (l *link) no(p pdu.PDU, status uint32) bool {
 // receiptOf makes a receipt in the usual text.
 func receiptOf(id, stat string) *pdu.Message {
 	return &pdu.Message{
-		Source: pdu.Address{
-			TON:   1,
-			NPI:   1,
-			Value: "447700900123",
-		},
+		Source:   pdu.Address{TON: 1, NPI: 1, Value: "447700900123"},
 		Dest:     pdu.Address{Value: "Acme"},
 		ESMClass: pdu.ESMReceipt,
-		Short: []byte(
-			"id:" + id + " sub:001 dlvrd:001 submit date:2611231200 done date:2611231201 stat:" + stat +
-				" err:000 text:90817263 is",
-		),
+		Short: []byte("id:" + id + " sub:001 dlvrd:001 submit date:2611231200 done date:2611231201 stat:" + stat +
+			" err:000 text:90817263 is"),
 	}
 }
 

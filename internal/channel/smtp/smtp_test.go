@@ -244,87 +244,37 @@ func TestMisbehaves(t *testing.T) {
 		code         string
 	}
 	rows := []row{
-		{
-			"greeting",
-			"554 5.7.1 you are on a list",
-			channel.Refused,
-			"554 5.7.1",
-		},
+		{"greeting", "554 5.7.1 you are on a list", channel.Refused, "554 5.7.1"},
 		{"greeting", "421 busy", channel.Unavailable, "421"},
 		{"ehlo", "502 no", channel.Refused, ""},
 		{"starttls", "454 4.7.0 not now", channel.Unavailable, ""},
-		{
-			"auth",
-			"535 5.7.8 wrong",
-			channel.Refused,
-			"535 5.7.8",
-		},
+		{"auth", "535 5.7.8 wrong", channel.Refused, "535 5.7.8"},
 		{"auth", "454 4.7.0 not now", channel.Unavailable, "454 4.7.0"},
 		{"auth", "534 5.7.9 no", channel.Refused, "534 5.7.9"},
-		{
-			"mail",
-			"550 5.1.8 bad sender",
-			channel.Refused,
-			"550 5.1.8",
-		},
+		{"mail", "550 5.1.8 bad sender", channel.Refused, "550 5.1.8"},
 		{"mail", "550 5.7.1 spf", channel.Refused, "550 5.7.1"},
 		{"mail", "452 4.3.1 full", channel.Unavailable, "452 4.3.1"},
-		{
-			"mail",
-			"451 4.7.1 slow down",
-			channel.Throttled,
-			"451 4.7.1",
-		},
+		{"mail", "451 4.7.1 slow down", channel.Throttled, "451 4.7.1"},
 		{"mail", "553 no", channel.Refused, "553"},
 		{"mail", "550 5.1.1 no such sender", channel.Refused, "550 5.1.1"},
-		{
-			"rcpt",
-			"550 5.1.1 <person@example.com> unknown",
-			channel.Rejected,
-			"550 5.1.1",
-		},
+		{"rcpt", "550 5.1.1 <person@example.com> unknown", channel.Rejected, "550 5.1.1"},
 		{"rcpt", "550 no such user", channel.Rejected, "550"},
 		{"rcpt", "552 5.2.2 full", channel.Rejected, "552 5.2.2"},
-		{
-			"rcpt",
-			"550 5.2.1 closed",
-			channel.Rejected,
-			"550 5.2.1",
-		},
+		{"rcpt", "550 5.2.1 closed", channel.Rejected, "550 5.2.1"},
 		{"rcpt", "550 5.7.1 relaying denied", channel.Refused, "550 5.7.1"},
 		{"rcpt", "550 5.1.8 bad sender", channel.Refused, "550 5.1.8"},
-		{
-			"rcpt",
-			"450 4.7.1 greylisted",
-			channel.Throttled,
-			"450 4.7.1",
-		},
+		{"rcpt", "450 4.7.1 greylisted", channel.Throttled, "450 4.7.1"},
 		{"rcpt", "451 try again", channel.Throttled, "451"},
 		{"rcpt", "450 4.2.2 full", channel.Unavailable, "450 4.2.2"},
-		{
-			"rcpt",
-			"556 5.1.10 null MX",
-			channel.Rejected,
-			"556 5.1.10",
-		},
+		{"rcpt", "556 5.1.10 null MX", channel.Rejected, "556 5.1.10"},
 		{"rcpt", "550 5.4.1 no way", channel.Unavailable, "550 5.4.1"},
 		{"rcpt", "550 4.1.1 odd", channel.Rejected, "550 4.1.1"},
 		{"data", "554 no", channel.Refused, "554"},
 		{"data", "451 4.3.0 not now", channel.Unavailable, "451 4.3.0"},
-		{
-			"end",
-			"550 5.7.1 spam",
-			channel.Refused,
-			"550 5.7.1",
-		},
+		{"end", "550 5.7.1 spam", channel.Refused, "550 5.7.1"},
 		{"end", "552 5.3.4 too large", channel.Refused, "552 5.3.4"},
 		{"end", "451 4.3.0 not now", channel.Unavailable, "451 4.3.0"},
-		{
-			"end",
-			"554 5.6.0 text",
-			channel.Refused,
-			"554 5.6.0",
-		},
+		{"end", "554 5.6.0 text", channel.Refused, "554 5.6.0"},
 		{"end", "550 5.1.1 no such user after all", channel.Rejected, "550 5.1.1"},
 		{"end", "251 odd", channel.MaybeSent, "end"},
 		{"end", "xyz", channel.MaybeSent, "end"},
@@ -378,11 +328,7 @@ func TestNobodyListens(t *testing.T) {
 	t.Parallel()
 	s, ca := newServer(t, nil)
 	s.Close()
-	if _, e := send(
-		t,
-		t.Context(),
-		settings(s.port(), ca),
-	); e == nil || e.Kind != channel.Unavailable ||
+	if _, e := send(t, t.Context(), settings(s.port(), ca)); e == nil || e.Kind != channel.Unavailable ||
 		e.Code != "connect" {
 		t.Error(e)
 	}
@@ -441,9 +387,7 @@ func TestSafety(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	s, ca := newServer(t, nil)
-	if err := open(t, settings(s.port(), ca)).(channel.Checker).Check(
-		t.Context(),
-	); err != nil ||
+	if err := open(t, settings(s.port(), ca)).(channel.Checker).Check(t.Context()); err != nil ||
 		strings.Contains(s.said(), "MAIL") {
 		t.Errorf("%v: %s", err, s.said())
 	}

@@ -36,12 +36,8 @@ func TestUnderWay(t *testing.T) {
 					s.answers[c.step] = c.answer
 				}
 			})
-			trial, err := delivertest.New(
-				open(t, settings(s.port(), ca)),
-				channeltest.Message(channel.Email),
-				time.Second,
-				false,
-			)
+			trial, err := delivertest.New(open(t, settings(s.port(), ca)), channeltest.Message(channel.Email), time.Second,
+				false)
 			if err != nil {
 				t.Fatal(err)
 			}

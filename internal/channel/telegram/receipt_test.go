@@ -61,40 +61,24 @@ func receiptRows() []channeltest.ReceiptRow {
 		want.ProviderID = request
 		rows = append(rows, channeltest.ReceiptRow{Name: name, Request: report(body), Want: []channel.Receipt{want}})
 	}
-	one(
-		"refunded",
-		state("expired", `,"is_refunded":true`),
-		channel.Receipt{
-			Token:    "dG9rZW4",
-			Status:   channel.Undelivered,
-			Code:     "expired",
-			Kind:     channel.Unavailable,
-			Price:    "0",
-			Currency: "USD",
-		},
-	)
-	one(
-		"without price and payload",
-		`{"request_id":"`+request+`","delivery_status":{"status":"delivered"}}`,
-		channel.Receipt{Status: channel.Delivered},
-	)
-	one(
-		"a tiny price",
-		strings.Replace(state("read", ""), "0.01", "1e-7", 1),
-		channel.Receipt{Token: "dG9rZW4", Status: channel.Delivered, Price: "0.0000001", Currency: "USD"},
-	)
-	one(
-		"a negative price",
-		strings.Replace(state("read", ""), "0.01", "-1", 1),
-		channel.Receipt{Token: "dG9rZW4", Status: channel.Delivered},
-	)
-	rows = append(
-		rows,
-		channeltest.ReceiptRow{
-			Name:    "news of a check",
-			Request: report(`{"request_id":"x","verification_status":{"status":"code_valid","updated_at":1}}`),
-		},
-	)
+	one("refunded", state("expired", `,"is_refunded":true`), channel.Receipt{
+		Token:    "dG9rZW4",
+		Status:   channel.Undelivered,
+		Code:     "expired",
+		Kind:     channel.Unavailable,
+		Price:    "0",
+		Currency: "USD",
+	})
+	one("without price and payload", `{"request_id":"`+request+`","delivery_status":{"status":"delivered"}}`,
+		channel.Receipt{Status: channel.Delivered})
+	one("a tiny price", strings.Replace(state("read", ""), "0.01", "1e-7", 1),
+		channel.Receipt{Token: "dG9rZW4", Status: channel.Delivered, Price: "0.0000001", Currency: "USD"})
+	one("a negative price", strings.Replace(state("read", ""), "0.01", "-1", 1),
+		channel.Receipt{Token: "dG9rZW4", Status: channel.Delivered})
+	rows = append(rows, channeltest.ReceiptRow{
+		Name:    "news of a check",
+		Request: report(`{"request_id":"x","verification_status":{"status":"code_valid","updated_at":1}}`),
+	})
 	body := state("delivered", "")
 	for name, r := range map[string]channel.Callback{
 		"another's token": reportAt(body, channeltest.Now(), "other"),
@@ -148,12 +132,9 @@ func TestVectors(t *testing.T) {
 		n++
 		at, _ := strconv.ParseInt(v.Timestamp, 10, 64)
 		r := channel.Callback{
-			Header: http.Header{
-				"X-Request-Timestamp": {v.Timestamp},
-				"X-Request-Signature": {v.Signature},
-			},
-			Body: []byte(v.Body),
-			Now:  time.Unix(at, 0),
+			Header: http.Header{"X-Request-Timestamp": {v.Timestamp}, "X-Request-Signature": {v.Signature}},
+			Body:   []byte(v.Body),
+			Now:    time.Unix(at, 0),
 		}
 		if !signed(v.Secret, r) || signed(v.Secret+"x", r) {
 			t.Errorf("%s: the signature is not judged rightly", v.Body)

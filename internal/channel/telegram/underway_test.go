@@ -18,12 +18,8 @@ func TestUnderWay(t *testing.T) {
 	t.Parallel()
 	var trial *delivertest.Trial
 	tell := func(address, status, payload string) int {
-		got, _, _ := trial.Callback(
-			t.Context(),
-			delivertest.First,
-			address[strings.LastIndex(address, "/")+1:],
-			report(strings.Replace(state(status, ""), "dG9rZW4", payload, 1)),
-		)
+		got, _, _ := trial.Callback(t.Context(), delivertest.First, address[strings.LastIndex(address, "/")+1:],
+			report(strings.Replace(state(status, ""), "dG9rZW4", payload, 1)))
 		return got
 	}
 	var o order
@@ -39,12 +35,8 @@ func TestUnderWay(t *testing.T) {
 	})
 	defer c.Close()
 	var err error
-	if trial, err = delivertest.New(
-		open(t, c.URL, c.Client(), nil),
-		channeltest.Message(channel.Telegram),
-		time.Second,
-		false,
-	); err != nil {
+	if trial, err = delivertest.New(open(t, c.URL, c.Client(), nil), channeltest.Message(channel.Telegram), time.Second,
+		false); err != nil {
 		t.Fatal(err)
 	}
 	if err := trial.Send(t.Context()); err != nil {
@@ -61,8 +53,7 @@ func TestUnderWay(t *testing.T) {
 	}
 	d := trial.Deliveries()
 	if len(d) != 1 || d[0].Status != channel.Delivered || d[0].ProviderID != request || d[0].Price != "0.01" ||
-		d[0].Code != "" ||
-		trial.Other.Calls() != 0 {
+		d[0].Code != "" || trial.Other.Calls() != 0 {
 		t.Errorf("%+v", d)
 	}
 	again := tell(fixed, "delivered", o.Payload)

@@ -77,12 +77,8 @@ func (c *Config) key() ed25519.PublicKey {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{
-		rest.SMS{},
-		*c,
-		c.key(),
-		rest.New(env, name, c.URL, rest.Bearer("Authorization", "Bearer "+c.APIKey.Reveal())),
-	}, nil
+	return &sender{rest.SMS{}, *c, c.key(),
+		rest.New(env, name, c.URL, rest.Bearer("Authorization", "Bearer "+c.APIKey.Reveal()))}, nil
 }
 
 type sender struct {

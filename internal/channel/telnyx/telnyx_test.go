@@ -132,10 +132,8 @@ func webhook(body string, change func(*channel.Callback)) channel.Callback {
 func event(kind, status, more string) string {
 	return `{"data":{"record_type":"event","id":"86f58db9-0fe3-4adc-9d1f-46e66e6e9323","event_type":"` + kind +
 		`","occurred_at":"2026-11-23T08:00:00Z","payload":` +
-		strings.TrimSuffix(
-			strings.TrimPrefix(taken(status, more), `{"data":`),
-			"}",
-		) + `},"meta":{"attempt":1,"delivered_to":"` + callback + `"}}`
+		strings.TrimSuffix(strings.TrimPrefix(taken(status, more), `{"data":`), "}") +
+		`},"meta":{"attempt":1,"delivered_to":"` + callback + `"}}`
 }
 
 func receiptRows() []channeltest.ReceiptRow {
@@ -151,64 +149,40 @@ func receiptRows() []channeltest.ReceiptRow {
 	} {
 		add(status, event("message.finalized", status, ""), want)
 	}
-	add(
-		"a new code",
-		event("message.finalized", "delivery_failed", `,"errors":[{"code":"49999"}]`),
-		channel.Receipt{Status: channel.Undelivered, Code: "49999", Kind: channel.Unavailable},
-	)
-	add(
-		"a code in words",
-		event("message.finalized", "delivery_failed", `,"errors":[{"code":"stop!"}]`),
-		channel.Receipt{Status: channel.Undelivered, Code: "delivery_failed", Kind: channel.Unavailable},
-	)
-	add(
-		"a code that is a phone number",
+	add("a new code", event("message.finalized", "delivery_failed", `,"errors":[{"code":"49999"}]`),
+		channel.Receipt{Status: channel.Undelivered, Code: "49999", Kind: channel.Unavailable})
+	add("a code in words", event("message.finalized", "delivery_failed", `,"errors":[{"code":"stop!"}]`),
+		channel.Receipt{Status: channel.Undelivered, Code: "delivery_failed", Kind: channel.Unavailable})
+	add("a code that is a phone number",
 		event("message.finalized", "delivery_failed", `,"errors":[{"code":"447700900123"}]`),
-		channel.Receipt{Status: channel.Undelivered, Code: "delivery_failed", Kind: channel.Unavailable},
-	)
-	add(
-		"price and parts",
+		channel.Receipt{Status: channel.Undelivered, Code: "delivery_failed", Kind: channel.Unavailable})
+	add("price and parts",
 		event("message.sent", "sent", `,"parts":2,"cost":{"amount":"0.0051","currency":"USD"},"cost_breakdown":null`),
-		channel.Receipt{Status: channel.Sent, Parts: 2, Price: "0.0051", Currency: "USD"},
-	)
-	add(
-		"no price",
-		event("message.sent", "sent", `,"parts":1,"cost":null`),
-		channel.Receipt{Status: channel.Sent, Parts: 1},
-	)
+		channel.Receipt{Status: channel.Sent, Parts: 2, Price: "0.0051", Currency: "USD"})
+	add("no price", event("message.sent", "sent", `,"parts":1,"cost":null`),
+		channel.Receipt{Status: channel.Sent, Parts: 1})
 	for _, none := range []string{"much", "NaN", "Inf", "0x1p-2", "1e-3", "-1", "0.0000", ""} {
-		add(
-			"a price that is none: "+none,
-			event("message.sent", "sent", `,"cost":{"amount":"`+none+`","currency":"USD"}`),
-			channel.Receipt{Status: channel.Sent},
-		)
+		add("a price that is none: "+none, event("message.sent", "sent", `,"cost":{"amount":"`+none+`","currency":"USD"}`),
+			channel.Receipt{Status: channel.Sent})
 	}
-	add(
-		"the last of three attempts",
+	add("the last of three attempts",
 		strings.Replace(event("message.finalized", "delivered", ""), `"attempt":1`, `"attempt":3`, 1),
-		channel.Receipt{Status: channel.Delivered},
-	)
-	return append(
-		append(rows, refusedRows()...),
-		channeltest.ReceiptRow{
-			Name:    "a message that came in",
-			Request: webhook(event("message.received", "webhook_delivered", ""), nil),
-		},
-		channeltest.ReceiptRow{
-			Name:    "the spend limit",
-			Request: webhook(`{"data":{"event_type":"messaging-profile.spend-limit-reached"}}`, nil),
-		},
-		channeltest.ReceiptRow{
-			Name:    "about nothing",
-			Request: webhook(`{"data":{"event_type":"message.sent","payload":{}}}`, nil),
-			Refused: true,
-		},
-		channeltest.ReceiptRow{
-			Name:    "without a status",
-			Request: webhook(`{"data":{"event_type":"message.sent","payload":{"id":"x","to":[]}}}`, nil),
-			Refused: true,
-		},
-		channeltest.ReceiptRow{Name: "no JSON", Request: webhook("a=b", nil), Refused: true},
+		channel.Receipt{Status: channel.Delivered})
+	return append(append(rows, refusedRows()...), channeltest.ReceiptRow{
+		Name:    "a message that came in",
+		Request: webhook(event("message.received", "webhook_delivered", ""), nil),
+	}, channeltest.ReceiptRow{
+		Name:    "the spend limit",
+		Request: webhook(`{"data":{"event_type":"messaging-profile.spend-limit-reached"}}`, nil),
+	}, channeltest.ReceiptRow{
+		Name:    "about nothing",
+		Request: webhook(`{"data":{"event_type":"message.sent","payload":{}}}`, nil),
+		Refused: true,
+	}, channeltest.ReceiptRow{
+		Name:    "without a status",
+		Request: webhook(`{"data":{"event_type":"message.sent","payload":{"id":"x","to":[]}}}`, nil),
+		Refused: true,
+	}, channeltest.ReceiptRow{Name: "no JSON", Request: webhook("a=b", nil), Refused: true},
 	)
 }
 
@@ -258,9 +232,8 @@ func TestTolerance(t *testing.T) {
 
 func TestRequest(t *testing.T) {
 	t.Parallel()
-	c := channeltest.NewCarrier(
-		channeltest.Says(reply(200, taken("queued", `,"parts":2,"cost":{"amount":"0.0102","currency":"USD"}`))),
-	)
+	c := channeltest.NewCarrier(channeltest.Says(reply(200,
+		taken("queued", `,"parts":2,"cost":{"amount":"0.0102","currency":"USD"}`))))
 	defer c.Close()
 	settings, _ := config(c.URL).(*Config)
 	settings.From = ""
@@ -291,19 +264,15 @@ func TestRequest(t *testing.T) {
 		}
 	}
 	if o[0].From != "Acme" || o[0].Profile != settings.MessagingProfileID || o[0].Encoding != "ucs2" ||
-		o[0].Webhook != "" ||
-		o[1].From != "" {
+		o[0].Webhook != "" || o[1].From != "" {
 		t.Errorf("%+v", o)
 	}
 }
 
 func TestPause(t *testing.T) {
 	t.Parallel()
-	c := channeltest.NewCarrier(
-		channeltest.Says(
-			channeltest.Reply{Status: 429, Header: map[string]string{"Retry-After": "7"}, Body: `{"errors":[{"code":"10011"}]}`},
-		),
-	)
+	c := channeltest.NewCarrier(channeltest.Says(channeltest.Reply{Status: 429,
+		Header: map[string]string{"Retry-After": "7"}, Body: `{"errors":[{"code":"10011"}]}`}))
 	defer c.Close()
 	_, err := open(t, c.URL, c.Client()).Send(t.Context(), channeltest.Message(channel.SMS))
 	if e := channel.AsError(name, err); e.Kind != channel.Throttled || e.Code != "10011" || e.RetryAfter != 7*time.Second {
@@ -314,9 +283,8 @@ func TestPause(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	for status, ok := range map[int]bool{200: true, 401: false, 500: false} {
-		c := channeltest.NewCarrier(
-			channeltest.Says(reply(status, `{"data":{"balance":"300.00","currency":"USD","record_type":"balance"}}`)),
-		)
+		c := channeltest.NewCarrier(channeltest.Says(reply(status,
+			`{"data":{"balance":"300.00","currency":"USD","record_type":"balance"}}`)))
 		if err := open(t, c.URL, c.Client()).(channel.Checker).Check(t.Context()); (err == nil) != ok {
 			t.Errorf("%d: %v", status, err)
 		}
@@ -349,11 +317,8 @@ func TestSettings(t *testing.T) {
 
 func FuzzReceipts(f *testing.F) {
 	f.Add(event("message.finalized", "delivered", ""), "", false)
-	f.Add(
-		event("message.sent", "delivery_failed", `,"errors":[{"code":1}],"cost":{"amount":"1","currency":"USD"}`),
-		"",
-		false,
-	)
+	f.Add(event("message.sent", "delivery_failed", `,"errors":[{"code":1}],"cost":{"amount":"1","currency":"USD"}`), "",
+		false)
 	f.Add(`{"data":null}`, "1764000000", true)
 	s := open(f, "https://api.telnyx.com", nil)
 	f.Fuzz(func(t *testing.T, body, header string, forged bool) {

@@ -78,8 +78,7 @@ func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
 	out := channel.Accepted{ID: m.SID, Status: statusOf(m.Status)}
 	if out.Status == channel.Failed || out.Status == channel.Undelivered {
 		return channel.Accepted{}, rest.Means(channel.Unavailable, "the message failed at once, for no reason that "+
-			"Twilio gives").
-			Error(name, "failed")
+			"Twilio gives").Error(name, "failed")
 	}
 	out.Parts, _ = strconv.Atoi(m.NumSegments)
 	if m.Price != nil {

@@ -153,12 +153,8 @@ func (s *sender) Converted(ctx context.Context, providerID string, _ phone.Numbe
 	if ok {
 		outcome = "confirmed"
 	}
-	a, err := s.api.Form(
-		ctx,
-		http.MethodPost,
-		s.path("/Messages/"+url.PathEscape(providerID)+"/Feedback.json"),
-		url.Values{"Outcome": {outcome}},
-	)
+	a, err := s.api.Form(ctx, http.MethodPost, s.path("/Messages/"+url.PathEscape(providerID)+"/Feedback.json"),
+		url.Values{"Outcome": {outcome}})
 	if err == nil && !rest.Good(a) {
 		return s.api.Status(a)
 	}

@@ -44,10 +44,8 @@ func harness(t *testing.T) channeltest.Harness {
 		Provider:  Provider(),
 		Configure: config,
 		Secrets:   []string{token},
-		Accept: reply(
-			201,
-			`{"sid":"`+sid+`","status":"queued","num_segments":"1","price":null,"price_unit":"USD","error_code":null}`,
-		),
+		Accept: reply(201,
+			`{"sid":"`+sid+`","status":"queued","num_segments":"1","price":null,"price_unit":"USD","error_code":null}`),
 		WantID: sid,
 		Request: func(r *http.Request, body []byte) error {
 			if user, password, _ := r.BasicAuth(); user != account || password != token {
@@ -67,12 +65,8 @@ func harness(t *testing.T) channeltest.Harness {
 			if !strings.Contains(form.Get("Body"), "90817263") {
 				return fmt.Errorf("the text has no code")
 			}
-			return spec.Judge(
-				r,
-				body,
-				"/2010-04-01/Accounts/{AccountSid}/Messages.json",
-				map[string]string{"AccountSid": account},
-			)
+			return spec.Judge(r, body, "/2010-04-01/Accounts/{AccountSid}/Messages.json",
+				map[string]string{"AccountSid": account})
 		},
 		Tables: map[string][]string{"answer receipt": channeltest.Keys(errorTable())},
 		Answer: func(e channeltest.Expected) string {
@@ -220,22 +214,12 @@ func TestFeedbackOfCalls(t *testing.T) {
 	defer c.Close()
 	s, _ := config(c.URL).Open(channel.Env{HTTP: c.Client(), Now: channeltest.Now})
 	for _, id := range []string{callSID, "", "SM1/../../x"} {
-		if err := s.(channel.Feedback).Converted(
-			t.Context(),
-			id,
-			channeltest.Message(channel.SMS).To,
-			true,
-		); err != nil ||
+		if err := s.(channel.Feedback).Converted(t.Context(), id, channeltest.Message(channel.SMS).To, true); err != nil ||
 			len(c.Requests()) != 0 {
 			t.Errorf("%q: %v after %d requests", id, err, len(c.Requests()))
 		}
 	}
-	if err := s.(channel.Feedback).Converted(
-		t.Context(),
-		sid,
-		channeltest.Message(channel.SMS).To,
-		false,
-	); err == nil ||
+	if err := s.(channel.Feedback).Converted(t.Context(), sid, channeltest.Message(channel.SMS).To, false); err == nil ||
 		string(c.Requests()[0].Body) != "Outcome=unconfirmed" {
 		t.Errorf("a message that is not known: %v", err)
 	}

@@ -42,17 +42,11 @@ func (s *sender) call(ctx context.Context, m channel.Message) (channel.Accepted,
 	case m.Callback == "":
 		return channel.Accepted{}, rest.Refused(name, "no_public_url", "a call asks Dialproof what to say: set public_url")
 	case from == "":
-		return channel.Accepted{}, rest.Refused(
-			name,
-			"no_sender",
-			"the route has neither a number as its sender nor a caller_id",
-		)
+		return channel.Accepted{},
+			rest.Refused(name, "no_sender", "the route has neither a number as its sender nor a caller_id")
 	case !spoken:
-		return channel.Accepted{}, rest.Refused(
-			name,
-			"language",
-			"Twilio has no voice for the person's language; voices can name one",
-		)
+		return channel.Accepted{},
+			rest.Refused(name, "language", "Twilio has no voice for the person's language; voices can name one")
 	}
 	form := url.Values{
 		"To": {m.To.E164()}, "From": {from}, "Url": {m.Callback}, "Method": {http.MethodPost},
@@ -140,13 +134,8 @@ func (t *twiml) say(text string) {
 
 // ask says who calls and waits for a key, which may be pressed at any time. next is the step that is asked then.
 func (t *twiml) ask(m channel.Message, next string) {
-	t.add(
-		`<Gather input="dtmf" numDigits="1" timeout="` + strconv.Itoa(
-			keyWait,
-		) + `" method="POST" action="` + escaped(
-			address(m.Callback, next),
-		) + `">`,
-	)
+	t.add(`<Gather input="dtmf" numDigits="1" timeout="` + strconv.Itoa(keyWait) + `" method="POST" action="` +
+		escaped(address(m.Callback, next)) + `">`)
 	t.say(m.Spoken.Prompt)
 	t.add(`</Gather>`)
 }

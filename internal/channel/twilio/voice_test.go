@@ -99,30 +99,14 @@ func callRows() []channeltest.ReceiptRow {
 	} {
 		add(status, "?step=progress", url.Values{"CallStatus": {status}}, want)
 	}
-	add(
-		"no such number",
-		"?step=progress",
-		url.Values{"CallStatus": {"failed"}, "SipResponseCode": {"404"}},
-		channel.Receipt{Status: channel.Failed, Code: "SIP 404", Kind: channel.Rejected},
-	)
-	add(
-		"a carrier's fault",
-		"?step=progress",
-		url.Values{"CallStatus": {"failed"}, "SipResponseCode": {"503"}},
-		channel.Receipt{Status: channel.Failed, Code: "failed", Kind: channel.Unavailable},
-	)
-	add(
-		"a code",
-		"?step=progress",
-		url.Values{"CallStatus": {"failed"}, "ErrorCode": {"21217"}},
-		channel.Receipt{Status: channel.Failed, Code: "21217", Kind: channel.Rejected},
-	)
-	add(
-		"a new code",
-		"?step=progress",
-		url.Values{"CallStatus": {"failed"}, "ErrorCode": {"32009"}},
-		channel.Receipt{Status: channel.Failed, Code: "32009", Kind: channel.Unavailable},
-	)
+	add("no such number", "?step=progress", url.Values{"CallStatus": {"failed"}, "SipResponseCode": {"404"}},
+		channel.Receipt{Status: channel.Failed, Code: "SIP 404", Kind: channel.Rejected})
+	add("a carrier's fault", "?step=progress", url.Values{"CallStatus": {"failed"}, "SipResponseCode": {"503"}},
+		channel.Receipt{Status: channel.Failed, Code: "failed", Kind: channel.Unavailable})
+	add("a code", "?step=progress", url.Values{"CallStatus": {"failed"}, "ErrorCode": {"21217"}},
+		channel.Receipt{Status: channel.Failed, Code: "21217", Kind: channel.Rejected})
+	add("a new code", "?step=progress", url.Values{"CallStatus": {"failed"}, "ErrorCode": {"32009"}},
+		channel.Receipt{Status: channel.Failed, Code: "32009", Kind: channel.Unavailable})
 	add("it was said", "?step=said", url.Values{"CallStatus": {"in-progress"}}, channel.Receipt{Status: channel.Delivered})
 	add("the first question", "", url.Values{"CallStatus": {"in-progress"}})
 	add("a key", "?step=key1", url.Values{"Digits": {"1"}})
@@ -132,14 +116,8 @@ func callRows() []channeltest.ReceiptRow {
 }
 
 // said answers what a call does at a step: its verbs, with what is said and where it goes on.
-func said(
-	t *testing.T,
-	at string,
-	form url.Values,
-	m channel.Message,
-	alive bool,
-	fault error,
-) (channel.Reply, []string) {
+func said(t *testing.T, at string, form url.Values, m channel.Message, alive bool,
+	fault error) (channel.Reply, []string) {
 	t.Helper()
 	s, _ := config("https://api.twilio.com").Open(channel.Env{Now: channeltest.Now})
 	r := asked(at, form)
@@ -190,13 +168,8 @@ func TestCall(t *testing.T) {
 		return append(out, "Pause")
 	}
 	open, end := []string{"Response"}, []string{"Hangup"}
-	code := slices.Concat(
-		open,
-		[]string{say(m.Spoken.Intro)},
-		read(m.Spoken.Lead),
-		[]string{"Redirect: " + callback + "?step=said"},
-		end,
-	)
+	code := slices.Concat(open, []string{say(m.Spoken.Intro)}, read(m.Spoken.Lead),
+		[]string{"Redirect: " + callback + "?step=said"}, end)
 	for _, c := range []struct {
 		name, at, digits string
 		want             []string
@@ -215,27 +188,12 @@ func TestCall(t *testing.T) {
 		}
 	}
 	for _, at := range []string{"", "?step=key1", "?step=key2", "?step=said"} {
-		if _, got := said(
-			t,
-			at,
-			url.Values{"Digits": {"1"}},
-			m,
-			false,
-			nil,
-		); !slices.Equal(
-			got,
-			[]string{"Response", "Hangup"},
-		) {
+		if _, got := said(t, at, url.Values{"Digits": {"1"}}, m, false, nil); !slices.Equal(got,
+			[]string{"Response", "Hangup"}) {
 			t.Errorf("%q, when the verification is over: %q", at, got)
 		}
-		if reply, _ := said(
-			t,
-			at,
-			url.Values{"Digits": {"1"}},
-			m,
-			true,
-			errors.New("no store"),
-		); reply.Status != http.StatusServiceUnavailable {
+		if reply, _ := said(t, at, url.Values{"Digits": {"1"}}, m, true,
+			errors.New("no store")); reply.Status != http.StatusServiceUnavailable {
 			t.Errorf("%q, when the store is away: %d", at, reply.Status)
 		}
 	}
@@ -284,10 +242,7 @@ func TestCallIsRefused(t *testing.T) {
 		m := channeltest.Message(channel.Voice)
 		change(cfg, &m)
 		s, _ := cfg.Open(channel.Env{HTTP: c.Client(), Now: channeltest.Now})
-		if _, err := s.Send(
-			t.Context(),
-			m,
-		); err == nil || channel.AsError(name, err).Code != want ||
+		if _, err := s.Send(t.Context(), m); err == nil || channel.AsError(name, err).Code != want ||
 			channel.AsError(name, err).Kind != channel.Refused {
 			t.Errorf("%s: %v", want, err)
 		}

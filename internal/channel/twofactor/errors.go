@@ -31,11 +31,8 @@ func errorTable() []errorRow {
 		{[]string{"sender"}, "sender", rest.Means(channel.Refused, "the sender is not known or not approved")},
 		{[]string{"header"}, "sender", rest.Means(channel.Refused, "the sender is not known or not approved")},
 		{[]string{"ip", "allow"}, "ip", rest.Means(channel.Refused, "the account does not allow calls from this address")},
-		{
-			[]string{"ip", "whitelist"},
-			"ip",
-			rest.Means(channel.Refused, "the account does not allow calls from this address"),
-		},
+		{[]string{"ip", "whitelist"}, "ip",
+			rest.Means(channel.Refused, "the account does not allow calls from this address")},
 		{[]string{"limit"}, "limit", rest.Means(channel.Throttled, "2Factor asks for a pause")},
 	}
 }

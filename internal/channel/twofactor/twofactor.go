@@ -159,12 +159,8 @@ func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
 // Check implements channel.Checker: it asks for the balance of transactional SMS. This call has no form without the key
 // in its path; it is made by `dialproof doctor` alone, and its address is kept out of what it answers.
 func (s *sender) Check(ctx context.Context) error {
-	a, err := s.api.JSON(
-		ctx,
-		http.MethodGet,
-		"/API/V1/"+s.cfg.APIKey.Reveal()+"/ADDON_SERVICES/BAL/TRANSACTIONAL_SMS",
-		nil,
-	)
+	a, err := s.api.JSON(ctx, http.MethodGet, "/API/V1/"+s.cfg.APIKey.Reveal()+"/ADDON_SERVICES/BAL/TRANSACTIONAL_SMS",
+		nil)
 	if err != nil {
 		e := *channel.AsError(name, err)
 		return e.Because(nil) // the cause of a failed call names its address

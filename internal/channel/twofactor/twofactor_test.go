@@ -102,23 +102,18 @@ func receiptRows(t *testing.T) []channeltest.ReceiptRow {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := []channeltest.ReceiptRow{
-		{
-			Name:    "a whole report",
-			Request: report(strings.TrimSpace(string(fixture))),
-			Want:    []channel.Receipt{{ProviderID: id, Status: channel.Delivered}},
-		},
-	}
+	rows := []channeltest.ReceiptRow{{
+		Name:    "a whole report",
+		Request: report(strings.TrimSpace(string(fixture))),
+		Want:    []channel.Receipt{{ProviderID: id, Status: channel.Delivered}},
+	}}
 	add := func(name, form string, want channel.Receipt) {
 		want.ProviderID = id
-		rows = append(
-			rows,
-			channeltest.ReceiptRow{
-				Name:    name,
-				Request: report("SessionId=" + id + "&SmsTo=447700900123&" + form),
-				Want:    []channel.Receipt{want},
-			},
-		)
+		rows = append(rows, channeltest.ReceiptRow{
+			Name:    name,
+			Request: report("SessionId=" + id + "&SmsTo=447700900123&" + form),
+			Want:    []channel.Receipt{want},
+		})
 	}
 	for status, want := range map[string]channel.Receipt{
 		"DELIVERED":      {Status: channel.Delivered},
@@ -144,11 +139,8 @@ func receiptRows(t *testing.T) []channeltest.ReceiptRow {
 		channel.Receipt{Status: channel.Undelivered, Code: "EC_ABSENT_SUBSCRIBER", Kind: channel.Unavailable})
 	add("the operator's fault", "SmsStatus=FAILED&ErrorGroupId=3&ErrorName=EC_SYSTEM_FAILURE&ErrorPermanent=true",
 		channel.Receipt{Status: channel.Undelivered, Code: "EC_SYSTEM_FAILURE", Kind: channel.Unavailable})
-	add(
-		"a reason that names a number",
-		"SmsStatus=FAILED&ErrorName=447700900123",
-		channel.Receipt{Status: channel.Undelivered, Code: "FAILED", Kind: channel.Unavailable},
-	)
+	add("a reason that names a number", "SmsStatus=FAILED&ErrorName=447700900123",
+		channel.Receipt{Status: channel.Undelivered, Code: "FAILED", Kind: channel.Unavailable})
 	get := report("SessionId=" + id + "&SmsStatus=DELIVERED")
 	get.Method = http.MethodGet
 	return append(rows,
@@ -166,10 +158,7 @@ func TestRequest(t *testing.T) {
 	cfg := &Config{APIKey: secret.New(apiKey), URL: c.URL, Variables: []string{"code"}}
 	s, _ := cfg.Open(channel.Env{HTTP: c.Client(), Now: channeltest.Now})
 	m := channeltest.Message(channel.SMS)
-	if _, err := s.Send(
-		t.Context(),
-		m,
-	); channel.AsError(name, err).Code != "no_sender" ||
+	if _, err := s.Send(t.Context(), m); channel.AsError(name, err).Code != "no_sender" ||
 		channel.AsError(name, err).Kind != channel.Refused {
 		t.Errorf("without a sender: %v", err)
 	}
@@ -187,9 +176,7 @@ func TestRequest(t *testing.T) {
 	if _, err := s.Send(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	if f, _ = url.ParseQuery(
-		string(c.Requests()[1].Body),
-	); f.Get("var1") != m.Text.Body || f.Get("var2") != "1" ||
+	if f, _ = url.ParseQuery(string(c.Requests()[1].Body)); f.Get("var1") != m.Text.Body || f.Get("var2") != "1" ||
 		f.Has("msg") {
 		t.Errorf("with a template: %v", f)
 	}
@@ -219,10 +206,7 @@ func TestCheck(t *testing.T) {
 		}
 		carrier.Close()
 		err := check.Check(t.Context())
-		if e := channel.AsError(
-			name,
-			err,
-		); e.Kind != channel.Unavailable || e.Unwrap() != nil ||
+		if e := channel.AsError(name, err); e.Kind != channel.Unavailable || e.Unwrap() != nil ||
 			strings.Contains(fmt.Sprintf("%+v", err), apiKey) {
 			t.Errorf("nobody is there: %+v", err)
 		}

@@ -66,9 +66,7 @@ func (s *sender) classic(ctx context.Context, m channel.Message) (channel.Accept
 		return channel.Accepted{}, rest.NoSender(name, "a from")
 	}
 	form := url.Values{
-		"api_key": {
-			s.cfg.APIKey,
-		},
+		"api_key":           {s.cfg.APIKey},
 		"api_secret":        {s.cfg.APISecret.Reveal()},
 		"from":              {rest.Digits(from)},
 		"to":                {rest.Digits(m.To.E164())},
@@ -164,11 +162,9 @@ func (s *sender) Converted(ctx context.Context, providerID string, _ phone.Numbe
 		return nil
 	}
 	q := url.Values{
-		"message-id": {
-			providerID,
-		},
-		"delivered": {strconv.FormatBool(ok)},
-		"timestamp": {s.api.Now().UTC().Format(time.DateTime)},
+		"message-id": {providerID},
+		"delivered":  {strconv.FormatBool(ok)},
+		"timestamp":  {s.api.Now().UTC().Format(time.DateTime)},
 	}
 	conversions := s.old
 	conversions.Base = s.cfg.URL

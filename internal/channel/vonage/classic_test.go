@@ -61,11 +61,9 @@ func TestClassic(t *testing.T) {
 		Provider:  Provider(),
 		Configure: classicConfig,
 		Secrets:   []string{apiSecret, signature},
-		Accept: reply(
-			200,
+		Accept: reply(200,
 			`{"message-count":"1","messages":[{"to":"447700900123","message-id":"`+classicID+`","status":"0",`+
-				`"remaining-balance":"3.14","message-price":"0.03330000","network":"23410"}]}`,
-		),
+				`"remaining-balance":"3.14","message-price":"0.03330000","network":"23410"}]}`),
 		WantID:    classicID,
 		WithoutID: reply(200, `{"messages":[{"status":"0"}]}`),
 		Request: func(r *http.Request, body []byte) error {
@@ -101,15 +99,9 @@ func TestClassic(t *testing.T) {
 
 func TestClassicRequest(t *testing.T) {
 	t.Parallel()
-	c := channeltest.NewCarrier(
-		channeltest.Says(
-			reply(
-				200,
-				`{"messages":[{"message-id":"a","status":"0","message-price":"0.0333"},{"message-id":"b","status":"0",`+
-					`"message-price":"0.0333"}]}`,
-			),
-		),
-	)
+	c := channeltest.NewCarrier(channeltest.Says(reply(200,
+		`{"messages":[{"message-id":"a","status":"0","message-price":"0.0333"},{"message-id":"b","status":"0",`+
+			`"message-price":"0.0333"}]}`)))
 	defer c.Close()
 	s := classic(t, c.URL, c.Client(), nil)
 	if !slices.Equal(s.Channels(), []channel.Kind{channel.SMS}) {
@@ -121,8 +113,7 @@ func TestClassicRequest(t *testing.T) {
 	m.Regulatory = map[string]string{"dlt_entity_id": "110", "dlt_template_id": "220"}
 	a, err := s.Send(t.Context(), m)
 	if want := (channel.Accepted{ID: "a", Parts: 2, Price: "0.0666", Currency: "EUR",
-		Status: channel.Taken}); err != nil ||
-		a != want {
+		Status: channel.Taken}); err != nil || a != want {
 		t.Fatalf("%+v %v, want %+v", a, err, want)
 	}
 	form, _ := url.ParseQuery(string(c.Requests()[0].Body))
@@ -151,23 +142,15 @@ func TestConversion(t *testing.T) {
 	q := r.URL.Query()
 	user, password, _ := r.BasicAuth()
 	if r.Method != http.MethodPost || r.URL.Path != "/conversions/sms" || q.Get("message-id") != classicID ||
-		q.Get("delivered") != "true" ||
-		q.Get("timestamp") != "2026-11-23 08:00:00" ||
-		user != apiKey ||
-		password != apiSecret ||
-		bytes.Contains([]byte(r.URL.String()), []byte(apiSecret)) {
+		q.Get("delivered") != "true" || q.Get("timestamp") != "2026-11-23 08:00:00" || user != apiKey ||
+		password != apiSecret || bytes.Contains([]byte(r.URL.String()), []byte(apiSecret)) {
 		t.Errorf("%s %s by %s", r.Method, r.URL, user)
 	}
 	for name, sender := range map[string]channel.Sender{
 		"switched off":     classic(t, c.URL, c.Client(), func(c *Config) { c.Conversions = false }),
 		"the Messages API": open(t),
 	} {
-		if err := sender.(channel.Feedback).Converted(
-			t.Context(),
-			classicID,
-			to,
-			true,
-		); err != nil ||
+		if err := sender.(channel.Feedback).Converted(t.Context(), classicID, to, true); err != nil ||
 			len(c.Requests()) != 1 {
 			t.Errorf("%s: %v after %d requests", name, err, len(c.Requests()))
 		}
@@ -177,12 +160,8 @@ func TestConversion(t *testing.T) {
 	}
 	refusing := channeltest.NewCarrier(channeltest.Says(reply(402, "")))
 	defer refusing.Close()
-	if err := classic(t, refusing.URL, refusing.Client(), nil).(channel.Feedback).Converted(
-		t.Context(),
-		classicID,
-		to,
-		true,
-	); err == nil {
+	if err := classic(t, refusing.URL, refusing.Client(), nil).(channel.Feedback).Converted(t.Context(), classicID, to,
+		true); err == nil {
 		t.Error("an account without the interface is no error")
 	}
 }

@@ -58,9 +58,7 @@ func networkCodes() map[string]channel.ErrorKind {
 // fieldsOf answers the fields of a receipt of the SMS API, which comes as a query, a form or JSON as the account has
 // it. A field that stands twice makes it none, as nobody knows which one is signed.
 func fieldsOf(r channel.Callback) (map[string]string, bool) {
-	if kind, _, _ := mime.ParseMediaType(
-		r.Header.Get("Content-Type"),
-	); r.Method != http.MethodGet &&
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method != http.MethodGet &&
 		kind == "application/json" {
 		return flat(r.Body)
 	}
@@ -109,11 +107,9 @@ func (s *sender) classicReceipts(r channel.Callback) ([]channel.Receipt, error) 
 		return nil, rest.Refused(name, "signature", "the receipt has no time, or is too old")
 	}
 	if s.cfg.SignatureMethod != unsigned && !signedFields(s.cfg.SignatureMethod, s.cfg.SignatureSecret.Reveal(), f) {
-		return nil, rest.Refused(
-			name,
-			"signature",
-			"the receipt's sig is missing or wrong: does signature_method say what the account has?",
-		)
+		return nil,
+			rest.Refused(name, "signature",
+				"the receipt's sig is missing or wrong: does signature_method say what the account has?")
 	}
 	if f["messageId"] == "" || f["status"] == "" {
 		return nil, nil // an incoming message

@@ -39,27 +39,21 @@ func sum(method, key string, fields url.Values) string {
 		h := md5.Sum([]byte(text + key))
 		return hex.EncodeToString(h[:])
 	}
-	mac := hmac.New(
-		map[string]func() hash.Hash{"md5": md5.New, "sha1": sha1.New, "sha256": sha256.New, "sha512": sha512.New}[method],
-		[]byte(key),
-	)
+	mac := hmac.New(map[string]func() hash.Hash{"md5": md5.New, "sha1": sha1.New, "sha256": sha256.New,
+		"sha512": sha512.New}[method], []byte(key))
 	mac.Write([]byte(text))
 	return strings.ToUpper(hex.EncodeToString(mac.Sum(nil)))
 }
 
 func report(status string, change url.Values) url.Values {
 	f := url.Values{
-		"msisdn": {
-			"447700900123",
-		},
-		"to":           {"447700900001"},
-		"network-code": {"23410"},
-		"messageId":    {classicID},
-		"price":        {"0.03330000"},
-		"status":       {status},
-		"scts": {
-			"2611230800",
-		},
+		"msisdn":            {"447700900123"},
+		"to":                {"447700900001"},
+		"network-code":      {"23410"},
+		"messageId":         {classicID},
+		"price":             {"0.03330000"},
+		"status":            {status},
+		"scts":              {"2611230800"},
 		"err-code":          {"0"},
 		"api-key":           {apiKey},
 		"client-ref":        {"dG9rZW4"},
@@ -188,16 +182,10 @@ func without(f url.Values, key string) url.Values {
 // TestUnsigned: an account without signatures is believed by the address alone, when the operator says so.
 func TestUnsigned(t *testing.T) {
 	t.Parallel()
-	s := classic(
-		t,
-		"https://api.nexmo.com",
-		nil,
-		func(c *Config) { c.SignatureMethod, c.SignatureSecret = unsigned, secret.Text{} },
-	)
-	got, err := s.(channel.Receiver).Receipts(
-		t.Context(),
-		as("query", without(without(report("delivered", nil), "sig"), "timestamp")),
-	)
+	s := classic(t, "https://api.nexmo.com", nil,
+		func(c *Config) { c.SignatureMethod, c.SignatureSecret = unsigned, secret.Text{} })
+	got, err := s.(channel.Receiver).Receipts(t.Context(),
+		as("query", without(without(report("delivered", nil), "sig"), "timestamp")))
 	if err != nil || len(got) != 1 || got[0].Status != channel.Delivered {
 		t.Errorf("%v %v", got, err)
 	}
@@ -229,8 +217,7 @@ func TestVectors(t *testing.T) {
 		}
 		v.Params["sig"] = v.Signature
 		if !signedFields(method, v.Secret, v.Params) || signedFields(method, v.Secret+"x", v.Params) ||
-			signedFields("sha1", v.Secret, v.Params) ||
-			signedFields(unsigned, v.Secret, v.Params) {
+			signedFields("sha1", v.Secret, v.Params) || signedFields(unsigned, v.Secret, v.Params) {
 			t.Errorf("%s: the signature is not judged rightly", v.Case)
 		}
 	}

@@ -49,30 +49,20 @@ func messageRows() []channeltest.ReceiptRow {
 		"something new": {Status: channel.Taken},
 	} {
 		want.Token, want.ProviderID = "dG9rZW4", messageID
-		rows = append(
-			rows,
-			channeltest.ReceiptRow{Name: s, Request: webhook("", status(s, "")), Want: []channel.Receipt{want}},
-		)
+		rows = append(rows,
+			channeltest.ReceiptRow{Name: s, Request: webhook("", status(s, "")), Want: []channel.Receipt{want}})
 	}
-	return append(
-		append(rows, refusedRows()...),
-		channeltest.ReceiptRow{
-			Name: "price and parts",
-			Request: webhook(
-				"",
-				status(
-					"submitted",
-					`,"usage":{"currency":"EUR","price":"0.0333"},"sms":{"count_total":"2"},"error":{"title":"1220"}`,
-				),
-			),
-			Want: []channel.Receipt{
-				{Token: "dG9rZW4", ProviderID: messageID, Status: channel.Sent, Parts: 2, Price: "0.0333", Currency: "EUR"},
-			},
-		},
-		channeltest.ReceiptRow{
-			Name:    "an incoming message",
-			Request: webhook("", `{"message_uuid":"x","to":"447700900001","from":"447700900123","text":"STOP"}`),
-		},
+	return append(append(rows, refusedRows()...), channeltest.ReceiptRow{
+		Name: "price and parts",
+		Request: webhook("",
+			status("submitted",
+				`,"usage":{"currency":"EUR","price":"0.0333"},"sms":{"count_total":"2"},"error":{"title":"1220"}`)),
+		Want: []channel.Receipt{{Token: "dG9rZW4", ProviderID: messageID, Status: channel.Sent, Parts: 2, Price: "0.0333",
+			Currency: "EUR"}},
+	}, channeltest.ReceiptRow{
+		Name:    "an incoming message",
+		Request: webhook("", `{"message_uuid":"x","to":"447700900001","from":"447700900123","text":"STOP"}`),
+	},
 		channeltest.ReceiptRow{Name: "no JSON", Request: webhook("", `a=b`), Refused: true},
 	)
 }
@@ -97,8 +87,7 @@ func refusedRows() []channeltest.ReceiptRow {
 		"another algorithm": header(sign(jwt.SigningMethodHS512, []byte(signature), nil, body)),
 		"our own key":       header(sign(jwt.SigningMethodRS256, key(), nil, body)),
 		"another status": func(r *channel.Callback) {
-			r.Body = []byte(strings.Replace(body, "delivered", "submitted",
-				1))
+			r.Body = []byte(strings.Replace(body, "delivered", "submitted", 1))
 		},
 		"another body's":         signed(map[string]any{"payload_hash": strings.Repeat("0", 64)}),
 		"no hash":                signed(map[string]any{"payload_hash": nil}),
@@ -123,15 +112,9 @@ func TestSlack(t *testing.T) {
 	body := status("delivered", "")
 	for _, off := range []time.Duration{-23 * time.Hour, 4 * time.Minute} {
 		r := webhook("", body)
-		r.Header.Set(
-			"Authorization",
-			sign(
-				jwt.SigningMethodHS256,
-				[]byte(signature),
-				map[string]any{"iat": channeltest.Now().Add(off).Unix(), "application_id": nil},
-				body,
-			),
-		)
+		r.Header.Set("Authorization",
+			sign(jwt.SigningMethodHS256, []byte(signature),
+				map[string]any{"iat": channeltest.Now().Add(off).Unix(), "application_id": nil}, body))
 		if got, err := open(t).(channel.Receiver).Receipts(t.Context(), r); err != nil || len(got) != 1 {
 			t.Errorf("%s: %v, %v", off, got, err)
 		}

@@ -28,11 +28,8 @@ func TestVoice(t *testing.T) {
 		Configure: config,
 		Secrets:   secrets(),
 		Channel:   channel.Voice,
-		Accept: reply(
-			201,
-			`{"uuid":"`+callID+`","status":"started","direction":"outbound","conversation_uuid":"CON-1"}`,
-		),
-		WantID: callID,
+		Accept:    reply(201, `{"uuid":"`+callID+`","status":"started","direction":"outbound","conversation_uuid":"CON-1"}`),
+		WantID:    callID,
 		Request: func(r *http.Request, body []byte) error {
 			if r.URL.Path != "/v1/calls" {
 				return errors.New(r.URL.Path)
@@ -90,20 +87,15 @@ func callRows() []channeltest.ReceiptRow {
 		"new":        {Status: channel.Taken},
 	} {
 		want.ProviderID = callID
-		rows = append(
-			rows,
-			channeltest.ReceiptRow{Name: s, Request: webhook("", progress(s, "")), Want: []channel.Receipt{want}},
-		)
+		rows = append(rows,
+			channeltest.ReceiptRow{Name: s, Request: webhook("", progress(s, "")), Want: []channel.Receipt{want}})
 	}
-	return append(
-		rows,
-		channeltest.ReceiptRow{
-			Name:    "the price",
-			Request: webhook("", progress("completed", `,"rate":"0.01","price":"0.0123","duration":"30"`)),
-			Want: []channel.Receipt{
-				{ProviderID: callID, Status: channel.Undelivered, Code: "not_spoken", Price: "0.0123", Currency: "EUR"},
-			},
-		},
+	return append(rows, channeltest.ReceiptRow{
+		Name:    "the price",
+		Request: webhook("", progress("completed", `,"rate":"0.01","price":"0.0123","duration":"30"`)),
+		Want: []channel.Receipt{{ProviderID: callID, Status: channel.Undelivered, Code: "not_spoken", Price: "0.0123",
+			Currency: "EUR"}},
+	},
 		channeltest.ReceiptRow{
 			Name: "a machine", Request: webhook("", `{"call_uuid":"`+callID+`","status":"machine"}`),
 			Want: []channel.Receipt{{ProviderID: callID, Status: channel.Sent}},
@@ -113,12 +105,10 @@ func callRows() []channeltest.ReceiptRow {
 			Want: []channel.Receipt{{Status: channel.Delivered}},
 		},
 		channeltest.ReceiptRow{Name: "the first question", Request: webhook("", picked)},
-		channeltest.ReceiptRow{Name: "a key", Request: webhook("?step=key1", keyed("1"))},
-		channeltest.ReceiptRow{
+		channeltest.ReceiptRow{Name: "a key", Request: webhook("?step=key1", keyed("1"))}, channeltest.ReceiptRow{
 			Name:    "an error in the call",
 			Request: webhook("", `{"reason":"Syntax error in NCCO","conversation_uuid":"CON-1"}`),
-		},
-	)
+		})
 }
 
 const picked = `{"from":"447700900001","to":"447700900123","uuid":"` + callID + `","conversation_uuid":"CON-1"}`
@@ -129,13 +119,8 @@ func keyed(digits string) string {
 }
 
 // said answers what a call does after a webhook, for a message whose verification is open or over.
-func said(
-	t *testing.T,
-	at, body string,
-	m channel.Message,
-	alive bool,
-	fault error,
-) (reply channel.Reply, actions []action, ok bool) {
+func said(t *testing.T, at, body string, m channel.Message, alive bool,
+	fault error) (reply channel.Reply, actions []action, ok bool) {
 	t.Helper()
 	s, r := open(t), webhook(at, body)
 	r.Message = func(context.Context) (channel.Message, bool, error) { return m, alive, fault }
@@ -202,17 +187,8 @@ func TestCall(t *testing.T) {
 	if !ok || !slices.Equal(names(again), []string{"talk", "input"}) || again[1].EventURL[0] != callback+"?step=key2" {
 		t.Errorf("no key: %+v", again)
 	}
-	if _, other, _ := said(
-		t,
-		"?step=key1",
-		keyed("2"),
-		m,
-		true,
-		nil,
-	); !slices.Equal(
-		names(other),
-		[]string{"talk", "input"},
-	) {
+	if _, other, _ := said(t, "?step=key1", keyed("2"), m, true, nil); !slices.Equal(names(other),
+		[]string{"talk", "input"}) {
 		t.Errorf("another key: %+v", other)
 	}
 	if _, last, ok := said(t, "?step=key2", keyed(""), m, true, nil); ok {
@@ -224,10 +200,7 @@ func TestCall(t *testing.T) {
 		if !ok || !slices.Equal(names(tell), []string{"talk", "talk", "notify", "talk"}) {
 			t.Fatalf("%s: the code: %+v", at, tell)
 		}
-		if got, want := heard(
-			t,
-			tell[1],
-		), m.Spoken.Lead+"|9|0|8|1|7|2|6|3||"; got != want ||
+		if got, want := heard(t, tell[1]), m.Spoken.Lead+"|9|0|8|1|7|2|6|3||"; got != want ||
 			!strings.Contains(tell[1].Text, "rate='slow'") {
 			t.Errorf("said %q, want %q", got, want)
 		}
@@ -251,14 +224,7 @@ func TestCallEnds(t *testing.T) {
 		if reply, actions, ok := said(t, at, body, m, false, nil); !ok || len(actions) != 0 || string(reply.Body) != "[]" {
 			t.Errorf("%s: it is over: %q", at, reply.Body)
 		}
-		if reply, _, ok := said(
-			t,
-			at,
-			body,
-			m,
-			true,
-			errors.New("the store is away"),
-		); !ok ||
+		if reply, _, ok := said(t, at, body, m, true, errors.New("the store is away")); !ok ||
 			reply.Status != http.StatusServiceUnavailable {
 			t.Errorf("%s: without the message: %+v", at, reply)
 		}
@@ -281,9 +247,8 @@ func TestVoices(t *testing.T) {
 	t.Parallel()
 	m := channeltest.Message(channel.Voice)
 	for locale, v := range voices() {
-		spoken, err := message.Speak(
-			message.Request{Purpose: "login", Locale: locale, Brand: "A & <B>", Code: message.NewCode("4B7")},
-		)
+		spoken, err := message.Speak(message.Request{Purpose: "login", Locale: locale, Brand: "A & <B>",
+			Code: message.NewCode("4B7")})
 		if err != nil || spoken.Locale != locale {
 			t.Errorf("%s is no locale of ours: %s, %v", locale, spoken.Locale, err)
 		}

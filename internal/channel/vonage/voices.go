@@ -12,19 +12,15 @@ type voice struct {
 // text-to-speech guide of June 2022). A locale that is not here has none.
 func voices() map[string]voice {
 	return map[string]voice{
-		"af": {"af-ZA", 0, true},
-		"ar": {"ar", 0, true},
-		"bg": {"bg-BG", 0, true},
-		"bn": {"bn-IN", 0, true},
-		"ca": {"ca-ES", 2, true},
-		"cs": {"cs-CZ", 0, true},
-		"da": {"da-DK", 0, true},
-		"de": {"de-DE", 0, true},
-		"el": {
-			"el-GR",
-			0,
-			true,
-		},
+		"af":      {"af-ZA", 0, true},
+		"ar":      {"ar", 0, true},
+		"bg":      {"bg-BG", 0, true},
+		"bn":      {"bn-IN", 0, true},
+		"ca":      {"ca-ES", 2, true},
+		"cs":      {"cs-CZ", 0, true},
+		"da":      {"da-DK", 0, true},
+		"de":      {"de-DE", 0, true},
+		"el":      {"el-GR", 0, true},
 		"en":      {"en-US", 0, true},
 		"es":      {"es-ES", 0, true},
 		"es-419":  {"es-MX", 0, true},

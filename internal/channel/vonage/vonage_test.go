@@ -166,10 +166,7 @@ func TestRegulatoryAndSender(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := channeltest.Message(channel.SMS)
-	if _, err := s.Send(
-		t.Context(),
-		m,
-	); channel.AsError(name, err).Code != "no_sender" ||
+	if _, err := s.Send(t.Context(), m); channel.AsError(name, err).Code != "no_sender" ||
 		channel.AsError(name, err).Kind != channel.Refused {
 		t.Errorf("without a sender: %v", err)
 	}

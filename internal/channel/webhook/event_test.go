@@ -53,25 +53,9 @@ func TestEvent(t *testing.T) {
 			t.Errorf("%s: %v: %s", name, err, body)
 			continue
 		}
-		want := event{
-			"message.send",
-			now,
-			data{
-				m.Delivery,
-				m.Channel,
-				m.To.E164(),
-				m.Email,
-				m.From,
-				m.Text.Body,
-				m.Code.Reveal(),
-				m.Brand,
-				m.Locale,
-				m.Purpose,
-				m.ExpiresAt.UTC(),
-				m.Callback,
-				m.Regulatory,
-			},
-		}
+		want := event{"message.send", now,
+			data{m.Delivery, m.Channel, m.To.E164(), m.Email, m.From, m.Text.Body, m.Code.Reveal(), m.Brand, m.Locale, m.Purpose,
+				m.ExpiresAt.UTC(), m.Callback, m.Regulatory}}
 		if m.Channel != channel.Email {
 			want.Data.Email = ""
 		}

@@ -218,18 +218,16 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	if json.Unmarshal(r.Body, &in) != nil || !in.Status.Valid() {
 		return nil, rest.Refused(name, "body", "the receipt cannot be understood")
 	}
-	return []channel.Receipt{
-		{
-			ProviderID: in.ID,
-			Status:     in.Status,
-			Code:       printable(in.Code),
-			Kind:       in.Kind,
-			Parts:      in.Parts,
-			Price:      in.Price,
-			Currency:   in.Currency,
-			At:         r.Now,
-		},
-	}, nil
+	return []channel.Receipt{{
+		ProviderID: in.ID,
+		Status:     in.Status,
+		Code:       printable(in.Code),
+		Kind:       in.Kind,
+		Parts:      in.Parts,
+		Price:      in.Price,
+		Currency:   in.Currency,
+		At:         r.Now,
+	}}, nil
 }
 
 // signed tells whether one of the request's signatures is ours and fresh.

@@ -60,19 +60,13 @@ func TestWebhook(t *testing.T) {
 		Accept: says(200, `{"id":"own-1","parts":1,"price":"0.05","currency":"EUR","status":"sent"}`), WantID: "own-1",
 		WithoutID: says(200, `{}`),
 		Request: func(r *http.Request, body []byte) error {
-			if r.Header.Get(
-				"Webhook-Signature",
-			) != newSigner(
-				raw,
-			).sign(r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp"), body) {
+			if r.Header.Get("Webhook-Signature") != newSigner(raw).sign(r.Header.Get("Webhook-Id"),
+				r.Header.Get("Webhook-Timestamp"), body) {
 				return errors.New("the message is not signed")
 			}
 			var e event
-			if err := json.Unmarshal(
-				body,
-				&e,
-			); err != nil || e.Type != "message.send" || e.Data.To != "+447700900123" || e.Data.Code != "90817263" ||
-				e.Data.Callback == "" {
+			if err := json.Unmarshal(body, &e); err != nil || e.Type != "message.send" || e.Data.To != "+447700900123" ||
+				e.Data.Code != "90817263" || e.Data.Callback == "" {
 				return fmt.Errorf("the body is %s, %w", body, err)
 			}
 			return nil
@@ -81,16 +75,14 @@ func TestWebhook(t *testing.T) {
 			{
 				Name:    "delivered",
 				Request: receipt(`{"id":"own-1","status":"delivered","parts":2,"price":"0.1","currency":"EUR"}`, nil),
-				Want: []channel.Receipt{
-					{ProviderID: "own-1", Status: channel.Delivered, Parts: 2, Price: "0.1", Currency: "EUR"},
-				},
+				Want: []channel.Receipt{{ProviderID: "own-1", Status: channel.Delivered, Parts: 2, Price: "0.1",
+					Currency: "EUR"}},
 			},
 			{
 				Name:    "undelivered",
 				Request: receipt(`{"id":"own-1","status":"undelivered","code":"absent","kind":"rejected"}`, nil),
-				Want: []channel.Receipt{
-					{ProviderID: "own-1", Status: channel.Undelivered, Code: "absent", Kind: channel.Rejected},
-				},
+				Want: []channel.Receipt{{ProviderID: "own-1", Status: channel.Undelivered, Code: "absent",
+					Kind: channel.Rejected}},
 			},
 			refused("no signature", func(r *channel.Callback) { r.Header.Del("Webhook-Signature") }),
 			refused("another body", func(r *channel.Callback) { r.Body = []byte(`{"id":"x","status":"undelivered"}`) }),
@@ -112,9 +104,7 @@ func TestVector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := newSigner(
-		raw,
-	).sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330",
+	if got := newSigner(raw).sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330",
 		[]byte(`{"test": 2432232314}`)); got != "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" {
 		t.Errorf("the signature is %s", got)
 	}

@@ -44,10 +44,8 @@ func errorTable() rest.Table {
 		"131055": rest.Means(channel.Refused, "the number may not send this"),
 		"131056": rest.Means(channel.Throttled, "too many messages to this number"),
 		"131057": rest.Means(channel.Unavailable, "the account is being maintained"),
-		"132000": rest.Means(
-			channel.Refused,
-			"the template takes another number of parameters: is it one with a code button?",
-		),
+		"132000": rest.Means(channel.Refused,
+			"the template takes another number of parameters: is it one with a code button?"),
 		"132001": rest.Means(channel.Refused, "the template does not exist in this language, or is not approved"),
 		"132005": rest.Means(channel.Refused, "the template's text became too long"),
 		"132007": rest.Means(channel.Refused, "the template breaks a policy"),

@@ -40,10 +40,8 @@ func sign(key, body string) string {
 }
 
 func news(values ...string) string {
-	return `{"object":"whatsapp_business_account","entry":[{"id":"102290129340398","changes":[` + strings.Join(
-		values,
-		",",
-	) + `]}]}`
+	return `{"object":"whatsapp_business_account","entry":[{"id":"102290129340398","changes":[` +
+		strings.Join(values, ",") + `]}]}`
 }
 
 func value(phone, statuses string) string {
@@ -73,31 +71,17 @@ func receiptRows() []channeltest.ReceiptRow {
 		r.Status, r.Code, r.Kind = s, code, kind
 		return r
 	}
-	add(
-		"failed for no reason",
-		news(value(phoneID, state("failed", ""))),
-		as(channel.Undelivered, "unknown", channel.Unavailable),
-	)
+	add("failed for no reason", news(value(phoneID, state("failed", ""))),
+		as(channel.Undelivered, "unknown", channel.Unavailable))
 	bare := strings.Replace(state("delivered", ""), `"biz_opaque_callback_data":"dG9rZW4",`, "", 1)
 	add("without our token", news(value(phoneID, bare)), channel.Receipt{ProviderID: wamid, Status: channel.Delivered})
-	add(
-		"two at once, out of order",
-		news(value(phoneID, state("delivered", "")+","+state("sent", ""))),
-		as(channel.Delivered, "", ""),
-		as(channel.Sent, "", ""),
-	)
-	add(
-		"two changes, one of another number",
-		news(value("99999", state("failed", "")), value(phoneID, state("sent", ""))),
-		as(channel.Sent, "", ""),
-	)
-	add(
-		"an incoming message",
-		news(
-			`{"field":"messages","value":{"metadata":{"phone_number_id":"`+phoneID+`"},"messages":[{"from":"447700900123",`+
-				`"type":"text","text":{"body":"hello"}}]}}`,
-		),
-	)
+	add("two at once, out of order", news(value(phoneID, state("delivered", "")+","+state("sent", ""))),
+		as(channel.Delivered, "", ""), as(channel.Sent, "", ""))
+	add("two changes, one of another number", news(value("99999", state("failed", "")), value(phoneID, state("sent", ""))),
+		as(channel.Sent, "", ""))
+	add("an incoming message",
+		news(`{"field":"messages","value":{"metadata":{"phone_number_id":"`+phoneID+`"},"messages":[{"from":"447700900123",`+
+			`"type":"text","text":{"body":"hello"}}]}}`))
 	add("another field", news(`{"field":"group_lifecycle_update","value":{}}`))
 	add("nothing", `{"object":"whatsapp_business_account","entry":[]}`)
 	return append(rows, refusedRows()...)
@@ -151,11 +135,9 @@ func TestAnswer(t *testing.T) {
 	t.Parallel()
 	s, _ := config("https://graph.facebook.com").Open(channel.Env{Now: channeltest.Now})
 	a := s.(channel.Answerer)
-	if got, ok := a.Answer(
-		t.Context(),
-		handshake("hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token="+verifyToken),
-	); !ok || got.Status != 200 || string(got.Body) != "1158201444" ||
-		!strings.HasPrefix(got.ContentType, "text/plain") {
+	if got, ok := a.Answer(t.Context(),
+		handshake("hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token="+verifyToken)); !ok || got.Status != 200 ||
+		string(got.Body) != "1158201444" || !strings.HasPrefix(got.ContentType, "text/plain") {
 		t.Errorf("%+v %t", got, ok)
 	}
 	if got, ok := a.Answer(t.Context(), handshake("hub.mode=subscribe&hub.challenge=1&hub.verify_token=other")); ok {
@@ -218,10 +200,7 @@ func FuzzReceipts(f *testing.F) {
 			}
 		}
 		shake := handshake(body)
-		if _, err := s.(channel.Receiver).Receipts(
-			t.Context(),
-			shake,
-		); err == nil && !strings.Contains(body, verifyToken) &&
+		if _, err := s.(channel.Receiver).Receipts(t.Context(), shake); err == nil && !strings.Contains(body, verifyToken) &&
 			!strings.Contains(body, "%") {
 			t.Errorf("a forged handshake was taken: %q", body)
 		}

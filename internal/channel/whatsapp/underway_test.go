@@ -19,12 +19,8 @@ func TestUnderWay(t *testing.T) {
 	var trial *delivertest.Trial
 	var statuses []int
 	tell := func(token string, changes ...string) {
-		body := news(
-			value(
-				phoneID,
-				strings.NewReplacer(changes...).Replace(strings.Replace(state("delivered", ""), "dG9rZW4", token, 1)),
-			),
-		)
+		body := news(value(phoneID,
+			strings.NewReplacer(changes...).Replace(strings.Replace(state("delivered", ""), "dG9rZW4", token, 1))))
 		fixed := trial.Callbacks.Fixed(delivertest.First)
 		status, _, _ := trial.Callback(t.Context(), delivertest.First, fixed[strings.LastIndex(fixed, "/")+1:], hook(body))
 		statuses = append(statuses, status)

@@ -108,19 +108,17 @@ func (c *Config) validateLanguages() error {
 
 // Open implements channel.Opener.
 func (c *Config) Open(env channel.Env) (channel.Sender, error) {
-	return &sender{
-		*c,
-		rest.Client{
-			Provider: name,
-			Base:     c.URL + "/" + c.Version,
-			HTTP:     env.HTTP,
-			Now:      env.Now,
-			Authorize: func(r *http.Request, _ []byte) *channel.Error {
-				r.Header.Set("Authorization", "Bearer "+c.AccessToken.Reveal())
-				r.Header.Set("User-Agent", agent)
-				return nil
-			},
+	return &sender{*c, rest.Client{
+		Provider: name,
+		Base:     c.URL + "/" + c.Version,
+		HTTP:     env.HTTP,
+		Now:      env.Now,
+		Authorize: func(r *http.Request, _ []byte) *channel.Error {
+			r.Header.Set("Authorization", "Bearer "+c.AccessToken.Reveal())
+			r.Header.Set("User-Agent", agent)
+			return nil
 		},
+	},
 	}, nil
 }
 

@@ -46,12 +46,8 @@ func reply(status int, body string) channeltest.Reply {
 func judge(spec *channeltest.Spec, r *http.Request, body []byte) error {
 	// The document's pattern for the index of a button takes 1 to 6, and its own examples have 0.
 	body = bytes.Replace(body, []byte(`"index":"0"`), []byte(`"index":"1"`), 1)
-	return spec.Judge(
-		r,
-		body,
-		"/{Version}/{Phone-Number-ID}/messages",
-		map[string]string{"Version": "v23.0", "Phone-Number-ID": phoneID},
-	)
+	return spec.Judge(r, body, "/{Version}/{Phone-Number-ID}/messages",
+		map[string]string{"Version": "v23.0", "Phone-Number-ID": phoneID})
 }
 
 func TestWhatsApp(t *testing.T) {
@@ -62,11 +58,9 @@ func TestWhatsApp(t *testing.T) {
 		Configure: config,
 		Secrets:   []string{accessToken, appSecret, verifyToken},
 		Channel:   channel.WhatsApp,
-		Accept: reply(
-			200,
+		Accept: reply(200,
 			`{"messaging_product":"whatsapp","contacts":[{"input":"+447700900123","wa_id":"447700900123"}],`+
-				`"messages":[{"id":"`+wamid+`","message_status":"accepted"}]}`,
-		),
+				`"messages":[{"id":"`+wamid+`","message_status":"accepted"}]}`),
 		WantID: wamid,
 		Request: func(r *http.Request, body []byte) error {
 			if r.URL.Path != "/v23.0/"+phoneID+"/messages" || r.Header.Get("Authorization") != "Bearer "+accessToken {

@@ -56,13 +56,8 @@ func (s *Shelf) Update(_ context.Context, _, _ id.ID, work func(deliver.Tx) erro
 }
 
 // Claim implements queue.Store.
-func (s *Shelf) Claim(
-	_ context.Context,
-	now time.Time,
-	kind string,
-	n int,
-	lease time.Duration,
-) (out []queue.Job, err error) {
+func (s *Shelf) Claim(_ context.Context, now time.Time, kind string, n int,
+	lease time.Duration) (out []queue.Job, err error) {
 	s.Lock()
 	defer s.Unlock()
 	if s.Broken != nil {
@@ -74,10 +69,8 @@ func (s *Shelf) Claim(
 			due = append(due, j)
 		}
 	}
-	slices.SortFunc(
-		due,
-		func(a, b queue.Job) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID.Seq(), b.ID.Seq())) },
-	)
+	slices.SortFunc(due,
+		func(a, b queue.Job) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID.Seq(), b.ID.Seq())) })
 	for _, j := range due[:min(n, len(due))] {
 		j.Attempt++
 		j.Hold(now.Add(lease))

@@ -59,21 +59,17 @@ func New(s channel.Sender, m channel.Message, timeout time.Duration, alone bool)
 	t := &Trial{Shelf: NewShelf(), Other: &Taker{kind: m.Channel}}
 	now := m.ExpiresAt.Add(-5 * time.Minute)
 	ids := id.NewSource(id.ID{})
-	routes := []*deliver.Route{
-		{Name: First, Provider: "trial", Sender: s, Timeout: timeout, Slots: make(chan struct{}, 4)},
-	}
+	routes := []*deliver.Route{{Name: First, Provider: "trial", Sender: s, Timeout: timeout,
+		Slots: make(chan struct{}, 4)}}
 	if !alone {
-		routes = append(
-			routes,
-			&deliver.Route{
-				Name:     Second,
-				Provider: "taker",
-				Sender:   t.Other,
-				Priority: 1,
-				Timeout:  timeout,
-				Slots:    make(chan struct{}, 4),
-			},
-		)
+		routes = append(routes, &deliver.Route{
+			Name:     Second,
+			Provider: "taker",
+			Sender:   t.Other,
+			Priority: 1,
+			Timeout:  timeout,
+			Slots:    make(chan struct{}, 4),
+		})
 	}
 	t.Handler = &deliver.Handler{
 		Store: t.Shelf, Composer: one{m}, Routes: deliver.NewRoutes(routes), IDs: ids, Now: func() time.Time { return now },

@@ -58,13 +58,8 @@ func try(ctx context.Context, h channeltest.Harness, script channeltest.Script, 
 	return tryFor(ctx, h, script, alone, callTime)
 }
 
-func tryFor(
-	ctx context.Context,
-	h channeltest.Harness,
-	script channeltest.Script,
-	alone bool,
-	patience time.Duration,
-) (*trial, error) {
+func tryFor(ctx context.Context, h channeltest.Harness, script channeltest.Script, alone bool,
+	patience time.Duration) (*trial, error) {
 	t, err := ready(h, script, alone, patience)
 	if err != nil {
 		return nil, err
@@ -103,14 +98,8 @@ func (t *trial) holds(taken int, want ...string) error {
 		got = append(got, d.Route+" "+string(d.Status))
 	}
 	if !slices.Equal(got, want) || t.Other.Calls() != taken {
-		return fmt.Errorf(
-			"the record says %v and the second route took %d, want %v and %d (%+v)",
-			got,
-			t.Other.Calls(),
-			want,
-			taken,
-			t.Deliveries()[0],
-		)
+		return fmt.Errorf("the record says %v and the second route took %d, want %v and %d (%+v)", got, t.Other.Calls(), want,
+			taken, t.Deliveries()[0])
 	}
 	return nil
 }
@@ -136,13 +125,8 @@ func after(kind channel.ErrorKind) (taken int, want []string) {
 func errorsUnderWay(ctx context.Context, h channeltest.Harness) error {
 	bare := func(status int, body string, kind channel.ErrorKind) channeltest.Answered {
 		return channeltest.Answered{
-			Expected: channeltest.Expected{
-				Where: "answer",
-				Error: strconv.Itoa(status),
-				Kind:  kind,
-				Code:  "*",
-			},
-			Reply: channeltest.Reply{Status: status, Body: body},
+			Expected: channeltest.Expected{Where: "answer", Error: strconv.Itoa(status), Kind: kind, Code: "*"},
+			Reply:    channeltest.Reply{Status: status, Body: body},
 		}
 	}
 	rows, err := h.Answers()
@@ -193,9 +177,8 @@ func pauses(ctx context.Context, h channeltest.Harness) error {
 	if slices.Contains(h.OwnStatuses, http.StatusTooManyRequests) {
 		return nil
 	}
-	says := channeltest.Says(
-		channeltest.Reply{Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "30"}},
-	)
+	says := channeltest.Says(channeltest.Reply{Status: http.StatusTooManyRequests,
+		Header: map[string]string{"Retry-After": "30"}})
 	t, err := try(ctx, h, says, false)
 	if err != nil {
 		return err

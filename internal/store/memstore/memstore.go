@@ -489,8 +489,7 @@ func (e *Engine) Events(_ context.Context, endpoint id.ID, p webhook.Page) ([]we
 	return read(e, func(d *Data) (out []webhook.Event, err error) {
 		for _, v := range slices.Backward(byID(d.events)) {
 			if v.Endpoint == endpoint && (p.Before.IsZero() || bytes.Compare(v.ID[:], p.Before[:]) < 0) &&
-				(p.State == nil || v.State == *p.State) &&
-				len(out) < p.Limit {
+				(p.State == nil || v.State == *p.State) && len(out) < p.Limit {
 				out = append(out, v)
 			}
 		}

@@ -142,11 +142,8 @@ func (t *transaction) DropWebhook(endpoint id.ID) error {
 }
 
 // ClaimEvents implements store.Tables.
-func (t *transaction) ClaimEvents(
-	now time.Time,
-	shares []webhook.Share,
-	lease time.Duration,
-) (out []webhook.Event, err error) {
+func (t *transaction) ClaimEvents(now time.Time, shares []webhook.Share,
+	lease time.Duration) (out []webhook.Event, err error) {
 	for _, s := range shares {
 		var due []webhook.Event
 		for _, e := range t.events {
@@ -234,12 +231,8 @@ func (t *transaction) Purge(kind store.Purged, _ int64, before time.Time) (n int
 	end := before.UnixMilli()
 	switch kind {
 	case store.PurgeNumbers:
-		return removeSome(
-			t,
-			t.numbers,
-			store.PurgeStep,
-			func(n *verify.Number) bool { return row.LastVerified(n)+row.Day <= end },
-		), 0, nil
+		return removeSome(t, t.numbers, store.PurgeStep,
+			func(n *verify.Number) bool { return row.LastVerified(n)+row.Day <= end }), 0, nil
 	case store.PurgeLimits:
 		return removeSome(t, t.limits, store.PurgeStep, func(tat int64) bool { return tat < end }), 0, nil
 	case store.PurgeReplays:

@@ -47,10 +47,7 @@ func (c *pgClock) measured(before, after time.Time, db time.Time) {
 	}
 	c.read.Store(next)
 	if off.Abs() > clockJump {
-		c.log.Warn(
-			"the database's clock has jumped: what waits for a time waits that much less or more",
-			"by",
-			off.Round(time.Millisecond).String(),
-		)
+		c.log.Warn("the database's clock has jumped: what waits for a time waits that much less or more",
+			"by", off.Round(time.Millisecond).String())
 	}
 }

@@ -115,10 +115,8 @@ func (t *pgTx) finish() (fault, error) {
 		return faultDown, err
 	}
 	committed := false
-	steps = append(
-		steps,
-		pgStep{sql: "COMMIT", done: func(tag pgconn.CommandTag) { committed = tag.String() == "COMMIT" }},
-	)
+	steps = append(steps,
+		pgStep{sql: "COMMIT", done: func(tag pgconn.CommandTag) { committed = tag.String() == "COMMIT" }})
 	delete(t.c.PgConn().CustomData(), unreplicated)
 	err := t.pipeline(steps)
 	if t.c.PgConn().CustomData()[unreplicated] != nil {
@@ -142,9 +140,7 @@ func (t *pgTx) undo(err error) (fault, error) {
 			_ = t.c.Close(ctx)
 		}
 	}
-	if _, ok := errors.AsType[*pgconn.PgError](
-		err,
-	); !ok && err != nil && !errors.Is(err, errNewLane) && !t.c.IsClosed() &&
+	if _, ok := errors.AsType[*pgconn.PgError](err); !ok && err != nil && !errors.Is(err, errNewLane) && !t.c.IsClosed() &&
 		t.ctx.Err() == nil {
 		return faultWork, err // our own: a row that cannot be read, for example
 	}

@@ -41,12 +41,8 @@ func (e *Engine) Describe(ctx context.Context) (store.Facts, error) {
 	f := store.Facts{
 		Engine: "PostgreSQL " + set["server_version"],
 		Schema: version,
-		Summary: fmt.Sprintf(
-			"PostgreSQL %s, a round trip takes %s, this machine's clock is %s behind the database's",
-			set["server_version"],
-			took.Round(10*time.Microsecond),
-			off,
-		),
+		Summary: fmt.Sprintf("PostgreSQL %s, a round trip takes %s, this machine's clock is %s behind the database's",
+			set["server_version"], took.Round(10*time.Microsecond), off),
 	}
 	for _, name := range []string{"synchronous_commit", "fsync", "full_page_writes"} {
 		if set[name] == "off" {
@@ -54,24 +50,15 @@ func (e *Engine) Describe(ctx context.Context) (store.Facts, error) {
 		}
 	}
 	if set["synchronous_standby_names"] == "" {
-		f.Notes = append(
-			f.Notes,
-			"synchronous_standby_names is empty: a failover to a replica can lose the newest commits (docs/operations.md)",
-		)
+		f.Notes = append(f.Notes,
+			"synchronous_standby_names is empty: a failover to a replica can lose the newest commits (docs/operations.md)")
 	}
 	if off.Abs() > time.Second {
-		f.Notes = append(
-			f.Notes,
-			"the clocks differ by more than a second: nodes go by the database's, but check this machine's NTP",
-		)
+		f.Notes = append(f.Notes,
+			"the clocks differ by more than a second: nodes go by the database's, but check this machine's NTP")
 	}
-	f.Notes = append(
-		f.Notes,
-		fmt.Sprintf(
-			"this node takes up to %d of the server's %s connections",
-			e.pool.Config().MaxConns,
-			set["max_connections"],
-		),
-	)
+	f.Notes = append(f.Notes,
+		fmt.Sprintf("this node takes up to %d of the server's %s connections", e.pool.Config().MaxConns,
+			set["max_connections"]))
 	return f, nil
 }

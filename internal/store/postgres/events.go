@@ -38,12 +38,8 @@ func (w *written) events(b *store.Batch) {
 }
 
 // ClaimEvents implements store.Claimer. Rows that another node is claiming are passed over.
-func (e *Engine) ClaimEvents(
-	ctx context.Context,
-	now time.Time,
-	shares []webhook.Share,
-	lease time.Duration,
-) (out []webhook.Event, err error) {
+func (e *Engine) ClaimEvents(ctx context.Context, now time.Time, shares []webhook.Share,
+	lease time.Duration) (out []webhook.Event, err error) {
 	ctx, cancel := context.WithTimeout(ctx, e.o.Timeout)
 	defer cancel()
 	c := newColumns("bi")

@@ -205,16 +205,13 @@ func pooled(t *testing.T, server *pgtest.Server) {
 	pooler := server.Pooler()
 	storetest.Run(t, func(t *testing.T) storetest.Store {
 		t.Helper()
-		return opened(
-			t,
-			postgres.Options{
-				DSN:         strings.Replace(pooler, "/postgres?", "/"+server.Name()+"?", 1),
-				Migrate:     true,
-				Connections: 6,
-				Lanes:       2,
-				Pooler:      true,
-			},
-		)
+		return opened(t, postgres.Options{
+			DSN:         strings.Replace(pooler, "/postgres?", "/"+server.Name()+"?", 1),
+			Migrate:     true,
+			Connections: 6,
+			Lanes:       2,
+			Pooler:      true,
+		})
 	})
 }
 
@@ -223,10 +220,8 @@ func pooled(t *testing.T, server *pgtest.Server) {
 func clocks(t *testing.T, server *pgtest.Server) {
 	dsn := server.Fresh()
 	node := func(off time.Duration) *store.DB {
-		return opened(
-			t,
-			postgres.Options{DSN: dsn, Migrate: true, Lanes: 1, Now: func() time.Time { return time.Now().Add(off) }},
-		)
+		return opened(t,
+			postgres.Options{DSN: dsn, Migrate: true, Lanes: 1, Now: func() time.Time { return time.Now().Add(off) }})
 	}
 	slow, fast := node(-40*time.Second), node(40*time.Second)
 	if d := fast.Now().Sub(slow.Now()).Abs(); d > time.Second {
@@ -300,9 +295,7 @@ func plainRole(t *testing.T, server *pgtest.Server) {
 	if got := load.Outcomes(); got["start ok"] != 5 || got["check ok"] != 15 {
 		t.Errorf("outcomes %v", got)
 	}
-	if f, err := db.Describe(
-		t.Context(),
-	); err != nil || !strings.HasPrefix(f.Summary, "PostgreSQL ") ||
+	if f, err := db.Describe(t.Context()); err != nil || !strings.HasPrefix(f.Summary, "PostgreSQL ") ||
 		len(f.Wrong) != 2 {
 		t.Errorf("the description is %+v, %v; the tests' server has fsync and full_page_writes off", f, err)
 	}

@@ -63,13 +63,8 @@ func (h *history) judge(s *pgServer) error {
 	case s.Timeline < h.last.Timeline:
 		return h.behind(s, "its timeline is older")
 	case h.newest.System == s.System && s.Timeline < h.newest.Timeline:
-		return fmt.Errorf(
-			"%w: %s is on timeline %d, and another server of the connection string writes on timeline %d",
-			ErrBehind,
-			s.address,
-			s.Timeline,
-			h.newest.Timeline,
-		)
+		return fmt.Errorf("%w: %s is on timeline %d, and another server of the connection string writes on timeline %d",
+			ErrBehind, s.address, s.Timeline, h.newest.Timeline)
 	case s.Timeline == h.last.Timeline && s.LSN < h.last.LSN:
 		return h.behind(s, "it has less than what was committed")
 	case h.lost != nil && h.lost.same(s):
@@ -84,8 +79,7 @@ func (h *history) passed(s *pgServer) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.last.System != s.System || s.Timeline < h.last.Timeline ||
-		h.newest.System == s.System && s.Timeline < h.newest.Timeline ||
-		h.lost != nil && h.lost.same(s)
+		h.newest.System == s.System && s.Timeline < h.newest.Timeline || h.lost != nil && h.lost.same(s)
 }
 
 // behind words a refusal. It must be called with h.mu held.
@@ -96,18 +90,8 @@ func (h *history) behind(s *pgServer, why string) error {
 	}
 	return fmt.Errorf(
 		"%w: %s is system %s on timeline %d at %s, this node has written to system %s on timeline %d at %s: %s. If that "+
-			"is meant, %s",
-		ErrBehind,
-		s.address,
-		s.System,
-		s.Timeline,
-		lsnText(s.LSN),
-		h.last.System,
-		h.last.Timeline,
-		lsnText(h.last.LSN),
-		why,
-		accept,
-	)
+			"is meant, %s", ErrBehind, s.address, s.System, s.Timeline, lsnText(s.LSN), h.last.System, h.last.Timeline,
+		lsnText(h.last.LSN), why, accept)
 }
 
 // marked judges the mark that a server has for the timeline that was last written to.
@@ -117,10 +101,8 @@ func (h *history) marked(s *pgServer, mark int64) error {
 	if mark == h.last.Mark {
 		return nil
 	}
-	return h.behind(
-		s,
-		fmt.Sprintf("its timeline %d is not the one of this node, or it is another database", h.last.Timeline),
-	)
+	return h.behind(s,
+		fmt.Sprintf("its timeline %d is not the one of this node, or it is another database", h.last.Timeline))
 }
 
 // remembered returns what was last written to.
@@ -140,19 +122,8 @@ func (h *history) adopt(s *pgServer, mark int64) {
 		next.LSN = max(next.LSN, h.last.LSN)
 	}
 	if before := h.last; before.System != next.System || before.Timeline != next.Timeline {
-		h.log.Info(
-			"the database server has changed",
-			"server",
-			s.address,
-			"system",
-			s.System,
-			"timeline",
-			s.Timeline,
-			"lsn",
-			lsnText(s.LSN),
-			"timeline_before",
-			before.Timeline,
-		)
+		h.log.Info("the database server has changed", "server", s.address, "system", s.System, "timeline", s.Timeline,
+			"lsn", lsnText(s.LSN), "timeline_before", before.Timeline)
 	}
 	h.last = next
 	h.lost = nil
@@ -250,17 +221,8 @@ func (h *history) refused(s *pgServer, err error) error {
 		}
 		r = &refusal{since: time.Now()}
 		h.refusals[s.address] = r
-		h.log.Error(
-			"a database server is refused",
-			"server",
-			s.address,
-			"timeline",
-			s.Timeline,
-			"lsn",
-			lsnText(s.LSN),
-			"error",
-			err,
-		)
+		h.log.Error("a database server is refused", "server", s.address, "timeline", s.Timeline, "lsn", lsnText(s.LSN),
+			"error", err)
 	}
 	r.times++
 	return err
@@ -270,14 +232,7 @@ func (h *history) refused(s *pgServer, err error) error {
 func (h *history) subside(address string) {
 	if r := h.refusals[address]; r != nil {
 		delete(h.refusals, address)
-		h.log.Info(
-			"a database server is not refused any more",
-			"server",
-			address,
-			"refusals",
-			r.times,
-			"took",
-			time.Since(r.since).Round(time.Millisecond).String(),
-		)
+		h.log.Info("a database server is not refused any more", "server", address, "refusals", r.times,
+			"took", time.Since(r.since).Round(time.Millisecond).String())
 	}
 }

@@ -42,12 +42,8 @@ func migrations() ([]migration, error) {
 
 // newer is the answer to a schema that a later version has made.
 func newer(version, known int) error {
-	return fmt.Errorf(
-		"%w: it was changed by a newer Dialproof (schema %d, this one knows %d): run that one",
-		ErrSchema,
-		version,
-		known,
-	)
+	return fmt.Errorf("%w: it was changed by a newer Dialproof (schema %d, this one knows %d): run that one", ErrSchema,
+		version, known)
 }
 
 // migrationLock is the key of the advisory lock under which one node migrates and the others wait.
@@ -72,11 +68,7 @@ func older(version, known int) error {
 	}
 	return fmt.Errorf(
 		"%w: it has schema %d and this Dialproof wants %d: run `dialproof migrate`, or upgrade the servers; nothing was "+
-			"changed",
-		ErrSchema,
-		version,
-		known,
-	)
+			"changed", ErrSchema, version, known)
 }
 
 // migrate brings the schema up to date, if it may. When it is, nothing is locked or written, so that nodes need no
@@ -115,15 +107,8 @@ func (e *Engine) migrateTo(ctx context.Context, all []migration) error {
 		}
 	}
 	if version > from {
-		e.o.Log.Info(
-			"store schema migrated",
-			"from",
-			from,
-			"to",
-			version,
-			"took",
-			time.Since(begin).Round(time.Millisecond).String(),
-		)
+		e.o.Log.Info("store schema migrated", "from", from, "to", version,
+			"took", time.Since(begin).Round(time.Millisecond).String())
 	}
 	return nil
 }
@@ -165,10 +150,7 @@ func (e *Engine) step(ctx context.Context, all []migration) (version int, err er
 		_, failed := c.Exec(fmt.Sprintf(`SELECT pg_advisory_unlock(%d)`, migrationLock))
 		err = errors.Join(err, failed)
 	}()
-	if version, err = e.schema(
-		ctx,
-		c,
-	); err != nil || version >= len(all) ||
+	if version, err = e.schema(ctx, c); err != nil || version >= len(all) ||
 		!strings.HasPrefix(all[version].text, concurrently) {
 		if err == nil && version < len(all) {
 			version, err = e.stepIn(ctx, held.Conn(), all, "")
@@ -182,10 +164,8 @@ func (e *Engine) step(ctx context.Context, all []migration) (version int, err er
 func lockSession(ctx context.Context, c pgConn) error {
 	for {
 		mine := int64(0)
-		err := c.Query(
-			fmt.Sprintf(`SELECT CASE WHEN pg_try_advisory_lock(%d) THEN 1 ELSE 0 END`, migrationLock),
-			func(r tables.Row) error { mine = r.Int(0); return nil },
-		)
+		err := c.Query(fmt.Sprintf(`SELECT CASE WHEN pg_try_advisory_lock(%d) THEN 1 ELSE 0 END`, migrationLock),
+			func(r tables.Row) error { mine = r.Int(0); return nil })
 		if err != nil || mine == 1 {
 			return err
 		}
@@ -215,10 +195,8 @@ func (e *Engine) stepIn(ctx context.Context, conn *pgx.Conn, all []migration, lo
 			return err
 		}
 		// The simple protocol takes many statements at once.
-		if _, err := tx.Conn().
-			PgConn().
-			Exec(ctx, strings.ReplaceAll(all[version].text, "CONCURRENTLY", "")).
-			ReadAll(); err != nil {
+		if _, err := tx.Conn().PgConn().Exec(ctx,
+			strings.ReplaceAll(all[version].text, "CONCURRENTLY", "")).ReadAll(); err != nil {
 			return err
 		}
 		if _, err := c.Exec(sqlSetSchema, int64(version+1), all[version].name); err != nil {

@@ -220,10 +220,8 @@ func oneBadApple(t *testing.T, server *pgtest.Server) {
 	all.Wait()
 	var n int64
 	err = e.read(t.Context(), func(c tables.Conn) error {
-		return c.Query(
-			`SELECT count(*) FROM versions WHERE name LIKE 'mark apple %'`,
-			func(r tables.Row) error { n = r.Int(0); return nil },
-		)
+		return c.Query(`SELECT count(*) FROM versions WHERE name LIKE 'mark apple %'`,
+			func(r tables.Row) error { n = r.Int(0); return nil })
 	})
 	if err != nil || n != 19 {
 		t.Errorf("%d pieces were written, want 19 (%v)", n, err)

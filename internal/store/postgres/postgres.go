@@ -243,9 +243,7 @@ func direct(c *pgx.ConnConfig) {
 func settings(o Options) map[string]string {
 	ms := func(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
 	return map[string]string{
-		"statement_timeout": ms(
-			o.Timeout,
-		),
+		"statement_timeout":                   ms(o.Timeout),
 		"lock_timeout":                        ms(min(lockTime, o.Timeout)),
 		"idle_in_transaction_session_timeout": ms(idleTime),
 		"enable_seqscan":                      "off",

@@ -68,10 +68,8 @@ func manyNodes(t *testing.T, server *pgtest.Server) {
 // unprepared talks to the server without asking it what its statements take.
 func unprepared(t *testing.T, server *pgtest.Server) {
 	for _, mode := range []string{"exec", "simple_protocol"} {
-		db := opened(
-			t,
-			postgres.Options{DSN: server.Fresh() + "&default_query_exec_mode=" + mode, Migrate: true, Lanes: 1, Connections: 4},
-		)
+		db := opened(t,
+			postgres.Options{DSN: server.Fresh() + "&default_query_exec_mode=" + mode, Migrate: true, Lanes: 1, Connections: 4})
 		load := storetest.NewLoad(t, db)
 		load.Run(t, 20, 4)
 		load.JudgeRows(t, db)

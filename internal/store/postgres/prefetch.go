@@ -65,16 +65,14 @@ func (t *pgTx) prefetch() error {
 	}
 	steps = append(steps, t.takeLane()...)
 	if len(w.Numbers)+len(w.Verifications) > 0 {
-		steps = append(
-			steps,
+		steps = append(steps,
 			pgStep{sql: sqlLockNumbers, args: []any{keys(w.Numbers), keys(w.Verifications)}, each: func(r tables.Row) error {
 				n, err := tables.ScanNumber(r)
 				if err == nil {
 					b.Numbers.Know(n.Key, n, true)
 				}
 				return err
-			}},
-		)
+			}})
 	}
 	steps = append(steps, t.readVerifications(w.Verifications)...)
 	steps = append(steps, t.readOthers(w)...)

@@ -132,14 +132,8 @@ func manyNumbers(t *testing.T, server *pgtest.Server) {
 	if err != nil || purged != 1_000 || count != 1_000/store.PurgeStep+1 {
 		t.Errorf("purged %d of 1,000 numbers in %d steps, %v", purged, count, err)
 	}
-	t.Logf(
-		"1,000 of %d numbers are due: %d steps, %s of database time, %s of the server's CPU, the longest %s",
-		n,
-		count,
-		sum,
-		used,
-		longest,
-	)
+	t.Logf("1,000 of %d numbers are due: %d steps, %s of database time, %s of the server's CPU, the longest %s", n, count,
+		sum, used, longest)
 	if soak && min(sum, used) > 100*time.Millisecond { // on a busy machine the time is that of others
 		t.Errorf("1,000 numbers took %s", sum)
 	}
@@ -161,15 +155,8 @@ func manyNumbers(t *testing.T, server *pgtest.Server) {
 	s.endAt(most, cancel)
 	purged, err = db.Purge(ctx, store.PurgeNumbers, all)
 	count, sum, longest = s.since()
-	t.Logf(
-		"all %d are due: %d purged in %d steps, %s of database time, the longest %s, %v",
-		n,
-		purged,
-		count,
-		sum,
-		longest,
-		err,
-	)
+	t.Logf("all %d are due: %d purged in %d steps, %s of database time, the longest %s, %v", n, purged, count, sum,
+		longest, err)
 	if soak && (err != nil || longest > 200*time.Millisecond || numbersIn(t, c) > 0) {
 		t.Errorf("the longest step took %s, %v", longest, err)
 	}
@@ -212,10 +199,7 @@ func plans(t *testing.T, c *pgx.Conn) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if text := strings.Join(
-			lines,
-			"\n",
-		); !strings.Contains(text, p.index) || !strings.Contains(text, p.table+"_pkey") ||
+		if text := strings.Join(lines, "\n"); !strings.Contains(text, p.index) || !strings.Contains(text, p.table+"_pkey") ||
 			strings.Contains(text, "Seq Scan") {
 			t.Errorf("%s\nis planned as\n%s", p.sql, text)
 		}

@@ -16,8 +16,7 @@ var ErrBehind = errors.New("the database server is behind what this node has wri
 // errUnidentified: the server does not say who it is.
 var errUnidentified = errors.New(
 	"the database server does not tell its identity: pg_control_system, pg_walfile_name or pg_current_wal_insert_lsn " +
-		"is missing or not allowed",
-)
+		"is missing or not allowed")
 
 // standing is a place in the history of a cluster of PostgreSQL.
 type standing struct {

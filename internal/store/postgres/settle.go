@@ -29,8 +29,7 @@ func (t *pgTx) takeLane() []pgStep {
 		{sql: sqlCountLane + position, args: []any{t.token[:], t.l.token[:]}, each: func(r tables.Row) error {
 			t.held, t.lsn = true, uint64(r.Int(0)) // a position is never negative
 			return nil
-		}},
-	}
+		}}}
 	steps[0].args = append([]any{t.l.id[:]}, steps[0].args...)
 	if !t.e.o.Pooler || t.server == nil {
 		return steps
@@ -47,11 +46,8 @@ func (t *pgTx) takeLane() []pgStep {
 // noLane finds out why the lane's row was not there as this node has left it.
 func (t *pgTx) noLane() error {
 	var there bool
-	err := t.Conn.Query(
-		`SELECT 1 FROM lanes WHERE id = $1`,
-		func(tables.Row) error { there = true; return nil },
-		t.l.id[:],
-	)
+	err := t.Conn.Query(`SELECT 1 FROM lanes WHERE id = $1`, func(tables.Row) error { there = true; return nil },
+		t.l.id[:])
 	if err != nil {
 		return err
 	}

@@ -22,18 +22,11 @@ func (e *Engine) Quiet(ctx context.Context) error {
 		own[i] = l.id[:]
 	}
 	var others int64
-	err := pgConn{
-		ctx,
-		e.pool,
-	}.Query(
-		`SELECT count(*) FROM lanes WHERE id <> ALL($1::bytea[]) AND seen > $2`,
+	err := pgConn{ctx, e.pool}.Query(`SELECT count(*) FROM lanes WHERE id <> ALL($1::bytea[]) AND seen > $2`,
 		func(r tables.Row) error {
 			others = r.Int(0)
 			return nil
-		},
-		own,
-		e.Now().UnixMilli()-quietMillis,
-	)
+		}, own, e.Now().UnixMilli()-quietMillis)
 	if err == nil && others > 0 {
 		err = ErrRunning
 	}
@@ -43,12 +36,8 @@ func (e *Engine) Quiet(ctx context.Context) error {
 // Span returns the rows of a table between two keys, by their keys.
 func (e *Engine) Span(ctx context.Context, t tables.Table, after, last []byte) (map[string][]any, error) {
 	there := map[string][]any{}
-	sql := fmt.Sprintf(
-		"SELECT %s FROM %s WHERE %s > $1 AND %[3]s <= $2",
-		strings.Join(t.Columns, ", "),
-		t.Name,
-		t.Columns[0],
-	)
+	sql := fmt.Sprintf("SELECT %s FROM %s WHERE %s > $1 AND %[3]s <= $2", strings.Join(t.Columns, ", "), t.Name,
+		t.Columns[0])
 	err := e.read(ctx, func(db tables.Conn) error {
 		clear(there)
 		return db.Query(sql, func(r tables.Row) error {
@@ -89,12 +78,8 @@ func (e *Engine) Replace(ctx context.Context, t tables.Table, put [][]any, gone 
 
 // SetCounter sets a counter or mark.
 func (e *Engine) SetCounter(ctx context.Context, name string, n int64) error {
-	_, err := e.pool.Exec(
-		ctx,
-		`INSERT INTO versions (name, n) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET n = excluded.n`,
-		name,
-		n,
-	)
+	_, err := e.pool.Exec(ctx,
+		`INSERT INTO versions (name, n) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET n = excluded.n`, name, n)
 	return err
 }
 

@@ -38,66 +38,45 @@ const (
 // inserted without ON CONFLICT where the work relied on their not being there: if somebody made one meanwhile, the
 // insert fails, and the batch runs again and sees it.
 var pgWrites = [pgKinds]struct{ columns, sql string }{
-	pgNewNumbers: {
-		"bbi",
-		`INSERT INTO numbers (key, data, touched) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[])`,
-	},
-	pgSetNumbers: {
-		"bbi",
+	pgNewNumbers: {"bbi",
+		`INSERT INTO numbers (key, data, touched) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[])`},
+	pgSetNumbers: {"bbi",
 		`UPDATE numbers AS t SET data = u.data, touched = u.touched FROM unnest($1::bytea[], $2::bytea[], $3::bigint[]) ` +
-			`AS u (key, data, touched) WHERE t.key = u.key`,
-	},
-	pgNewLimits: {
-		"bii",
-		`INSERT INTO limits (key, tat, hour) SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[])`,
-	},
-	pgSetLimits: {
-		"bii",
+			`AS u (key, data, touched) WHERE t.key = u.key`},
+	pgNewLimits: {"bii",
+		`INSERT INTO limits (key, tat, hour) SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[])`},
+	pgSetLimits: {"bii",
 		`UPDATE limits AS t SET tat = u.tat, hour = u.hour FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS u ` +
-			`(key, tat, hour) WHERE t.key = u.key`,
-	},
-	pgNewVerifications: {
-		"biiibbbbb",
+			`(key, tat, hour) WHERE t.key = u.key`},
+	pgNewVerifications: {"biiibbbbb",
 		`INSERT INTO verifications (id, status, attempts, expires, state, app, number, spec, sealed) SELECT * FROM ` +
 			`unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[], ` +
-			`$8::bytea[], $9::bytea[])`,
-	},
-	pgSetVerifications: {
-		"biiib",
+			`$8::bytea[], $9::bytea[])`},
+	pgSetVerifications: {"biiib",
 		`UPDATE verifications AS t SET status = u.status, attempts = u.attempts, expires = u.expires, state = u.state ` +
 			`FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[]) AS u (id, status, attempts, ` +
-			`expires, state) WHERE t.id = u.id`,
-	},
-	pgForgetVerifications: {
-		"bbb",
+			`expires, state) WHERE t.id = u.id`},
+	pgForgetVerifications: {"bbb",
 		`UPDATE verifications AS t SET number = NULL, sealed = NULL, spec = u.spec, state = u.state FROM ` +
-			`unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS u (id, spec, state) WHERE t.id = u.id`,
-	},
+			`unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS u (id, spec, state) WHERE t.id = u.id`},
 	pgForgetEvents: {"b", `DELETE FROM events WHERE ref = ANY($1::bytea[])`},
-	pgPutJobs: {
-		"btiibbi",
+	pgPutJobs: {"btiibbi",
 		`INSERT INTO jobs (id, kind, due, attempt, ref, payload, leased) SELECT * FROM unnest($1::bytea[], $2::text[], ` +
 			`$3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bigint[]) ON CONFLICT (id) DO UPDATE SET kind = ` +
 			`excluded.kind, due = excluded.due, attempt = excluded.attempt, payload = excluded.payload, leased = excluded.leased`,
 	},
 	pgDropJobs: {"b", `DELETE FROM jobs WHERE id = ANY($1::bytea[])`},
-	pgNewReplays: {
-		"bbbi",
+	pgNewReplays: {"bbbi",
 		`INSERT INTO replays (key, fingerprint, sealed, until) SELECT * FROM unnest($1::bytea[], $2::bytea[], ` +
-			`$3::bytea[], $4::bigint[])`,
-	},
-	pgSetReplays: {
-		"bbbi",
+			`$3::bytea[], $4::bigint[])`},
+	pgSetReplays: {"bbbi",
 		`INSERT INTO replays (key, fingerprint, sealed, until) SELECT * FROM unnest($1::bytea[], $2::bytea[], ` +
 			`$3::bytea[], $4::bigint[]) ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, sealed = ` +
-			`excluded.sealed, until = excluded.until`,
-	},
-	pgPutSent: {
-		"bbbi",
+			`excluded.sealed, until = excluded.until`},
+	pgPutSent: {"bbbi",
 		`INSERT INTO sent (key, ref, delivery, until) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], ` +
 			`$4::bigint[]) ON CONFLICT (key) DO UPDATE SET ref = excluded.ref, delivery = excluded.delivery, until = ` +
-			`excluded.until`,
-	},
+			`excluded.until`},
 	pgNewEvents: {"bbbbtbi", pgAddEvents},
 }
 
@@ -333,13 +312,8 @@ func (w *written) others(b *store.Batch) {
 
 // Claim implements store.Claimer. Rows that another node is claiming are passed over. When the answer is lost, the jobs
 // come back at the end of their lease.
-func (e *Engine) Claim(
-	ctx context.Context,
-	now time.Time,
-	kind string,
-	n int,
-	lease time.Duration,
-) (out []queue.Job, err error) {
+func (e *Engine) Claim(ctx context.Context, now time.Time, kind string, n int,
+	lease time.Duration) (out []queue.Job, err error) {
 	ctx, cancel := context.WithTimeout(ctx, e.o.Timeout)
 	defer cancel()
 	was := map[id.ID]int64{}

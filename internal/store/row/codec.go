@@ -321,10 +321,7 @@ func ReadJob(k id.ID, raw []byte) (*queue.Job, error) {
 }
 
 // AppendLimit appends the state of a limit.
-func AppendLimit(
-	b []byte,
-	tat int64,
-) []byte {
+func AppendLimit(b []byte, tat int64) []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(tat))
 }
 

@@ -64,11 +64,9 @@ func TestRestoreLooksFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := filepath.Join(dir, "text")
-	if err := os.WriteFile(
-		text,
+	if err := os.WriteFile(text,
 		[]byte("no database at all, but long enough to be taken for one, if nobody looks at its first bytes\n"),
-		0o600,
-	); err != nil {
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	empty := filepath.Join(dir, "empty")

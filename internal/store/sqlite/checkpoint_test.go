@@ -52,11 +52,8 @@ func TestLogIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := int64(0)
-	if err := again.w.Query(
-		"SELECT count(*) FROM replays",
-		func(r tables.Row) error { n = r.Int(0); return nil },
-	); err != nil ||
-		n != rounds*rows {
+	if err := again.w.Query("SELECT count(*) FROM replays",
+		func(r tables.Row) error { n = r.Int(0); return nil }); err != nil || n != rounds*rows {
 		t.Errorf("%d rows, wanted %d: %v", n, rounds*rows, err)
 	}
 	if err := again.Close(); err != nil {

@@ -82,13 +82,7 @@ func TestFailedIdleCompaction(t *testing.T) {
 		if c, ok := db.Reader.(store.Compacter); !ok || c.Behind() {
 			t.Error("it is not compacted afterwards")
 		}
-		if jobs, err := db.Claim(
-			t.Context(),
-			time.Now().Add(time.Minute),
-			"k",
-			10,
-			time.Minute,
-		); err != nil ||
+		if jobs, err := db.Claim(t.Context(), time.Now().Add(time.Minute), "k", 10, time.Minute); err != nil ||
 			len(jobs) != 3 {
 			t.Errorf("claimed %d of 3 jobs of the table, %v", len(jobs), err)
 		}

@@ -31,8 +31,7 @@ type halt struct {
 // ErrSyncFailed is why a store takes no more writes until the program is started again.
 var ErrSyncFailed = errors.New(
 	"a sync of the store's file has failed, and what is on the disk is not known: check the disk, and start the " +
-		"server again",
-)
+		"server again")
 
 // see notes an error that means that a sync has failed, and returns it with that meaning. Others it returns as they
 // are.

@@ -106,9 +106,8 @@ func TestFailedSync(t *testing.T) {
 			if err := db.Close(); err == nil {
 				t.Error("it was closed as if it had settled everything")
 			}
-			if _, err := os.Stat(
-				strings.TrimSuffix(strings.TrimPrefix(uri, "file:"), "?vfs="+baseVFS(uri)) + "-wal",
-			); err != nil {
+			if _, err := os.Stat(strings.TrimSuffix(strings.TrimPrefix(uri, "file:"), "?vfs="+baseVFS(uri)) +
+				"-wal"); err != nil {
 				t.Errorf("the log was given up: %v", err)
 			}
 			if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"level":"ERROR"`) {
@@ -139,9 +138,8 @@ func TestLogIsSettled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.c.Exec(
-		"CREATE TABLE a (k BLOB PRIMARY KEY, v BLOB) WITHOUT ROWID; " + rows500 + "; PRAGMA wal_checkpoint(TRUNCATE)",
-	); err != nil {
+	if err := c.c.Exec("CREATE TABLE a (k BLOB PRIMARY KEY, v BLOB) WITHOUT ROWID; " + rows500 +
+		"; PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
 		t.Fatal(err)
 	}
 	d.SetFaults(powertest.Faults{FailSync: 2}) // the first one is that of the log's head
@@ -189,13 +187,11 @@ func condition(t *testing.T, m powertest.Image) (said string) {
 		return err.Error()
 	}
 	defer c.close()
-	err = c.Query(
-		"SELECT (SELECT group_concat(integrity_check) FROM pragma_integrity_check) || ' ' || count(*) FROM a",
+	err = c.Query("SELECT (SELECT group_concat(integrity_check) FROM pragma_integrity_check) || ' ' || count(*) FROM a",
 		func(r tables.Row) error {
 			said = string(r.Raw(0))
 			return nil
-		},
-	)
+		})
 	if err != nil {
 		return err.Error()
 	}

@@ -183,11 +183,8 @@ func (j *journaled) plan(sql string) {
 }
 
 // judge holds what a store says against the model.
-func (j *journaled) judge(
-	what string,
-	number func(verify.NumberKey) (*verify.Number, error),
-	verification func(id.ID) (*verify.Verification, error),
-) {
+func (j *journaled) judge(what string, number func(verify.NumberKey) (*verify.Number, error),
+	verification func(id.ID) (*verify.Verification, error)) {
 	j.Helper()
 	for k, want := range j.numbers {
 		n, err := number(k)
@@ -198,8 +195,7 @@ func (j *journaled) judge(
 	for k, want := range j.verifications {
 		v, err := verification(k)
 		if err != nil || v == nil || want != gone && (v.Attempts != want || v.Status != statusOf(want)) ||
-			(want == gone) != (v.Sealed == nil) ||
-			v.Spec.Country == "" {
+			(want == gone) != (v.Sealed == nil) || v.Spec.Country == "" {
 			j.Fatalf("%s: verification %s is %+v, %v; want %d", what, k.Text(id.Verification), v, err, want)
 		}
 	}
@@ -250,12 +246,8 @@ func (j *journaled) asReader(what string, r store.Reader) {
 	j.judge(what, func(k verify.NumberKey) (*verify.Number, error) { return r.NumberRow(j.Context(), k) },
 		func(v id.ID) (*verify.Verification, error) { return r.Find(j.Context(), v) })
 	var seen []id.ID
-	if err := r.Scan(
-		j.Context(),
-		rowtest.Verification().App,
-		id.ID{},
-		func(v *verify.Verification) bool { seen = append(seen, v.ID); return true },
-	); err != nil {
+	if err := r.Scan(j.Context(), rowtest.Verification().App, id.ID{},
+		func(v *verify.Verification) bool { seen = append(seen, v.ID); return true }); err != nil {
 		j.Fatal(err)
 	}
 	if len(seen) != len(j.made) {
@@ -277,11 +269,8 @@ func (j *journaled) tables(what, path string) {
 	}
 	defer c.close()
 	d := dialect()
-	j.judge(
-		what,
-		func(k verify.NumberKey) (*verify.Number, error) { return d.Number(c, k) },
-		func(v id.ID) (*verify.Verification, error) { return d.Verification(c, v) },
-	)
+	j.judge(what, func(k verify.NumberKey) (*verify.Number, error) { return d.Number(c, k) },
+		func(v id.ID) (*verify.Verification, error) { return d.Verification(c, v) })
 	left := 0
 	if err := c.Query(sqlSegments, func(tables.Row) error { left++; return nil }); err != nil || left > 0 {
 		j.Fatalf("%s: there are %d segments in the journal, %v", what, left, err)
@@ -339,19 +328,12 @@ func (j *journaled) guest() {
 	if err := db.AddEvents(j.Context(), []webhook.Event{made}); err != nil {
 		j.Fatal(err)
 	}
-	if events, err := j.e.Events(
-		j.Context(),
-		id.ID{1},
-		webhook.Page{Limit: 1},
-	); err != nil || len(events) != 1 ||
+	if events, err := j.e.Events(j.Context(), id.ID{1}, webhook.Page{Limit: 1}); err != nil || len(events) != 1 ||
 		events[0].ID != made.ID {
 		j.Fatalf("the guest's event is %+v, %v", events, err)
 	}
-	if err := db.Do(
-		j.Context(),
-		verify.Needs{},
-		func(x verify.Tx) error { _, err := x.Number(verify.NumberKey{1}); return err },
-	); err == nil {
+	if err := db.Do(j.Context(), verify.Needs{},
+		func(x verify.Tx) error { _, err := x.Number(verify.NumberKey{1}); return err }); err == nil {
 		j.Fatal("a guest read the row of a number to change it")
 	}
 }
@@ -452,13 +434,8 @@ func TestOneCycle(t *testing.T) {
 	j.plan(`CREATE TEMP TABLE written (what TEXT)`)
 	for _, table := range []string{"verifications", "jobs"} {
 		for _, change := range []string{"INSERT", "UPDATE", "DELETE"} {
-			j.plan(
-				fmt.Sprintf(
-					`CREATE TEMP TRIGGER %s_%s AFTER %[2]s ON %[1]s BEGIN INSERT INTO written VALUES ('%[1]s'); END`,
-					table,
-					change,
-				),
-			)
+			j.plan(fmt.Sprintf(`CREATE TEMP TRIGGER %s_%s AFTER %[2]s ON %[1]s BEGIN INSERT INTO written VALUES ('%[1]s'); END`,
+				table, change))
 		}
 	}
 	for attempts := range 3 {
@@ -477,10 +454,8 @@ func TestOneCycle(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := transact(
-		j.e.w,
-		func() error { _, err := j.e.compact(j.e.j.All(), journal.Begin(nil)); return err },
-	); err != nil {
+	if err := transact(j.e.w,
+		func() error { _, err := j.e.compact(j.e.j.All(), journal.Begin(nil)); return err }); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.e.w.Query(`SELECT what FROM written`, func(r tables.Row) error {
@@ -526,21 +501,15 @@ func TestJournalStaysSmall(t *testing.T) {
 	j := newJournaled(t, 1)
 	for i := range 3_000 {
 		k := verify.NumberKey{byte(i), byte(i >> 8), 3}
-		if err := j.db.Do(
-			t.Context(),
-			verify.Needs{},
-			func(x verify.Tx) error { x.PutNumber(&verify.Number{Key: k, Streak: i + 1}); return nil },
-		); err != nil {
+		if err := j.db.Do(t.Context(), verify.Needs{},
+			func(x verify.Tx) error { x.PutNumber(&verify.Number{Key: k, Streak: i + 1}); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		j.numbers[k] = i + 1
 	}
 	size := 0
-	if err := j.e.w.Query(
-		`SELECT length(segment) FROM segments`,
-		func(r tables.Row) error { size += int(r.Int(0)); return nil },
-	); err != nil ||
-		size > 12_000 {
+	if err := j.e.w.Query(`SELECT length(segment) FROM segments`,
+		func(r tables.Row) error { size += int(r.Int(0)); return nil }); err != nil || size > 12_000 {
 		t.Errorf("the journal has %d bytes, %v", size, err)
 	}
 	j.asWriter()
@@ -583,12 +552,8 @@ func TestDamagedSegment(t *testing.T) {
 				t.Fatal(err)
 			}
 			var bad *DamagedError
-			if _, err := Open(
-				t.Context(),
-				damaged,
-				Options{},
-			); !errors.As(err, &bad) || len(bad.Damage) != 1 || bad.Damage[0].Segment != 2 ||
-				!strings.Contains(err.Error(), "dialproof store repair") {
+			if _, err := Open(t.Context(), damaged, Options{}); !errors.As(err, &bad) || len(bad.Damage) != 1 ||
+				bad.Damage[0].Segment != 2 || !strings.Contains(err.Error(), "dialproof store repair") {
 				t.Fatalf("opened: %v", err)
 			}
 			if err := Check(t.Context(), damaged); !errors.As(err, &bad) {

@@ -67,12 +67,8 @@ func migrateTo(c *conn, all []migration, may bool, log *slog.Logger) error {
 	case err != nil:
 		return err
 	case begin > len(all):
-		return fmt.Errorf(
-			"%w: it was changed by a newer Dialproof (schema %d, this one knows %d): run that one",
-			ErrSchema,
-			begin,
-			len(all),
-		)
+		return fmt.Errorf("%w: it was changed by a newer Dialproof (schema %d, this one knows %d): run that one", ErrSchema,
+			begin, len(all))
 	case begin > 0 && begin < len(all) && !may:
 		return fmt.Errorf(
 			"%w: it is of an older Dialproof (schema %d, this one needs %d): start the server, or run `dialproof migrate`",
@@ -134,26 +130,14 @@ func foldPages(c *conn) error {
 		return err
 	}
 	for _, j := range found {
-		if _, err := c.Exec(
-			sqlPutJob,
-			j.ID.Seq(),
-			j.ID[:],
-			j.Kind,
-			j.Due.UnixMilli(),
-			int64(j.Attempt),
-			j.Ref[:],
-			j.Payload,
-			int64(0),
-		); err != nil {
+		if _, err := c.Exec(sqlPutJob, j.ID.Seq(), j.ID[:], j.Kind, j.Due.UnixMilli(), int64(j.Attempt), j.Ref[:], j.Payload,
+			int64(0)); err != nil {
 			return err
 		}
 	}
 	// Which messages a dead process had in hand is not known: all are due. Timers keep their time.
-	if _, err := c.Exec(
-		`UPDATE jobs SET due = min(due, $1) WHERE kind = $2`,
-		time.Now().UnixMilli(),
-		verify.JobKind,
-	); err != nil {
+	if _, err := c.Exec(`UPDATE jobs SET due = min(due, $1) WHERE kind = $2`, time.Now().UnixMilli(),
+		verify.JobKind); err != nil {
 		return err
 	}
 	return c.c.Exec("DROP TABLE journal")

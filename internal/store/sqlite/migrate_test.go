@@ -117,11 +117,7 @@ func TestMigrations(t *testing.T) {
 	if err := c.close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := Open(
-		t.Context(),
-		newest,
-		Options{Migrate: true},
-	); !errors.Is(err, ErrSchema) ||
+	if _, err := Open(t.Context(), newest, Options{Migrate: true}); !errors.Is(err, ErrSchema) ||
 		!strings.Contains(err.Error(), "newer Dialproof") {
 		t.Errorf("a newer file was opened: %v", err)
 	}

@@ -19,11 +19,8 @@ import (
 // openSmall opens a store whose journal and log are so small that it folds and checkpoints all the time.
 func openSmall(t testing.TB, uri string) (*store.DB, error) {
 	t.Helper()
-	e, err := Open(
-		t.Context(),
-		uri,
-		Options{Migrate: true, Journal: journal.Options{Limit: 16 << 10, Step: 4 << 10}, CheckpointPages: 60},
-	)
+	e, err := Open(t.Context(), uri,
+		Options{Migrate: true, Journal: journal.Options{Limit: 16 << 10, Step: 4 << 10}, CheckpointPages: 60})
 	if err != nil {
 		return nil, err
 	}
@@ -132,18 +129,8 @@ func (h *history) cuts(t testing.TB, seed uint64, n int, found func(what string,
 				}
 				judged++
 				if faults := h.judge(t, m, acked); len(faults) > 0 {
-					found(
-						fmt.Sprintf(
-							"seed %d, cut %d %s, unsynced writes %s, %d acknowledged: %s",
-							seed,
-							i,
-							c,
-							tr,
-							len(acked),
-							strings.Join(faults, "; "),
-						),
-						m,
-					)
+					found(fmt.Sprintf("seed %d, cut %d %s, unsynced writes %s, %d acknowledged: %s", seed, i, c, tr, len(acked),
+						strings.Join(faults, "; ")), m)
 				}
 			}
 		}

@@ -101,10 +101,8 @@ func fill(t *testing.T, path string, n, oneIn int) {
 
 func numbersIn(t *testing.T, c tables.Conn) (n int) {
 	t.Helper()
-	if err := c.Query(
-		`SELECT count(*) FROM numbers`,
-		func(r tables.Row) error { n = int(r.Int(0)); return nil },
-	); err != nil {
+	if err := c.Query(`SELECT count(*) FROM numbers`,
+		func(r tables.Row) error { n = int(r.Int(0)); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -167,15 +165,8 @@ func TestRetention(t *testing.T) {
 	s.mu.Unlock()
 	purged, err = db.Purge(ctx, store.PurgeNumbers, all)
 	count, sum, longest = s.since()
-	t.Logf(
-		"all %d are due: %d purged in %d steps, %s of database time, the longest %s, %v",
-		n,
-		purged,
-		count,
-		sum,
-		longest,
-		err,
-	)
+	t.Logf("all %d are due: %d purged in %d steps, %s of database time, the longest %s, %v", n, purged, count, sum,
+		longest, err)
 	if soak && (err != nil || longest > 200*time.Millisecond || numbersIn(t, e.w) > 0) {
 		t.Errorf("the longest step took %s, %v", longest, err)
 	}
@@ -197,16 +188,11 @@ func TestPurgePlans(t *testing.T) {
 	plan := func(sql, want string, args ...any) {
 		t.Helper()
 		var lines []string
-		if err := c.Query(
-			"EXPLAIN QUERY PLAN "+sql,
-			func(r tables.Row) error { lines = append(lines, string(r.Raw(3))); return nil },
-			args...); err != nil {
+		if err := c.Query("EXPLAIN QUERY PLAN "+sql,
+			func(r tables.Row) error { lines = append(lines, string(r.Raw(3))); return nil }, args...); err != nil {
 			t.Fatal(err)
 		}
-		if text := strings.Join(
-			lines,
-			"; ",
-		); !strings.Contains(text, want) || strings.Contains(text, "SCAN") ||
+		if text := strings.Join(lines, "; "); !strings.Contains(text, want) || strings.Contains(text, "SCAN") ||
 			strings.Contains(text, "B-TREE") {
 			t.Errorf("%s\nis planned as %s, want %s", sql, text, want)
 		}
@@ -237,10 +223,8 @@ func TestPurgePassesOver(t *testing.T) {
 	db := store.Direct(e)
 	defer db.Close()
 	var back []verify.NumberKey // the first in the order in which they are purged
-	if err := e.w.Query(
-		`SELECT key FROM numbers ORDER BY touched LIMIT 300`,
-		func(r tables.Row) error { back = append(back, verify.NumberKey(r.Raw(0))); return nil },
-	); err != nil {
+	if err := e.w.Query(`SELECT key FROM numbers ORDER BY touched LIMIT 300`,
+		func(r tables.Row) error { back = append(back, verify.NumberKey(r.Raw(0))); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	now := time.UnixMilli(today)

@@ -105,13 +105,8 @@ func allJobs(c tables.Conn, j *journal.Journal) (all map[id.ID]*queue.Job, table
 
 // scan calls yield with the verifications of an application, newest first: those of the journal, as they are when it
 // begins, before those of their table.
-func scan(
-	ctx context.Context,
-	d tables.Reader,
-	j *journal.Journal,
-	app, before id.ID,
-	yield func(*verify.Verification) bool,
-) error {
+func scan(ctx context.Context, d tables.Reader, j *journal.Journal, app, before id.ID,
+	yield func(*verify.Verification) bool) error {
 	recent, err := recentOf(j, app, before)
 	if err != nil {
 		return err
@@ -162,12 +157,8 @@ func recent(j *journal.Journal, wanted func(k id.ID, raw []byte) bool) (out []*v
 
 // remembered returns the oldest verifications of a span that still hold something personal, those of the journal among
 // those of the table.
-func remembered(
-	ctx context.Context,
-	d tables.Reader,
-	j *journal.Journal,
-	after, end id.ID,
-) (out []*verify.Verification, err error) {
+func remembered(ctx context.Context, d tables.Reader, j *journal.Journal, after,
+	end id.ID) (out []*verify.Verification, err error) {
 	within := func(k, last id.ID) bool {
 		return bytes.Compare(k[:], after[:]) > 0 && bytes.Compare(k[:], last[:]) <= 0
 	}

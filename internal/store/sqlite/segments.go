@@ -40,13 +40,7 @@ func (e *DamagedError) Error() string {
 		"%d of the segments of acknowledged changes are damaged (the first is %d, with about %d bytes: %v), about %d "+
 			"changes: "+
 			"restore a backup, or see what is lost with `dialproof store check` and go on without it with `dialproof store "+
-			"repair`",
-		len(e.Damage),
-		first.Segment,
-		first.Bytes,
-		first.Cause,
-		rows,
-	)
+			"repair`", len(e.Damage), first.Segment, first.Bytes, first.Cause, rows)
 }
 
 // Unwrap returns journal.ErrDamaged.

@@ -59,13 +59,8 @@ func (s *Source) Page(t tables.Table, after []byte, n int) (out [][]any, last []
 	if order == "id" && (t.Name == "verifications" || t.Name == "jobs") {
 		order, from = "seq", any(seqOf(after)) // the same order, and the one that there is an index for
 	}
-	sql := fmt.Sprintf(
-		"SELECT %s FROM %s WHERE %s > $1 ORDER BY %[3]s LIMIT %d",
-		strings.Join(t.Columns, ", "),
-		t.Name,
-		order,
-		n,
-	)
+	sql := fmt.Sprintf("SELECT %s FROM %s WHERE %s > $1 ORDER BY %[3]s LIMIT %d", strings.Join(t.Columns, ", "), t.Name,
+		order, n)
 	if err = s.c.Query(sql, func(r tables.Row) error { out = append(out, t.Take(r)); return nil }, from); err != nil {
 		return nil, nil, err
 	}
@@ -115,16 +110,8 @@ func valuesOf(k journal.Key, b []byte) ([]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return []any{
-			key,
-			slices.Clone(c.App[:]),
-			c.Spec,
-			c.Sealed,
-			int64(c.Status),
-			int64(c.Attempts),
-			c.Expires.UnixMilli(),
-			c.State,
-		}, nil
+		return []any{key, slices.Clone(c.App[:]), c.Spec, c.Sealed, int64(c.Status), int64(c.Attempts), c.Expires.UnixMilli(),
+			c.State}, nil
 	case numberKind:
 		last, data, err := row.SplitNumber(b)
 		return []any{key, data, last}, err
@@ -142,20 +129,15 @@ func valuesOf(k journal.Key, b []byte) ([]any, error) {
 // Counters returns the counters and marks of the file.
 func (s *Source) Counters() (out map[string]int64, err error) {
 	out = map[string]int64{}
-	err = s.c.Query(
-		"SELECT name, n FROM versions WHERE name <> $1",
-		func(r tables.Row) error { out[string(r.Raw(0))] = r.Int(1); return nil },
-		moved,
-	)
+	err = s.c.Query("SELECT name, n FROM versions WHERE name <> $1",
+		func(r tables.Row) error { out[string(r.Raw(0))] = r.Int(1); return nil }, moved)
 	return out, err
 }
 
 // End says that a final copy is whole: from now on no server opens the file any more.
 func (s *Source) End() error {
-	if _, err := s.c.Exec(
-		`INSERT INTO versions (name, n) VALUES ($1, 1) ON CONFLICT (name) DO NOTHING`,
-		moved,
-	); err != nil {
+	if _, err := s.c.Exec(`INSERT INTO versions (name, n) VALUES ($1, 1) ON CONFLICT (name) DO NOTHING`,
+		moved); err != nil {
 		return err
 	}
 	err := s.c.c.Exec("COMMIT")

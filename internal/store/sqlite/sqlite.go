@@ -172,10 +172,8 @@ func (e *Engine) Behind() bool { return e.j.Behind() }
 func (e *Engine) Describe(ctx context.Context) (store.Facts, error) {
 	f := store.Facts{Summary: "SQLite", Engine: "SQLite"}
 	err := e.Read(ctx, func(c tables.Conn) error {
-		if err := c.Query(
-			"SELECT sqlite_version()",
-			func(r tables.Row) error { f.Engine = "SQLite " + string(r.Raw(0)); return nil },
-		); err != nil {
+		if err := c.Query("SELECT sqlite_version()",
+			func(r tables.Row) error { f.Engine = "SQLite " + string(r.Raw(0)); return nil }); err != nil {
 			return err
 		}
 		return c.Query("PRAGMA user_version", func(r tables.Row) error { f.Schema = int(r.Int(0)); return nil })

@@ -74,11 +74,8 @@ func TestManyRows(t *testing.T) {
 		}
 	}
 	for i := 0; i < rows; i += 997 {
-		if n, err := db.NumberRow(
-			t.Context(),
-			verify.NumberKey{byte(i), byte(i >> 8), byte(i >> 16), 1},
-		); err != nil || n == nil ||
-			n.Streak != 6 {
+		if n, err := db.NumberRow(t.Context(), verify.NumberKey{byte(i), byte(i >> 8), byte(i >> 16), 1}); err != nil ||
+			n == nil || n.Streak != 6 {
 			t.Fatalf("row %d: %+v, %v", i, n, err)
 		}
 	}

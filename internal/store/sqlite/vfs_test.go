@@ -103,9 +103,7 @@ func TestCheckpointIsHeard(t *testing.T) {
 		}
 	}
 	name := "heard-" + filepath.Base(filepath.Dir(path))
-	counted := &countingVFS{
-		VFSFilename: vfs.Find(vfsName).(vfs.VFSFilename),
-	}
+	counted := &countingVFS{VFSFilename: vfs.Find(vfsName).(vfs.VFSFilename)}
 	vfs.Register(name, counted)
 	c, err := openWith(path, name)
 	if err != nil {
@@ -167,9 +165,7 @@ func TestFailedWriteIsTold(t *testing.T) {
 				t.Error("what was not written was synced")
 			}
 			f.File = &diskFile{}
-			if err := f.Sync(
-				vfs.SYNC_NORMAL,
-			); err != nil ||
+			if err := f.Sync(vfs.SYNC_NORMAL); err != nil ||
 				f.File.(*diskFile).writes > 0 {
 				t.Errorf("the next sync: %v", err)
 			}

@@ -203,17 +203,8 @@ func (e *Engine) jobToTable(k id.ID, b []byte, dropped bool) error {
 		return err
 	}
 	e.tabled = append(e.tabled, k)
-	_, err = e.w.Exec(
-		sqlPutJob,
-		k.Seq(),
-		k[:],
-		j.Kind,
-		j.Due.UnixMilli(),
-		int64(j.Attempt),
-		j.Ref[:],
-		j.Payload,
-		leased(j),
-	)
+	_, err = e.w.Exec(sqlPutJob, k.Seq(), k[:], j.Kind, j.Due.UnixMilli(), int64(j.Attempt), j.Ref[:], j.Payload,
+		leased(j))
 	return err
 }
 
@@ -230,16 +221,6 @@ func putVerification(w *conn, v id.ID, b []byte) error {
 	if err != nil {
 		return fmt.Errorf("verification %s: %w", v.Text(id.Verification), err)
 	}
-	return w.run(
-		sqlPutVerification,
-		num(v.Seq()),
-		raw(v[:]),
-		raw(c.App[:]),
-		raw(c.Spec),
-		raw(c.Sealed),
-		num(int64(c.Status)),
-		num(int64(c.Attempts)),
-		num(c.Expires.UnixMilli()),
-		raw(c.State),
-	)
+	return w.run(sqlPutVerification, num(v.Seq()), raw(v[:]), raw(c.App[:]), raw(c.Spec), raw(c.Sealed),
+		num(int64(c.Status)), num(int64(c.Attempts)), num(c.Expires.UnixMilli()), raw(c.State))
 }

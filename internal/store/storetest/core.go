@@ -226,12 +226,8 @@ func attemptsSurviveResend(t *testing.T, open Open) {
 		t.Fatal(err)
 	}
 	if again.ResendsLeft() != 3 || again.AttemptsLeft() != 2 || len(again.Deliveries) != 2 {
-		t.Errorf(
-			"resends left %d, attempts left %d, deliveries %d",
-			again.ResendsLeft(),
-			again.AttemptsLeft(),
-			len(again.Deliveries),
-		)
+		t.Errorf("resends left %d, attempts left %d, deliveries %d", again.ResendsLeft(), again.AttemptsLeft(),
+			len(again.Deliveries))
 	}
 	if same := b.code(t, v); same != code {
 		t.Error("the resend carries another code")
@@ -497,11 +493,8 @@ func lists(t *testing.T, open Open) {
 	if got := gather(verify.Filter{Limit: 3, Status: verify.Approved}); len(got) != 9 {
 		t.Errorf("by status: %d, want 9", len(got))
 	}
-	if got := gather(
-		verify.Filter{Limit: 100, After: b.clock.Now().Add(-65 * time.Minute), Before: b.clock.Now().Add(-20 * time.Minute)},
-	); len(
-		got,
-	) != 3 {
+	if got := gather(verify.Filter{Limit: 100, After: b.clock.Now().Add(-65 * time.Minute),
+		Before: b.clock.Now().Add(-20 * time.Minute)}); len(got) != 3 {
 		t.Errorf("by time: %d, want 3", len(got))
 	}
 	_, err := b.List(t.Context(), b.live, verify.Filter{Limit: 101})

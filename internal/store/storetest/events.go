@@ -63,9 +63,8 @@ func newListening(t *testing.T, open OpenEvents) *listening {
 		Log:      slog.New(slog.DiscardHandler),
 		Wake:     func() { mu.Lock(); woken++; mu.Unlock() },
 		Render: func(v *verify.Verification, now time.Time) ([]byte, error) {
-			return []byte(
-				fmt.Sprintf(`{"id":%q,"status":%q,"to":%q}`, v.ID.Text(id.Verification), v.At(now), v.Spec.Masked),
-			), nil
+			return []byte(fmt.Sprintf(`{"id":%q,"status":%q,"to":%q}`, v.ID.Text(id.Verification), v.At(now), v.Spec.Masked)),
+				nil
 		},
 	})
 	return l
@@ -74,10 +73,8 @@ func newListening(t *testing.T, open OpenEvents) *listening {
 // endpoint makes an endpoint of the bench's application.
 func (l *listening) endpoint(t *testing.T, kinds ...webhook.Kind) webhook.Endpoint {
 	t.Helper()
-	e, s, err := l.hooks.Create(
-		t.Context(),
-		webhook.Endpoint{App: l.live.App.ID, URL: "https://shop.example/hook", Kinds: kinds},
-	)
+	e, s, err := l.hooks.Create(t.Context(),
+		webhook.Endpoint{App: l.live.App.ID, URL: "https://shop.example/hook", Kinds: kinds})
 	if err != nil || !strings.HasPrefix(s.Reveal(), "whsec_") {
 		t.Fatal(err)
 	}
@@ -229,11 +226,8 @@ func eventsForNobody(t *testing.T, open OpenEvents) {
 	if got := l.heard(t, e); len(got) != 1 || told(got, refused) == "" {
 		t.Errorf("told %+v", got)
 	}
-	if _, err := l.hooks.Update(
-		t.Context(),
-		e.ID,
-		func(e *webhook.Endpoint) { e.Disable(webhook.ByOperator, l.clock.Now()) },
-	); err != nil {
+	if _, err := l.hooks.Update(t.Context(), e.ID,
+		func(e *webhook.Endpoint) { e.Disable(webhook.ByOperator, l.clock.Now()) }); err != nil {
 		t.Fatal(err)
 	}
 	v := l.start(t, verify.StartRequest{To: drama(102)})
@@ -250,10 +244,8 @@ func (l *listening) rows(t *testing.T, e webhook.Endpoint, n int) []webhook.Even
 	t.Helper()
 	var out []webhook.Event
 	for range n {
-		rows, err := l.hooks.Write(
-			[]*webhook.Endpoint{&e},
-			webhook.News{Kind: webhook.Started, Ref: l.ids.New(l.clock.Now()), Sequence: 1, Data: []byte(`{}`)},
-		)
+		rows, err := l.hooks.Write([]*webhook.Endpoint{&e},
+			webhook.News{Kind: webhook.Started, Ref: l.ids.New(l.clock.Now()), Sequence: 1, Data: []byte(`{}`)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -356,12 +348,8 @@ func eventsFenced(t *testing.T, open OpenEvents) {
 // finish ends every pending event of an endpoint in a state.
 func (l *listening) finish(t *testing.T, e webhook.Endpoint, s webhook.State) {
 	t.Helper()
-	got, err := l.store.ClaimEvents(
-		t.Context(),
-		l.clock.Now(),
-		[]webhook.Share{{Endpoint: e.ID, Most: 10_000}},
-		time.Minute,
-	)
+	got, err := l.store.ClaimEvents(t.Context(), l.clock.Now(), []webhook.Share{{Endpoint: e.ID, Most: 10_000}},
+		time.Minute)
 	for i := 0; i < len(got) && err == nil; i++ {
 		got[i].State, got[i].Due, got[i].Tries = s, time.Time{}, 10
 		err = l.store.FinishEvent(t.Context(), got[i])
@@ -382,11 +370,7 @@ func eventsReplayed(t *testing.T, open OpenEvents) {
 	done := l.rows(t, e, 1)
 	l.finish(t, e, webhook.Delivered)
 	dead := webhook.Dead
-	if got, err := l.store.Events(
-		t.Context(),
-		e.ID,
-		webhook.Page{State: &dead, Limit: 2000},
-	); err != nil ||
+	if got, err := l.store.Events(t.Context(), e.ID, webhook.Page{State: &dead, Limit: 2000}); err != nil ||
 		len(got) != 1502 {
 		t.Errorf("%d are dead, %v", len(got), err)
 	}
@@ -399,23 +383,12 @@ func eventsReplayed(t *testing.T, open OpenEvents) {
 			t.Errorf("%d were replayed, %v", n, err)
 		}
 	}
-	if _, err := l.hooks.Replay(
-		t.Context(),
-		e.ID,
-		l.ids.New(l.clock.Now()),
-		time.Time{},
-	); !errors.Is(
-		err,
-		webhook.ErrNotFound,
-	) {
+	if _, err := l.hooks.Replay(t.Context(), e.ID, l.ids.New(l.clock.Now()), time.Time{}); !errors.Is(err,
+		webhook.ErrNotFound) {
 		t.Errorf("an unknown event: %v", err)
 	}
-	got, err := l.store.ClaimEvents(
-		t.Context(),
-		l.clock.Now(),
-		[]webhook.Share{{Endpoint: e.ID, Most: 10_000}},
-		time.Minute,
-	)
+	got, err := l.store.ClaimEvents(t.Context(), l.clock.Now(), []webhook.Share{{Endpoint: e.ID, Most: 10_000}},
+		time.Minute)
 	if err != nil || len(got) != 1502 || got[0].Tries != 0 {
 		t.Errorf("%d are due, %v", len(got), err)
 	}
@@ -471,13 +444,8 @@ func endpointsKept(t *testing.T, open OpenEvents) {
 	for i := 1; i < webhook.MaxEndpoints; i++ {
 		l.endpoint(t)
 	}
-	if _, _, err := l.hooks.Create(
-		t.Context(),
-		webhook.Endpoint{App: l.live.App.ID, URL: "https://shop.example/"},
-	); !errors.Is(
-		err,
-		webhook.ErrTooMany,
-	) {
+	if _, _, err := l.hooks.Create(t.Context(),
+		webhook.Endpoint{App: l.live.App.ID, URL: "https://shop.example/"}); !errors.Is(err, webhook.ErrTooMany) {
 		t.Errorf("one too many: %v", err)
 	}
 	if err := l.hooks.Delete(t.Context(), e.ID); err != nil {
@@ -486,9 +454,7 @@ func endpointsKept(t *testing.T, open OpenEvents) {
 	if err := other.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := other.Endpoint(
-		e.ID,
-	); !errors.Is(err, webhook.ErrNotFound) ||
+	if _, err := other.Endpoint(e.ID); !errors.Is(err, webhook.ErrNotFound) ||
 		len(other.Endpoints(l.live.App.ID)) != webhook.MaxEndpoints-1 {
 		t.Errorf("%v", err)
 	}

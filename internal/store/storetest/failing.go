@@ -241,21 +241,16 @@ func (f *failing) anyDue(t *testing.T) (bool, error) {
 
 // update changes a job that was claimed, as its handler does.
 func (f *failing) update(j queue.Job, change func(deliver.Tx, *queue.Job) error) error {
-	return f.store.Update(
-		context.Background(),
-		j.Ref,
-		j.ID,
-		func(tx deliver.Tx) error {
-			kept, err := tx.Job(j.ID)
-			if err != nil {
-				return err
-			}
-			if kept == nil || kept.Attempt != j.Attempt {
-				return fmt.Errorf("the job is %+v, want attempt %d", kept, j.Attempt)
-			}
-			return change(tx, kept)
-		},
-	)
+	return f.store.Update(context.Background(), j.Ref, j.ID, func(tx deliver.Tx) error {
+		kept, err := tx.Job(j.ID)
+		if err != nil {
+			return err
+		}
+		if kept == nil || kept.Attempt != j.Attempt {
+			return fmt.Errorf("the job is %+v, want attempt %d", kept, j.Attempt)
+		}
+		return change(tx, kept)
+	})
 }
 
 func failedRenewal(t *testing.T, f *failing) (func() error, func()) {
@@ -342,9 +337,7 @@ func failedPurge(kind store.Purged) failedKind {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.store.Do(
-			t.Context(),
-			verify.Needs{Limits: [][16]byte{{1}}, Replay: [32]byte{1}},
+		if err := f.store.Do(t.Context(), verify.Needs{Limits: [][16]byte{{1}}, Replay: [32]byte{1}},
 			func(tx verify.Tx) error {
 				if _, err := tx.Limit([16]byte{1}); err != nil {
 					return err
@@ -352,8 +345,7 @@ func failedPurge(kind store.Purged) failedKind {
 				tx.PutLimit([16]byte{1}, f.clock.Now().UnixMilli())
 				tx.PutReplay([32]byte{1}, [32]byte{}, []byte("sealed"), f.clock.Now().Add(time.Hour))
 				return nil
-			},
-		); err != nil {
+			}); err != nil {
 			t.Fatal(err)
 		}
 		f.clock.Advance(48 * time.Hour)
@@ -401,12 +393,8 @@ func failedEventClaim(t *testing.T, f *failing) (func() error, func()) {
 	hook := f.endpoint(t)
 	f.rows(t, hook, 5)
 	return func() error {
-		got, err := f.store.ClaimEvents(
-			t.Context(),
-			f.clock.Now(),
-			[]webhook.Share{{Endpoint: hook.ID, Most: 5}},
-			time.Minute,
-		)
+		got, err := f.store.ClaimEvents(t.Context(), f.clock.Now(), []webhook.Share{{Endpoint: hook.ID, Most: 5}},
+			time.Minute)
 		if err == nil && (len(got) != 5 || got[0].Claims != 1) {
 			err = fmt.Errorf("claimed %d of 5 events", len(got))
 		}
@@ -426,12 +414,8 @@ func failedEventEnd(t *testing.T, f *failing) (func() error, func()) {
 	e.State, e.Due = webhook.Delivered, time.Time{}
 	return func() error { return f.store.FinishEvent(t.Context(), e) }, func() {
 		f.clock.Advance(time.Minute)
-		again, err := f.store.ClaimEvents(
-			t.Context(),
-			f.clock.Now(),
-			[]webhook.Share{{Endpoint: hook.ID, Most: 100}},
-			time.Minute,
-		)
+		again, err := f.store.ClaimEvents(t.Context(), f.clock.Now(), []webhook.Share{{Endpoint: hook.ID, Most: 100}},
+			time.Minute)
 		for _, a := range again {
 			if a.ID == e.ID {
 				e.Claims = a.Claims

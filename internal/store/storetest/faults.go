@@ -109,10 +109,7 @@ func (l *Load) JudgeRows(t *testing.T, s Store) {
 		}
 	}
 	for _, v := range l.approved {
-		if found, err := s.Find(
-			t.Context(),
-			v,
-		); err != nil || found == nil || found.Status != verify.Approved ||
+		if found, err := s.Find(t.Context(), v); err != nil || found == nil || found.Status != verify.Approved ||
 			found.Attempts > 2 {
 			t.Errorf("an acknowledged approval is lost: %+v, %v", found, err)
 		}

@@ -39,11 +39,7 @@ func mail(t *testing.T, open Open) {
 		t.Errorf("the message goes to %q by %q, %v", m.Email, m.Channel, err)
 	}
 	b.clock.Advance(30 * time.Second)
-	if v, err = b.Resend(
-		t.Context(),
-		b.live,
-		verify.ResendRequest{ID: v.ID, Channel: channel.SMS},
-	); err != nil ||
+	if v, err = b.Resend(t.Context(), b.live, verify.ResendRequest{ID: v.ID, Channel: channel.SMS}); err != nil ||
 		v.Proves() != verify.ProvesEither {
 		t.Errorf("after a resend by SMS it proves %q, %v", v.Proves(), err)
 	}
@@ -56,15 +52,8 @@ func mail(t *testing.T, open Open) {
 	}
 	bare := b.start(t, verify.StartRequest{To: drama(102)})
 	b.clock.Advance(30 * time.Second)
-	if _, err = b.Resend(
-		t.Context(),
-		b.live,
-		verify.ResendRequest{ID: bare.ID, Channel: channel.Email},
-	); outcome(
-		err,
-	) != string(
-		verify.CodeEmailRequired,
-	) {
+	if _, err = b.Resend(t.Context(), b.live,
+		verify.ResendRequest{ID: bare.ID, Channel: channel.Email}); outcome(err) != string(verify.CodeEmailRequired) {
 		t.Errorf("a resend by mail without an address: %v", err)
 	}
 }
@@ -78,11 +67,8 @@ func mailLimit(t *testing.T, open Open) {
 		if i%2 == 1 {
 			address = "PERSON@Example.com"
 		}
-		_, err := b.Start(
-			t.Context(),
-			b.live,
-			verify.StartRequest{To: drama(100 + i), Channel: channel.Email, Email: address},
-		)
+		_, err := b.Start(t.Context(), b.live,
+			verify.StartRequest{To: drama(100 + i), Channel: channel.Email, Email: address})
 		got.add(outcome(err))
 	}
 	got.want(t, map[string]int{"ok": 5, "rate_limited email_hour": 2})

@@ -232,11 +232,8 @@ func nodesMany(t *testing.T, open OpenNodes) {
 	var got tally
 	together(120, func(i int) {
 		b := all[i%len(all)]
-		v, err := b.Start(
-			t.Context(),
-			b.live,
-			verify.StartRequest{To: drama(100 + i/2), Purpose: []string{"login", "registration"}[i%2]},
-		)
+		v, err := b.Start(t.Context(), b.live,
+			verify.StartRequest{To: drama(100 + i/2), Purpose: []string{"login", "registration"}[i%2]})
 		if err != nil {
 			got.add("start " + outcome(err))
 			return

@@ -42,11 +42,7 @@ func readable(t *testing.T, open Open) {
 		t.Errorf("the order did not go on: %d deliveries", len(now.Deliveries))
 	}
 	b.clock.Advance(2 * time.Minute)
-	if now, err := b.Resend(
-		t.Context(),
-		b.live,
-		verify.ResendRequest{ID: v.ID, Channel: channel.SMS},
-	); err != nil ||
+	if now, err := b.Resend(t.Context(), b.live, verify.ResendRequest{ID: v.ID, Channel: channel.SMS}); err != nil ||
 		len(now.Deliveries) != 3 {
 		t.Errorf("the resend: %v", err)
 	}

@@ -23,12 +23,8 @@ var (
 func Old(t *testing.T, db Store) {
 	t.Helper()
 	var seen []*verify.Verification
-	if err := db.Scan(
-		t.Context(),
-		oldApp,
-		id.ID{},
-		func(v *verify.Verification) bool { seen = append(seen, v); return true },
-	); err != nil {
+	if err := db.Scan(t.Context(), oldApp, id.ID{},
+		func(v *verify.Verification) bool { seen = append(seen, v); return true }); err != nil {
 		t.Fatal(err)
 	}
 	if len(seen) != 1 || seen[0].Status != verify.Approved || seen[0].Attempts != 2 || seen[0].Spec.Country != "GB" {
@@ -72,21 +68,15 @@ func Renewed(t *testing.T, db Store) {
 	}
 	want := *before
 	want.Attempts, want.Sends = 3, 2
-	if after, err := db.Find(
-		t.Context(),
-		oldVerification,
-	); err != nil || !sameJSON(t, after, &want) ||
+	if after, err := db.Find(t.Context(), oldVerification); err != nil || !sameJSON(t, after, &want) ||
 		!sameJSON(t, &after.Spec, &want.Spec) {
 		t.Errorf("the verification has become\n%+v, %v, want\n%+v", after, err, &want)
 	}
 	if _, n, err := db.Forget(t.Context(), id.ID{}, time.Now()); n != 1 || err != nil {
 		t.Errorf("%d verifications were forgotten, %v", n, err)
 	}
-	if after, err := db.Find(
-		t.Context(),
-		oldVerification,
-	); err != nil || after.Sealed != nil || after.Spec.Number != (verify.NumberKey{}) || after.Spec.Country != "GB" ||
-		after.Sends != 2 {
+	if after, err := db.Find(t.Context(), oldVerification); err != nil || after.Sealed != nil ||
+		after.Spec.Number != (verify.NumberKey{}) || after.Spec.Country != "GB" || after.Sends != 2 {
 		t.Errorf("the forgotten verification is %+v, %v", after, err)
 	}
 }

@@ -117,15 +117,8 @@ func orderGoesOn(t *testing.T, open Open) {
 		now := b.find(t, v)
 		kind, at, follows := now.Next()
 		if now.Channel != want || len(now.Deliveries) != i+1 || now.Sends != i+1 || follows != (i < 2) {
-			t.Fatalf(
-				"step %d: %s, %d deliveries, %d sends, next %s (%t)",
-				i,
-				now.Channel,
-				len(now.Deliveries),
-				now.Sends,
-				kind,
-				follows,
-			)
+			t.Fatalf("step %d: %s, %d deliveries, %d sends, next %s (%t)", i, now.Channel, len(now.Deliveries), now.Sends, kind,
+				follows)
 		}
 		if follows && !at.Equal(b.clock.Now().Add(25*time.Second)) {
 			t.Errorf("step %d: the next one at %s", i, at)

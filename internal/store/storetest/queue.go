@@ -31,13 +31,7 @@ func leaseFromBirth(t *testing.T, open Open) {
 	b := newBench(t, open)
 	b.start(t, verify.StartRequest{To: drama(100)})
 	b.clock.Advance(30*time.Second - time.Millisecond)
-	if jobs, err := b.store.Claim(
-		t.Context(),
-		b.clock.Now(),
-		verify.JobKind,
-		10,
-		time.Minute,
-	); err != nil ||
+	if jobs, err := b.store.Claim(t.Context(), b.clock.Now(), verify.JobKind, 10, time.Minute); err != nil ||
 		len(jobs) != 0 {
 		t.Errorf("claimed %d while the maker holds the lease, %v", len(jobs), err)
 	}
@@ -100,13 +94,7 @@ func givenBack(t *testing.T, open Open) {
 	if err := b.store.Return(t.Context(), b.clock.Now(), jobs); err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := b.store.Claim(
-		t.Context(),
-		b.clock.Now(),
-		verify.JobKind,
-		1,
-		time.Minute,
-	); len(again) != 1 ||
+	if again, _ := b.store.Claim(t.Context(), b.clock.Now(), verify.JobKind, 1, time.Minute); len(again) != 1 ||
 		again[0].Attempt != 3 {
 		t.Errorf("after the return: %v", again)
 	}
@@ -155,10 +143,7 @@ func forgotten(t *testing.T, open Open) {
 		kept.Spec.Number != (verify.NumberKey{}) {
 		t.Errorf("what should go: %+v", kept)
 	}
-	if kept, err := b.store.Find(
-		t.Context(),
-		young.ID,
-	); err != nil || len(kept.Sealed) == 0 ||
+	if kept, err := b.store.Find(t.Context(), young.ID); err != nil || len(kept.Sealed) == 0 ||
 		kept.Spec.Metadata["user"] != "8" {
 		t.Errorf("the young one: %+v, %v", kept, err)
 	}
@@ -319,10 +304,8 @@ func otherNodes(t *testing.T, open Open) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, token, err := here.CreateKey(
-		t.Context(),
-		application.NewKey{App: app.ID, Name: "k", Mode: application.Test, Scopes: []application.Scope{application.Read}},
-	)
+	k, token, err := here.CreateKey(t.Context(),
+		application.NewKey{App: app.ID, Name: "k", Mode: application.Test, Scopes: []application.Scope{application.Read}})
 	if err != nil {
 		t.Fatal(err)
 	}

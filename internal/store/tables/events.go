@@ -53,20 +53,8 @@ const (
 
 // AddEvent inserts a new event.
 func AddEvent(c Conn, e *webhook.Event) error {
-	_, err := c.Exec(
-		sqlAddEvent,
-		e.ID[:],
-		e.Event[:],
-		e.Endpoint[:],
-		e.Ref[:],
-		string(e.Kind),
-		e.Sealed,
-		int64(e.State),
-		dueOf(e),
-		int64(e.Claims),
-		int64(e.Tries),
-		"[]",
-	)
+	_, err := c.Exec(sqlAddEvent, e.ID[:], e.Event[:], e.Endpoint[:], e.Ref[:], string(e.Kind), e.Sealed, int64(e.State),
+		dueOf(e), int64(e.Claims), int64(e.Tries), "[]")
 	return err
 }
 
@@ -149,11 +137,8 @@ func (d Reader) Events(ctx context.Context, endpoint id.ID, p webhook.Page) (out
 }
 
 // ClaimEvents implements store.Tables.
-func (t Tables) ClaimEvents(
-	now time.Time,
-	shares []webhook.Share,
-	lease time.Duration,
-) (out []webhook.Event, err error) {
+func (t Tables) ClaimEvents(now time.Time, shares []webhook.Share,
+	lease time.Duration) (out []webhook.Event, err error) {
 	for _, s := range shares {
 		err := t.Conn.Query(sqlClaimEvents, func(r Row) error {
 			e, err := ScanEvent(r)

@@ -42,11 +42,8 @@ func All() []Table {
 		{"sent", []string{"key", "ref", "delivery", "until"}, "bbbi"},
 		{"verifications", []string{"id", "app", "spec", "sealed", "status", "attempts", "expires", "state"}, "bbbbiiib"},
 		{"webhooks", []string{"id", "data"}, "bt"},
-		{
-			"events",
-			[]string{"id", "event", "endpoint", "ref", "kind", "sealed", "state", "due", "claims", "tries", "log"},
-			"bbbbtbiiiit",
-		},
+		{"events", []string{"id", "event", "endpoint", "ref", "kind", "sealed", "state", "due", "claims", "tries", "log"},
+			"bbbbtbiiiit"},
 		{"jobs", []string{"id", "kind", "due", "attempt", "ref", "payload", "leased"}, "btiibbi"},
 	}
 }

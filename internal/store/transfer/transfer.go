@@ -107,12 +107,8 @@ func (c *copier) table(ctx context.Context, t tables.Table) (done Copied, err er
 }
 
 // equal makes the target's rows of a span of keys those of the page.
-func (c *copier) equal(
-	ctx context.Context,
-	t tables.Table,
-	page [][]any,
-	after, last []byte,
-) (written, removed int, err error) {
+func (c *copier) equal(ctx context.Context, t tables.Table, page [][]any, after,
+	last []byte) (written, removed int, err error) {
 	t, page, err = only(t, page)
 	if err != nil {
 		return 0, 0, err

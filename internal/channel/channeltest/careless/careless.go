@@ -164,14 +164,11 @@ func receipts() []channeltest.ReceiptRow {
 			Request: signed(string(status)),
 		})
 	}
-	return append(
-		rows,
-		channeltest.ReceiptRow{
-			Name:    "forged",
-			Refused: true,
-			Request: channel.Callback{Header: http.Header{"Signature": {"wrong"}}, Body: []byte("delivered")},
-		},
-	)
+	return append(rows, channeltest.ReceiptRow{
+		Name:    "forged",
+		Refused: true,
+		Request: channel.Callback{Header: http.Header{"Signature": {"wrong"}}, Body: []byte("delivered")},
+	})
 }
 
 // Harness returns a harness of the provider with one fault; without one it has none.

@@ -156,11 +156,9 @@ func readLanguage(folder fs.FS, tag string) (map[string][]byte, error) {
 			continue
 		}
 		if !known(name) {
-			return nil, fmt.Errorf(
-				"%s: there is no such recording; the names are %s, 0 to 9 and a to z",
-				file,
-				strings.Join(required()[:5], ", "),
-			)
+			return nil,
+				fmt.Errorf("%s: there is no such recording; the names are %s, 0 to 9 and a to z", file,
+					strings.Join(required()[:5], ", "))
 		}
 		text, err := readFile(folder, file)
 		if err != nil {
@@ -211,12 +209,8 @@ func (b *Book) complete(tags []string) error {
 	for _, tag := range tags {
 		for _, name := range required() {
 			if _, ok := b.search(tag, name); !ok {
-				return fmt.Errorf(
-					"%s: %s.wav is missing; a language that is not built in needs %s and 0 to 9",
-					tag,
-					name,
-					strings.Join(required()[:5], ", "),
-				)
+				return fmt.Errorf("%s: %s.wav is missing; a language that is not built in needs %s and 0 to 9", tag, name,
+					strings.Join(required()[:5], ", "))
 			}
 		}
 	}

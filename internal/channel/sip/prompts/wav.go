@@ -79,12 +79,7 @@ func convert(format, data []byte) ([]byte, error) {
 	}
 	return nil, fmt.Errorf(
 		"must be %d Hz, mono, 16-bit, μ-law or IMA ADPCM, and has %d Hz, %d channels, %d bits; `sox in.wav -r 8000 -c 1 "+
-			"-b 16 out.wav` converts it",
-		Rate,
-		rate,
-		channels,
-		bits,
-	)
+			"-b 16 out.wav` converts it", Rate, rate, channels, bits)
 }
 
 // MuLaw answers a 16-bit sample as G.711 μ-law: a sign, an exponent of 3 bits and a mantissa of 4, all inverted.

@@ -19,8 +19,7 @@ const (
 // the rest is the sound.
 func pcm(file []byte) (samples []float64, rate int, err error) {
 	if len(file) < 44 || string(file[:4]) != "RIFF" || string(file[36:40]) != "data" ||
-		binary.LittleEndian.Uint16(file[22:]) != 1 ||
-		binary.LittleEndian.Uint16(file[34:]) != 16 {
+		binary.LittleEndian.Uint16(file[22:]) != 1 || binary.LittleEndian.Uint16(file[34:]) != 16 {
 		return nil, 0, errors.New("speech: the program wrote no WAV file of 16 bits in mono")
 	}
 	rate = int(binary.LittleEndian.Uint32(file[24:]))
@@ -253,13 +252,8 @@ func highShelf(rate int) biquad {
 	high := math.Pow(10, gain/20)
 	band := math.Pow(high, 0.4996667741545416)
 	a0 := 1 + k/q + k*k
-	return biquad{
-		(high + band*k/q + k*k) / a0,
-		2 * (k*k - high) / a0,
-		(high - band*k/q + k*k) / a0,
-		2 * (k*k - 1) / a0,
-		(1 - k/q + k*k) / a0,
-	}
+	return biquad{(high + band*k/q + k*k) / a0, 2 * (k*k - high) / a0, (high - band*k/q + k*k) / a0, 2 * (k*k - 1) / a0,
+		(1 - k/q + k*k) / a0}
 }
 
 func highPass(rate int) biquad {

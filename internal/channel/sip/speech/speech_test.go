@@ -86,9 +86,7 @@ func TestLevel(t *testing.T) {
 			back[i] = float64(v) / 32768
 			peak = max(peak, math.Abs(back[i]))
 		}
-		if alone, low, high := Heard(
-			back,
-		); math.Abs(alone-Loudness) > 1 || low < Loudness-2.5 || high > Loudness+2.5 ||
+		if alone, low, high := Heard(back); math.Abs(alone-Loudness) > 1 || low < Loudness-2.5 || high > Loudness+2.5 ||
 			20*math.Log10(peak) > Ceiling {
 			t.Errorf("%s: %.2f (%.2f to %.2f) LUFS, peak %.2f dBFS", name, alone, low, high, 20*math.Log10(peak))
 		}
@@ -96,10 +94,8 @@ func TestLevel(t *testing.T) {
 	if got := Level(make([]float64, Rate)); got != nil {
 		t.Error("silence was made loud")
 	}
-	if got := Trim(
-		append(append(make([]float64, Rate), sine(Rate, 500, 0.5, 0.5)...), make([]float64, Rate)...),
-	); len(got) < Rate/2 ||
-		len(got) > Rate*6/10 {
+	if got := Trim(append(append(make([]float64, Rate), sine(Rate, 500, 0.5, 0.5)...),
+		make([]float64, Rate)...)); len(got) < Rate/2 || len(got) > Rate*6/10 {
 		t.Errorf("%d samples are left of half a second", len(got))
 	}
 }
@@ -143,9 +139,7 @@ func TestSay(t *testing.T) {
 		}
 	}
 	arguments, _ := os.ReadFile(filepath.Join(dir, "arguments"))
-	if got := string(
-		arguments,
-	); strings.Count(got, "\n") != 1 || !strings.HasPrefix(got, "-v de ") ||
+	if got := string(arguments); strings.Count(got, "\n") != 1 || !strings.HasPrefix(got, "-v de ") ||
 		strings.Contains(got, "Acme") {
 		t.Errorf("the program was run as %q", got)
 	}

@@ -35,35 +35,25 @@ func wire() map[string]struct {
 				Command:  BindTransceiverResp,
 				Sequence: 1,
 				Body:     &BindResp{SystemID: "SMSC", TLVs: []TLV{{0x0210, []byte{0x34}}}},
-			},
-		},
-		"bind_transceiver_resp that says no": {
-			"00000010 80000009 0000000e 00000001",
+			}},
+		"bind_transceiver_resp that says no": {"00000010 80000009 0000000e 00000001",
 			PDU{Command: BindTransceiverResp, Status: 0x0E, Sequence: 1},
 		},
 		"submit_sm": {
 			"00000041 00000004 00000000 00000002 00 05 00 41636d65 00 01 01 343437373030393030313233 00 00 00 00 00 " +
 				"303030303030303030353030303030 52 00 01 00 00 00 02 4869",
 			PDU{Command: SubmitSM, Sequence: 2, Body: &Message{
-				Source: Address{
-					5,
-					0,
-					"Acme",
-				},
+				Source:     Address{5, 0, "Acme"},
 				Dest:       Address{1, 1, "447700900123"},
 				Validity:   "000000000500000R",
 				Registered: 1,
 				Short:      []byte("Hi"),
 			}},
 		},
-		"submit_sm_resp": {
-			"00000013 80000004 00000000 00000002 3141 00",
-			PDU{Command: SubmitSMResp, Sequence: 2, Body: &MessageResp{ID: "1A"}},
-		},
-		"submit_sm_resp, empty": {
-			"00000010 80000004 00000058 00000002",
-			PDU{Command: SubmitSMResp, Status: 0x58, Sequence: 2},
-		},
+		"submit_sm_resp": {"00000013 80000004 00000000 00000002 3141 00",
+			PDU{Command: SubmitSMResp, Sequence: 2, Body: &MessageResp{ID: "1A"}}},
+		"submit_sm_resp, empty": {"00000010 80000004 00000058 00000002",
+			PDU{Command: SubmitSMResp, Status: 0x58, Sequence: 2}},
 		"deliver_sm with TLVs": {
 			"00000033 00000005 00000000 00000007 00 01 01 31 00 00 00 32 00 04 00 00 00 00 00 00 00 00 00 001e 0003 314100 " +
 				"0427 0001 02 1400 0000",
@@ -72,17 +62,13 @@ func wire() map[string]struct {
 				TLVs: []TLV{{ReceiptedMessageID, []byte("1A\x00")}, {MessageState, []byte{2}}, {0x1400, []byte{}}},
 			}},
 		},
-		"deliver_sm_resp": {
-			"00000011 80000005 00000000 00000007 00",
-			PDU{Command: DeliverSMResp, Sequence: 7, Body: &MessageResp{}},
-		},
+		"deliver_sm_resp": {"00000011 80000005 00000000 00000007 00",
+			PDU{Command: DeliverSMResp, Sequence: 7, Body: &MessageResp{}}},
 		"enquire_link": {"00000010 00000015 00000000 7fffffff", PDU{Command: EnquireLink, Sequence: MaxSequence}},
 		"unbind_resp":  {"00000010 80000006 00000000 00000003", PDU{Command: UnbindResp, Sequence: 3}},
 		"generic_nack": {"00000010 80000000 00000003 00000000", PDU{Command: GenericNack, Status: 3}},
-		"something else": {
-			"00000012 00000103 00000000 00000009 cafe",
-			PDU{Command: 0x103, Sequence: 9, Body: new(Raw{0xCA, 0xFE})},
-		},
+		"something else": {"00000012 00000103 00000000 00000009 cafe",
+			PDU{Command: 0x103, Sequence: 9, Body: new(Raw{0xCA, 0xFE})}},
 	}
 }
 
@@ -206,9 +192,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 	for range 2000 {
 		message := &Message{
-			Service: text(
-				5,
-			),
+			Service:    text(5),
 			Source:     Address{byte(r.Uint32()), 1, text(20)},
 			Dest:       Address{2, byte(r.Uint32()), text(20)},
 			ESMClass:   byte(r.Uint32()),
@@ -252,14 +236,8 @@ func TestTLVs(t *testing.T) {
 	if _, ok := Find(list, MessageState); ok {
 		t.Error("a parameter that is not there")
 	}
-	if got := SAR(
-		0x1234,
-		3,
-		2,
-	); !reflect.DeepEqual(
-		got,
-		[]TLV{{SARReference, []byte{0x12, 0x34}}, {SARTotal, []byte{3}}, {SARSequence, []byte{2}}},
-	) {
+	if got := SAR(0x1234, 3, 2); !reflect.DeepEqual(got,
+		[]TLV{{SARReference, []byte{0x12, 0x34}}, {SARTotal, []byte{3}}, {SARSequence, []byte{2}}}) {
 		t.Errorf("%v", got)
 	}
 	many, err := PDU{Command: SubmitSMResp, Body: &MessageResp{TLVs: make([]TLV, maxTLVs+1)}}.Append(nil)
@@ -309,11 +287,7 @@ func FuzzDecode(f *testing.F) {
 
 func BenchmarkEncode(b *testing.B) {
 	p := PDU{Command: SubmitSM, Sequence: 2, Body: &Message{
-		Source: Address{
-			5,
-			0,
-			"Acme",
-		},
+		Source:     Address{5, 0, "Acme"},
 		Dest:       Address{1, 1, "447700900123"},
 		Validity:   "000000000500000R",
 		Registered: 1,

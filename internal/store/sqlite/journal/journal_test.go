@@ -174,13 +174,8 @@ func TestModel(t *testing.T) {
 			m.commit(m.j.Idle(), nil, false)
 		}
 		if len(m.disk.segments) > 0 || len(m.j.rows) > 0 || m.j.waiting != 0 || m.j.size != 0 {
-			t.Fatalf(
-				"%d segments and %d rows are left, %d bytes wait of %d",
-				len(m.disk.segments),
-				len(m.j.rows),
-				m.j.waiting,
-				m.j.size,
-			)
+			t.Fatalf("%d segments and %d rows are left, %d bytes wait of %d", len(m.disk.segments), len(m.j.rows), m.j.waiting,
+				m.j.size)
 		}
 		m.judge("when all is compacted")
 		m.j = New(options())
@@ -257,11 +252,8 @@ func TestReaders(t *testing.T) {
 		})
 	}
 	for i := range 2_000 {
-		m.commit(
-			m.j.Due(200),
-			map[Key][]byte{k: []byte(fmt.Sprint("row ", i)), {Kind: plain, ID: [16]byte{byte(i)}}: make([]byte, 50)},
-			false,
-		)
+		m.commit(m.j.Due(200),
+			map[Key][]byte{k: []byte(fmt.Sprint("row ", i)), {Kind: plain, ID: [16]byte{byte(i)}}: make([]byte, 50)}, false)
 	}
 	close(done)
 	all.Wait()

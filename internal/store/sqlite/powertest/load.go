@@ -92,16 +92,14 @@ func (l *Load) serve(t testing.TB, s Store) (*server, error) {
 	log, ids := slog.New(slog.DiscardHandler), id.NewSource(last)
 	routes := deliver.NewRoutes(nil)
 	routes.Conversions = deliver.NewConversions(time.Now, 7)
-	routes.Replace([]*deliver.Route{
-		{
-			Name:     "carrier",
-			Provider: "test",
-			Sender:   &carrier{},
-			Timeout:  time.Second,
-			Slots:    make(chan struct{}, 4),
-			Health:   deliver.NewHealth(time.Now),
-		},
-	}, deliver.Priority)
+	routes.Replace([]*deliver.Route{{
+		Name:     "carrier",
+		Provider: "test",
+		Sender:   &carrier{},
+		Timeout:  time.Second,
+		Slots:    make(chan struct{}, 4),
+		Health:   deliver.NewHealth(time.Now),
+	}}, deliver.Priority)
 	h := &deliver.Handler{
 		Store:     s,
 		Routes:    routes,
@@ -290,12 +288,8 @@ func (l *Load) judgeService(t testing.TB, s Store, acked []Ack, fault func(strin
 	for i := len(acked) - 1; i >= 0 && asked < 3; i-- {
 		if a := acked[i]; a.Status == verify.Approved {
 			asked++
-			if again, err := srv.Check(
-				t.Context(),
-				l.caller,
-				verify.CheckRequest{ID: a.Verification, Code: a.Code},
-			); err != nil ||
-				again.Result == verify.ResultApproved {
+			if again, err := srv.Check(t.Context(), l.caller,
+				verify.CheckRequest{ID: a.Verification, Code: a.Code}); err != nil || again.Result == verify.ResultApproved {
 				fault("%x was approved, and is %s again: %v", a.Verification, again.Result, err)
 			}
 		}
