@@ -114,7 +114,7 @@ func TestSeeds(t *testing.T) {
 	}
 	n := *seeds
 	if n == 0 {
-		n = 200
+		n = 80
 		if os.Getenv("DIALPROOF_SOAK") != "" {
 			n = 10_000
 		}
