@@ -25,6 +25,10 @@ function see(what, ok, detail = "") {
   if (!ok) throw new Error(what);
 }
 
+// press presses a button in a frame from within the page: while the frame changes its height, a button moves away from
+// under a pointer, and a key waits for the frame.
+const press = (button) => button.evaluate((b) => b.click());
+
 // link makes a link as an application's server would.
 async function link(more = {}) {
   const answer = await fetch(`${url}/v1/links`, {
@@ -385,7 +389,7 @@ async function widget() {
     await frame.locator("#to").fill(number);
     see("the widget has the page's colour", (await frame.locator("[value=start]").evaluate((b) => getComputedStyle(b).backgroundColor)) === "rgb(102, 51, 153)");
     await clean(page, "the widget");
-    await frame.locator("[value=start]").click();
+    await press(frame.locator("[value=start]"));
     await frame.locator("#code").waitFor();
     see("the colour stays from step to step", (await frame.locator("[value=check]").evaluate((b) => getComputedStyle(b).backgroundColor)) === "rgb(102, 51, 153)");
     see("the frame is as high as what is in it", await until(() => page.evaluate(() => { const f = document.querySelector("dialproof-verify").shadowRoot.querySelector("iframe"); return f.clientHeight > 430 && f.clientHeight < 700; })));
@@ -396,14 +400,14 @@ async function widget() {
     await page.screenshot({ path: `${pictures}/widget.png` });
     const { code } = await shown(number);
     await frame.locator("#code").fill(code);
-    await frame.locator("[value=check]").click();
+    await press(frame.locator("[value=check]"));
     see("the page hears the end", await until(() => page.evaluate(() => window.heard.length > 0)), await frame.locator("main").innerText());
     const heard = await page.evaluate(() => window.heard);
     see("the page hears the proof, once, and believes no other", heard.length === 1 && heard[0][0] === "verified" && heard[0][1].proof.startsWith("ey") && heard[0][1].state === "st 1", JSON.stringify(heard));
 
     Object.assign(made, await link({ embed: origin }));
     await page.goto(origin);
-    await frame.getByRole("button", { name: "Cancel" }).click();
+    await press(frame.getByRole("button", { name: "Cancel" }));
     see("the page hears that it was canceled", await until(() => page.evaluate(() => window.heard.some(([t]) => t === "canceled"))));
 
     Object.assign(made, await link({ embed: "http://localhost:1" }));
@@ -448,14 +452,12 @@ async function wrappers() {
     await page.goto(origin);
     const react = page.frameLocator("#r iframe"), vue = page.frameLocator("#v iframe");
     await react.locator("#to").fill(number);
-    await react.locator("[value=start]").click();
+    await press(react.locator("[value=start]"));
     await react.locator("#fault:not(:empty)").waitFor(); // ten people before this one came from the same address
     see("the limit of an address is told in words", /Too many attempts. Try again in \d min/.test(await react.locator("#fault").innerText()));
-    // From within: when the first frame shrinks, the button under a pointer moves away, and a key waits for the frame.
-    const press = (button) => button.click();
-    await react.getByRole("button", { name: "Cancel" }).evaluate(press);
+    await press(react.getByRole("button", { name: "Cancel" }));
     await until(() => page.evaluate(() => window.heard.length === 1)); // the page has moved what is below
-    await vue.getByRole("button", { name: "Cancel" }).evaluate(press);
+    await press(vue.getByRole("button", { name: "Cancel" }));
     await until(() => page.evaluate(() => window.heard.length === 2));
     const heard = JSON.stringify((await page.evaluate(() => window.heard)).sort());
     see("React and Vue hear the ends of their own", heard === '[["react","canceled","one"],["vue","canceled","two"]]', heard);
