@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/dialproof/dialproof/internal/entry"
 )
 
 const (
@@ -36,23 +38,24 @@ func clean(s string) (digits string, plus bool, fault *Error) {
 	if !utf8.ValidString(s) {
 		return "", false, malformed("is not well-formed text")
 	}
-	if len(s) >= 4 && strings.EqualFold(s[:4], "tel:") {
+	if s = entry.Trim(s); len(s) >= 4 && strings.EqualFold(s[:4], "tel:") {
 		s = s[4:]
 	}
 	buf := make([]byte, 0, maxDialed)
 	for _, r := range s {
+		d, isDigit := entry.Digit(r)
 		switch {
-		case unicode.IsDigit(r):
+		case isDigit:
 			if len(buf) == maxDialed {
 				return "", false, malformed("has too many digits")
 			}
-			buf = append(buf, digit(r))
+			buf = append(buf, d)
 		case r == '+' || r == '＋':
 			if plus || len(buf) > 0 {
 				return "", false, malformed("has a plus sign inside")
 			}
 			plus = true
-		case !separates(r):
+		case !entry.Separates(r):
 			return "", false, malformed(unwanted(r))
 		}
 	}
@@ -60,30 +63,6 @@ func clean(s string) (digits string, plus bool, fault *Error) {
 		return "", false, malformed("has no digits")
 	}
 	return string(buf), plus, nil
-}
-
-// digit answers the ASCII digit of the decimal digit r of any script. Unicode keeps the ten
-// digits of a script together and in order, and blocks that touch are whole tens (Unicode 4.6),
-// so the distance to the start of the run tells the value.
-func digit(r rune) byte {
-	start := r
-	for unicode.IsDigit(start - 1) {
-		start--
-	}
-	return '0' + byte((r-start)%10)
-}
-
-// separates tells whether r may stand between digits and means nothing there.
-func separates(r rune) bool {
-	switch r {
-	case ' ', '-', '.', '/', '(', ')', '[', ']', '．', '／', '（', '）', '［', '］':
-		return true
-	case '\u2212', '\u30fc': // minus, and the long-vowel mark that Japanese keyboards give for a dash
-		return true
-	case '\u00ad', '\u200b', '\u2060', '\ufeff': // invisible: soft hyphen, zero-width space, word joiner, BOM
-		return true
-	}
-	return unicode.In(r, unicode.Zs, unicode.Pd, unicode.Bidi_Control)
 }
 
 // unwanted says what is wrong with r, without quoting it.

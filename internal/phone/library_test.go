@@ -84,7 +84,7 @@ type comparison struct{ compared, valid, direct int }
 // compare fails the test when our verdict on the E.164 form s differs from the library's.
 func (c *comparison) compare(t *testing.T, types map[phonenumbers.PhoneNumberType]LineType, s string) {
 	digits, ok := strict(s)
-	if !ok || withoutMexicanOne(digits) != digits {
+	if !ok || withoutMexicanPrefix(digits) != digits {
 		return // longer or shorter than E.164 allows, or deliberately read another way
 	}
 	c.compared++

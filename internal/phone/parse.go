@@ -31,14 +31,54 @@ func Parse(s, region string) (Number, error) {
 	case plus:
 		n, code = settle(digits)
 	case region == "":
-		code = CodeRegionRequired
+		return Number{}, unprefixed(digits)
 	default:
 		n, code = national(digits, region)
 	}
 	if code != "" {
-		return Number{}, refuse(code)
+		return Number{}, misfit(digits, plus, code)
 	}
 	return n, nil
+}
+
+// unprefixed returns what is wrong with digits that came without a plus sign and without a region. Many are whole
+// numbers: a plus sign in a query that was not escaped is read as a space, and others dial 00 or 011.
+func unprefixed(digits string) *Error {
+	for _, prefix := range []string{"", "00", "011", "0011", "010", "810"} {
+		rest, had := strings.CutPrefix(digits, prefix)
+		if _, code := settle(rest); !had || code != "" {
+			continue
+		}
+		if prefix == "" {
+			return &Error{Code: CodeRegionRequired, Detail: "has no plus sign: add + before the calling code"}
+		}
+		return &Error{Code: CodeRegionRequired, Detail: "begins with an international prefix: add + instead of it"}
+	}
+	return refuse(CodeRegionRequired)
+}
+
+// misfit returns the refusal of an international number, with what is wrong with its length when that is all.
+func misfit(digits string, plus bool, code string) *Error {
+	if !plus || code != CodeInvalid && code != CodeUnassigned {
+		return refuse(code)
+	}
+	if digits[0] == '0' {
+		return malformed("has a zero after its plus sign: no calling code begins with one")
+	}
+	read, err := phonenumbers.Parse("+"+digits, "")
+	if err != nil {
+		if len(digits) < minDigits {
+			return malformed("is too short")
+		}
+		return refuse(code)
+	}
+	switch phonenumbers.IsPossibleNumberWithReason(read) {
+	case phonenumbers.TOO_SHORT, phonenumbers.IS_POSSIBLE_LOCAL_ONLY:
+		return &Error{Code: code, Detail: "is too short for its country"}
+	case phonenumbers.TOO_LONG:
+		return &Error{Code: code, Detail: "is too long for its country"}
+	}
+	return refuse(code)
 }
 
 // FromE164 answers the number whose canonical form is s, as Number.E164 gave it: no spaces, no
@@ -68,7 +108,14 @@ func settle(digits string) (n Number, code string) {
 	// to remove. Once is enough for every honest number; what still changes after that is none.
 	const rounds = 2
 	for range rounds {
-		digits = withoutMexicanOne(digits)
+		digits = withoutMexicanPrefix(digits)
+		if len(digits) > maxDigits && len(digits) <= maxDialed {
+			// A carrier selection code behind the calling code, +55 0 15 11 9…, makes it longer than a number is.
+			if stripped := reparse("+"+digits, ""); stripped != "" && len(stripped) <= maxDigits {
+				digits = stripped
+				continue
+			}
+		}
 		if len(digits) < minDigits || len(digits) > maxDigits || digits[0] == '0' {
 			return Number{}, CodeInvalid
 		}
@@ -105,11 +152,18 @@ func reparse(s, region string) string {
 	return strings.TrimPrefix(phonenumbers.Format(read, phonenumbers.E164), "+")
 }
 
-// withoutMexicanOne drops the 1 that calls to Mexican mobiles carried after +52 until August
-// 2019 (IFT numbering plan). Address books still have it; no Mexican number begins with 1.
-func withoutMexicanOne(digits string) string {
-	if len(digits) == len("52")+len("1")+10 && strings.HasPrefix(digits, "521") {
-		return "52" + digits[len("521"):]
+// withoutMexicanPrefix drops what calls in Mexico carried after +52 until August 2019 (IFT numbering plan): 1 to a mobile
+// from abroad, 044 and 045 to one from a landline, 01 to another city. Address books still have them; no Mexican number
+// begins with 0 or 1.
+func withoutMexicanPrefix(digits string) string {
+	rest, mexican := strings.CutPrefix(digits, "52")
+	if !mexican {
+		return digits
+	}
+	for _, prefix := range []string{"1", "01", "044", "045"} {
+		if number, had := strings.CutPrefix(rest, prefix); had && len(number) == 10 {
+			return "52" + number
+		}
 	}
 	return digits
 }

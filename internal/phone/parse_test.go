@@ -44,6 +44,22 @@ func TestParseForms(t *testing.T) {
 		"mathematical digits":      {"+𝟒𝟒𝟳𝟳𝟬𝟬𝟿𝟶𝟶𝟏𝟐𝟑", "", drama},
 		"bidi marks":               {"\u202a\u200e+44 7700 900123\u202c\u2069", "", drama},
 		"zero-width and BOM":       {"\ufeff+44\u200b7700\u2060900\u00ad123", "", drama},
+		"newline at the end":       {"+447700900123\r\n", "", drama},
+		"tab at the start":         {"\t+447700900123", "", drama},
+		"line separator":           {"\u2028+447700900123\u2029", "", drama},
+		"tel and a newline":        {"\ntel:+447700900123\n", "", drama},
+		"tilde":                    {"+44 7700~900123", "", drama},
+		"wave dash":                {"+44〜7700～900123", "", drama},
+		"middle dots":              {"+44·7700・900•123", "", drama},
+		"variation selector":       {"+44\ufe0f7700900123", "", drama},
+		"Bengali":                  {"+৪৪ ৭৭০০ ৯০০১২৩", "", drama},
+		"Tibetan":                  {"+༤༤ ༧༧༠༠ ༩༠༠༡༢༣", "", drama},
+		"Brazilian carrier":        {"+55 015 11 91234 5678", "", "+5511912345678"},
+		"another carrier":          {"+55 (0) 21 21 91234-5678", "", "+5521912345678"},
+		"carrier, national":        {"0 41 11 91234-5678", "BR", "+5511912345678"},
+		"Mexican 044":              {"+52 044 55 1234 5678", "", "+525512345678"},
+		"Mexican 045, national":    {"045 55 1234 5678", "MX", "+525512345678"},
+		"Mexican 01":               {"+52 01 55 1234 5678", "", "+525512345678"},
 		"tel":                      {"tel:+44-7700-900123", "", drama},
 		"TEL":                      {"TEL:+447700900123", "", drama},
 		"national":                 {"07700 900123", "GB", drama},
@@ -98,7 +114,7 @@ func TestParseRefusals(t *testing.T) {
 		"star code":               {"*21*07700900123#", "GB", CodeInvalid},
 		"NUL":                     {"+447700900123\x00", "", CodeInvalid},
 		"tab":                     {"+44\t7700900123", "", CodeInvalid},
-		"newline":                 {"+447700900123\n", "", CodeInvalid},
+		"newline inside":          {"+447700900123\n+447700900124", "", CodeInvalid},
 		"C1 control":              {"+44\u00857700900123", "", CodeInvalid},
 		"invalid UTF-8":           {"+447700900123\xff", "", CodeInvalid},
 		"superscript digits":      {"+44770090012³", "", CodeInvalid},
@@ -229,5 +245,25 @@ func TestRetire(t *testing.T) {
 	restore()
 	if again, err := Parse(number, ""); err != nil || again != before {
 		t.Errorf("afterwards %s, %v", again, err)
+	}
+}
+
+// TestParseSaysWhatIsMissing: a whole number whose plus sign is lost, and one of another length, are told apart.
+func TestParseSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	const plus, instead = "has no plus sign: add + before", "add + instead of it"
+	for in, want := range map[string]string{
+		"447700900123": plus, " 447700900123": plus, "44 7700 900123": plus, "12025550143": plus, "5491123456789": plus,
+		"4915123456789": plus, "٤٤٧٧٠٠٩٠٠١٢٣": plus, "00447700900123": instead, "0044 7700 900123": instead,
+		"011 44 7700 900123": instead, "0011 44 7700 900123": instead, "07700900123": "is in national form",
+		"7700900123": "is in national form", "000000": "is in national form",
+		"+4477009": "too short", "+44 7700 9": "too short", "+49 15": "too short",
+		"+4477009001234": "too long", "+1 202 555 01234": "too long", "+55 11 91234 56789": "too long",
+		"+0044 7700 900123": "zero after its plus", "+1": "too short",
+		"+1 123 456 7890": "in no range",
+	} {
+		if _, err := Parse(in, ""); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", in, err, want)
+		}
 	}
 }
