@@ -61,6 +61,7 @@ const (
 	CodeStopping              Code = "stopping"
 	CodeStoreUnavailable      Code = "store_unavailable"
 	CodeTooManyWebhooks       Code = "too_many_webhooks"
+	CodeTransactionMismatch   Code = "transaction_mismatch"
 	CodeUnauthenticated       Code = "unauthenticated"
 	CodeUnsupportedMediaType  Code = "unsupported_media_type"
 	CodeWebhookDisabled       Code = "webhook_disabled"
@@ -115,9 +116,13 @@ type Channel string
 
 // Answer defines model for Check.
 type Answer struct {
-	AttemptsLeft int       `json:"attempts_left"`
-	ExpiresAt    time.Time `json:"expires_at"`
-	ID           string    `json:"id"`
+	AttemptsLeft int `json:"attempts_left"`
+
+	// Counted Whether a code was compared, which uses an attempt. `false` with the result `incorrect` means that the text cannot be
+	// the code: it has another length, or letters where the code has digits. A verification takes 20 of these a minute.
+	Counted   bool      `json:"counted"`
+	ExpiresAt time.Time `json:"expires_at"`
+	ID        string    `json:"id"`
 
 	// Metadata Yours, given back as it is. At most 20 entries.
 	Metadata Metadata `json:"metadata"`
@@ -148,6 +153,7 @@ type Answer struct {
 
 // CheckRequest defines model for CheckByNumber.
 type CheckRequest struct {
+	// Code What the person typed or pasted, as in a check by id.
 	Code string `json:"code"`
 
 	// Proof Asks for a `proof` when the code is approved. `hash` names the number by its SHA-256 alone; `number` names it in full as well.
@@ -166,7 +172,7 @@ type CheckRequest struct {
 
 // CheckCode defines model for CheckCode.
 type CheckCode struct {
-	// Code What the person typed.
+	// Code What the person typed or pasted. Digits of any script, spaces and dashes are read; of a whole message with a code of digits, its only run of the right length.
 	Code string `json:"code"`
 
 	// Proof Asks for a `proof` when the code is approved. `hash` names the number by its SHA-256 alone; `number` names it in full as well.

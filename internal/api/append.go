@@ -73,6 +73,7 @@ func (v *checkView) appendJSON(b []byte) []byte {
 	o.Text("id", v.ID)
 	o.Text("status", string(v.Status))
 	o.Text("result", string(v.Result))
+	o.Bool("counted", v.Counted)
 	o.Text("to", v.To)
 	o.Text("proves", string(v.Proves))
 	o.Text("purpose", v.Purpose)

@@ -79,7 +79,7 @@ func TestCodesAgree(t *testing.T) {
 	for _, e := range []verify.Code{
 		verify.CodeInvalid, verify.CodeNotFound, verify.CodeLimited, verify.CodeLocked, verify.CodeBlocked,
 		verify.CodeFiction, verify.CodeNoRoute, verify.CodeNotPending, verify.CodeResendsUsed, verify.CodeEmailRequired,
-		verify.CodeReused, verify.CodeBusy, verify.CodeUnavailable,
+		verify.CodeReused, verify.CodeMismatch, verify.CodeBusy, verify.CodeUnavailable,
 	} {
 		if _, ok := kinds[string(e)]; !ok {
 			t.Errorf("the core's %s is no answer of the API", e)

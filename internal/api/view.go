@@ -57,6 +57,7 @@ type checkView struct {
 	ID           string            `json:"id"`
 	Status       verify.Status     `json:"status"`
 	Result       verify.Result     `json:"result"`
+	Counted      bool              `json:"counted"`
 	To           string            `json:"to"`
 	Proves       verify.Proof      `json:"proves"`
 	Purpose      string            `json:"purpose"`
@@ -113,6 +114,7 @@ func (a *api) checked(c application.Caller, answer verify.CheckAnswer, f proof.F
 		ID:           v.ID.Text(id.Verification),
 		Status:       v.At(a.Now()),
 		Result:       answer.Result,
+		Counted:      answer.Counted,
 		To:           v.Spec.Masked,
 		Proves:       v.Proves(),
 		Purpose:      v.Spec.Purpose,

@@ -34,6 +34,12 @@ func (o *Object) TextIf(name, v string) {
 	}
 }
 
+// Bool appends a member that is true or false.
+func (o *Object) Bool(name string, v bool) {
+	o.Name(name)
+	*o = strconv.AppendBool(*o, v)
+}
+
 // Number appends a member that is an integer.
 func (o *Object) Number(name string, v int) {
 	o.Name(name)

@@ -2,16 +2,19 @@ package verify
 
 import (
 	"context"
-	"crypto/subtle"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dialproof/dialproof/internal/application"
 	"github.com/dialproof/dialproof/internal/id"
+	"github.com/dialproof/dialproof/internal/limit"
 	"github.com/dialproof/dialproof/internal/message"
 )
 
-// maxTyped bounds a submitted code, in bytes: the longest code with spaces between its full-width digits.
-const maxTyped = 64
+// maxTyped bounds a submitted code, in characters: a person may have pasted the whole message.
+const maxTyped = 1000
 
 // CheckRequest is one submission of a code, for a verification by ID or by To and Purpose.
 type CheckRequest struct {
@@ -27,6 +30,8 @@ type CheckRequest struct {
 type CheckAnswer struct {
 	Verification *Verification
 	Result       Result
+	// Counted reports whether a code was compared, which takes an attempt.
+	Counted bool
 	// Proven is what the approval proves; nil for every other result.
 	Proven *Proven
 }
@@ -41,8 +46,8 @@ type Proven struct {
 // number of right codes one is approved, of any number of wrong ones as many are compared as attempts are left.
 func (s *Service) Check(ctx context.Context, c application.Caller, r CheckRequest) (CheckAnswer, error) {
 	fields := checkTransaction(r.Transaction)
-	if len(r.Code) > maxTyped || !plainText(r.Code, 1, maxTyped) {
-		fields = append(fields, field("code", "invalid_value", "must be 1 to %d characters", maxTyped))
+	if n := utf8.RuneCountInString(r.Code); n == 0 || n > maxTyped || !typable(r.Code) {
+		fields = append(fields, field("code", "invalid_value", "must be 1 to %d characters of text", maxTyped))
 	}
 	if fields != nil {
 		return CheckAnswer{}, invalid(fields)
@@ -60,6 +65,13 @@ func (s *Service) Check(ctx context.Context, c application.Caller, r CheckReques
 		s.Approved(k.answer.Verification.ID)
 	}
 	return k.answer, nil
+}
+
+// typable reports whether a person can have typed or pasted s: it is text without control characters but line ends and
+// tabs.
+func typable(s string) bool {
+	return utf8.ValidString(s) &&
+		!strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && !unicode.IsSpace(r) })
 }
 
 // check is a check under way.
@@ -80,8 +92,7 @@ func (s *Service) judge(tx Tx, k *check) error {
 		return err
 	}
 	k.answer = CheckAnswer{Verification: v}
-	k.answer.Result, k.answer.Proven, err = s.compare(tx, v, n, &k.CheckRequest, s.Now())
-	if err != nil {
+	if err := s.compare(tx, &k.answer, n, &k.CheckRequest, s.Now()); err != nil {
 		return err
 	}
 	s.keepReplay(tx, k.Replay, k.answer)
@@ -147,63 +158,87 @@ func settled(st Status) (Result, bool) {
 	return "", false
 }
 
-// compare judges one code, puts what changes, and returns what an approval proves.
-func (s *Service) compare(tx Tx, v *Verification, n *Number, r *CheckRequest, now time.Time) (Result, *Proven, error) {
+// compare judges one code, puts what changes, and fills the answer, which has the verification.
+func (s *Service) compare(tx Tx, a *CheckAnswer, n *Number, r *CheckRequest, now time.Time) error {
+	v := a.Verification
 	if result, done := settled(v.At(now)); done {
 		if v.Status == Pending {
 			v.end(Expired, now)
 			halt(tx, v)
 			tx.PutVerification(v, false)
 		}
-		return result, nil, nil
+		a.Result = result
+		return nil
 	}
 	if r := s.locked(n, now); r != nil {
-		return "", nil, limited(CodeLocked, r)
+		return limited(CodeLocked, r)
 	}
 	p, err := s.unseal(v)
 	if err != nil {
-		return "", nil, err
+		return err
 	}
-	right, err := s.right(v, p, r)
+	if !samePayment(p.Transaction, r.Transaction) {
+		return mismatch(p.Transaction)
+	}
+	typed, ok := readCode(v, p, r.Code)
+	if !ok {
+		a.Result = ResultIncorrect
+		return misread(tx, v, now)
+	}
+	want, err := s.code(v, p)
 	if err != nil {
-		return "", nil, err
+		return err
 	}
 	// The attempt is counted first: whatever happens below, it was one.
 	v.Attempts++
-	if right {
-		if spent, err := s.spent(tx, v.Spec.Link, now); err != nil || spent {
-			return s.outrun(tx, v, now), nil, err
-		}
-		s.spend(tx, v.Spec.Link, now)
-		v.end(Approved, now)
-		halt(tx, v)
-		if n.Streak > 0 {
-			n.Streak = 0
-			tx.PutNumber(n)
-		}
-		tx.PutVerification(v, false)
-		return ResultApproved, &Proven{To: p.To, Transaction: p.Transaction}, nil
+	a.Counted = true
+	if sameCode(want, typed) {
+		return s.approve(tx, a, n, p, now)
 	}
 	n.Wrong, _, _ = s.Limits.Wrong.Take(n.Wrong, now)
 	n.Streak++
 	n.Last = now.UnixMilli()
-	result := ResultIncorrect
+	a.Result = ResultIncorrect
 	if v.AttemptsLeft() == 0 {
 		v.end(Failed, now)
 		halt(tx, v)
-		result = ResultExhausted
+		a.Result = ResultExhausted
 	}
 	tx.PutNumber(n)
 	tx.PutVerification(v, false)
-	return result, nil, nil
+	return nil
 }
 
-// right reports whether the code is the one that is valid now, for the payment that it was made for.
-func (s *Service) right(v *Verification, p *Private, r *CheckRequest) (bool, error) {
-	want, err := s.code(v, p)
-	if err != nil {
-		return false, err
+// approve ends a verification whose code was right.
+func (s *Service) approve(tx Tx, a *CheckAnswer, n *Number, p *Private, now time.Time) error {
+	v := a.Verification
+	if spent, err := s.spent(tx, v.Spec.Link, now); err != nil || spent {
+		a.Result = s.outrun(tx, v, now)
+		return err
 	}
-	same := sameCode(want, r.Code)
-	return subtle.ConstantTimeCompare(linked(p.Transaction), linked(r.Transaction)) == 1 && same, nil
+	s.spend(tx, v.Spec.Link, now)
+	v.end(Approved, now)
+	halt(tx, v)
+	if n.Streak > 0 {
+		n.Streak = 0
+		tx.PutNumber(n)
+	}
+	tx.PutVerification(v, false)
+	a.Result, a.Proven = ResultApproved, &Proven{To: p.To, Transaction: p.Transaction}
+	return nil
+}
+
+// maxMisread is how many submissions of a verification that cannot be its code are answered in a minute.
+const maxMisread = 20
+
+// misread records a submission that was not compared. They take no attempt, so there is a limit of their own.
+func misread(tx Tx, v *Verification, now time.Time) error {
+	window := limit.Schedule{Windows: []limit.Window{{Name: "verification_misread", Max: maxMisread, Span: time.Minute}}}
+	log, refusal := window.TakeSoon(limit.Log{Sends: v.Misread}, now)
+	if refusal != nil {
+		return limited(CodeLimited, refusal)
+	}
+	v.Misread = log.Sends
+	tx.PutVerification(v, false)
+	return nil
 }

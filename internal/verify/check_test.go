@@ -1,6 +1,8 @@
 package verify_test
 
 import (
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,9 +31,12 @@ func TestCheck(t *testing.T) {
 		{"longer", func(code string) string { return code + "0" }, "incorrect"},
 		{"only spaces", func(string) string { return "  " }, "incorrect"},
 		{"empty", func(string) string { return "" }, "invalid_request code invalid_value"},
-		{"very long", func(code string) string { return code + string(make([]byte, 64)) }, "invalid_request code " +
+		{"very long", func(code string) string { return code + strings.Repeat(" ", 995) }, "invalid_request code " +
 			"invalid_value"},
-		{"with a control character", func(code string) string { return code + "\n" }, "invalid_request code invalid_value"},
+		{"as long as may be", func(code string) string { return code + strings.Repeat("\u2009", 994) }, "approved"},
+		{"not text", func(code string) string { return code + "\xff" }, "invalid_request code invalid_value"},
+		{"with a NUL", func(code string) string { return code + "\x00" }, "invalid_request code invalid_value"},
+		{"with a line end", func(code string) string { return code + "\r\n" }, "approved"},
 	} {
 		w := newWorld(t)
 		v := w.start(t, verify.StartRequest{To: drama(100)})
@@ -204,11 +209,22 @@ func TestPaymentsAreLinked(t *testing.T) {
 		want  string
 	}{
 		{"the payment", paid, &message.Transaction{Amount: "39.90", Currency: "EUR", Payee: "Acme Ltd"}, "approved"},
-		{"none", paid, nil, "incorrect"},
-		{"another amount", paid, &message.Transaction{Amount: "39.91", Currency: "EUR", Payee: "Acme Ltd"}, "incorrect"},
-		{"another currency", paid, &message.Transaction{Amount: "39.90", Currency: "USD", Payee: "Acme Ltd"}, "incorrect"},
-		{"another payee", paid, &message.Transaction{Amount: "39.90", Currency: "EUR", Payee: "Acme Inc"}, "incorrect"},
-		{"a payment where there was none", nil, paid, "incorrect"},
+		{"fewer decimals", paid, &message.Transaction{Amount: "39.9", Currency: "EUR", Payee: "Acme Ltd"}, "approved"},
+		{"more decimals", paid, &message.Transaction{Amount: "39.900", Currency: "EUR", Payee: "Acme Ltd"}, "approved"},
+		{"a zero in front", paid, &message.Transaction{Amount: "039.90", Currency: "EUR", Payee: "Acme Ltd"}, "approved"},
+		{"spaces", paid, &message.Transaction{Amount: "39.90", Currency: "EUR", Payee: " Acme  Ltd"}, "approved"},
+		{"none", paid, nil, "transaction_mismatch"},
+		{"another amount", paid, &message.Transaction{Amount: "39.91", Currency: "EUR", Payee: "Acme Ltd"},
+			"transaction_mismatch"},
+		{"ten times as much", paid, &message.Transaction{Amount: "399", Currency: "EUR", Payee: "Acme Ltd"},
+			"transaction_mismatch"},
+		{"another currency", paid, &message.Transaction{Amount: "39.90", Currency: "USD", Payee: "Acme Ltd"},
+			"transaction_mismatch"},
+		{"another payee", paid, &message.Transaction{Amount: "39.90", Currency: "EUR", Payee: "Acme Inc"},
+			"transaction_mismatch"},
+		{"another case", paid, &message.Transaction{Amount: "39.90", Currency: "EUR", Payee: "ACME Ltd"},
+			"transaction_mismatch"},
+		{"a payment where there was none", nil, paid, "transaction_mismatch"},
 		{"none where there was none", nil, nil, "approved"},
 		{"a wrong form", paid, &message.Transaction{Amount: "much", Currency: "EUR", Payee: "Acme Ltd"},
 			"invalid_request transaction.amount invalid_value"},
@@ -225,7 +241,86 @@ func TestPaymentsAreLinked(t *testing.T) {
 			if got == "approved" && c.start != nil && (a.Proven.Transaction == nil || *a.Proven.Transaction != *paid) {
 				t.Errorf("proven %+v", a.Proven)
 			}
+			if got == "transaction_mismatch" && w.kept(t, v).Attempts != 0 {
+				t.Errorf("%s: the attempt of a person who typed nothing wrong", c.name)
+			}
 		}
+	}
+}
+
+// TestPayeeInAnotherNormalForm: the same name, written with composed and with combining characters, is the same payee.
+func TestPayeeInAnotherNormalForm(t *testing.T) {
+	t.Parallel()
+	for composed, combining := range map[string]string{
+		"Café Zoë": "Cafe\u0301 Zoe\u0308", "Åhléns": "A\u030ahle\u0301ns", "Điện Máy": "Đie\u0323\u0302n Ma\u0301y", "한국": "\u1112\u1161\u11ab\u1100\u116e\u11a8",
+	} {
+		for start, check := range map[string]string{composed: combining, combining: composed} {
+			w := newWorld(t)
+			v := w.start(t, verify.StartRequest{To: drama(100),
+				Transaction: &message.Transaction{Amount: "1", Currency: "EUR", Payee: start}})
+			a, err := w.Check(t.Context(), w.live, verify.CheckRequest{ID: v.ID, Code: w.code(t, v),
+				Transaction: &message.Transaction{Amount: "1.00", Currency: "EUR", Payee: check}})
+			if err != nil || a.Result != verify.ResultApproved {
+				t.Errorf("%q and %q: %s, %v", start, check, a.Result, err)
+			}
+		}
+	}
+}
+
+// TestMisread: what cannot be the code is incorrect, and takes no attempt and nothing of the number's limits.
+func TestMisread(t *testing.T) {
+	t.Parallel()
+	for _, supplied := range []string{"", "424242", "AB34CD"} {
+		w := newWorld(t)
+		v := w.start(t, verify.StartRequest{To: drama(100), Code: message.NewCode(supplied)})
+		code := w.code(t, v)
+		for _, typed := range []string{
+			" ", "\n", code[1:], code + "1", "code", "l" + code[1:] + "!", code[:5] + "ж", "¹²³⁴⁵⁶", "12:34:56", "\u200b",
+		} {
+			a, err := w.Check(t.Context(), w.live, verify.CheckRequest{ID: v.ID, Code: typed})
+			if err != nil || a.Result != verify.ResultIncorrect || a.Counted || a.Verification.Attempts != 0 {
+				t.Errorf("%q: %s, counted %v, %v", typed, a.Result, a.Counted, err)
+			}
+		}
+		a, err := w.Check(t.Context(), w.live, verify.CheckRequest{ID: v.ID, Code: "\ufeff" + code[:3] + "\u2009" + code[3:] + "\n"})
+		if err != nil || a.Result != verify.ResultApproved || !a.Counted {
+			t.Errorf("the code as it was pasted: %s, %v", a.Result, err)
+		}
+	}
+}
+
+// TestMisreadIsLimited: a verification takes 20 of them in any minute, and its code all the same.
+func TestMisreadIsLimited(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	v := w.start(t, verify.StartRequest{To: drama(100)})
+	submit := func() string {
+		_, err := w.Check(t.Context(), w.live, verify.CheckRequest{ID: v.ID, Code: "what?"})
+		return outcome(err)
+	}
+	for range 19 {
+		want(t, "in the minute", submit(), "ok")
+	}
+	w.advance(59 * time.Second)
+	want(t, "the twentieth", submit(), "ok")
+	want(t, "the next", submit(), "rate_limited verification_misread")
+	w.advance(time.Second)
+	for range 19 {
+		want(t, "a minute after the first", submit(), "ok")
+	}
+	want(t, "one too many", submit(), "rate_limited verification_misread")
+	want(t, "the code", w.check(t, v, w.code(t, v)), "approved")
+}
+
+// TestPastedMessage: the code is found in the message around it, and a guess in a message is a guess.
+func TestPastedMessage(t *testing.T) {
+	t.Parallel()
+	for _, around := range []string{"%s is your Shop code", "G-%s", "Your code: %s. Valid for 5 min.", "@shop.example #%s"} {
+		w := newWorld(t)
+		v := w.start(t, verify.StartRequest{To: drama(100)})
+		want(t, "a wrong one", w.check(t, v, fmt.Sprintf(around, wrong(w.code(t, v)))), "incorrect")
+		want(t, "counted", w.kept(t, v).Attempts, 1)
+		want(t, around, w.check(t, v, fmt.Sprintf(around, w.code(t, v))), "approved")
 	}
 }
 

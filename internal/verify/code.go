@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/dialproof/dialproof/internal/application"
+	"github.com/dialproof/dialproof/internal/entry"
 	"github.com/dialproof/dialproof/internal/id"
 	"github.com/dialproof/dialproof/internal/keyring"
 	"github.com/dialproof/dialproof/internal/message"
@@ -66,31 +67,22 @@ func linked(t *message.Transaction) []byte {
 	return []byte(t.Amount + "\x00" + t.Currency + "\x00" + t.Payee)
 }
 
-// sameCode compares in constant time, after taking out what people and keyboards put in.
+// sameCode compares in constant time.
 func sameCode(want message.Code, typed string) bool {
-	return subtle.ConstantTimeCompare([]byte(want.Reveal()), []byte(normalise(typed))) == 1
+	return subtle.ConstantTimeCompare([]byte(want.Reveal()), []byte(typed)) == 1
 }
 
-// normalise returns a typed code without spaces and hyphens, with full-width and other decimal digits as
-// ASCII and letters in upper case.
-func normalise(typed string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == ' ' || r == '-' || r == '\u00a0' || r == '\u202f' || r == '\u2007':
-			return -1
-		case r >= '０' && r <= '９':
-			return r - '０' + '0'
-		case r >= '٠' && r <= '٩':
-			return r - '٠' + '0'
-		case r >= '۰' && r <= '۹':
-			return r - '۰' + '0'
-		case r >= '०' && r <= '९':
-			return r - '०' + '0'
-		case r >= 'a' && r <= 'z':
-			return r - 'a' + 'A'
-		}
-		return r
-	}, typed)
+// readCode returns the code that a person typed or pasted, and reports whether it can be that of the verification: what
+// has another length, or letters where all are digits, is no guess.
+func readCode(v *Verification, p *Private, typed string) (string, bool) {
+	length, letters := v.Spec.CodeLength, v.Spec.Alphabet == application.Alphanumeric
+	if p.Supplied != "" {
+		length, letters = len(p.Supplied), strings.ContainsFunc(p.Supplied, func(r rune) bool { return r > '9' })
+	}
+	if letters {
+		return entry.Letters(typed, length)
+	}
+	return entry.Digits(typed, length)
 }
 
 func newNonce() (n [16]byte) {

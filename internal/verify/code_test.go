@@ -115,18 +115,6 @@ func TestAlphanumericsAreClear(t *testing.T) {
 	}
 }
 
-func TestNormalise(t *testing.T) {
-	t.Parallel()
-	for typed, want := range map[string]string{
-		"123456": "123456", "123 456": "123456", " 12-34-56 ": "123456", "１２３４５６": "123456", "١٢٣٤٥٦": "123456",
-		"۱۲۳۴۵۶": "123456", "१२३४५६": "123456", "ab3 4cd": "AB34CD", "12 3456": "123456",
-	} {
-		if got := normalise(typed); got != want {
-			t.Errorf("%q reads as %q, want %q", typed, got, want)
-		}
-	}
-}
-
 func BenchmarkDeriveCode(b *testing.B) {
 	ring, spec := testRing(b), &Spec{Key: 7, CodeLength: 6, Alphabet: application.Digits, Nonce: newNonce()}
 	v := id.NewSource(id.ID{}).New(time.Now())

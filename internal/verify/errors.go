@@ -27,6 +27,7 @@ const (
 	CodeResendsUsed   Code = "resends_used_up"        // no resend is left
 	CodeEmailRequired Code = "email_required"         // the channel email needs an address
 	CodeReused        Code = "idempotency_key_reused" // the key came with another request
+	CodeMismatch      Code = "transaction_mismatch"   // the check names another payment than the start, or none
 	CodeBusy          Code = "busy"                   // a queue is full: come back
 	CodeUnavailable   Code = "store_unavailable"      // the store cannot be written
 )

@@ -85,7 +85,9 @@ type Verification struct {
 	Step  int   `json:"n,omitzero"`
 	Timer id.ID `json:"t,omitzero"`
 	// Events counts the events that have told of it. They bear this number, so that a receiver can put them in order.
-	Events     int                `json:"q,omitzero"`
+	Events int `json:"q,omitzero"`
+	// Misread are the times of the last minute's submissions that could not be its code, Unix milliseconds.
+	Misread    []int64            `json:"u,omitzero"`
 	Deliveries []channel.Delivery `json:"d"`
 }
 

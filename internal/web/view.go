@@ -55,6 +55,7 @@ type data struct {
 	CanResend bool
 	CanCall   bool
 	Alphabet  string
+	Length    int
 
 	// Of the end: what the widget is told, and where the person goes.
 	End, Proof, State string
@@ -163,7 +164,7 @@ func (p *pages) ended(x *visit, text string) *data {
 func (p *pages) code(x *visit, r *http.Request) *data {
 	d := p.base(x, "title_code")
 	v := x.v
-	d.Step, d.Alphabet = "code", v.Spec.Alphabet
+	d.Step, d.Alphabet, d.Length = "code", v.Spec.Alphabet, v.Spec.CodeLength
 	sent := "sent"
 	if v.Channel == channel.Voice {
 		sent = "calling"

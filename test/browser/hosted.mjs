@@ -145,6 +145,10 @@ async function thumb() {
     if (field.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }))) document.execCommand("insertText", false, text);
   }, `${code.slice(0, 3)} ${code.slice(3)}`);
   see("a pasted code loses its space", (await stands(page, "#code", code)) === code);
+  for (const text of [`${code} is your Shop code`, `G-${code}`, `Code: ${code.slice(0, 3)} ${code.slice(3)}. Valid for 5 min.`]) {
+    await page.fill("#code", text);
+    see(`of a pasted message the code stays: ${text.replace(/\d/g, "#")}`, (await page.inputValue("#code")) === code);
+  }
   await picture(page, "code");
   await narrow(page, "the code at 360 px");
   await page.setViewportSize({ width: 320, height: 640 });

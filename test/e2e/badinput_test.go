@@ -224,7 +224,7 @@ func others(v, stranger, expired, revoked, readOnly, admin string) []bad {
 			auth("Bearer " + admin)},
 		{"a check without a code", "POST", start + "/" + v + "/check", `{}`, 422, "invalid_request", "code", nil},
 		{"an empty code", "POST", start + "/" + v + "/check", `{"code":""}`, 422, "invalid_request", "code", nil},
-		{"a long code", "POST", start + "/" + v + "/check", `{"code":"` + strings.Repeat("1", 65) + `"}`, 422,
+		{"a long code", "POST", start + "/" + v + "/check", `{"code":"` + strings.Repeat("1", 1001) + `"}`, 422,
 			"invalid_request", "code", nil},
 		{"a code with a NUL", "POST", start + "/" + v + "/check", `{"code":"1234\u0000"}`, 422, "invalid_request", "code",
 			nil},

@@ -130,7 +130,28 @@ func AppendState(b []byte, v *verify.Verification) []byte {
 	for i := range v.Deliveries {
 		b = appendDelivery(b, &v.Deliveries[i])
 	}
+	return appendTimes(b, v.Misread)
+}
+
+// appendTimes appends Unix milliseconds.
+func appendTimes(b []byte, times []int64) []byte {
+	b = appendInt(b, len(times))
+	for _, at := range times {
+		b = binary.AppendVarint(b, at)
+	}
 	return b
+}
+
+func (r *reader) times() []int64 {
+	n := r.count()
+	if n == 0 {
+		return nil
+	}
+	out := make([]int64, n)
+	for i := range out {
+		out[i] = r.varint()
+	}
+	return out
 }
 
 func ReadState(raw []byte, v *verify.Verification) error {
@@ -153,6 +174,7 @@ func (r *reader) state(v *verify.Verification) {
 	for i := range v.Deliveries {
 		r.delivery(&v.Deliveries[i])
 	}
+	v.Misread = r.times()
 }
 
 // appendDelivery puts the length before the fields, so that fields can be added to each of a list.

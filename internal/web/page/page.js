@@ -10,6 +10,14 @@ const ascii = (text) => text.replace(/\p{Nd}/gu, (d) => {
   return (d.codePointAt(0) - start) % 10;
 });
 
+// only returns the one run of so many digits in a message that was pasted, as the server reads it; undefined for none.
+const only = (text, length) => {
+  for (const t of [ascii(text), ascii(text).replace(/(?<=\d)[ \p{Pd}](?=\d)/gu, "")]) {
+    const found = new Set((t.match(/\d+/g) ?? []).filter((run) => run.length === length));
+    if (found.size) return found.size === 1 ? [...found][0] : undefined;
+  }
+};
+
 // A form is sent once: a second press would be a second message.
 for (const form of document.forms) {
   form.addEventListener("submit", () => setTimeout(() => { for (const b of form.querySelectorAll("button")) b.disabled = true; }));
@@ -131,7 +139,9 @@ if (step === "number" && by("to")) {
 if (step === "code") {
   const code = by("code"), form = code.form;
   code.addEventListener("input", () => {
-    const at = code.selectionStart, clean = ascii(code.value).replace(/[\s\u2010-\u2015-]/g, "");
+    const at = code.selectionStart;
+    let clean = ascii(code.value).replace(/[\s\p{Cf}\p{Pd}\u2212]/gu, "");
+    if (code.dataset.length && /\D/.test(clean)) clean = only(code.value, Number(code.dataset.length)) ?? clean;
     if (clean !== code.value) { code.value = clean; code.setSelectionRange(at, at); }
   });
   if ("OTPCredential" in window) {

@@ -58,7 +58,7 @@ export interface components {
             channel?: components["schemas"]["Channel"];
         };
         CheckCode: {
-            /** @description What the person typed. */
+            /** @description What the person typed or pasted. Digits of any script, spaces and dashes are read; of a whole message with a code of digits, its only run of the right length. */
             code: string;
             transaction?: components["schemas"]["Transaction"];
             proof?: components["schemas"]["ProofForm"];
@@ -67,6 +67,7 @@ export interface components {
             to: string;
             region?: components["schemas"]["Region"];
             purpose?: components["schemas"]["Purpose"];
+            /** @description What the person typed or pasted, as in a check by id. */
             code: string;
             transaction?: components["schemas"]["Transaction"];
             proof?: components["schemas"]["ProofForm"];
@@ -163,6 +164,11 @@ export interface components {
             id: string;
             status: components["schemas"]["Status"];
             result: components["schemas"]["Result"];
+            /**
+             * @description Whether a code was compared, which uses an attempt. `false` with the result `incorrect` means that the text cannot be
+             *     the code: it has another length, or letters where the code has digits. A verification takes 20 of these a minute.
+             */
+            counted: boolean;
             /** @description Masked. */
             to: string;
             proves: components["schemas"]["Proves"];
@@ -263,7 +269,7 @@ export interface components {
          * @description Stable. docs/errors.md says what to do about each.
          * @enum {string}
          */
-        ErrorCode: "bad_request" | "malformed_json" | "unauthenticated" | "key_expired" | "forbidden" | "number_blocked" | "not_found" | "method_not_allowed" | "not_pending" | "page_unavailable" | "resends_used_up" | "idempotency_in_flight" | "name_taken" | "webhook_disabled" | "too_many_webhooks" | "body_too_large" | "unsupported_media_type" | "invalid_request" | "invalid_idempotency_key" | "idempotency_key_reused" | "email_required" | "number_reserved" | "no_route" | "rate_limited" | "number_locked" | "internal" | "busy" | "store_unavailable" | "stopping";
+        ErrorCode: "bad_request" | "malformed_json" | "unauthenticated" | "key_expired" | "forbidden" | "number_blocked" | "not_found" | "method_not_allowed" | "not_pending" | "page_unavailable" | "resends_used_up" | "idempotency_in_flight" | "name_taken" | "webhook_disabled" | "too_many_webhooks" | "body_too_large" | "unsupported_media_type" | "invalid_request" | "invalid_idempotency_key" | "idempotency_key_reused" | "transaction_mismatch" | "email_required" | "number_reserved" | "no_route" | "rate_limited" | "number_locked" | "internal" | "busy" | "store_unavailable" | "stopping";
         FieldError: {
             /** @description Where in the body, like `transaction.amount`. */
             field: string;

@@ -136,7 +136,7 @@ class Next:
     at: datetime
 
 
-ErrorCode = Literal['bad_request', 'malformed_json', 'unauthenticated', 'key_expired', 'forbidden', 'number_blocked', 'not_found', 'method_not_allowed', 'not_pending', 'page_unavailable', 'resends_used_up', 'idempotency_in_flight', 'name_taken', 'webhook_disabled', 'too_many_webhooks', 'body_too_large', 'unsupported_media_type', 'invalid_request', 'invalid_idempotency_key', 'idempotency_key_reused', 'email_required', 'number_reserved', 'no_route', 'rate_limited', 'number_locked', 'internal', 'busy', 'store_unavailable', 'stopping']
+ErrorCode = Literal['bad_request', 'malformed_json', 'unauthenticated', 'key_expired', 'forbidden', 'number_blocked', 'not_found', 'method_not_allowed', 'not_pending', 'page_unavailable', 'resends_used_up', 'idempotency_in_flight', 'name_taken', 'webhook_disabled', 'too_many_webhooks', 'body_too_large', 'unsupported_media_type', 'invalid_request', 'invalid_idempotency_key', 'idempotency_key_reused', 'transaction_mismatch', 'email_required', 'number_reserved', 'no_route', 'rate_limited', 'number_locked', 'internal', 'busy', 'store_unavailable', 'stopping']
 """
 Stable. docs/errors.md says what to do about each.
 """
@@ -223,7 +223,7 @@ class Resend:
 class CheckCode:
     code: str
     """
-    What the person typed.
+    What the person typed or pasted. Digits of any script, spaces and dashes are read; of a whole message with a code of digits, its only run of the right length.
     """
     transaction: Optional[Transaction] = None
     proof: Optional[ProofForm] = None
@@ -233,6 +233,9 @@ class CheckCode:
 class CheckByNumber:
     to: str
     code: str
+    """
+    What the person typed or pasted, as in a check by id.
+    """
     region: Optional[Region] = None
     purpose: Optional[Purpose] = None
     transaction: Optional[Transaction] = None
@@ -288,6 +291,12 @@ class Check:
     id: str
     status: Status
     result: Result
+    counted: bool
+    """
+    Whether a code was compared, which uses an attempt. `false` with the result `incorrect` means that the text cannot be
+    the code: it has another length, or letters where the code has digits. A verification takes 20 of these a minute.
+
+    """
     to: str
     """
     Masked.
