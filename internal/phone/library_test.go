@@ -141,10 +141,7 @@ func (c *comparison) compare(t *testing.T, types map[phonenumbers.PhoneNumberTyp
 // the source of the rules. DIALPROOF_SOAK=1 makes it a million numbers.
 func TestLibrary(t *testing.T) {
 	t.Parallel()
-	count := 60_000
-	if testing.Short() {
-		count = 10_000
-	}
+	count := 12_000
 	if os.Getenv("DIALPROOF_SOAK") != "" {
 		count = 1_000_000
 	}
