@@ -408,6 +408,15 @@ func unauthenticated(code, detail string) *problem {
 	return p
 }
 
+// encode returns v as JSON, with the members of maps in order.
+func encode(v any) []byte {
+	body, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		panic(err) // a view holds texts, numbers and times alone: its request is answered with 500
+	}
+	return body
+}
+
 // answer sends v as JSON.
 func answer(w http.ResponseWriter, status int, v any) error {
 	body, err := json.Marshal(v)

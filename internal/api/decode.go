@@ -54,12 +54,6 @@ func decode[T any](w http.ResponseWriter, r *http.Request, v *T, optional bool) 
 		return nil,
 			newProblem("unsupported_media_type", "send the body as JSON, with the header Content-Type: application/json")
 	}
-	if p, ok := any(v).(plainBody); ok {
-		if plain(body, p) {
-			return body, nil
-		}
-		*v = *new(T)
-	}
 	if err := json.Unmarshal(body, v, json.RejectUnknownMembers(true), json.MatchCaseInsensitiveNames(false)); err != nil {
 		return nil, bodyProblem(err)
 	}

@@ -33,29 +33,6 @@ type startBody struct {
 	Metadata     map[string]string `json:"metadata"`
 }
 
-// set implements plainBody.
-func (b *startBody) set(name, value []byte) bool {
-	switch string(name) {
-	case "to":
-		return setGiven(&b.To, value)
-	case "region":
-		return setText(&b.Region, value)
-	case "email":
-		return setText(&b.Email, value)
-	case "channel":
-		return setText(&b.Channel, value)
-	case "purpose":
-		return setText(&b.Purpose, value)
-	case "locale":
-		return setText(&b.Locale, value)
-	case "code_alphabet":
-		return setText(&b.CodeAlphabet, value)
-	case "code":
-		return setText(&b.Code, value)
-	}
-	return false
-}
-
 type transaction struct {
 	Amount   string `json:"amount"`
 	Currency string `json:"currency"`
@@ -148,8 +125,7 @@ func (a *api) renders(r *verify.Replay) {
 
 // render makes the bytes of an answer.
 func (a *api) render(v *verify.Verification) []byte {
-	view := a.verification(v)
-	return view.appendJSON(make([]byte, 0, roomForVerification))
+	return encode(a.verification(v))
 }
 
 // answerVerification answers what has become of a request that ends in a verification.
@@ -166,11 +142,6 @@ type checkBody struct {
 	Code        *string      `json:"code"`
 	Transaction *transaction `json:"transaction"`
 	Proof       *proof.Form  `json:"proof"`
-}
-
-// set implements plainBody.
-func (b *checkBody) set(name, value []byte) bool {
-	return string(name) == "code" && setGiven(&b.Code, value)
 }
 
 type numberCheckBody struct {
@@ -237,7 +208,7 @@ func (a *api) judge(w http.ResponseWriter, r *http.Request, body []byte, form *p
 	if replay != nil {
 		replay.Render = func(answer verify.CheckAnswer) []byte {
 			view, _ := a.checked(caller, answer, f) // the keys are there: the ring was made with them
-			return view.appendJSON(nil)
+			return encode(view)
 		}
 	}
 	request.Replay = replay
@@ -249,7 +220,7 @@ func (a *api) judge(w http.ResponseWriter, r *http.Request, body []byte, form *p
 	if err != nil {
 		return err
 	}
-	send(w, http.StatusOK, view.appendJSON(make([]byte, 0, roomForCheck)))
+	send(w, http.StatusOK, encode(view))
 	return nil
 }
 

@@ -134,7 +134,11 @@ func (s *signer) sign(id, timestamp string, body []byte) string {
 // Send implements channel.Sender.
 func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted, error) {
 	now := s.now()
-	body := appendEvent(make([]byte, 0, usualEvent), &m, now)
+	body, err := encode(&m, now)
+	if err != nil {
+		return channel.Accepted{}, (&channel.Error{Kind: channel.Rejected, Provider: name, Code: "encoding",
+			Detail: "the message cannot be written as JSON"}).Because(err)
+	}
 	timestamp := strconv.FormatInt(now.Unix(), 10)
 	// The same id comes again with a repeated delivery, so that the receiver can tell.
 	a, err := channel.Post(ctx, s.http, name, s.address, http.Header{
