@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -43,7 +42,7 @@ const sampled = 16
 func (d *door) Accept() (net.Conn, error) {
 	c, err := d.Listener.Accept()
 	if t, ok := c.(*net.TCPConn); ok && err == nil {
-		return visit(t, d), nil
+		return &visitor{TCPConn: t, door: d}, nil
 	}
 	return c, err
 }
@@ -54,19 +53,7 @@ type visitor struct {
 	*net.TCPConn
 	door  *door
 	place place
-	whole int  // the size of net/http's buffer: with less room in it, it is not empty
-	brief bool // the request that is within came by one read, and is a POST
-
-	reads, writes deadline
-}
-
-func visit(c *net.TCPConn, d *door) *visitor {
-	return &visitor{
-		TCPConn: c,
-		door:    d,
-		reads:   deadline{set: c.SetReadDeadline},
-		writes:  deadline{set: c.SetWriteDeadline},
-	}
+	whole int // the size of net/http's buffer: with less room in it, it is not empty
 }
 
 // place is where in the conversation a connection is.
@@ -89,11 +76,8 @@ func (v *visitor) SetReadDeadline(t time.Time) error {
 		v.place = within
 	case fresh, within:
 	}
-	return v.reads.mean(t)
+	return v.TCPConn.SetReadDeadline(t)
 }
-
-// SetWriteDeadline implements net.Conn.
-func (v *visitor) SetWriteDeadline(t time.Time) error { return v.writes.mean(t) }
 
 // SetDeadline implements net.Conn.
 func (v *visitor) SetDeadline(t time.Time) error {
@@ -105,20 +89,13 @@ func (v *visitor) Read(p []byte) (n int, err error) {
 	if v.place == fresh {
 		v.whole = len(p)
 	}
-	if v.place == within && v.brief && len(p) == 1 {
-		// While a handler works, net/http reads one byte more, to learn whether the caller has gone: a goroutine, a call of
-		// the kernel and two deadlines for each request. What a POST has begun is finished, whoever goes: there is nothing to
-		// learn.
-		return 0, nil
-	}
 	for {
-		n, err = v.read(p)
+		n, err = v.TCPConn.Read(p)
 		if err != nil || v.place == within {
-			v.brief = false
 			return n, err
 		}
 		if v.place == answered || len(p) != v.whole {
-			v.place, v.brief = within, false
+			v.place = within
 			return n, nil
 		}
 		if v.door.seen.Add(1)%sampled == 0 {
@@ -129,36 +106,10 @@ func (v *visitor) Read(p []byte) (n int, err error) {
 			return 0, err
 		}
 		if !refused {
-			v.place, v.brief = within, n < v.whole && bytes.HasPrefix(p[:n], []byte("POST "))
+			v.place = within
 			return n, nil
 		}
 	}
-}
-
-func (v *visitor) read(p []byte) (n int, err error) {
-	for {
-		if n, err = v.TCPConn.Read(p); err == nil || !v.reads.putOff(err) {
-			return n, err
-		}
-	}
-}
-
-// Write implements net.Conn.
-func (v *visitor) Write(p []byte) (n int, err error) {
-	for {
-		done, err := v.TCPConn.Write(p[n:])
-		if n += done; err == nil || !v.writes.putOff(err) {
-			return n, err
-		}
-	}
-}
-
-// ReadFrom implements io.ReaderFrom, by which net/http hands files to the kernel.
-func (v *visitor) ReadFrom(r io.Reader) (int64, error) {
-	if err := v.writes.enforce(); err != nil {
-		return 0, err
-	}
-	return v.TCPConn.ReadFrom(r)
 }
 
 // ask asks the kernel how long ago the request came in. When there is too much to do, requests wait there longer than
@@ -202,7 +153,7 @@ func (v *visitor) refuse(b []byte) (bool, error) {
 // cannot hold it for longer.
 func (v *visitor) send(out []byte) error {
 	until := time.Now().Add(v.door.idle)
-	if err := errors.Join(v.reads.mean(until), v.writes.mean(until)); err != nil {
+	if err := v.TCPConn.SetDeadline(until); err != nil {
 		return err
 	}
 	_, err := v.Write(out)

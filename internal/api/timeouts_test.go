@@ -6,74 +6,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 )
-
-// TestDeadline: a connection is told of a limit when it is nearer than the one it knows, and of the one that is meant
-// when it runs into a nearer one.
-func TestDeadline(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var set []time.Duration // since the begin; -1 for none
-		begin := time.Now()
-		d := deadline{set: func(at time.Time) error {
-			if at.IsZero() {
-				set = append(set, -1)
-			} else {
-				set = append(set, at.Sub(begin))
-			}
-			return nil
-		}}
-		in := func(after time.Duration) time.Time { return begin.Add(after) }
-		check := func(what string, want ...time.Duration) {
-			t.Helper()
-			if len(set) != len(want) || len(want) > 0 && set[len(set)-1] != want[len(want)-1] {
-				t.Errorf("%s: the connection was told %v, want %v", what, set, want)
-			}
-			set = nil
-		}
-		mean := func(at time.Time) {
-			t.Helper()
-			if err := d.mean(at); err != nil {
-				t.Fatal(err)
-			}
-		}
-		mean(time.Time{})
-		check("none is none")
-		mean(in(5 * time.Second))
-		check("the first", 5*time.Second)
-		mean(in(9 * time.Second))
-		mean(time.Time{})
-		mean(in(7 * time.Second))
-		check("later ones")
-		if d.putOff(io.EOF) || d.putOff(nil) {
-			t.Error("another failure was taken for a limit")
-		}
-		time.Sleep(5 * time.Second)
-		if !d.putOff(os.ErrDeadlineExceeded) {
-			t.Error("a limit that was not meant ended a read")
-		}
-		check("run into the first", 7*time.Second)
-		time.Sleep(2 * time.Second)
-		if d.putOff(os.ErrDeadlineExceeded) {
-			t.Error("a limit that was meant did not end a read")
-		}
-		check("run into the one that is meant")
-		mean(time.Time{})
-		if !d.putOff(os.ErrDeadlineExceeded) {
-			t.Error("no limit ended a read")
-		}
-		check("none again", -1)
-		mean(time.Unix(1, 0))
-		check("at once", time.Unix(1, 0).Sub(begin))
-		if d.putOff(os.ErrDeadlineExceeded) {
-			t.Error("a limit in the past was put off")
-		}
-	})
-}
 
 // limited starts a guarded server with limits of its own.
 func limited(t *testing.T, limits *http.Server, h http.HandlerFunc) string {
@@ -93,8 +30,7 @@ func limited(t *testing.T, limits *http.Server, h http.HandlerFunc) string {
 
 const asked = "POST /v1/verifications HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 
-// TestLimitsHold: limits that are set seldom are the server's all the same, on a connection that has had requests
-// before.
+// TestLimitsHold: the server's time limits hold behind the gate, on a connection that has had requests before.
 func TestLimitsHold(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -228,48 +164,33 @@ func TestWhoLeaves(t *testing.T) {
 	}
 }
 
-// TestNothingIsReadAhead: while a handler works, a POST is told at once that nothing has come, and what has come stays
-// for the next request; of a GET, and of a POST that came in pieces, the byte is read.
-func TestNothingIsReadAhead(t *testing.T) {
+// TestRequestsOfAnySize: a request is answered however many of its bytes the first read has, about the size of net/http's
+// buffer too.
+func TestRequestsOfAnySize(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		pieces []string
-		ahead  int
-	}{
-		"a POST":           {[]string{asked}, 0},
-		"a GET":            {[]string{"GET / HTTP/1.1\r\nHost: x\r\n\r\n"}, 1},
-		"a POST in pieces": {[]string{strings.TrimSuffix(asked, "{}"), "{}"}, 1},
-	} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	at := limited(t, &http.Server{ReadTimeout: time.Minute}, func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		if err != nil || n != r.ContentLength {
+			http.Error(w, "short", http.StatusBadRequest)
+			return
 		}
-		defer l.Close()
-		guarded := NewGate(GateOptions{Leaving: func() bool { return false }}).Guard(&http.Server{}, l)
-		caller, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer caller.Close()
-		v, err := guarded.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer v.Close()
-		buffer := make([]byte, 4096) // of the size of net/http's
-		for _, piece := range c.pieces {
-			if _, err := io.WriteString(caller, piece); err != nil {
-				t.Fatal(err)
+		_, _ = io.WriteString(w, "ok")
+	})
+	g := &guarded{at: at}
+	caller := g.call(t)
+	for _, size := range []int{1, 2047, 4093, 4094, 4095, 4096, 4097, 8191, 8192, 8193, 60_000} {
+		for _, whole := range []bool{true, false} {
+			head := "POST /v1/verifications HTTP/1.1\r\nHost: x\r\nContent-Length: "
+			body := strings.Repeat("x", max(1, size-len(head)-len("0000\r\n\r\n")))
+			text := head + strconv.Itoa(len(body)) + "\r\n\r\n" + body
+			if whole {
+				caller.say(text)
+			} else {
+				caller.say(text[:len(text)-1])
+				time.Sleep(time.Millisecond) // so that two reads are more likely than one
+				caller.say(text[len(text)-1:])
 			}
-			if n, err := v.Read(buffer); string(buffer[:n]) != piece || err != nil {
-				t.Fatalf("%s: read %q, %v", name, buffer[:n], err)
-			}
-		}
-		if _, err := io.WriteString(caller, "x"); err != nil {
-			t.Fatal(err)
-		}
-		if n, err := v.Read(buffer[:1]); n != c.ahead || err != nil {
-			t.Errorf("%s: %d bytes were read ahead, %v; want %d", name, n, err, c.ahead)
+			caller.answers("ok")
 		}
 	}
 }
