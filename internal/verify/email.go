@@ -70,7 +70,10 @@ func ParseEmail(s string) (address string, ok bool) {
 		return "", false
 	}
 	domain = strings.ToLower(domain)
-	return local + "@" + domain, emailLocal.MatchString(local) && emailDomain.MatchString(domain)
+	if !emailLocal.MatchString(local) || !emailDomain.MatchString(domain) {
+		return "", false
+	}
+	return local + "@" + domain, true
 }
 
 // maskEmail returns "p•••@example.com". The dots are always three: the length is the person's as well.

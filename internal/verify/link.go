@@ -68,7 +68,8 @@ func (s *Service) Vet(c application.Caller, r StartRequest) error {
 		_, err := s.plan(c, r)
 		return err
 	}
-	_, err := s.spec(c, r, phone.Number{}, s.Now(), &Spec{})
+	email, _ := ParseEmail(r.Email) // spec refuses what is none
+	_, err := s.spec(c, r, phone.Number{}, email, s.Now(), &Spec{})
 	return err
 }
 

@@ -105,7 +105,8 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 		return nil, err
 	}
 	v := &Verification{ID: s.IDs.New(now), App: c.App.ID, Status: Pending, Sends: 1}
-	life, err := s.spec(c, r, to, now, &v.Spec)
+	email, _ := ParseEmail(r.Email) // spec refuses what is none
+	life, err := s.spec(c, r, to, email, now, &v.Spec)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +115,6 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 	if kind == "" {
 		kind = c.App.Policy.First()
 	}
-	email, _ := ParseEmail(r.Email) // spec has refused what is none
 	if err := needsEmail(kind, email); err != nil {
 		return nil, err
 	}
@@ -145,8 +145,9 @@ func (s *Service) plan(c application.Caller, r StartRequest) (*startPlan, error)
 	return p, nil
 }
 
-// spec fills in the policy and checks every bound. It returns how long the verification lives.
-func (s *Service) spec(c application.Caller, r StartRequest, to phone.Number, now time.Time,
+// spec fills in the policy and checks every bound. It returns how long the verification lives. email is the address of
+// the request as ParseEmail returned it.
+func (s *Service) spec(c application.Caller, r StartRequest, to phone.Number, email string, now time.Time,
 	spec *Spec) (time.Duration, error) {
 	p := c.App.Policy.Filled()
 	*spec = Spec{
@@ -155,6 +156,7 @@ func (s *Service) spec(c application.Caller, r StartRequest, to phone.Number, no
 		Masked:      to.Mask(),
 		Country:     to.Country(),
 		Prefix:      to.Prefix(),
+		Email:       maskEmail(email),
 		Purpose:     r.Purpose,
 		Locale:      r.Locale,
 		Created:     now.UTC().Truncate(time.Millisecond),
@@ -169,9 +171,6 @@ func (s *Service) spec(c application.Caller, r StartRequest, to phone.Number, no
 		Trailer:     r.Autofill,
 		Metadata:    r.Metadata,
 		Link:        r.Link,
-	}
-	if address, ok := ParseEmail(r.Email); ok {
-		spec.Email = maskEmail(address)
 	}
 	fill(&spec.Purpose, Login)
 	fill(&spec.Locale, p.Locale)
