@@ -5,12 +5,17 @@ SHELL := /bin/bash -euo pipefail
 GO ?= go
 LINT := .cache/bin/golangci-lint
 LINT_VERSION := v2.15.0
+GREMLINS := .cache/bin/gremlins
+GREMLINS_VERSION := v0.6.0
+# The rooms whose rules are held by mutation tests.
+ROOMS := verify limit deliver queue webhook keyring link proof message phone application
+ROOM ?= $(ROOMS)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # How long each fuzz target runs.
 FUZZTIME ?= 5m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check soak counts instructions bench microbench fuzz generate clean
+.PHONY: help run build test check soak counts instructions mutants bench microbench fuzz generate clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +49,10 @@ instructions: ## hold its instructions against theirs (valgrind, half a minute)
 
 soak: ## run the long proofs too (minutes to hours)
 	DIALPROOF_SOAK=1 $(GO) test -timeout 0 -count=1 ./...
+	$(MAKE) --no-print-directory mutants
+
+mutants: $(GREMLINS) ## run the mutation tests of rooms (ROOM="limit link"; DIFF=main takes changed lines only)
+	DIFF="$(DIFF)" scripts/mutants.sh $(ROOM)
 
 bench: ## measure a verification beside the floor, on SQLite and PostgreSQL (BENCH="--rounds 7 --ops 40000")
 	scripts/bench.sh $(BENCH)
@@ -67,4 +76,8 @@ clean: ## remove what was built
 
 $(LINT): Makefile
 	GOBIN=$(CURDIR)/.cache/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	@touch $@
+
+$(GREMLINS): Makefile
+	GOBIN=$(CURDIR)/.cache/bin $(GO) install github.com/go-gremlins/gremlins/cmd/gremlins@$(GREMLINS_VERSION)
 	@touch $@
