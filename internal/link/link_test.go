@@ -101,3 +101,23 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// TestLongestToken holds that a token of exactly MaxToken characters is read, and no longer one.
+func TestLongestToken(t *testing.T) {
+	t.Parallel()
+	s := link.Sealer{Ring: ring(t, key(1))}
+	l := whole()
+	l.State = ""
+	l.State = strings.Repeat("s", (link.MaxToken-len(s.Seal(l)))*3/4-8)
+	for range 40 {
+		token := s.Seal(l)
+		if _, err := s.Open(token); (err == nil) != (len(token) <= link.MaxToken) {
+			t.Fatalf("%d characters: %v", len(token), err)
+		}
+		if len(token) == link.MaxToken {
+			return
+		}
+		l.State += "s"
+	}
+	t.Fatal("no token had the greatest length")
+}

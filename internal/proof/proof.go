@@ -6,6 +6,7 @@
 package proof
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -164,7 +165,7 @@ func (s Signer) JWKS() []byte {
 			Algorithm: "EdDSA",
 		})
 	}
-	slices.SortFunc(set.Keys, func(a, b jwk) int { return len(a.ID)*1000 + int(a.ID[0]) - len(b.ID)*1000 - int(b.ID[0]) })
+	slices.SortFunc(set.Keys, func(a, b jwk) int { return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID)) })
 	body, _ := json.Marshal(set) // strings
 	return body
 }

@@ -140,3 +140,29 @@ func TestProofOutlivesRotation(t *testing.T) {
 		t.Errorf("%s", s)
 	}
 }
+
+func TestForms(t *testing.T) {
+	t.Parallel()
+	for form, want := range map[proof.Form]bool{proof.Hash: true, proof.Number: true, "": false, "full": false} {
+		if form.Valid() != want {
+			t.Errorf("%q is valid: %v", form, !want)
+		}
+	}
+}
+
+// TestKeysAreInOrder holds the order of the published keys by number, also where the first digit is the same.
+func TestKeysAreInOrder(t *testing.T) {
+	t.Parallel()
+	body := proof.Signer{Ring: ring(t, 12, 2, 11, 1, 10, 13)}.JWKS()
+	var set struct{ Keys []struct{ Kid string } }
+	if err := json.Unmarshal(body, &set); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, k := range set.Keys {
+		got = append(got, k.Kid)
+	}
+	if s := strings.Join(got, " "); s != "1 2 10 11 12 13" {
+		t.Error(s)
+	}
+}
