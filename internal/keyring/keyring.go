@@ -118,10 +118,13 @@ func macPool(key []byte) *sync.Pool {
 // Current answers the id of the key that makes what is new.
 func (r *Ring) Current() byte { return r.first }
 
+// overhead is what AES-256-GCM adds: a nonce of 12 bytes and a tag of 16.
+const overhead = 28
+
 // Seal encrypts plain with AES-256-GCM under a fresh nonce; bound is authenticated but not kept, so that
 // sealed bytes open only in the row they were made for.
 func (r *Ring) Seal(plain, bound []byte) []byte {
-	out := make([]byte, 1, 1+12+len(plain)+16)
+	out := make([]byte, 1, 1+len(plain)+overhead)
 	out[0] = r.first
 	return r.keys[r.first].seal.Seal(out, nil, plain, bound)
 }

@@ -65,7 +65,10 @@ func TestGapsAreForgotten(t *testing.T) {
 
 func TestWindowEnds(t *testing.T) {
 	t.Parallel()
-	s := limit.Schedule{Windows: []limit.Window{{Name: "none"}, {Name: "hour", Max: 2, Span: time.Hour}}, Forget: 24 * time.Hour}
+	s := limit.Schedule{
+		Windows: []limit.Window{{Name: "none"}, {Name: "hour", Max: 2, Span: time.Hour}},
+		Forget:  24 * time.Hour,
+	}
 	l := limit.Log{Sends: []int64{epoch.UnixMilli(), epoch.Add(time.Minute).UnixMilli()}}
 	free := epoch.Add(time.Hour)
 	if _, r := s.TakeSoon(l, free.Add(-time.Millisecond)); r == nil || r.Name != "hour" || r.Limit != 2 || !r.Retry.Equal(free) {

@@ -165,7 +165,9 @@ func (s Signer) JWKS() []byte {
 			Algorithm: "EdDSA",
 		})
 	}
-	slices.SortFunc(set.Keys, func(a, b jwk) int { return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(set.Keys, func(a, b jwk) int {
+		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
+	})
 	body, _ := json.Marshal(set) // strings
 	return body
 }
