@@ -296,7 +296,9 @@ func (h *Handler) renewLine(route string) {
 	queue.Share(most, len(jobs), func(i int) {
 		j := jobs[i]
 		j.Hold(now.Add(h.Lease))
-		switch err := h.Store.Update(context.Background(), j.Ref, j.ID, func(tx Tx) error { return renew(tx, j) }); {
+		//nolint:forbidigo // no request asked for it; the store bounds a commit
+		err := h.Store.Update(context.Background(), j.Ref, j.ID, func(tx Tx) error { return renew(tx, j) })
+		switch {
 		case err == nil:
 			h.lines.renewed(route, j, j.Due)
 		case errors.Is(err, errSettled):

@@ -80,7 +80,8 @@ func (o *Outage) counts(now time.Time) []slog.Attr {
 
 // say writes a line. The caller must hold o.mu.
 func (o *Outage) say(level slog.Level, message string, attrs ...slog.Attr) {
-	slog.New(o.next).LogAttrs(context.Background(), level, message, attrs...) //nolint:forbidigo // no request is behind it
+	//nolint:forbidigo,sloglint // no request is behind it; the messages are constants of this file
+	slog.New(o.next).LogAttrs(context.Background(), level, message, attrs...)
 }
 
 // Look asks whether an outage is over, once nothing has failed for two seconds. Call it about once a second; without an

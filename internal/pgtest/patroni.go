@@ -191,7 +191,7 @@ func (p *Patroni) Follows(i int) {
 		//nolint:noctx // the agent is on this machine, and the deadline bounds the tries
 		resp, err := agent.Get(fmt.Sprintf("http://127.0.0.1:%d/sync", p.rest[i]))
 		if err == nil {
-			resp.Body.Close() //nolint:gosec // only its status counts
+			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return
 			}

@@ -51,7 +51,7 @@ func (db *DB) Health(ctx context.Context) error {
 	}
 	if h.probing == nil {
 		h.probing = make(chan struct{})
-		go db.probe(h.probing)
+		go db.probe(h.probing) //nolint:gosec // its answer is for all who ask, and not for this caller alone
 	}
 	done := h.probing
 	h.mu.Unlock()

@@ -101,6 +101,9 @@ func bounds() (out []bad) {
 		add(`{"to":"`+to+`"}`, "to")
 	}
 	valid := func(more string) string { return `{"to":"+447700900700",` + more + `}` }
+	payment := func(amount, currency, payee string) string {
+		return valid(fmt.Sprintf(`"transaction":{"amount":%q,"currency":%q,"payee":%q}`, amount, currency, payee))
+	}
 	for body, field := range map[string]string{
 		`{}`: "to", `{"region":"GB"}`: "to", `{"to":null}`: "to", `{"to":"07700900123","region":"ZZ"}`: "to",
 		`{"to":"07700900123","region":"gb"}`: "to", `{"to":"07700900123","region":"GBR"}`: "to",
@@ -119,17 +122,17 @@ func bounds() (out []bad) {
 		valid(`"code":"12345"`):          "code", valid(`"code":"12345678901"`): "code", valid(`"code":"12 456"`): "code",
 		valid(`"code":"abcdef"`): "code", valid(`"code":"123456","code_length":8`): "code_length",
 		valid(`"purpose":"transaction"`): "transaction", valid(`"transaction":{}`): "transaction.amount",
-		valid(`"transaction":{"amount":"-1","currency":"EUR","payee":"A"}`):                              "transaction.amount",
-		valid(`"transaction":{"amount":"1,5","currency":"EUR","payee":"A"}`):                             "transaction.amount",
-		valid(`"transaction":{"amount":"1","currency":"eur","payee":"A"}`):                               "transaction.currency",
-		valid(`"transaction":{"amount":"1","currency":"EURO","payee":"A"}`):                              "transaction.currency",
-		valid(`"transaction":{"amount":"1","currency":"EUR","payee":""}`):                                "transaction.payee",
+		payment("-1", "EUR", "A"):  "transaction.amount",
+		payment("1,5", "EUR", "A"): "transaction.amount",
+		payment("1", "eur", "A"):   "transaction.currency",
+		payment("1", "EURO", "A"):  "transaction.currency",
+		payment("1", "EUR", ""):    "transaction.payee",
 		valid(`"transaction":{"amount":"1","currency":"EUR","payee":"` + strings.Repeat("A", 65) + `"}`): "transaction.payee",
-		valid(`"transaction":{"amount":"1","currency":"EUR","payee":"A\u0007"}`):                         "transaction.payee",
-		valid(`"autofill":{"origin":"https://example.com"}`):                                             "autofill",
-		valid(`"autofill":{"origin":"example.com/x"}`):                                                   "autofill",
-		valid(`"autofill":{"origin":"localhost:8080"}`):                                                  "autofill",
-		valid(`"autofill":{"app_hash":"short"}`):                                                         "autofill",
+		payment("1", "EUR", "A\u0007"):                       "transaction.payee",
+		valid(`"autofill":{"origin":"https://example.com"}`): "autofill",
+		valid(`"autofill":{"origin":"example.com/x"}`):       "autofill",
+		valid(`"autofill":{"origin":"localhost:8080"}`):      "autofill",
+		valid(`"autofill":{"app_hash":"short"}`):             "autofill",
 		valid(`"autofill":{"app_hash":"FA+9qCX9VSu",` +
 			`"origin":"example.com"}`): "autofill",
 		valid(`"client":{"ip":"1.2.3"}`): "client.ip", valid(`"client":{"ip":"1.2.3.4:80"}`): "client.ip",

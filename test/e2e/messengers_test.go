@@ -158,7 +158,9 @@ func newCarriers(t *testing.T) *carriers {
   - name: wa
     provider: whatsapp
     test: true
-    settings: {url: %[1]q, phone_number_id: "%[2]s", access_token: t0ken, app_secret: app-secret, verify_token: my-own-word, template: code, languages: [en_US]}
+    settings:
+      {url: %[1]q, phone_number_id: "%[2]s", access_token: t0ken, app_secret: app-secret, verify_token: my-own-word,
+       template: code, languages: [en_US]}
   - {name: tg, provider: telegram, test: true, settings: {url: %[1]q, token: tg-token}}
   - name: tw
     provider: twilio

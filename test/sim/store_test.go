@@ -127,10 +127,10 @@ func (s *nodeStore) write(name string, run func() error) error {
 		if f.twice {
 			s.next.Conflicts = 1
 		}
-		switch s.u.plant {
-		case plantNoLock:
+		if s.u.plant == plantNoLock {
 			s.next.Between = func() { s.u.pause(0) }
-		case plantEarlyAck:
+		}
+		if s.u.plant == plantEarlyAck {
 			s.next.Discard = true
 			if err := run(); err != nil {
 				return err
@@ -251,10 +251,10 @@ func (s *nodeStore) Claim(ctx context.Context, now time.Time, kind string, n int
 	lease time.Duration) (out []queue.Job, err error) {
 	err = s.op("claim", func(fault) (err error) {
 		held := lease
-		switch s.u.plant {
-		case plantDeaf:
+		if s.u.plant == plantDeaf {
 			return nil
-		case plantShortLease:
+		}
+		if s.u.plant == plantShortLease {
 			held = time.Second
 		}
 		out, err = s.db.Claim(ctx, now, kind, n, held)

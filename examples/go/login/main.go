@@ -149,6 +149,7 @@ func (s *site) keep(w http.ResponseWriter, r *http.Request, cookie string, v vis
 		s.visitors[cookie] = v
 	}
 	// Behind TLS, add Secure.
+	//nolint:gosec // this example runs without TLS on its own machine
 	http.SetCookie(w,
 		&http.Cookie{Name: "visitor", Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }

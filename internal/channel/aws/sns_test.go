@@ -169,9 +169,8 @@ func receiptRows() []channeltest.ReceiptRow {
 		channel.Receipt{Status: channel.Delivered})
 	add("a new event", snsMessage("Notification", eventOf("TEXT_ODD", ""), nil, nil),
 		channel.Receipt{Status: channel.Taken})
-	add("price, fee and parts",
-		snsMessage("Notification",
-			eventOf("TEXT_SUCCESSFUL", `,"totalMessageParts":2,"totalMessagePrice":0.09582,"totalCarrierFee":0.00305`), nil, nil),
+	priced := eventOf("TEXT_SUCCESSFUL", `,"totalMessageParts":2,"totalMessagePrice":0.09582,"totalCarrierFee":0.00305`)
+	add("price, fee and parts", snsMessage("Notification", priced, nil, nil),
 		channel.Receipt{Status: channel.Sent, Parts: 2, Price: "0.09887", Currency: "USD"})
 	add("price alone",
 		snsMessage("Notification",

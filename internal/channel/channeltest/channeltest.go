@@ -230,6 +230,15 @@ func (h Harness) find(where, text string) error {
 	return nil
 }
 
+// bare returns the error that a provider gave as the *channel.Error that the contract wants, and not one around it.
+func bare(err error) (*channel.Error, error) {
+	e, ok := err.(*channel.Error) //nolint:errorlint // an error around one is what must be found
+	if !ok {
+		return nil, fmt.Errorf("the error is a %T and no *channel.Error: %w", err, err)
+	}
+	return e, nil
+}
+
 // fails sends a message that must fail, and answers the error.
 func (p *probe) fails(ctx context.Context) (*channel.Error, error) {
 	_, err := p.send(ctx)
@@ -239,9 +248,9 @@ func (p *probe) fails(ctx context.Context) (*channel.Error, error) {
 	if err == nil {
 		return nil, errors.New("the message counts as taken")
 	}
-	e, ok := err.(*channel.Error) //nolint:errorlint // the contract says *Error, not an error around one
-	if !ok {
-		return nil, fmt.Errorf("the error is a %T and no *channel.Error", err)
+	e, err := bare(err)
+	if err != nil {
+		return nil, err
 	}
 	if !slices.Contains(channel.ErrorKinds(), e.Kind) {
 		return nil, fmt.Errorf("the kind %q is none of the closed set", e.Kind)

@@ -2,7 +2,6 @@ package channeltest
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -119,10 +118,10 @@ func (s *Spec) Judge(r *http.Request, body []byte, path string, params map[strin
 	if item == nil || item.GetOperation(r.Method) == nil {
 		return fmt.Errorf("the document has no %s %s", r.Method, path)
 	}
-	clone := r.Clone(context.Background()) //nolint:forbidigo // a test's helper, which no request waits for
+	clone := r.Clone(r.Context())
 	clone.Body = io.NopCloser(bytes.NewReader(body))
 	clone.URL = &url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}
-	return openapi3filter.ValidateRequest(context.Background(), &openapi3filter.RequestValidationInput{
+	return openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
 		Request:    clone,
 		PathParams: params,
 		Route: &routers.Route{

@@ -65,6 +65,27 @@ func (p *plan) compileReceipts() error {
 		}
 		return nil
 	}
+	if err := p.checkReceipts(); err != nil {
+		return err
+	}
+	if err := p.compileFields(); err != nil {
+		return err
+	}
+	if err := p.compileStatuses(); err != nil {
+		return err
+	}
+	var err error
+	p.receipt.kinds, err = kinds("receipts.errors", c.Errors,
+		[]channel.ErrorKind{channel.Rejected, channel.Refused, channel.Unavailable})
+	if err != nil {
+		return err
+	}
+	return p.compileSignature(c.Signature)
+}
+
+// checkReceipts returns why reports cannot be read with what is configured.
+func (p *plan) checkReceipts() error {
+	c := p.cfg.Receipts
 	switch {
 	case c.In != inQuery && c.In != inForm && c.In != inJSON:
 		return errors.New("receipts.in: must be query, form or json")
@@ -79,11 +100,13 @@ func (p *plan) compileReceipts() error {
 	case c.Token != "" && !p.uses["token"]:
 		return errors.New("receipts.token: the gateway cannot repeat what it never gets; send {token} along")
 	}
-	if err := p.compileFields(); err != nil {
-		return err
-	}
+	return nil
+}
+
+// compileStatuses reads what the gateway's words for how far a message is mean.
+func (p *plan) compileStatuses() error {
 	p.receipt.statuses = map[string]channel.Status{}
-	for word, s := range c.Statuses {
+	for word, s := range p.cfg.Receipts.Statuses {
 		status := channel.Status(s)
 		if status.Final() || status == channel.Taken || status == channel.Sent {
 			p.receipt.statuses[strings.ToLower(word)] = status
@@ -91,15 +114,10 @@ func (p *plan) compileReceipts() error {
 		}
 		return fmt.Errorf("receipts.statuses.%s: must be accepted, sent, delivered, undelivered or failed", word)
 	}
-	var err error
-	p.receipt.kinds, err = kinds("receipts.errors", c.Errors,
-		[]channel.ErrorKind{channel.Rejected, channel.Refused, channel.Unavailable})
-	if err != nil {
-		return err
-	}
-	return p.compileSignature(c.Signature)
+	return nil
 }
 
+// compileFields reads where in a report each of its fields stands.
 func (p *plan) compileFields() (err error) {
 	c := p.cfg.Receipts
 	if currencyForm.MatchString(c.Currency) {

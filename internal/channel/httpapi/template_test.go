@@ -235,10 +235,13 @@ func TestSettings(t *testing.T) {
 		"body.fields.password: looks like":       {form(map[string]string{"password": "abc", "text": "{text}"})},
 		"body.fields.t: there is no placeholder": {form(map[string]string{"t": "{texts}"})},
 		"body: the request has neither":          {text(`{"to":"{to}","from":"{from}"}`)},
-		"body: the request names nobody":         {func(c *Config) { c.URL = "https://sms.example.com/"; text(`{"text":"{text}"}`)(c) }},
-		"answer.statuses[0]: ":                   {func(c *Config) { c.Answer.Statuses = []int{20} }},
-		"answer.ok: needs both":                  {func(c *Config) { c.Answer.OK.Is = nil }},
-		"answer.ok.at: must be a JSON pointer":   {func(c *Config) { c.Answer.OK.At = "status" }},
+		"body: the request names nobody": {func(c *Config) {
+			c.URL = "https://sms.example.com/"
+			text(`{"text":"{text}"}`)(c)
+		}},
+		"answer.statuses[0]: ":                 {func(c *Config) { c.Answer.Statuses = []int{20} }},
+		"answer.ok: needs both":                {func(c *Config) { c.Answer.OK.Is = nil }},
+		"answer.ok.at: must be a JSON pointer": {func(c *Config) { c.Answer.OK.At = "status" }},
 		"answer.id: the expression": {func(c *Config) { c.Answer.ID = "regexp:(" },
 			func(c *Config) { c.Answer.ID = "regexp:x" }, func(c *Config) { c.Answer.ID = "regexp:(a)(b)" }},
 		"answer.id: must name a header":    {func(c *Config) { c.Answer.ID = "header:" }},

@@ -87,14 +87,23 @@ var (
 // Validate implements channel.Opener.
 func (c *Config) Validate() error {
 	_, _, serverErr := c.server()
-	listen, listenErr := netip.ParseAddrPort(c.Listen)
-	_, publicErr := netip.ParseAddr(c.PublicAddress)
-	_, _, portsErr := c.ports()
 	switch {
 	case serverErr != nil:
 		return errors.New("server: must be a host or address and a port, like sip.example.com:5060")
 	case !slices.Contains([]string{"udp", "tcp", "tls"}, c.Transport):
 		return errors.New("transport: must be udp, tcp or tls")
+	}
+	for _, validate := range []func() error{c.validateAccount, c.validateCaller, c.validateAddresses, c.validateCalls} {
+		if err := validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// validateAccount is the part of Validate that is about who asks the server.
+func (c *Config) validateAccount() error {
+	switch {
 	case c.Username != "" && !userForm.MatchString(c.Username):
 		return errors.New("username: must be 1 to 64 letters, digits and -_.!~*'()&=+$, signs")
 	case c.Username == "" && !c.Password.IsZero():
@@ -103,6 +112,13 @@ func (c *Config) Validate() error {
 		return errors.New("register: needs username and password")
 	case c.Domain != "" && !hostForm.MatchString(c.Domain):
 		return errors.New("domain: must be a host name or an IPv4 address")
+	}
+	return nil
+}
+
+// validateCaller is the part of Validate that is about who calls, as the person sees it.
+func (c *Config) validateCaller() error {
+	switch {
 	case c.From != "" && !userForm.MatchString(c.From):
 		return errors.New("from: must be a number, like +4930123456")
 	case c.From == "" && c.Username == "":
@@ -111,19 +127,27 @@ func (c *Config) Validate() error {
 		return errors.New("caller_header: must be from, p-asserted-identity or p-preferred-identity")
 	case c.CallerHeader != "from" && c.Username == "":
 		return errors.New("caller_header: needs a username for From")
+	}
+	return nil
+}
+
+// validateAddresses is the part of Validate that is about this machine's side of the line.
+func (c *Config) validateAddresses() error {
+	listen, listenErr := netip.ParseAddrPort(c.Listen)
+	_, publicErr := netip.ParseAddr(c.PublicAddress)
+	switch {
 	case listenErr != nil:
 		return errors.New("listen: must be an IP address and a port, like 0.0.0.0:5060")
 	case c.PublicAddress != "" && publicErr != nil:
 		return errors.New("public_address: must be an IP address")
 	case listen.Port() != 0 && c.Transport == "tls":
 		return errors.New("listen: the port must be 0 with tls: calls come back over the connection that is made")
-	case portsErr != nil:
-		return portsErr
 	}
-	return c.validateCalls()
+	_, _, err := c.ports()
+	return err
 }
 
-// validateCalls is the half of Validate that is about what happens in a call.
+// validateCalls is the part of Validate that is about what happens in a call.
 func (c *Config) validateCalls() error {
 	switch {
 	case len(c.Codecs) == 0 || len(c.codecs()) != len(c.Codecs):

@@ -79,12 +79,19 @@ type Config struct {
 
 // Validate implements channel.Opener.
 func (c *Config) Validate() error {
-	if err := c.validateAddresses(); err != nil {
-		return err
+	for _, validate := range []func() error{
+		c.validateAddresses, c.validateAddressing, c.validateBind, c.validateSession, c.validateMessages,
+	} {
+		if err := validate(); err != nil {
+			return err
+		}
 	}
-	if err := c.validateAddressing(); err != nil {
-		return err
-	}
+	_, err := c.templates()
+	return err
+}
+
+// validateBind is the part of Validate that is about how a session is opened.
+func (c *Config) validateBind() error {
 	password := c.Password.Reveal()
 	switch {
 	case c.SystemID == "" || len(c.SystemID) > 15 || !printable(c.SystemID):
@@ -97,12 +104,26 @@ func (c *Config) Validate() error {
 		return errors.New("system_type: must be at most 12 plain characters")
 	case c.CAFile != "" && !c.TLS:
 		return errors.New("ca_file: needs tls: true")
+	}
+	return nil
+}
+
+// validateSession is the part of Validate that is about how many sessions there are, and how they are kept.
+func (c *Config) validateSession() error {
+	switch {
 	case c.Binds < 1 || c.Binds > maxBinds:
 		return errors.New("binds: must be 1 to 16")
 	case c.Window < 1 || c.Window > maxWindow:
 		return errors.New("window: must be 1 to 1000")
 	case c.EnquireLink < minEnquire || c.EnquireLink > maxEnquire:
 		return errors.New("enquire_link: must be 1s to 10m")
+	}
+	return nil
+}
+
+// validateMessages is the part of Validate that is about what is written into a message.
+func (c *Config) validateMessages() error {
+	switch {
 	case !slices.Contains([]string{"gsm", "latin1", "ucs2"}, c.Alphabet):
 		return errors.New("alphabet: must be gsm, latin1 or ucs2")
 	case c.DataCoding < automatic || c.DataCoding > 255:
@@ -116,8 +137,7 @@ func (c *Config) Validate() error {
 	case !slices.Contains([]string{"auto", "hex", "decimal", "as-is"}, c.IDFormat):
 		return errors.New("id_format: must be auto, hex, decimal or as-is")
 	}
-	_, err := c.templates()
-	return err
+	return nil
 }
 
 func (c *Config) validateAddresses() error {

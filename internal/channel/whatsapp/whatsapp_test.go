@@ -178,8 +178,11 @@ func TestCodeForm(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	good := `{"data":[{"name":"auth_code","language":"en_US","status":"APPROVED","category":"AUTHENTICATION"},{"name":"auth_code","language":"es","status":"APPROVED","category":"AUTHENTICATION"},
-		{"name":"auth_code","language":"zh_TW","status":"APPROVED","category":"AUTHENTICATION"},{"name":"codigo","language":"pt_BR","status":"APPROVED","category":"AUTHENTICATION"}]}`
+	good := `{"data":[
+		{"name":"auth_code","language":"en_US","status":"APPROVED","category":"AUTHENTICATION"},
+		{"name":"auth_code","language":"es","status":"APPROVED","category":"AUTHENTICATION"},
+		{"name":"auth_code","language":"zh_TW","status":"APPROVED","category":"AUTHENTICATION"},
+		{"name":"codigo","language":"pt_BR","status":"APPROVED","category":"AUTHENTICATION"}]}`
 	for name, c := range map[string]struct {
 		status    int
 		templates string

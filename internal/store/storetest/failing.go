@@ -241,6 +241,7 @@ func (f *failing) anyDue(t *testing.T) (bool, error) {
 
 // update changes a job that was claimed, as its handler does.
 func (f *failing) update(j queue.Job, change func(deliver.Tx, *queue.Job) error) error {
+	//nolint:forbidigo // the store bounds a commit
 	return f.store.Update(context.Background(), j.Ref, j.ID, func(tx deliver.Tx) error {
 		kept, err := tx.Job(j.ID)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -77,9 +78,7 @@ func (m *model) commit(plan Plan, rows map[Key][]byte, fails bool) {
 	if fails {
 		return
 	}
-	for k, row := range tables {
-		m.disk.tables[k] = row
-	}
+	maps.Copy(m.disk.tables, tables)
 	for k := range gone {
 		delete(m.disk.tables, k)
 	}
@@ -94,9 +93,7 @@ func (m *model) commit(plan Plan, rows map[Key][]byte, fails bool) {
 		m.disk.segments[m.j.Next()] = bytes.Clone(s)
 	}
 	m.j.Settle(plan, s)
-	for k, row := range rows {
-		m.want[k] = row
-	}
+	maps.Copy(m.want, rows)
 }
 
 // random returns some changes of rows.
