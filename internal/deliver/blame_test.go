@@ -248,7 +248,26 @@ func poison(t *testing.T, shape channel.Error, refused, share, routes int, same 
 	}
 	time.Sleep(time.Minute) // many rounds, if there were any
 	w.stop(t)
-	sent, late := 0, time.Duration(0)
+	sent, late := w.judge(t, providers)
+	if sent != healthy || late > 60*time.Millisecond {
+		t.Errorf("%d of %d healthy messages left, the latest after %v", sent, healthy, late)
+	}
+	if len(w.shelf.Jobs) != 0 || strings.Contains(w.log.String(), "route unhealthy") || w.Unwell()["a"] != "" {
+		t.Errorf("%d jobs are left; the routes are %v", len(w.shelf.Jobs), w.Unwell())
+	}
+	for to := range poisoned {
+		d := w.last(to)
+		everywhere := d.Kind == channel.Refused && strings.HasPrefix(d.Reason, "refused by every route")
+		if d.Status != channel.Failed || d.Code != shape.Code || shape.Kind != channel.Rejected && !everywhere {
+			t.Fatalf("a refused one is %+v", d)
+		}
+	}
+}
+
+// judge returns how many messages providers took, and how long after its start the latest of them; it holds that none
+// was offered to one provider twice.
+func (w *town) judge(t *testing.T, providers []*picky) (sent int, late time.Duration) {
+	t.Helper()
 	for _, p := range providers {
 		for to, at := range p.taken {
 			sent++
@@ -260,19 +279,7 @@ func poison(t *testing.T, shape channel.Error, refused, share, routes int, same 
 			}
 		}
 	}
-	if sent != healthy || late > 60*time.Millisecond {
-		t.Errorf("%d of %d healthy messages left, the latest after %v", sent, healthy, late)
-	}
-	if len(w.shelf.Jobs) != 0 || strings.Contains(w.log.String(), "route unhealthy") || w.Unwell()["a"] != "" {
-		t.Errorf("%d jobs are left; the routes are %v", len(w.shelf.Jobs), w.Unwell())
-	}
-	for to := range poisoned {
-		if d := w.last(to); d.Status != channel.Failed || d.Code != shape.Code ||
-			(shape.Kind != channel.Rejected &&
-				(d.Kind != channel.Refused || !strings.HasPrefix(d.Reason, "refused by every route"))) {
-			t.Fatalf("a refused one is %+v", d)
-		}
-	}
+	return sent, late
 }
 
 // TestARefusalIsRemembered: a route that has refused a message is not called again for it while the other one is down.

@@ -99,10 +99,7 @@ func TestOutage(t *testing.T) {
 			look()
 			time.Sleep(time.Second)
 		}
-		if got := read(t, &b); len(got) != 3 || got[0]["level"] != "ERROR" || got[0]["error"] != "it is down" ||
-			got[2]["failed_writes"] != float64(3*120) {
-			t.Errorf("during the outage: %v", got)
-		}
+		holdOutage(t, read(t, &b))
 		if looked != 0 {
 			t.Errorf("the store was asked %d times while everything failed", looked)
 		}
@@ -115,14 +112,7 @@ func TestOutage(t *testing.T) {
 		}
 		health = nil
 		look()
-		got := read(t, &b)
-		if len(got) != 1 || got[0]["failed_writes"] != float64(450) || got[0]["lasted"] != "2m35s" {
-			t.Fatalf("at its end: %v", got)
-		}
-		if f, _ := got[0]["failures"].(map[string]any); f["a request failed"] != float64(1050) ||
-			f["due jobs cannot be claimed"] != float64(150) {
-			t.Errorf("the counts: %v", got[0])
-		}
+		holdEnd(t, read(t, &b))
 		time.Sleep(time.Hour)
 		look()
 		log.Error("a request failed", "error", down)
@@ -130,6 +120,27 @@ func TestOutage(t *testing.T) {
 			t.Errorf("the next outage: %v", got)
 		}
 	})
+}
+
+// holdOutage holds the lines of TestOutage while the store is down: one when that begins, and one a minute.
+func holdOutage(t *testing.T, got []map[string]any) {
+	t.Helper()
+	if len(got) != 3 || got[0]["level"] != "ERROR" || got[0]["error"] != "it is down" ||
+		got[2]["failed_writes"] != float64(3*120) {
+		t.Errorf("during the outage: %v", got)
+	}
+}
+
+// holdEnd holds its last line, with the counts.
+func holdEnd(t *testing.T, got []map[string]any) {
+	t.Helper()
+	if len(got) != 1 || got[0]["failed_writes"] != float64(450) || got[0]["lasted"] != "2m35s" {
+		t.Fatalf("at its end: %v", got)
+	}
+	if f, _ := got[0]["failures"].(map[string]any); f["a request failed"] != float64(1050) ||
+		f["due jobs cannot be claimed"] != float64(150) {
+		t.Errorf("the counts: %v", got[0])
+	}
 }
 
 // TestOutageDebug: at the level DEBUG every line is there.

@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -94,12 +95,17 @@ func lintShipped(r Request, text Text) string {
 	case !ucs2 && strings.ContainsAny(body, "‘’“”–—\u00a0`"):
 		return "has typographer's characters"
 	}
+	return cmp.Or(lintHidden(r, body), lintCode(r, body), lintPayment(r, body))
+}
+
+func lintHidden(r Request, body string) string {
 	if strings.IndexFunc(body, hiddenRune) >= 0 && r.Trailer == (Trailer{}) {
 		return "has hidden characters"
 	}
-	if problem := lintCode(r, body); problem != "" {
-		return problem
-	}
+	return ""
+}
+
+func lintPayment(r Request, body string) string {
 	if p := r.Transaction; p != nil &&
 		!(hasMoney(body) && strings.Contains(body, p.Currency) && strings.Contains(body, p.Payee)) {
 		return "does not name the payment"

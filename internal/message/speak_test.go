@@ -15,23 +15,30 @@ func TestSpeakEverywhere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			all := s.Prompt + s.Intro + s.Lead + s.Again
-			switch {
-			case s.Locale != locale || s.Repeat != 2 || strings.Join(s.Digits, "") != longCode:
-				t.Errorf("%s %s: %s %d", locale, purpose, s.Locale, s.Repeat)
-			case s.Prompt == "" || s.Intro == "" || s.Lead == "" || s.Again == "":
-				t.Errorf("%s %s: a sentence is missing", locale, purpose)
-			case strings.ContainsAny(all, "{}\n") || strings.Contains(all, "  ") || strings.Contains(all, longCode):
-				t.Errorf("%s %s: %s", locale, purpose, all)
-			case !strings.Contains(s.Prompt, "Acme") || !strings.ContainsAny(s.Prompt, "1১") ||
-				!strings.Contains(s.Intro, "Acme"):
-				t.Errorf("%s %s: %s %s", locale, purpose, s.Prompt, s.Intro)
-			case purpose == Payment && !(hasMoney(s.Intro) && strings.Contains(s.Intro, payee20) &&
-				!strings.Contains(s.Intro, "EUR")):
-				t.Errorf("%s: the payment is not said: %s", locale, s.Intro)
+			if problem := lintSpoken(r, s); problem != "" {
+				t.Errorf("%s %s: %s: %+v", locale, purpose, problem, s)
 			}
 		}
 	}
+}
+
+// lintSpoken returns what is wrong with a spoken text of ours.
+func lintSpoken(r Request, s Spoken) string {
+	all := s.Prompt + s.Intro + s.Lead + s.Again
+	switch {
+	case s.Locale != r.Locale || s.Repeat != 2 || strings.Join(s.Digits, "") != longCode:
+		return "another locale, or not the code twice"
+	case s.Prompt == "" || s.Intro == "" || s.Lead == "" || s.Again == "":
+		return "a sentence is missing"
+	case strings.ContainsAny(all, "{}\n") || strings.Contains(all, "  ") || strings.Contains(all, longCode):
+		return "a placeholder, a gap, or the code in one piece"
+	case !strings.Contains(s.Prompt, "Acme") || !strings.ContainsAny(s.Prompt, "1১") || !strings.Contains(s.Intro, "Acme"):
+		return "the brand or the key to press is not said"
+	case r.Purpose == Payment && !(hasMoney(s.Intro) && strings.Contains(s.Intro, payee20) &&
+		!strings.Contains(s.Intro, "EUR")):
+		return "the payment is not said"
+	}
+	return ""
 }
 
 func TestSpeakLetters(t *testing.T) {

@@ -100,10 +100,7 @@ func (c *comparison) compare(t *testing.T, types map[phonenumbers.PhoneNumberTyp
 		c.direct++
 	}
 	if code == CodeInvalid {
-		// The library's result is not its own canonical form, or is longer than E.164.
-		form := phonenumbers.Format(read, phonenumbers.E164)
-		if again, err := phonenumbers.Parse(form, ""); err == nil && len(form) <= 1+maxDigits && len(form) > minDigits &&
-			phonenumbers.Format(again, phonenumbers.E164) == form {
+		if form := phonenumbers.Format(read, phonenumbers.E164); canonical(form) {
 			t.Errorf("%s: refused as invalid, the library reads %s", s, form)
 		}
 		return
@@ -122,6 +119,21 @@ func (c *comparison) compare(t *testing.T, types map[phonenumbers.PhoneNumberTyp
 		return
 	}
 	c.valid++
+	compareFacts(t, types, s, n, read)
+}
+
+// canonical reports whether the library's form of a number is one that it reads as the same number, and is no longer
+// than E.164 allows.
+func canonical(form string) bool {
+	again, err := phonenumbers.Parse(form, "")
+	return err == nil && len(form) <= 1+maxDigits && len(form) > minDigits &&
+		phonenumbers.Format(again, phonenumbers.E164) == form
+}
+
+// compareFacts holds what we and the library say of a number that is valid to both.
+func compareFacts(t *testing.T, types map[phonenumbers.PhoneNumberType]LineType, s string, n Number,
+	read *phonenumbers.PhoneNumber) {
+	t.Helper()
 	country := phonenumbers.GetRegionCodeForNumber(read)
 	if country == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY {
 		country = ""

@@ -101,22 +101,34 @@ func TestNothingLeaks(t *testing.T) {
 			t.Errorf("the traces do not tell %q", want)
 		}
 	}
-	// A code of six digits stands in any large file by chance; only those that the application supplied are
-	// long enough to be looked for in raw bytes.
-	long := func(s string) bool { return len(s) >= 10 }
 	for name, text := range map[string]string{"the answers": bodies.String(), "the log": p.log.String(),
 		"the traces": traces.String(), "the events": events.String()} {
-		if len(text) < 1000 {
-			t.Errorf("%s are too short to show anything: %q", name, text)
-		}
-		for _, secret := range secrets {
-			if found := strings.Index(text, secret); found >= 0 && (long(secret) || apart(text, found, len(secret))) {
-				t.Errorf("%s hold %q: …%s…", name, secret, text[max(found-60, 0):min(found+60, len(text))])
-			}
+		holdsNone(t, name, text, secrets)
+	}
+	filesHoldNone(t, filepath.Join(d.dir, "data"), secrets)
+}
+
+// long reports whether a secret can be looked for anywhere: a code of six digits stands in any large file by chance.
+func long(secret string) bool { return len(secret) >= 10 }
+
+// holdsNone holds that none of the secrets stands in a text.
+func holdsNone(t *testing.T, name, text string, secrets []string) {
+	t.Helper()
+	if len(text) < 1000 {
+		t.Errorf("%s are too short to show anything: %q", name, text)
+	}
+	for _, secret := range secrets {
+		if found := strings.Index(text, secret); found >= 0 && (long(secret) || apart(text, found, len(secret))) {
+			t.Errorf("%s hold %q: …%s…", name, secret, text[max(found-60, 0):min(found+60, len(text))])
 		}
 	}
+}
+
+// filesHoldNone holds that none of the long secrets stands in a file of a folder.
+func filesHoldNone(t *testing.T, folder string, secrets []string) {
+	t.Helper()
 	files := 0
-	err := filepath.WalkDir(filepath.Join(d.dir, "data"), func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}

@@ -26,6 +26,21 @@ func limitFiles(t testing.TB, p *process, size uint64) {
 	}
 }
 
+// countRefused starts n verifications without space and returns how many were refused for it.
+func countRefused(t *testing.T, n int, start func() int) (refused int) {
+	t.Helper()
+	for range n {
+		switch status := start(); status {
+		case http.StatusCreated:
+		case http.StatusServiceUnavailable:
+			refused++
+		default:
+			t.Errorf("without space: %d", status)
+		}
+	}
+	return refused
+}
+
 // TestDiskFull takes the space from the running program and gives it back. Meanwhile it answers 503 and stays up;
 // afterwards it works again, without a restart and with one, and what was acknowledged is there.
 func TestDiskFull(t *testing.T) {
@@ -63,17 +78,7 @@ func TestDiskFull(t *testing.T) {
 		}
 		used := len(bytes.TrimRight(log, "\x00"))         // behind it is room that is not used yet
 		limitFiles(t, p, uint64(used)+uint64(round)*4096) // the middle of a page, of a frame, of a transaction
-		refused := 0
-		for range 40 {
-			switch status := start(); status {
-			case http.StatusCreated:
-			case http.StatusServiceUnavailable:
-				refused++
-			default:
-				t.Errorf("without space: %d", status)
-			}
-		}
-		if refused == 0 { // few: a log that is full is copied into the file and begins anew, as long as that has room
+		if countRefused(t, 40, start) == 0 {              // few: a log that is full is copied into the file and begins anew, as long as that has room
 			t.Errorf("round %d: no start was refused, so the limit was none", round)
 		}
 		for _, v := range started { // reading needs no space

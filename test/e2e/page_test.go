@@ -117,29 +117,52 @@ func (p *person) do(t *testing.T, address string, form url.Values, header map[st
 	return answer{resp.StatusCode, resp.Header, text}
 }
 
+// hosted is a development server whose application has a brand that wants to write on the page, and one of its links.
+type hosted struct {
+	p       *process
+	c       *client
+	data    string
+	who     *person
+	first   string // the link
+	stepped string // where its start led to
+}
+
 // TestPageSecurity holds the hosted page against who would misuse it.
 func TestPageSecurity(t *testing.T) {
 	t.Parallel()
 	p, key, data := dev(t)
-	c := newClient(t, p, key)
+	h := &hosted{p: p, c: newClient(t, p, key), data: data, who: newPerson()}
 	out, err := exec.Command(binary, "app", "update", "dev", "--data", data, "--brand", `<b>&"Shop`, "--return-url",
 		"https://shop.example", "--accent", "#6d28d9").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	link := func(more map[string]any) string {
-		body := map[string]any{"return_url": "https://shop.example/back?a=1", "state": "s&p=1"}
-		maps.Copy(body, more)
-		if body["embed"] != nil {
-			delete(body, "return_url")
-		}
-		text, _ := c.call(t, 201, "POST", "/v1/links", body).json(t)["url"].(string)
-		return text
-	}
 	waitFor(t, 10*time.Second, "the policy", func() bool {
-		a, err := c.try("POST", "/v1/links", map[string]any{"return_url": "https://shop.example/"})
+		a, err := h.c.try("POST", "/v1/links", map[string]any{"return_url": "https://shop.example/"})
 		return err == nil && a.status == 201
 	})
+	h.first = h.link(t, nil)
+	t.Run("links that are refused", h.refusesLinks)
+	t.Run("what the page says", h.saysNothing)
+	t.Run("forms", h.takesForms)
+	t.Run("in a frame", h.framed)
+	t.Run("the way", h.goes)
+	t.Run("a dead link", h.dies)
+}
+
+// link makes a link with more members in its request.
+func (h *hosted) link(t *testing.T, more map[string]any) string {
+	t.Helper()
+	body := map[string]any{"return_url": "https://shop.example/back?a=1", "state": "s&p=1"}
+	maps.Copy(body, more)
+	if body["embed"] != nil {
+		delete(body, "return_url")
+	}
+	text, _ := h.c.call(t, 201, "POST", "/v1/links", body).json(t)["url"].(string)
+	return text
+}
+
+func (h *hosted) refusesLinks(t *testing.T) {
 	for name, body := range map[string]map[string]any{
 		"elsewhere":            {"return_url": "https://evil.example"},
 		"a longer host":        {"return_url": "https://shop.example.evil.example"},
@@ -155,88 +178,121 @@ func TestPageSecurity(t *testing.T) {
 		"more than fits":       {"return_url": "https://shop.example", "metadata": bulky()},
 		"a payment without it": {"return_url": "https://shop.example", "purpose": "transaction"},
 	} {
-		if a, err := c.try("POST", "/v1/links", body); err != nil || a.status != 422 {
+		if a, err := h.c.try("POST", "/v1/links", body); err != nil || a.status != 422 {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
 	}
+}
 
-	who, first := newPerson(), link(nil)
-	page := who.do(t, first, nil, nil)
-	h := page.header
-	if csp := h.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") ||
-		strings.Contains(csp, "unsafe") || !strings.Contains(csp, "frame-ancestors 'none'") ||
-		!strings.Contains(csp, "form-action 'self' https://shop.example;") {
-		t.Errorf("the policy is %q", csp)
+// saysNothing holds the headers of the page, and that neither brand nor token is written on it as it is.
+func (h *hosted) saysNothing(t *testing.T) {
+	page := h.who.do(t, h.first, nil, nil)
+	csp, text := page.header.Get("Content-Security-Policy"), string(page.body)
+	holds(t, "the policy", csp, []string{
+		"default-src 'none'", "frame-ancestors 'none'", "form-action 'self' https://shop.example;",
+	}, []string{"unsafe"})
+	for name, want := range map[string]string{
+		"Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Frame-Options": "DENY",
+		"X-Content-Type-Options": "nosniff", "Set-Cookie": "",
+	} {
+		if got := page.header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
 	}
-	if h.Get("Referrer-Policy") != "no-referrer" || h.Get("Cache-Control") != "no-store" ||
-		h.Get("X-Frame-Options") != "DENY" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Set-Cookie") != "" {
-		t.Errorf("the headers are %v", h)
+	// A token on the page would be given away by whatever is saved or sent on of it.
+	token := h.first[strings.LastIndex(h.first, "/")+1:]
+	holds(t, "the page", text, []string{"&lt;b&gt;&amp;&#34;Shop"}, []string{"<b>", "<script>", "style=", token})
+	if a := h.who.do(t, h.first+"?say=%3Cb%3Ex&m=9&accent=red", nil, nil); strings.Contains(string(a.body), "<b>x") {
+		t.Error("an address writes on the page")
 	}
-	if text := string(page.body); strings.Contains(text, `<b>`) || !strings.Contains(text, "&lt;b&gt;&amp;&#34;Shop") ||
-		strings.Contains(text, "<script>") || strings.Contains(text, "style=") {
-		t.Errorf("the brand is not escaped, or something stands inline\n%s", text)
+}
+
+// holds holds what must stand in a text and what must not.
+func holds(t *testing.T, name, text string, all, none []string) {
+	t.Helper()
+	for _, part := range all {
+		if !strings.Contains(text, part) {
+			t.Errorf("%s has no %q: %s", name, part, text)
+		}
 	}
-	token := first[strings.LastIndex(first, "/")+1:]
-	if strings.Contains(string(page.body), token) {
-		t.Error("the page repeats its token, which what is saved or sent on of it would give away")
+	for _, part := range none {
+		if strings.Contains(text, part) {
+			t.Errorf("%s has %q: %s", name, part, text)
+		}
 	}
+}
+
+func (h *hosted) takesForms(t *testing.T) {
+	start := url.Values{"do": {"start"}, "to": {"+447700900123"}}
 	for _, site := range []string{"cross-site", "same-site"} {
-		if a := who.do(t, first, url.Values{"do": {"start"}, "to": {"+447700900123"}},
-			map[string]string{"Sec-Fetch-Site": site}); a.status != 403 {
+		if a := h.who.do(t, h.first, start, map[string]string{"Sec-Fetch-Site": site}); a.status != 403 {
 			t.Errorf("a %s form is answered with %d", site, a.status)
 		}
 	}
-	if a := who.do(t, first, url.Values{"to": {strings.Repeat("1", 10_000)}}, nil); a.status != 413 {
+	if a := h.who.do(t, h.first, url.Values{"to": {strings.Repeat("1", 10_000)}}, nil); a.status != 413 {
 		t.Errorf("a large form: %d", a.status)
 	}
-	hostile := who.do(t, first, url.Values{"do": {"start"}, "to": {`"><script>x</script>`}, "region": {"<i>"}}, nil)
-	if hostile.status != 422 || strings.Contains(string(hostile.body), "<script>x") ||
-		strings.Contains(string(hostile.body), "<i>") {
-		t.Errorf("%d\n%.3000s", hostile.status, hostile.body)
+	hostile := url.Values{"do": {"start"}, "to": {`"><script>x</script>`}, "region": {"<i>"}}
+	a := h.who.do(t, h.first, hostile, nil)
+	if a.status != 422 {
+		t.Errorf("a hostile form: %d", a.status)
 	}
-	if a := who.do(t, first+"?say=%3Cb%3Ex&m=9&accent=red", nil, nil); strings.Contains(string(a.body), "<b>x") {
-		t.Error("an address writes on the page")
-	}
-	frame := who.do(t, link(map[string]any{"embed": "https://shop.example"}), nil, nil)
-	if csp := frame.header.Get("Content-Security-Policy"); !strings.Contains(csp,
-		"frame-ancestors https://shop.example;") || !strings.Contains(csp, "form-action 'self';") ||
-		frame.header.Get("X-Frame-Options") != "" {
-		t.Errorf("in a frame: %q", csp)
-	}
+	holds(t, "its answer", string(a.body), nil, []string{"<script>x", "<i>"})
+}
 
+func (h *hosted) framed(t *testing.T) {
+	frame := h.who.do(t, h.link(t, map[string]any{"embed": "https://shop.example"}), nil, nil)
+	holds(t, "the policy", frame.header.Get("Content-Security-Policy"),
+		[]string{"frame-ancestors https://shop.example;", "form-action 'self';"}, nil)
+	if got := frame.header.Get("X-Frame-Options"); got != "" {
+		t.Errorf("X-Frame-Options is %q", got)
+	}
+}
+
+// goes takes the link to its end, and comes back to it.
+func (h *hosted) goes(t *testing.T) {
+	who, first := h.who, h.first
 	who.do(t, first, url.Values{"do": {"start"}, "to": {"+447700900123"}}, nil)
-	if strings.Contains(who.at, "7700900123") || !strings.HasPrefix(who.at, p.url+"/verify/") || who.at == first {
+	if strings.Contains(who.at, "7700900123") || !strings.HasPrefix(who.at, h.p.url+"/verify/") || who.at == first {
 		t.Fatalf("the start leads to %s", who.at)
 	}
-	step := who.at
+	h.stepped = who.at
 	var code string
 	waitFor(t, 10*time.Second, "the message", func() bool {
 		found := regexp.MustCompile(`"text":"(\d{6})`).
-			FindSubmatch(c.call(t, 200, "GET", "/dev/messages?to=%2B447700900123", nil).body)
+			FindSubmatch(h.c.call(t, 200, "GET", "/dev/messages?to=%2B447700900123", nil).body)
 		if found != nil {
 			code = string(found[1])
 		}
 		return found != nil
 	})
-	who.do(t, step, url.Values{"do": {"check"}, "code": {code}}, nil)
+	who.do(t, h.stepped, url.Values{"do": {"check"}, "code": {code}}, nil)
 	end, err := url.Parse(who.at)
-	if err != nil || end.Host != "shop.example" || end.Query().Get("a") != "1" || end.Query().Get("state") != "s&p=1" ||
-		len(end.Query()["proof"]) != 1 || end.Query().Has("p") {
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := end.Query()
+	if end.Host != "shop.example" || q.Get("a") != "1" || q.Get("state") != "s&p=1" || len(q["proof"]) != 1 || q.Has("p") {
 		t.Fatalf("the end is %s", who.at)
 	}
-	again := who.do(t, step, nil, nil) // a redirect that was lost can be had again: it is the same proof
-	if !strings.Contains(string(again.body), end.Query().Get("proof")) {
+	again := who.do(t, h.stepped, nil, nil) // a redirect that was lost can be had again: it is the same proof
+	if !strings.Contains(string(again.body), q.Get("proof")) {
 		t.Error("who comes back does not find the proof")
 	}
 	if who.do(t, first, url.Values{"do": {"start"}, "to": {"+447700900124"}}, nil); who.at != first {
 		t.Error("an approved link starts anew")
 	}
+}
 
-	second := link(nil)
-	revoke(t, data)
-	waitFor(t, 10*time.Second, "the key's end", func() bool { return who.do(t, second, nil, nil).status == 404 })
-	for _, address := range []string{step, second, p.url + "/verify/x", p.url + "/verify/" + strings.Repeat("A", 5000)} {
-		a := who.do(t, address, nil, nil)
+// dies holds that nothing of a link is left when its key is revoked.
+func (h *hosted) dies(t *testing.T) {
+	second := h.link(t, nil)
+	revoke(t, h.data)
+	waitFor(t, 10*time.Second, "the key's end", func() bool { return h.who.do(t, second, nil, nil).status == 404 })
+	for _, address := range []string{
+		h.stepped, second, h.p.url + "/verify/x", h.p.url + "/verify/" + strings.Repeat("A", 5000),
+	} {
+		a := h.who.do(t, address, nil, nil)
 		if a.status != 404 || strings.Contains(string(a.body), "Shop") {
 			t.Errorf("a dead link answers %d and tells whose it was", a.status)
 		}

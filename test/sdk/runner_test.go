@@ -137,23 +137,10 @@ func (p *player) do(ctx context.Context, st step) (any, error) {
 		delete(args, "idempotency_key")
 	}
 	id := text("id")
+	if out, known, err := p.call(ctx, st.Do, id, args, opts); known {
+		return out, err
+	}
 	switch st.Do {
-	case "start":
-		return plain(p.client.Start(ctx, as[client.StartRequest](args), opts...))
-	case "check":
-		return plain(p.client.CheckCode(ctx, id, as[client.CheckCode](args), opts...))
-	case "check_by_number":
-		return plain(p.client.CheckByNumber(ctx, as[client.CheckRequest](args), opts...))
-	case "resend":
-		return plain(p.client.Resend(ctx, id, client.Channel(text("channel")), opts...))
-	case "cancel":
-		return plain(p.client.Cancel(ctx, id, opts...))
-	case "get":
-		return plain(p.client.Get(ctx, id))
-	case "list":
-		return p.list(ctx, filter(args))
-	case "list_page":
-		return plain(p.client.ListPage(ctx, filter(args)))
 	case "client":
 		return nil, p.newClient(args)
 	case "code":
@@ -179,6 +166,34 @@ func (p *player) do(ctx context.Context, st step) (any, error) {
 		return p.proof(ctx, args)
 	}
 	return nil, fmt.Errorf("no such step: %s", st.Do)
+}
+
+// call makes the call of the API that a step names. known reports whether it names one.
+func (p *player) call(ctx context.Context, name, id string, args map[string]any,
+	opts []client.CallOption) (out any, known bool, err error) {
+	channel, _ := args["channel"].(string)
+	known = true
+	switch name {
+	case "start":
+		out, err = plain(p.client.Start(ctx, as[client.StartRequest](args), opts...))
+	case "check":
+		out, err = plain(p.client.CheckCode(ctx, id, as[client.CheckCode](args), opts...))
+	case "check_by_number":
+		out, err = plain(p.client.CheckByNumber(ctx, as[client.CheckRequest](args), opts...))
+	case "resend":
+		out, err = plain(p.client.Resend(ctx, id, client.Channel(channel), opts...))
+	case "cancel":
+		out, err = plain(p.client.Cancel(ctx, id, opts...))
+	case "get":
+		out, err = plain(p.client.Get(ctx, id))
+	case "list":
+		out, err = p.list(ctx, filter(args))
+	case "list_page":
+		out, err = plain(p.client.ListPage(ctx, filter(args)))
+	default:
+		known = false
+	}
+	return out, known, err
 }
 
 func (p *player) list(ctx context.Context, f client.Filter) (any, error) {

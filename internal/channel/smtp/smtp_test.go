@@ -149,49 +149,61 @@ func TestMail(t *testing.T) {
 		}
 		all := s.received()
 		raw := all[len(all)-1].text
-		for line := range strings.SplitSeq(raw, "\r\n") {
-			if len(line) > 998 || strings.ContainsAny(line, "\r\n") ||
-				strings.ContainsFunc(line, func(r rune) bool { return r > 126 }) {
-				t.Errorf("the line %q may not travel", line)
-			}
-		}
+		holdLines(t, raw)
 		got, err := mail.ReadMessage(strings.NewReader(raw))
 		if err != nil {
 			t.Fatalf("%s: %v", raw, err)
-		}
-		from, err := got.Header.AddressList("From")
-		if err != nil || len(from) != 1 || from[0].Name != c.wantName {
-			t.Errorf("from %v, %v, want %q", from, err, c.wantName)
-		}
-		if got.Header.Get("Bcc") != "" || got.Header.Get("To") != "<person@example.com>" {
-			t.Errorf("%v", got.Header)
-		}
-		subject, err := (&mime.WordDecoder{}).DecodeHeader(got.Header.Get("Subject"))
-		if want := strings.ReplaceAll(c.subject, "{brand}", c.brand); err != nil || subject != want {
-			t.Errorf("the subject is %q, %v, want %q", subject, err, want)
-		}
-		if strings.Contains(got.Header.Get("Subject"), "123456") {
-			t.Error("the code is in the subject")
 		}
 		domain := "example.com"
 		if c.from != "" {
 			domain = "other.example"
 		}
-		if id := got.Header.Get("Message-ID"); id != "<dlv_01m83v1cxqe00t2j6r8ja6cpz7@"+domain+">" {
-			t.Errorf("the id is %s", id)
-		}
-		if d, err := got.Header.Date(); err != nil || !d.Equal(channeltest.Now()) {
-			t.Errorf("the date is %s, %v", d, err)
-		}
-		for key, want := range map[string]string{"Content-Type": "text/plain; charset=utf-8", "Mime-Version": "1.0",
-			"Auto-Submitted": "auto-generated", "Content-Language": "ru"} {
-			if v := got.Header.Get(key); v != want {
-				t.Errorf("%s is %q, want %q", key, v, want)
-			}
-		}
+		holdHeader(t, got.Header, c.wantName, strings.ReplaceAll(c.subject, "{brand}", c.brand), domain)
 		body, err := io.ReadAll(quotedprintable.NewReader(got.Body))
 		if want := strings.ReplaceAll(c.text, "\n", "\r\n") + "\r\n"; err != nil || string(body) != want {
 			t.Errorf("the text is %q, %v, want %q", body, err, want)
+		}
+	}
+}
+
+// holdLines holds that each line of a mail may travel.
+func holdLines(t *testing.T, raw string) {
+	t.Helper()
+	for line := range strings.SplitSeq(raw, "\r\n") {
+		if len(line) > 998 || strings.ContainsAny(line, "\r\n") ||
+			strings.ContainsFunc(line, func(r rune) bool { return r > 126 }) {
+			t.Errorf("the line %q may not travel", line)
+		}
+	}
+}
+
+// holdHeader holds the header of a mail.
+func holdHeader(t *testing.T, h mail.Header, name, subject, domain string) {
+	t.Helper()
+	from, err := h.AddressList("From")
+	if err != nil || len(from) != 1 || from[0].Name != name {
+		t.Errorf("from %v, %v, want %q", from, err, name)
+	}
+	if h.Get("Bcc") != "" || h.Get("To") != "<person@example.com>" {
+		t.Errorf("%v", h)
+	}
+	said, err := (&mime.WordDecoder{}).DecodeHeader(h.Get("Subject"))
+	if err != nil || said != subject {
+		t.Errorf("the subject is %q, %v, want %q", said, err, subject)
+	}
+	if strings.Contains(h.Get("Subject"), "123456") {
+		t.Error("the code is in the subject")
+	}
+	if id := h.Get("Message-ID"); id != "<dlv_01m83v1cxqe00t2j6r8ja6cpz7@"+domain+">" {
+		t.Errorf("the id is %s", id)
+	}
+	if d, err := h.Date(); err != nil || !d.Equal(channeltest.Now()) {
+		t.Errorf("the date is %s, %v", d, err)
+	}
+	for key, want := range map[string]string{"Content-Type": "text/plain; charset=utf-8", "Mime-Version": "1.0",
+		"Auto-Submitted": "auto-generated", "Content-Language": "ru"} {
+		if v := h.Get(key); v != want {
+			t.Errorf("%s is %q, want %q", key, v, want)
 		}
 	}
 }

@@ -167,12 +167,13 @@ func heard(t *testing.T, a action) string {
 	}
 }
 
-func TestCall(t *testing.T) {
+// TestCallAsks: a call asks for a key first, twice at most, and says nothing of the code before.
+func TestCallAsks(t *testing.T) {
 	t.Parallel()
 	m := channeltest.Message(channel.Voice)
-
+	question := []string{"talk", "input"}
 	_, ask, ok := said(t, "", picked, m, true, nil)
-	if !ok || !slices.Equal(names(ask), []string{"talk", "input"}) || !ask[0].BargeIn || ask[0].Language != "en-GB" ||
+	if !ok || !slices.Equal(names(ask), question) || !ask[0].BargeIn || ask[0].Language != "en-GB" ||
 		ask[1].EventURL[0] != callback+"?step=key1" || ask[1].EventMethod != "POST" || ask[1].DTMF.MaxDigits != 1 ||
 		heard(t, ask[0]) != m.Spoken.Prompt+"|" {
 		t.Fatalf("the question: %+v", ask)
@@ -184,17 +185,21 @@ func TestCall(t *testing.T) {
 	}
 
 	_, again, ok := said(t, "?step=key1", keyed(""), m, true, nil)
-	if !ok || !slices.Equal(names(again), []string{"talk", "input"}) || again[1].EventURL[0] != callback+"?step=key2" {
+	if !ok || !slices.Equal(names(again), question) || again[1].EventURL[0] != callback+"?step=key2" {
 		t.Errorf("no key: %+v", again)
 	}
-	if _, other, _ := said(t, "?step=key1", keyed("2"), m, true, nil); !slices.Equal(names(other),
-		[]string{"talk", "input"}) {
+	if _, other, _ := said(t, "?step=key1", keyed("2"), m, true, nil); !slices.Equal(names(other), question) {
 		t.Errorf("another key: %+v", other)
 	}
 	if _, last, ok := said(t, "?step=key2", keyed(""), m, true, nil); ok {
 		t.Errorf("no key for the second time: %+v", last)
 	}
+}
 
+// TestCallSays: after the key it says the code, twice and slowly, and reports that it did.
+func TestCallSays(t *testing.T) {
+	t.Parallel()
+	m := channeltest.Message(channel.Voice)
 	for _, at := range []string{"?step=key1", "?step=key2"} {
 		_, tell, ok := said(t, at, keyed("1"), m, true, nil)
 		if !ok || !slices.Equal(names(tell), []string{"talk", "talk", "notify", "talk"}) {

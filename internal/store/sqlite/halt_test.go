@@ -91,23 +91,12 @@ func TestFailedSync(t *testing.T) {
 				e.log.run()
 			}
 			d.SetFaults(powertest.Faults{})
-			for n := range 3 { // though the disk is well again
-				err := put(t, db, byte(3+n))
-				if !errors.Is(err, &verify.Error{Code: verify.CodeUnavailable}) || !errors.Is(err, ErrSyncFailed) {
-					t.Errorf("a write after it: %v", err)
-				}
-			}
-			if !errors.Is(db.Failed(t.Context()), ErrSyncFailed) {
-				t.Errorf("it says that it is %v", db.Failed(t.Context()))
-			}
-			if n, err := db.NumberRow(t.Context(), verify.NumberKey{1}); err != nil || n == nil {
-				t.Errorf("reading after it: %v, %v", n, err)
-			}
+			holdStopped(t, db)
 			if err := db.Close(); err == nil {
 				t.Error("it was closed as if it had settled everything")
 			}
-			if _, err := os.Stat(strings.TrimSuffix(strings.TrimPrefix(uri, "file:"), "?vfs="+baseVFS(uri)) +
-				"-wal"); err != nil {
+			file := strings.TrimSuffix(strings.TrimPrefix(uri, "file:"), "?vfs="+baseVFS(uri))
+			if _, err := os.Stat(file + "-wal"); err != nil {
 				t.Errorf("the log was given up: %v", err)
 			}
 			if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"level":"ERROR"`) {
@@ -125,6 +114,23 @@ func TestFailedSync(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// holdStopped holds that a store takes no more writes, though its disk is well again, says so, and still reads.
+func holdStopped(t *testing.T, db *store.DB) {
+	t.Helper()
+	for n := range 3 {
+		err := put(t, db, byte(3+n))
+		if !errors.Is(err, &verify.Error{Code: verify.CodeUnavailable}) || !errors.Is(err, ErrSyncFailed) {
+			t.Errorf("a write after it: %v", err)
+		}
+	}
+	if !errors.Is(db.Failed(t.Context()), ErrSyncFailed) {
+		t.Errorf("it says that it is %v", db.Failed(t.Context()))
+	}
+	if n, err := db.NumberRow(t.Context(), verify.NumberKey{1}); err != nil || n == nil {
+		t.Errorf("reading after it: %v, %v", n, err)
 	}
 }
 
