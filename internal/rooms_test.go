@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,6 +58,47 @@ func rules(t *testing.T) map[string]rule {
 		t.Fatal(err)
 	}
 	return file.Linters.Settings.Depguard.Rules
+}
+
+// TestExceptions: an exception from a linter's rule names linters that run. nolintlint refuses those that find nothing,
+// but only of linters that it knows to run.
+func TestExceptions(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../.golangci.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Linters struct {
+			Enable []string `yaml:"enable"`
+		} `yaml:"linters"`
+	}
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	exception := regexp.MustCompile(`//nolint:([a-z,]+)`)
+	seen := 0
+	err = filepath.WalkDir("..", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(path, ".go") {
+			if e != nil && e.IsDir() && (e.Name() == "node_modules" || strings.HasPrefix(e.Name(), ".") && e.Name() != "..") {
+				return fs.SkipDir
+			}
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, found := range exception.FindAllSubmatch(source, -1) {
+			seen++
+			for name := range strings.SplitSeq(string(found[1]), ",") {
+				if !slices.Contains(file.Linters.Enable, name) {
+					t.Errorf("%s: %s: %s does not run", path, found[0], name)
+				}
+			}
+		}
+		return err
+	})
+	if err != nil || seen == 0 {
+		t.Errorf("%d exceptions found, %v", seen, err)
+	}
 }
 
 func packages(t *testing.T) []pkg {

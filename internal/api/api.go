@@ -8,6 +8,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -269,7 +270,7 @@ func untidy(u *url.URL) bool {
 // finish logs the request, and turns a panic into an answer.
 func (a *api) finish(r *http.Request, c *call, begin time.Time) {
 	if p := recover(); p != nil {
-		if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+		if p == http.ErrAbortHandler { //nolint:errorlint // a panic's value, which net/http compares so
 			panic(p)
 		}
 		a.Log.Error("a request panicked", "request", c.id, "route", r.Pattern, "panic", fmt.Sprint(p),
@@ -361,8 +362,8 @@ func (a *api) refuse(r *http.Request, c *call, err error) {
 	if gone || p.Code == "stopping" {
 		level = slog.LevelDebug
 	}
-	if p.Status >= http.StatusInternalServerError &&
-		p != err { //nolint:errorlint // the gate's own refusals are many, and it tells of them itself
+	// The gate's own refusals are problems already: there are many, and the gate tells of them itself.
+	if _, own := errors.AsType[*problem](err); p.Status >= http.StatusInternalServerError && !own {
 		a.Log.Log(r.Context(), level, "a request failed", "request", c.id, "route", r.Pattern, "code", p.Code, "error", err)
 	}
 	p.write(c, c.id)
@@ -379,7 +380,7 @@ func (a *api) admit(r *http.Request, c *call, scopes []application.Scope) error 
 	}
 	caller, err := a.Directory.Authenticate(token)
 	switch {
-	case err == application.ErrKeyExpired: //nolint:errorlint // answered as it is
+	case errors.Is(err, application.ErrKeyExpired):
 		return unauthenticated("key_expired", "the key was made with an expiry that has passed: make a new one")
 	case err != nil:
 		return unauthenticated("unauthenticated", "the key is not valid, or it has been revoked")

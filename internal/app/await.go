@@ -43,7 +43,7 @@ func (c commits) Uncommitted(batch int, err error) { c.outage.Failed(batch, err)
 // the listener are answered with 503. It returns nil, nil when ctx ends before.
 func await(ctx context.Context, cfg config.Config, log *slog.Logger, l net.Listener, o options) (*Node, error) {
 	s := standIn(l, cfg, logging.Foreign(log, "http server"))
-	defer s.stop()
+	defer s.stop(ctx)
 	begin := time.Now()
 	for pause, try := firstPause, 1; ; pause, try = min(2*pause, longestPause), try+1 {
 		n, err := open(ctx, cfg, log, o)
@@ -126,8 +126,8 @@ func (s *stand) say(why string) { s.why.Store(&why) }
 const standTime = time.Second
 
 // stop ends the stand-in. Connections that it has not accepted are the node's.
-func (s *stand) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), standTime) //nolint:forbidigo // asked for by no request
+func (s *stand) stop(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), standTime)
 	defer cancel()
 	if s.server.Shutdown(ctx) != nil {
 		_ = s.server.Close() // who has not read its answer by now is cut off

@@ -151,7 +151,7 @@ func TestStandInHandsItsListenerOver(t *testing.T) {
 			t.Errorf("the stand-in answers %d", got)
 		}
 	}
-	s.stop()
+	s.stop(t.Context())
 	got := make(chan int)
 	go func() { got <- get() }()
 	server := api.Server("",

@@ -179,9 +179,11 @@ func news(ctx context.Context, h Harness) error {
 	var faults []error
 	for _, row := range rows {
 		got, err := h.receive(ctx, h.News(row))
-		if err != nil || len(got) != 1 || got[0].Status != row.Status {
-			faults = append(faults,
-				fmt.Errorf("%s:%d (%s): %v, %v, want %s", NewsFile, row.Line, row.Word, got, err, row.Status))
+		if err == nil && (len(got) != 1 || got[0].Status != row.Status) {
+			err = fmt.Errorf("got %v", got)
+		}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s:%d (%s): want %s: %w", NewsFile, row.Line, row.Word, row.Status, err))
 		}
 	}
 	return errors.Join(faults...)

@@ -93,8 +93,8 @@ func (e *Engine) unidentified(err error) error {
 
 const (
 	sqlTimeline     = `SELECT n FROM versions WHERE name = 'timeline %d'`
-	sqlMarkTimeline = `INSERT INTO versions (name, n) VALUES ('timeline %d', %d) ON CONFLICT (name) DO UPDATE SET n = ` +
-		`versions.n RETURNING n`
+	sqlMarkTimeline = `INSERT INTO versions (name, n) VALUES ('timeline %d', %d) ON CONFLICT (name) DO UPDATE ` +
+		`SET n = versions.n RETURNING n`
 )
 
 // greet makes a server the one to write to. It commits once, which does three things: the server writes; everything

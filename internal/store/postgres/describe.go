@@ -26,8 +26,9 @@ func (e *Engine) Describe(ctx context.Context) (store.Facts, error) {
 			return err
 		}
 		took = time.Since(begin)
-		const sql = `SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN ('server_version', ` +
-			`'synchronous_commit', 'fsync', 'full_page_writes', 'synchronous_standby_names', 'max_connections')`
+		const sql = `SELECT name, setting FROM pg_catalog.pg_settings ` +
+			`WHERE name IN ('server_version', 'synchronous_commit', 'fsync', 'full_page_writes', ` +
+			`'synchronous_standby_names', 'max_connections')`
 		return c.Query(sql, func(r tables.Row) error { set[string(r.Raw(0))] = string(r.Raw(1)); return nil })
 	})
 	if err != nil {

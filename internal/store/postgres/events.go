@@ -15,11 +15,12 @@ const (
 	pgAddEvents = `INSERT INTO events (` + tables.EventColumns + `) SELECT id, event, endpoint, ref, kind, sealed, ` +
 		`0, due, 0, 0, '[]' FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::text[], $6::bytea[], ` +
 		`$7::bigint[]) AS u (id, event, endpoint, ref, kind, sealed, due)`
-	pgClaimEvents = `WITH shares AS (SELECT * FROM unnest($1::bytea[], $2::bigint[]) AS s (endpoint, most)), mine AS ` +
-		`(SELECT d.id FROM shares s CROSS JOIN LATERAL (SELECT e.id FROM events e WHERE e.endpoint = s.endpoint AND ` +
-		`e.due > 0 AND e.due <= $3 ORDER BY e.due LIMIT s.most FOR UPDATE SKIP LOCKED) d) UPDATE events AS t SET claims ` +
-		`= t.claims + 1, due = $4 FROM mine WHERE t.id = mine.id RETURNING t.id, t.event, t.endpoint, t.ref, t.kind, ` +
-		`t.sealed, t.state, t.due, t.claims, t.tries, t.log`
+	pgClaimEvents = `WITH shares AS (SELECT * FROM unnest($1::bytea[], $2::bigint[]) AS s (endpoint, most)), ` +
+		`mine AS (SELECT d.id FROM shares s CROSS JOIN LATERAL (SELECT e.id FROM events e ` +
+		`WHERE e.endpoint = s.endpoint AND e.due > 0 AND e.due <= $3 ` +
+		`ORDER BY e.due LIMIT s.most FOR UPDATE SKIP LOCKED) d) UPDATE events AS t SET claims = t.claims + 1, due = $4 ` +
+		`FROM mine WHERE t.id = mine.id RETURNING t.id, t.event, t.endpoint, t.ref, t.kind, t.sealed, t.state, t.due, ` +
+		`t.claims, t.tries, t.log`
 )
 
 // events are the new ones.

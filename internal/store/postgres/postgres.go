@@ -177,8 +177,8 @@ func (e *Engine) begin(ctx context.Context) error {
 	return e.readClock(ctx)
 }
 
-const sqlNewLane = `INSERT INTO lanes (id, n, seen, token) VALUES ($1, 0, (extract(epoch FROM clock_timestamp()) * ` +
-	`1000)::bigint, $2)`
+const sqlNewLane = `INSERT INTO lanes (id, n, seen, token) ` +
+	`VALUES ($1, 0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, $2)`
 
 // newLane gives a lane a row with a name and a token that nobody has had: what a transaction of the old row may still
 // do is not seen in it. Only then does the lane take it.

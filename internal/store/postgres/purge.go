@@ -17,16 +17,18 @@ import (
 // A removed row stays in the index until a vacuum: $1, the end of the last row that the step before has removed, spares
 // a step the walk through them.
 const (
-	sqlPurgeNumbers = `WITH gone AS (DELETE FROM numbers WHERE key = ANY(ARRAY(SELECT key FROM numbers WHERE touched ` +
-		`>= $1 AND touched <= $2 AND key <> ALL($4::bytea[]) ORDER BY touched LIMIT $3 FOR UPDATE SKIP LOCKED)) ` +
-		`RETURNING touched AS ended)` + sqlPurged
-	sqlPurgeLimits = `WITH gone AS (DELETE FROM limits WHERE key = ANY(ARRAY(SELECT key FROM limits WHERE hour >= $1 ` +
-		`AND hour < $2 AND tat < $5 AND key <> ALL($4::bytea[]) ORDER BY hour LIMIT $3 FOR UPDATE SKIP LOCKED)) ` +
-		`RETURNING hour AS ended)` + sqlPurged
-	sqlPurgeReplays = `WITH gone AS (DELETE FROM replays WHERE key = ANY(ARRAY(SELECT key FROM replays WHERE until >= ` +
-		`$1 AND until < $2 ORDER BY until LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING until AS ended)` + sqlPurged
-	sqlPurgeSent = `WITH gone AS (DELETE FROM sent WHERE key = ANY(ARRAY(SELECT key FROM sent WHERE until >= $1 ` +
-		`AND until < $2 ORDER BY until LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING until AS ended)` + sqlPurged
+	sqlPurgeNumbers = `WITH gone AS (DELETE FROM numbers WHERE key = ANY(ARRAY(SELECT key FROM numbers ` +
+		`WHERE touched >= $1 AND touched <= $2 AND key <> ALL($4::bytea[]) ` +
+		`ORDER BY touched LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING touched AS ended)` + sqlPurged
+	sqlPurgeLimits = `WITH gone AS (DELETE FROM limits WHERE key = ANY(ARRAY(SELECT key FROM limits ` +
+		`WHERE hour >= $1 AND hour < $2 AND tat < $5 AND key <> ALL($4::bytea[]) ` +
+		`ORDER BY hour LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING hour AS ended)` + sqlPurged
+	sqlPurgeReplays = `WITH gone AS (DELETE FROM replays WHERE key = ANY(ARRAY(SELECT key FROM replays ` +
+		`WHERE until >= $1 AND until < $2 ORDER BY until LIMIT $3 FOR UPDATE SKIP LOCKED)) ` +
+		`RETURNING until AS ended)` + sqlPurged
+	sqlPurgeSent = `WITH gone AS (DELETE FROM sent WHERE key = ANY(ARRAY(SELECT key FROM sent ` +
+		`WHERE until >= $1 AND until < $2 ORDER BY until LIMIT $3 FOR UPDATE SKIP LOCKED)) ` +
+		`RETURNING until AS ended)` + sqlPurged
 	sqlPurged = ` SELECT count(*), coalesce(max(ended), 0) FROM gone`
 
 	sqlOldLanes = `DELETE FROM lanes WHERE seen < $1`

@@ -174,8 +174,8 @@ func plans(t *testing.T, c *pgx.Conn) {
 			`FROM generate_series(1, 20000) AS i`,
 		`INSERT INTO replays (key, fingerprint, sealed, until) SELECT decode(lpad(to_hex(i), 64, '0'), 'hex'), '', '', i ` +
 			`FROM generate_series(1, 20000) AS i`,
-		`INSERT INTO sent (key, ref, delivery, until) SELECT decode(lpad(to_hex(i), 32, '0'), 'hex'), '', '', i FROM ` +
-			`generate_series(1, 20000) AS i`,
+		`INSERT INTO sent (key, ref, delivery, until) SELECT decode(lpad(to_hex(i), 32, '0'), 'hex'), '', '', i ` +
+			`FROM generate_series(1, 20000) AS i`,
 		`ANALYZE`, `SET plan_cache_mode = force_generic_plan`,
 	} {
 		if _, err := c.Exec(t.Context(), sql); err != nil {

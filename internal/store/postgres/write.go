@@ -41,48 +41,49 @@ var pgWrites = [pgKinds]struct{ columns, sql string }{
 	pgNewNumbers: {"bbi",
 		`INSERT INTO numbers (key, data, touched) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[])`},
 	pgSetNumbers: {"bbi",
-		`UPDATE numbers AS t SET data = u.data, touched = u.touched FROM unnest($1::bytea[], $2::bytea[], $3::bigint[]) ` +
-			`AS u (key, data, touched) WHERE t.key = u.key`},
+		`UPDATE numbers AS t SET data = u.data, touched = u.touched ` +
+			`FROM unnest($1::bytea[], $2::bytea[], $3::bigint[]) AS u (key, data, touched) WHERE t.key = u.key`},
 	pgNewLimits: {"bii",
 		`INSERT INTO limits (key, tat, hour) SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[])`},
 	pgSetLimits: {"bii",
-		`UPDATE limits AS t SET tat = u.tat, hour = u.hour FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS u ` +
-			`(key, tat, hour) WHERE t.key = u.key`},
+		`UPDATE limits AS t SET tat = u.tat, hour = u.hour ` +
+			`FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS u (key, tat, hour) WHERE t.key = u.key`},
 	pgNewVerifications: {"biiibbbbb",
-		`INSERT INTO verifications (id, status, attempts, expires, state, app, number, spec, sealed) SELECT * FROM ` +
-			`unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[], ` +
+		`INSERT INTO verifications (id, status, attempts, expires, state, app, number, spec, sealed) SELECT * ` +
+			`FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[], ` +
 			`$8::bytea[], $9::bytea[])`},
 	pgSetVerifications: {"biiib",
 		`UPDATE verifications AS t SET status = u.status, attempts = u.attempts, expires = u.expires, state = u.state ` +
 			`FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[]) AS u (id, status, attempts, ` +
 			`expires, state) WHERE t.id = u.id`},
 	pgForgetVerifications: {"bbb",
-		`UPDATE verifications AS t SET number = NULL, sealed = NULL, spec = u.spec, state = u.state FROM ` +
-			`unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS u (id, spec, state) WHERE t.id = u.id`},
+		`UPDATE verifications AS t SET number = NULL, sealed = NULL, spec = u.spec, state = u.state ` +
+			`FROM unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS u (id, spec, state) WHERE t.id = u.id`},
 	pgForgetEvents: {"b", `DELETE FROM events WHERE ref = ANY($1::bytea[])`},
 	pgPutJobs: {"btiibbi",
-		`INSERT INTO jobs (id, kind, due, attempt, ref, payload, leased) SELECT * FROM unnest($1::bytea[], $2::text[], ` +
-			`$3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bigint[]) ON CONFLICT (id) DO UPDATE SET kind = ` +
-			`excluded.kind, due = excluded.due, attempt = excluded.attempt, payload = excluded.payload, leased = excluded.leased`,
+		`INSERT INTO jobs (id, kind, due, attempt, ref, payload, leased) SELECT * ` +
+			`FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bigint[]) ` +
+			`ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, due = excluded.due, attempt = excluded.attempt, ` +
+			`payload = excluded.payload, leased = excluded.leased`,
 	},
 	pgDropJobs: {"b", `DELETE FROM jobs WHERE id = ANY($1::bytea[])`},
 	pgNewReplays: {"bbbi",
-		`INSERT INTO replays (key, fingerprint, sealed, until) SELECT * FROM unnest($1::bytea[], $2::bytea[], ` +
-			`$3::bytea[], $4::bigint[])`},
+		`INSERT INTO replays (key, fingerprint, sealed, until) SELECT * ` +
+			`FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[])`},
 	pgSetReplays: {"bbbi",
-		`INSERT INTO replays (key, fingerprint, sealed, until) SELECT * FROM unnest($1::bytea[], $2::bytea[], ` +
-			`$3::bytea[], $4::bigint[]) ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, sealed = ` +
-			`excluded.sealed, until = excluded.until`},
+		`INSERT INTO replays (key, fingerprint, sealed, until) SELECT * ` +
+			`FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[]) ON CONFLICT (key) DO UPDATE ` +
+			`SET fingerprint = excluded.fingerprint, sealed = excluded.sealed, until = excluded.until`},
 	pgPutSent: {"bbbi",
-		`INSERT INTO sent (key, ref, delivery, until) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], ` +
-			`$4::bigint[]) ON CONFLICT (key) DO UPDATE SET ref = excluded.ref, delivery = excluded.delivery, until = ` +
-			`excluded.until`},
+		`INSERT INTO sent (key, ref, delivery, until) SELECT * ` +
+			`FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[]) ON CONFLICT (key) DO UPDATE ` +
+			`SET ref = excluded.ref, delivery = excluded.delivery, until = excluded.until`},
 	pgNewEvents: {"bbbbtbi", pgAddEvents},
 }
 
-const pgClaim = `WITH due AS (SELECT id, due FROM jobs WHERE kind = $1 AND due <= $2 ORDER BY due LIMIT $3 FOR ` +
-	`UPDATE SKIP LOCKED) UPDATE jobs AS t SET attempt = t.attempt + 1, due = $4, leased = 1 FROM due WHERE t.id = ` +
-	`due.id RETURNING t.id, t.kind, t.due, t.attempt, t.ref, t.payload, t.leased, due.due`
+const pgClaim = `WITH due AS (SELECT id, due FROM jobs WHERE kind = $1 AND due <= $2 ` +
+	`ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED) UPDATE jobs AS t SET attempt = t.attempt + 1, due = $4, leased = 1 ` +
+	`FROM due WHERE t.id = due.id RETURNING t.id, t.kind, t.due, t.attempt, t.ref, t.payload, t.leased, due.due`
 
 // limitHour is what a limit's end is rounded down to in the column by which it is found, in milliseconds: most changes
 // of a limit leave the index as it is.

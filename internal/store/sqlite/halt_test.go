@@ -178,8 +178,8 @@ func TestLogIsSettled(t *testing.T) {
 }
 
 // rows500 adds 500 rows all over a table.
-const rows500 = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500) INSERT INTO a SELECT ` +
-	`randomblob(16), randomblob(200) FROM n`
+const rows500 = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500) ` +
+	`INSERT INTO a SELECT randomblob(16), randomblob(200) FROM n`
 
 // condition returns what SQLite finds wrong with an image, and how many rows it has.
 func condition(t *testing.T, m powertest.Image) (said string) {

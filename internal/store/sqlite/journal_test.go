@@ -521,12 +521,11 @@ func TestJournalStaysSmall(t *testing.T) {
 func TestDamagedSegment(t *testing.T) {
 	t.Parallel()
 	for name, sql := range map[string]string{
-		"a bit":   `UPDATE segments SET segment = substr(segment, 1, 40) || x'ff' || substr(segment, 42) WHERE seq = 2`,
-		"cut":     `UPDATE segments SET segment = substr(segment, 1, length(segment) - 1) WHERE seq = 2`,
-		"empty":   `UPDATE segments SET segment = x'' WHERE seq = 2`,
-		"swapped": `UPDATE segments SET segment = zeroblob(length(segment)) WHERE seq = 2`,
-		"checksum": `UPDATE segments SET segment = substr(segment, 1, 1) || x'00000000' || substr(segment, 6) WHERE ` +
-			`seq = 2`,
+		"a bit":      `UPDATE segments SET segment = substr(segment, 1, 40) || x'ff' || substr(segment, 42) WHERE seq = 2`,
+		"cut":        `UPDATE segments SET segment = substr(segment, 1, length(segment) - 1) WHERE seq = 2`,
+		"empty":      `UPDATE segments SET segment = x'' WHERE seq = 2`,
+		"swapped":    `UPDATE segments SET segment = zeroblob(length(segment)) WHERE seq = 2`,
+		"sum":        `UPDATE segments SET segment = substr(segment, 1, 1) || x'00000000' || substr(segment, 6) WHERE seq = 2`,
 		"old format": `UPDATE segments SET segment = x'01' || substr(segment, 2) WHERE seq = 2`,
 	} {
 		t.Run(name, func(t *testing.T) {

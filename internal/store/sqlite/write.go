@@ -19,22 +19,24 @@ const (
 	sqlDropSegments = `DELETE FROM segments WHERE seq <= $1`
 
 	sqlPutVerification = `INSERT INTO verifications (seq, id, app, spec, sealed, status, attempts, expires, state) ` +
-		`VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (seq) DO UPDATE SET spec = excluded.spec, sealed = ` +
-		`excluded.sealed, status = excluded.status, attempts = excluded.attempts, expires = excluded.expires, state = ` +
-		`excluded.state WHERE id = excluded.id`
+		`VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (seq) DO UPDATE ` +
+		`SET spec = excluded.spec, sealed = excluded.sealed, status = excluded.status, attempts = excluded.attempts, ` +
+		`expires = excluded.expires, state = excluded.state WHERE id = excluded.id`
 	sqlPutNumber = `INSERT INTO numbers (key, data, touched) VALUES ($1, $2, $3) ON CONFLICT (key) DO UPDATE ` +
 		`SET data = excluded.data, touched = excluded.touched`
 	sqlPutLimit = `INSERT INTO limits (key, tat) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET tat = excluded.tat`
-	sqlPutJob   = `INSERT INTO jobs (seq, id, kind, due, attempt, ref, payload, leased) VALUES ($1, $2, $3, $4,` +
-		` $5, $6, $7, $8) ON CONFLICT (seq) DO UPDATE SET kind = excluded.kind, due = excluded.due, attempt = ` +
-		`excluded.attempt, payload = excluded.payload, leased = excluded.leased WHERE id = excluded.id`
+	sqlPutJob   = `INSERT INTO jobs (seq, id, kind, due, attempt, ref, payload, leased) ` +
+		`VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (seq) DO UPDATE ` +
+		`SET kind = excluded.kind, due = excluded.due, attempt = excluded.attempt, payload = excluded.payload, ` +
+		`leased = excluded.leased WHERE id = excluded.id`
 	sqlDropNumber = `DELETE FROM numbers WHERE key = $1`
 	sqlDropLimit  = `DELETE FROM limits WHERE key = $1`
 	sqlDropJob    = `DELETE FROM jobs WHERE seq = $1`
-	sqlPutReplay  = `INSERT INTO replays (key, fingerprint, sealed, until) VALUES ($1, $2, $3, $4) ON CONFLICT ` +
-		`(key) DO UPDATE SET fingerprint = excluded.fingerprint, sealed = excluded.sealed, until = excluded.until`
-	sqlPutSent = `INSERT INTO sent (key, ref, delivery, until) VALUES ($1, $2, $3, $4) ON CONFLICT (key) DO ` +
-		`UPDATE SET ref = excluded.ref, delivery = excluded.delivery, until = excluded.until`
+	sqlPutReplay  = `INSERT INTO replays (key, fingerprint, sealed, until) VALUES ($1, $2, $3, $4) ` +
+		`ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, sealed = excluded.sealed, ` +
+		`until = excluded.until`
+	sqlPutSent = `INSERT INTO sent (key, ref, delivery, until) VALUES ($1, $2, $3, $4) ON CONFLICT (key) DO UPDATE ` +
+		`SET ref = excluded.ref, delivery = excluded.delivery, until = excluded.until`
 )
 
 // usualRows is about what a verification, its number and its job take in a segment, in bytes.

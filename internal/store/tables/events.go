@@ -32,19 +32,20 @@ const (
   1) FROM lanes WHERE endpoint IS NOT NULL`
 	sqlBacklogs = `SELECT endpoint, min(due), count(*) FROM events WHERE due > 0 GROUP BY endpoint`
 
-	sqlClaimEvents = `UPDATE events SET claims = claims + 1, due = $1 WHERE id IN (SELECT id FROM events WHERE ` +
-		`endpoint = $2 AND due > 0 AND due <= $3 ORDER BY due LIMIT $4) RETURNING ` + EventColumns
+	sqlClaimEvents = `UPDATE events SET claims = claims + 1, due = $1 ` +
+		`WHERE id IN (SELECT id FROM events WHERE endpoint = $2 AND due > 0 AND due <= $3 ORDER BY due LIMIT $4) ` +
+		`RETURNING ` + EventColumns
 	sqlFinishEvent = `UPDATE events SET state = $1, due = $2, tries = $3, log = $4 WHERE id = $5 AND claims = $6`
 	sqlDropEvent   = `DELETE FROM events WHERE id = $1 AND claims = $2`
 
 	sqlEvents      = `SELECT ` + EventColumns + ` FROM events WHERE endpoint = $1 AND id < $2 ORDER BY id DESC LIMIT $3`
-	sqlStateEvents = `SELECT ` + EventColumns + ` FROM events WHERE endpoint = $1 AND id < $2 AND state = $3 ORDER BY ` +
-		`id DESC LIMIT $4`
+	sqlStateEvents = `SELECT ` + EventColumns + ` FROM events WHERE endpoint = $1 AND id < $2 AND state = $3 ` +
+		`ORDER BY id DESC LIMIT $4`
 
-	sqlReplayOne = `UPDATE events SET state = 0, due = $1, tries = 0, claims = claims + 1 WHERE endpoint = $2 AND ` +
-		`event = $3 AND state <> 0`
-	sqlReplay = `UPDATE events SET state = 0, due = $1, tries = 0, claims = claims + 1 WHERE id IN (SELECT id FROM ` +
-		`events WHERE endpoint = $2 AND id >= $3 AND state = 2 LIMIT 1000)`
+	sqlReplayOne = `UPDATE events SET state = 0, due = $1, tries = 0, claims = claims + 1 ` +
+		`WHERE endpoint = $2 AND event = $3 AND state <> 0`
+	sqlReplay = `UPDATE events SET state = 0, due = $1, tries = 0, claims = claims + 1 ` +
+		`WHERE id IN (SELECT id FROM events WHERE endpoint = $2 AND id >= $3 AND state = 2 LIMIT 1000)`
 
 	sqlDropEvents  = `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE endpoint = $1 LIMIT 1000)`
 	sqlPurgeEvents = `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < $1 LIMIT 200)`

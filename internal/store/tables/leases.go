@@ -17,15 +17,14 @@ type Tables struct {
 }
 
 const (
-	sqlPutApplication = `INSERT INTO applications (id, data) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET data = ` +
-		`excluded.data`
-	sqlPutKey = `INSERT INTO api_keys (id, data) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET data = ` +
-		`excluded.data`
+	sqlPutApplication = `INSERT INTO applications (id, data) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE ` +
+		`SET data = excluded.data`
+	sqlPutKey     = `INSERT INTO api_keys (id, data) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET data = excluded.data`
 	sqlTouchKey   = `UPDATE api_keys SET used = $1 WHERE id = $2 AND used < $1`
 	sqlNewVersion = `UPDATE versions SET n = n + 1 WHERE name = 'tenants'`
 
-	sqlTurn = `INSERT INTO leases (name, holder, until) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET ` +
-		`holder = excluded.holder, until = excluded.until WHERE leases.until <= $4`
+	sqlTurn = `INSERT INTO leases (name, holder, until) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE ` +
+		`SET holder = excluded.holder, until = excluded.until WHERE leases.until <= $4`
 	sqlSetMark = `INSERT INTO versions (name, n) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET n = excluded.n`
 )
 

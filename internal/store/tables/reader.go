@@ -126,8 +126,8 @@ func (d Reader) Remembered(ctx context.Context, after, end id.ID) (out []*verify
 
 const (
 	sqlDepth  = `SELECT (SELECT count(*) FROM jobs), (SELECT min(due) FROM jobs)`
-	sqlOldest = `SELECT kind, (SELECT id FROM jobs AS j WHERE j.kind = k.kind ORDER BY id LIMIT 1) FROM (SELECT ` +
-		`DISTINCT kind FROM jobs) AS k`
+	sqlOldest = `SELECT kind, (SELECT id FROM jobs AS j WHERE j.kind = k.kind ORDER BY id LIMIT 1) ` +
+		`FROM (SELECT DISTINCT kind FROM jobs) AS k`
 	sqlAnyDue = `SELECT 1 FROM jobs WHERE kind = $1 AND due <= $2 LIMIT 1`
 )
 
