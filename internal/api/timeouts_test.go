@@ -164,8 +164,8 @@ func TestWhoLeaves(t *testing.T) {
 	}
 }
 
-// TestRequestsOfAnySize: a request is answered however many of its bytes the first read has, about the size of net/http's
-// buffer too.
+// TestRequestsOfAnySize: a request is answered however many of its bytes the first read has, about the size of
+// net/http's buffer too.
 func TestRequestsOfAnySize(t *testing.T) {
 	t.Parallel()
 	at := limited(t, &http.Server{ReadTimeout: time.Minute}, func(w http.ResponseWriter, r *http.Request) {

@@ -42,8 +42,8 @@ func Separates(r rune) bool {
 	return r >= 0x80 && (unicode.In(r, unicode.Zs, unicode.Pd) || Invisible(r))
 }
 
-// Invisible reports whether nobody sees r: marks of direction, joiners, zero-width spaces, byte order marks and variation
-// selectors, which copying brings along.
+// Invisible reports whether nobody sees r: marks of direction, joiners, zero-width spaces, byte order marks and
+// variation selectors, which copying brings along.
 func Invisible(r rune) bool {
 	return r >= 0x80 && unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }

@@ -71,7 +71,8 @@ func TestWindowEnds(t *testing.T) {
 	}
 	l := limit.Log{Sends: []int64{epoch.UnixMilli(), epoch.Add(time.Minute).UnixMilli()}}
 	free := epoch.Add(time.Hour)
-	if _, r := s.TakeSoon(l, free.Add(-time.Millisecond)); r == nil || r.Name != "hour" || r.Limit != 2 || !r.Retry.Equal(free) {
+	_, r := s.TakeSoon(l, free.Add(-time.Millisecond))
+	if r == nil || r.Name != "hour" || r.Limit != 2 || !r.Retry.Equal(free) {
 		t.Errorf("before the window's end: %+v", r)
 	}
 	got, r := s.TakeSoon(l, free)

@@ -77,8 +77,9 @@ func misfit(digits string, plus bool, code string) *Error {
 		return &Error{Code: code, Detail: "is too short for its country"}
 	case phonenumbers.TOO_LONG:
 		return &Error{Code: code, Detail: "is too long for its country"}
+	default:
+		return refuse(code)
 	}
-	return refuse(code)
 }
 
 // FromE164 answers the number whose canonical form is s, as Number.E164 gave it: no spaces, no
@@ -152,9 +153,9 @@ func reparse(s, region string) string {
 	return strings.TrimPrefix(phonenumbers.Format(read, phonenumbers.E164), "+")
 }
 
-// withoutMexicanPrefix drops what calls in Mexico carried after +52 until August 2019 (IFT numbering plan): 1 to a mobile
-// from abroad, 044 and 045 to one from a landline, 01 to another city. Address books still have them; no Mexican number
-// begins with 0 or 1.
+// withoutMexicanPrefix drops what calls in Mexico carried after +52 until August 2019 (IFT numbering plan): 1 to a
+// mobile from abroad, 044 and 045 to one from a landline, 01 to another city. Address books still have them; no Mexican
+// number begins with 0 or 1.
 func withoutMexicanPrefix(digits string) string {
 	rest, mexican := strings.CutPrefix(digits, "52")
 	if !mexican {

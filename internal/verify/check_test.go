@@ -252,7 +252,8 @@ func TestPaymentsAreLinked(t *testing.T) {
 func TestPayeeInAnotherNormalForm(t *testing.T) {
 	t.Parallel()
 	for composed, combining := range map[string]string{
-		"Café Zoë": "Cafe\u0301 Zoe\u0308", "Åhléns": "A\u030ahle\u0301ns", "Điện Máy": "Đie\u0323\u0302n Ma\u0301y", "한국": "\u1112\u1161\u11ab\u1100\u116e\u11a8",
+		"Café Zoë": "Cafe\u0301 Zoe\u0308", "Åhléns": "A\u030ahle\u0301ns",
+		"Điện Máy": "Đie\u0323\u0302n Ma\u0301y", "한국": "\u1112\u1161\u11ab\u1100\u116e\u11a8",
 	} {
 		for start, check := range map[string]string{composed: combining, combining: composed} {
 			w := newWorld(t)
@@ -282,7 +283,8 @@ func TestMisread(t *testing.T) {
 				t.Errorf("%q: %s, counted %v, %v", typed, a.Result, a.Counted, err)
 			}
 		}
-		a, err := w.Check(t.Context(), w.live, verify.CheckRequest{ID: v.ID, Code: "\ufeff" + code[:3] + "\u2009" + code[3:] + "\n"})
+		pasted := "\ufeff" + code[:3] + "\u2009" + code[3:] + "\n"
+		a, err := w.Check(t.Context(), w.live, verify.CheckRequest{ID: v.ID, Code: pasted})
 		if err != nil || a.Result != verify.ResultApproved || !a.Counted {
 			t.Errorf("the code as it was pasted: %s, %v", a.Result, err)
 		}
@@ -315,7 +317,9 @@ func TestMisreadIsLimited(t *testing.T) {
 // TestPastedMessage: the code is found in the message around it, and a guess in a message is a guess.
 func TestPastedMessage(t *testing.T) {
 	t.Parallel()
-	for _, around := range []string{"%s is your Shop code", "G-%s", "Your code: %s. Valid for 5 min.", "@shop.example #%s"} {
+	for _, around := range []string{
+		"%s is your Shop code", "G-%s", "Your code: %s. Valid for 5 min.", "@shop.example #%s",
+	} {
 		w := newWorld(t)
 		v := w.start(t, verify.StartRequest{To: drama(100)})
 		want(t, "a wrong one", w.check(t, v, fmt.Sprintf(around, wrong(w.code(t, v)))), "incorrect")

@@ -8,8 +8,8 @@ import (
 	"github.com/dialproof/dialproof/internal/message"
 )
 
-// samePayment reports whether two payments are the same, however they are spelled: 39.9 and 39.90, or another normal form
-// of the payee's name. Neither has to be one.
+// samePayment reports whether two payments are the same, however they are spelled: 39.9 and 39.90, or another normal
+// form of the payee's name. Neither has to be one.
 func samePayment(a, b *message.Transaction) bool {
 	if a == nil || b == nil {
 		return a == b

@@ -51,7 +51,8 @@ const migrationLock = 7033_1968
 
 const (
 	sqlHasVersions = `SELECT count(*) FROM pg_catalog.pg_class c ` +
-		`JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'dialproof_schema' AND n.nspname = current_schema()`
+		`JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ` +
+		`WHERE c.relname = 'dialproof_schema' AND n.nspname = current_schema()`
 	sqlMakeVersion = `CREATE TABLE IF NOT EXISTS dialproof_schema (version bigint PRIMARY KEY, name text NOT NULL, ` +
 		`at timestamptz NOT NULL DEFAULT now())`
 	sqlSchema    = `SELECT coalesce(max(version), 0) FROM dialproof_schema`

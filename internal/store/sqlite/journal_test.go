@@ -525,7 +525,7 @@ func TestDamagedSegment(t *testing.T) {
 		"cut":        `UPDATE segments SET segment = substr(segment, 1, length(segment) - 1) WHERE seq = 2`,
 		"empty":      `UPDATE segments SET segment = x'' WHERE seq = 2`,
 		"swapped":    `UPDATE segments SET segment = zeroblob(length(segment)) WHERE seq = 2`,
-		"sum":        `UPDATE segments SET segment = substr(segment, 1, 1) || x'00000000' || substr(segment, 6) WHERE seq = 2`,
+		"sum":        `UPDATE segments SET segment = substr(segment, 1, 1)|| x'00000000' || substr(segment, 6) WHERE seq = 2`,
 		"old format": `UPDATE segments SET segment = x'01' || substr(segment, 2) WHERE seq = 2`,
 	} {
 		t.Run(name, func(t *testing.T) {
