@@ -103,9 +103,6 @@ func (p *plan) known() []string {
 	}, p.cfg.Regulatory...)
 }
 
-// secretly tells whether a placeholder is what a person must type, or the text around it.
-func secretly(name string) bool { return name == "code" || name == "text" }
-
 // numeric tells whether a placeholder is always a number as JSON writes it.
 func numeric(name string) bool {
 	return slices.Contains([]string{"to_digits", "ttl", "minutes", "expires_unix", "parts", "unicode"}, name)

@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,42 +17,6 @@ import (
 	"github.com/dialproof/dialproof/internal/store/tables"
 	"github.com/dialproof/dialproof/internal/verify"
 )
-
-// rowsOf returns rows as a version wrote them.
-func rowsOf(t *testing.T, version int) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "migrations", fmt.Sprintf("%04d.sql", version)))
-	if err != nil {
-		t.Fatalf("say what rows schema %d has: %v", version, err)
-	}
-	return string(text)
-}
-
-// dump returns one line for each thing of a schema.
-func dump(t *testing.T, c tables.Conn, sql string) string {
-	t.Helper()
-	var out strings.Builder
-	err := c.Query(sql, func(r tables.Row) error { out.Write(r.Raw(0)); out.WriteByte('\n'); return nil })
-	if err != nil || out.Len() == 0 {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	return out.String()
-}
-
-// noJSON holds that no row is JSON any more.
-func noJSON(t *testing.T, c tables.Conn) {
-	t.Helper()
-	for _, column := range []string{"data FROM numbers", "spec FROM verifications", "state FROM verifications"} {
-		if err := c.Query("SELECT "+column, func(r tables.Row) error {
-			if raw := r.Raw(0); len(raw) == 0 || raw[0] == '{' {
-				t.Errorf("%s is still %q", column, raw)
-			}
-			return nil
-		}); err != nil {
-			t.Error(err)
-		}
-	}
-}
 
 // TestPostgresInside runs what looks inside and can share one server.
 func TestPostgresInside(t *testing.T) {
@@ -88,9 +50,9 @@ WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'i', 'p') ORDER BY lin
 		return begunPostgres(t, o, cfg, steps)
 	}
 	fresh := at(server.Fresh(), all)
-	want := dump(t, pgConn{t.Context(), fresh.pool}, schema)
+	want := storetest.Dump(t, pgConn{t.Context(), fresh.pool}, schema)
 	for version := 1; version <= len(all); version++ {
-		dsn, rows := server.Fresh(), rowsOf(t, version)
+		dsn, rows := server.Fresh(), storetest.OldRows(t, version)
 		e := at(dsn, all[:version])
 		c, err := e.pool.Acquire(t.Context())
 		if err != nil {
@@ -107,8 +69,8 @@ WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'i', 'p') ORDER BY lin
 		db := store.New(opened, nil)
 		storetest.Old(t, db)
 		storetest.Renewed(t, db)
-		noJSON(t, pgConn{t.Context(), e.pool})
-		if got := dump(t, pgConn{t.Context(), e.pool}, schema); got != want {
+		storetest.NoJSON(t, pgConn{t.Context(), e.pool})
+		if got := storetest.Dump(t, pgConn{t.Context(), e.pool}, schema); got != want {
 			t.Errorf("from schema %d:\n%s\nfresh:\n%s", version, got, want)
 		}
 		if err := db.Close(); err != nil {
@@ -126,7 +88,7 @@ WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'i', 'p') ORDER BY lin
 	if err := e.migrateTo(t.Context(), broken); err == nil || !strings.Contains(err.Error(), "9999_broken.sql") {
 		t.Errorf("a broken migration: %v", err)
 	}
-	if got := dump(t, pgConn{t.Context(), e.pool}, schema); got != want {
+	if got := storetest.Dump(t, pgConn{t.Context(), e.pool}, schema); got != want {
 		t.Errorf("a broken migration has left half of it:\n%s", got)
 	}
 }
@@ -145,7 +107,7 @@ func migrationsAtOnce(t *testing.T, server *pgtest.Server) {
 		}
 		e := begunPostgres(t, o, cfg, steps[:version])
 		if version > 0 {
-			if _, err := e.pool.Exec(t.Context(), rowsOf(t, version), pgx.QueryExecModeSimpleProtocol); err != nil {
+			if _, err := e.pool.Exec(t.Context(), storetest.OldRows(t, version), pgx.QueryExecModeSimpleProtocol); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -3,9 +3,7 @@ package postgres
 import (
 	"context"
 	"os"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,61 +12,16 @@ import (
 	"github.com/dialproof/dialproof/internal/pgtest"
 	"github.com/dialproof/dialproof/internal/store"
 	"github.com/dialproof/dialproof/internal/store/row"
+	"github.com/dialproof/dialproof/internal/store/storetest"
 	"github.com/dialproof/dialproof/internal/verify"
 )
-
-// steps are how long the commits of a store took.
-type steps struct {
-	mu   sync.Mutex
-	took []time.Duration
-	each func(count int) // told of the count; nil: nobody is
-}
-
-func (s *steps) Committed(_ int, took time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.took = append(s.took, took); s.each != nil {
-		s.each(len(s.took))
-	}
-}
-func (*steps) Retried() {}
-
-// Uncommitted implements store.Observer.
-func (*steps) Uncommitted(int, error) {}
-
-// since returns the steps that were not returned before. longest leaves one in a thousand out, which other work on the
-// machine may have held up.
-func (s *steps) since() (n int, sum, longest time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, d := range s.took {
-		sum += d
-	}
-	if n = len(s.took); n > 0 {
-		slices.Sort(s.took)
-		longest = s.took[n-1-n/1_000]
-	}
-	s.took = nil
-	return n, sum, longest
-}
-
-// endAt lets each be called at a count; -1: never.
-func (s *steps) endAt(count int, end func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.each = func(n int) {
-		if n == count {
-			end()
-		}
-	}
-}
 
 // today is the day of the tests of retention, in Unix milliseconds.
 const today = 20_000 * row.Day
 
 // filled returns a store, and a connection to its tables, with n numbers, of which every one in so many was verified
 // 100 days ago and the others within 80 days, all over the table.
-func filled(t *testing.T, server *pgtest.Server, s *steps, n, oneIn int) (*store.DB, *pgx.Conn) {
+func filled(t *testing.T, server *pgtest.Server, s *storetest.Steps, n, oneIn int) (*store.DB, *pgx.Conn) {
 	t.Helper()
 	dsn := server.Fresh()
 	e, err := Open(t.Context(), Options{DSN: dsn, Migrate: true, Lanes: 1, Connections: 4})
@@ -104,7 +57,7 @@ func filled(t *testing.T, server *pgtest.Server, s *steps, n, oneIn int) (*store
 	exec(`CREATE INDEX numbers_by_touched ON numbers (touched)`)
 	exec(`VACUUM ANALYZE numbers`)
 	exec(`CHECKPOINT`)
-	s.since()
+	s.Since()
 	return db, c
 }
 
@@ -122,13 +75,13 @@ func manyNumbers(t *testing.T, server *pgtest.Server) {
 	if soak {
 		n = 10_000_000
 	}
-	s := &steps{}
+	s := &storetest.Steps{}
 	db, c := filled(t, server, s, n, n/1_000)
 	plans(t, c)
 	used := server.CPU()
 	purged, err := db.Purge(t.Context(), store.PurgeNumbers, time.UnixMilli(today-90*row.Day))
 	used = server.CPU() - used
-	count, sum, longest := s.since()
+	count, sum, longest := s.Since()
 	if err != nil || purged != 1_000 || count != 1_000/store.PurgeStep+1 {
 		t.Errorf("purged %d of 1,000 numbers in %d steps, %v", purged, count, err)
 	}
@@ -140,21 +93,21 @@ func manyNumbers(t *testing.T, server *pgtest.Server) {
 	// All are due. It is broken off and goes on where it was.
 	all := time.UnixMilli(today + 30*row.Day)
 	ctx, cancel := context.WithCancel(t.Context())
-	s.endAt(10, cancel)
+	s.EndAt(10, cancel)
 	purged, err = db.Purge(ctx, store.PurgeNumbers, all)
 	if err == nil || purged != 10*store.PurgeStep || numbersIn(t, c) != n-1_000-purged {
 		t.Errorf("purged %d numbers until it was broken off, %v", purged, err)
 	}
-	s.since()
+	s.Since()
 	most := 40
 	if soak {
 		most = -1
 	}
 	ctx, cancel = context.WithCancel(t.Context())
 	defer cancel()
-	s.endAt(most, cancel)
+	s.EndAt(most, cancel)
 	purged, err = db.Purge(ctx, store.PurgeNumbers, all)
-	count, sum, longest = s.since()
+	count, sum, longest = s.Since()
 	t.Logf("all %d are due: %d purged in %d steps, %s of database time, the longest %s, %v", n, purged, count, sum,
 		longest, err)
 	if soak && (err != nil || longest > 200*time.Millisecond || numbersIn(t, c) > 0) {

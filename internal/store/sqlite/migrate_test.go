@@ -2,8 +2,6 @@ package sqlite
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,45 +15,8 @@ import (
 	"github.com/dialproof/dialproof/internal/store/row/rowtest"
 	"github.com/dialproof/dialproof/internal/store/sqlite/journal"
 	"github.com/dialproof/dialproof/internal/store/storetest"
-	"github.com/dialproof/dialproof/internal/store/tables"
 	"github.com/dialproof/dialproof/internal/verify"
 )
-
-// rowsOf returns rows as a version wrote them.
-func rowsOf(t *testing.T, version int) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "migrations", fmt.Sprintf("%04d.sql", version)))
-	if err != nil {
-		t.Fatalf("say what rows schema %d has: %v", version, err)
-	}
-	return string(text)
-}
-
-// dump returns one line for each thing of a schema.
-func dump(t *testing.T, c tables.Conn, sql string) string {
-	t.Helper()
-	var out strings.Builder
-	err := c.Query(sql, func(r tables.Row) error { out.Write(r.Raw(0)); out.WriteByte('\n'); return nil })
-	if err != nil || out.Len() == 0 {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	return out.String()
-}
-
-// noJSON holds that no row is JSON any more.
-func noJSON(t *testing.T, c tables.Conn) {
-	t.Helper()
-	for _, column := range []string{"data FROM numbers", "spec FROM verifications", "state FROM verifications"} {
-		if err := c.Query("SELECT "+column, func(r tables.Row) error {
-			if raw := r.Raw(0); len(raw) == 0 || raw[0] == '{' {
-				t.Errorf("%s is still %q", column, raw)
-			}
-			return nil
-		}); err != nil {
-			t.Error(err)
-		}
-	}
-}
 
 // TestMigrations brings the rows of every earlier version up to date, in steps that a kill does not hurt, and holds the
 // result against a fresh file. Nobody but who may migrates, and what is newer is refused.
@@ -77,14 +38,14 @@ func TestMigrations(t *testing.T) {
 		return c
 	}
 	fresh := begun(filepath.Join(t.TempDir(), "fresh.db"), all)
-	want := dump(t, fresh, schema)
+	want := storetest.Dump(t, fresh, schema)
 	if err := fresh.close(); err != nil {
 		t.Error(err)
 	}
 	for version := 1; version < len(all); version++ {
 		path := filepath.Join(t.TempDir(), "old.db")
 		c := begun(path, all[:version])
-		if err := errors.Join(c.c.Exec(rowsOf(t, version)), c.close()); err != nil {
+		if err := errors.Join(c.c.Exec(storetest.OldRows(t, version)), c.close()); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := OpenGuest(path); !errors.Is(err, ErrSchema) || !strings.Contains(err.Error(), "dialproof migrate") {
@@ -104,8 +65,8 @@ func TestMigrations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		noJSON(t, after)
-		if got := dump(t, after, schema); got != want {
+		storetest.NoJSON(t, after)
+		if got := storetest.Dump(t, after, schema); got != want {
 			t.Errorf("from schema %d:\n%s\nfresh:\n%s", version, got, want)
 		}
 		if err := after.close(); err != nil {

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,44 +13,10 @@ import (
 	"github.com/dialproof/dialproof/internal/store"
 	"github.com/dialproof/dialproof/internal/store/row"
 	"github.com/dialproof/dialproof/internal/store/sqlite/journal"
+	"github.com/dialproof/dialproof/internal/store/storetest"
 	"github.com/dialproof/dialproof/internal/store/tables"
 	"github.com/dialproof/dialproof/internal/verify"
 )
-
-// steps are how long the commits of a store took.
-type steps struct {
-	mu   sync.Mutex
-	took []time.Duration
-	each func(n int) // told of the count; nil: nobody is
-}
-
-func (s *steps) Committed(_ int, took time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.took = append(s.took, took); s.each != nil {
-		s.each(len(s.took))
-	}
-}
-func (*steps) Retried() {}
-
-// Uncommitted implements store.Observer.
-func (*steps) Uncommitted(int, error) {}
-
-// since returns the steps that were not returned before. longest leaves one in a thousand out, which other work on the
-// machine may have held up.
-func (s *steps) since() (n int, sum, longest time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, d := range s.took {
-		sum += d
-	}
-	if n = len(s.took); n > 0 {
-		slices.Sort(s.took)
-		longest = s.took[n-1-n/1_000]
-	}
-	s.took = nil
-	return n, sum, longest
-}
 
 // today is the day of the tests of retention, in Unix milliseconds.
 const today = 20_000 * row.Day
@@ -121,13 +85,13 @@ func TestRetention(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &steps{}
+	s := &storetest.Steps{}
 	db := store.New(e, s)
 	defer db.Close()
-	s.since()
+	s.Since()
 	old := time.UnixMilli(today - 90*row.Day)
 	purged, err := db.Purge(t.Context(), store.PurgeNumbers, old)
-	count, sum, longest := s.since()
+	count, sum, longest := s.Since()
 	if err != nil || purged != 1_000 || count != 1_000/store.PurgeStep+1 {
 		t.Errorf("purged %d of 1,000 numbers in %d steps, %v", purged, count, err)
 	}
@@ -137,34 +101,22 @@ func TestRetention(t *testing.T) {
 	}
 	// All are due. It is broken off and goes on where it was.
 	ctx, cancel := context.WithCancel(t.Context())
-	s.mu.Lock()
-	s.each = func(n int) {
-		if n == 10 {
-			cancel()
-		}
-	}
-	s.mu.Unlock()
+	s.EndAt(10, cancel)
 	all := time.UnixMilli(today + 30*row.Day)
 	purged, err = db.Purge(ctx, store.PurgeNumbers, all)
 	if err == nil || purged != 10*store.PurgeStep || numbersIn(t, e.w) != n-1_000-purged {
 		t.Errorf("purged %d numbers until it was broken off, %v", purged, err)
 	}
-	s.since()
+	s.Since()
 	most := 40
 	if soak {
 		most = -1
 	}
 	ctx, cancel = context.WithCancel(t.Context())
 	defer cancel()
-	s.mu.Lock()
-	s.each = func(n int) {
-		if n == most {
-			cancel()
-		}
-	}
-	s.mu.Unlock()
+	s.EndAt(most, cancel)
 	purged, err = db.Purge(ctx, store.PurgeNumbers, all)
-	count, sum, longest = s.since()
+	count, sum, longest = s.Since()
 	t.Logf("all %d are due: %d purged in %d steps, %s of database time, the longest %s, %v", n, purged, count, sum,
 		longest, err)
 	if soak && (err != nil || longest > 200*time.Millisecond || numbersIn(t, e.w) > 0) {
