@@ -12,7 +12,7 @@
 // Calls that meet a lost connection, a full server or a short limit are repeated under one idempotency key, so
 // that a repetition never sends a second message.
 //
-// The types in types.gen.go are made from the contract, api/openapi.yaml; `make generate` makes them anew. The rest
+// The types in types.gen.go are made from the contract, api/openapi.yaml; `make generate` makes them again. The rest
 // is written by hand. Package clienttest reads codes off the handset of `dialproof dev`, for an application's tests.
 package client
 
@@ -88,7 +88,7 @@ func WithIdempotencyKey(key string) CallOption {
 	return func(o *callOptions) { o.idempotency = key }
 }
 
-// New answers a Client for the server at baseURL, for example "https://verify.example.com", that calls with an
+// New returns a Client for the server at baseURL, for example "https://verify.example.com", that calls with an
 // API key ("dp_live_…" or "dp_test_…"). It makes no call. It fails when baseURL is no http or https address,
 // and when key is empty.
 func New(baseURL, key string, opts ...Option) (*Client, error) {
@@ -110,7 +110,7 @@ func New(baseURL, key string, opts ...Option) (*Client, error) {
 	return c, nil
 }
 
-// Must answers the Client of New, and panics when there is none: for programs that cannot go on without.
+// Must returns the Client of New, and panics when there is none: for programs that cannot go on without.
 func Must(c *Client, err error) *Client {
 	if err != nil {
 		panic(err)
@@ -171,7 +171,7 @@ func (c *Client) call(ctx context.Context, r request, out any, opts ...CallOptio
 	}
 }
 
-// repeatAfter answers how long to wait before a repetition, and whether one may help at all.
+// repeatAfter returns how long to wait before a repetition, and whether one may help at all.
 func (c *Client) repeatAfter(err error, try int) (time.Duration, bool) {
 	// Up to a quarter more, so that those who were refused together do not come back together.
 	backoff := 200 * time.Millisecond << min(try, 10)

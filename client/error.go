@@ -35,7 +35,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// CodeOf answers the code of the *Error in err, and "" when there is none: the server gave no answer, or all is well.
+// CodeOf returns the code of the *Error in err, and "" when there is none: the server gave no answer, or all is well.
 //
 //	switch client.CodeOf(err) {
 //	case client.CodeRateLimited: // come back later

@@ -96,7 +96,7 @@ func ProofsOnce(f func(ctx context.Context, id string, expires time.Time) (bool,
 // ProofsByHTTPClient fetches the keys through h.
 func ProofsByHTTPClient(h *http.Client) ProofOption { return func(v *ProofVerifier) { v.http = h } }
 
-// NewProofVerifier answers a ProofVerifier for the proofs that the server at baseURL makes for an application
+// NewProofVerifier returns a ProofVerifier for the proofs that the server at baseURL makes for an application
 // ("app_…"). It makes no call yet.
 func NewProofVerifier(baseURL, application string, opts ...ProofOption) (*ProofVerifier, error) {
 	if !strings.HasPrefix(baseURL, "http://") && !strings.HasPrefix(baseURL, "https://") {
@@ -116,7 +116,7 @@ func NewProofVerifier(baseURL, application string, opts ...ProofOption) (*ProofV
 	return v, nil
 }
 
-// Verify answers what a proof says, once: a second call with the same proof fails. An error that is ErrProof means that
+// Verify returns what a proof says, once: a second call with the same proof fails. An error that is ErrProof means that
 // it proves nothing; another one, that the keys could not be fetched.
 func (v *ProofVerifier) Verify(ctx context.Context, proof string, want Expected) (*Proof, error) {
 	p, err := v.read(ctx, proof)
@@ -187,7 +187,7 @@ type claims struct {
 	Transaction  Transaction `json:"transaction"`
 }
 
-// proof answers the claims by their names here. The application is ours if it is among the audience.
+// proof returns the claims by their names here. The application is ours if it is among the audience.
 func (c *claims) proof(application string) *Proof {
 	p := &Proof{
 		ID: c.ID, Issuer: c.Issuer, Verification: c.Verification, NumberHash: c.Subject, Number: c.Number, Country: c.Country,
@@ -212,7 +212,7 @@ func (a *audience) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*[]string)(a))
 }
 
-// objection answers why a well-signed proof is not taken, and "" when it is.
+// objection returns why a well-signed proof is not taken, and "" when it is.
 func (v *ProofVerifier) objection(p *Proof, want Expected) string {
 	now := v.now()
 	sum := sha256.Sum256([]byte(want.To))
@@ -239,7 +239,7 @@ func (v *ProofVerifier) objection(p *Proof, want Expected) string {
 	return ""
 }
 
-// takeOnce tells whether a proof is new, and drops those that are over.
+// takeOnce reports whether a proof is new, and drops those that are over.
 func (v *ProofVerifier) takeOnce(_ context.Context, id string, expires time.Time) (bool, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -254,7 +254,7 @@ func (v *ProofVerifier) takeOnce(_ context.Context, id string, expires time.Time
 	return !taken, nil
 }
 
-// key answers the public key of a name. An unknown name makes it fetch the keys again, but not all the time.
+// key returns the public key of a name. An unknown name makes it fetch the keys again, but not all the time.
 func (v *ProofVerifier) key(ctx context.Context, name string) (ed25519.PublicKey, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -63,7 +63,7 @@ func (c *Client) Cancel(ctx context.Context, id string, opts ...CallOption) (*Ve
 	return c.post(ctx, verifications+"/"+url.PathEscape(id)+"/cancel", struct{}{}, opts)
 }
 
-// Get answers the verification named id.
+// Get returns the verification named id.
 func (c *Client) Get(ctx context.Context, id string) (*Verification, error) {
 	v := &Verification{}
 	if err := c.call(ctx, request{method: http.MethodGet, path: verifications + "/" + url.PathEscape(id)}, v); err != nil {
@@ -88,7 +88,7 @@ func (c *Client) post(ctx context.Context, path string, in any, opts []CallOptio
 	return v, nil
 }
 
-// ListPage answers one page, newest first. The NextCursor of the last page is empty.
+// ListPage returns one page, newest first. The NextCursor of the last page is empty.
 func (c *Client) ListPage(ctx context.Context, f Filter) (*VerificationPage, error) {
 	page := &VerificationPage{}
 	if err := c.call(ctx, request{method: http.MethodGet, path: verifications, query: f.values()}, page); err != nil {
@@ -97,7 +97,7 @@ func (c *Client) ListPage(ctx context.Context, f Filter) (*VerificationPage, err
 	return page, nil
 }
 
-// List answers the verifications of the key's application, newest first, page after page as they are read:
+// List returns the verifications of the key's application, newest first, page after page as they are read:
 //
 //	for v, err := range c.List(ctx, client.Filter{Status: client.StatusPending}) {
 //		if err != nil { return err }

@@ -40,7 +40,7 @@ type Event struct {
 	Data json.RawMessage `json:"data"`
 }
 
-// Verification answers the verification as it was then, for the types "verification.…" and "delivery.updated". It
+// Verification returns the verification as it was then, for the types "verification.…" and "delivery.updated". It
 // fails for others.
 func (e *Event) Verification() (*Verification, error) {
 	v := &Verification{}
@@ -57,7 +57,7 @@ type Webhooks struct {
 	now     func() time.Time
 }
 
-// NewWebhooks answers a Webhooks that knows the secrets of an endpoint ("whsec_…"): while they are rotated, the old one
+// NewWebhooks returns a Webhooks that knows the secrets of an endpoint ("whsec_…"): while they are rotated, the old one
 // and the new one.
 func NewWebhooks(secrets ...string) (*Webhooks, error) {
 	w := &Webhooks{now: time.Now}
@@ -74,7 +74,7 @@ func NewWebhooks(secrets ...string) (*Webhooks, error) {
 	return w, nil
 }
 
-// Read answers the event of a request. It reads the body.
+// Read returns the event of a request. It reads the body.
 func (w *Webhooks) Read(r *http.Request) (*Event, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxWebhook+1))
 	if err != nil {
@@ -83,7 +83,7 @@ func (w *Webhooks) Read(r *http.Request) (*Event, error) {
 	return w.Verify(r.Header, body)
 }
 
-// Verify answers the event in a body, byte for byte as it arrived, with the headers that came with it.
+// Verify returns the event in a body, byte for byte as it arrived, with the headers that came with it.
 func (w *Webhooks) Verify(h http.Header, body []byte) (*Event, error) {
 	return w.VerifyAt(h, body, w.now())
 }
@@ -111,7 +111,7 @@ func (w *Webhooks) VerifyAt(h http.Header, body []byte, now time.Time) (*Event, 
 	return e, nil
 }
 
-// signed tells whether one of the signatures is one of our secrets'.
+// signed reports whether one of the signatures is one of our secrets'.
 func (w *Webhooks) signed(head string, body []byte, signatures string) bool {
 	for _, secret := range w.secrets {
 		mac := hmac.New(sha256.New, secret)

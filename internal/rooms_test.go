@@ -187,7 +187,7 @@ func TestLongerEntryWins(t *testing.T) {
 	}
 }
 
-// covers tells whether the rule speaks of a file; a pattern behind "!" takes files out.
+// covers reports whether the rule speaks of a file; a pattern behind "!" takes files out.
 func (r rule) covers(file string) bool {
 	in := false
 	for _, f := range r.Files {
@@ -211,7 +211,7 @@ func glob(pattern, file string) bool {
 	return regexp.MustCompile("^" + p + "$").MatchString(path.Join("/", file))
 }
 
-// allows tells whether the rule lets a package be imported, and if not, why.
+// allows reports whether the rule lets a package be imported, and if not, why.
 func (r rule) allows(imported string) (why string, ok bool) {
 	allow, deny := 0, 0
 	for _, a := range r.Allow {
@@ -225,7 +225,7 @@ func (r rule) allows(imported string) (why string, ok bool) {
 	return why, deny == 0 || allow > deny
 }
 
-// match answers the length of the entry if it matches, or 0.
+// match returns the length of the entry if it matches, or 0.
 func match(entry, imported string) int {
 	if exact, ok := strings.CutSuffix(entry, "$"); ok {
 		if exact == imported {

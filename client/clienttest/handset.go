@@ -1,5 +1,5 @@
 // Package clienttest lets an application's tests verify numbers without a phone: it reads codes off the handset of
-// `dialproof dev`, and starts `dialproof dev` where none runs. It is for tests alone: a server in earnest has no
+// `dialproof dev`, and starts `dialproof dev` where none runs. It is for tests alone: a production server has no
 // handset.
 //
 //	dev := clienttest.Start(t)
@@ -36,7 +36,7 @@ type Handset struct {
 	read map[string]time.Time // number → the newest message that Code has answered
 }
 
-// NewHandset answers the handset of the server at baseURL, for example "http://127.0.0.1:8080".
+// NewHandset returns the handset of the server at baseURL, for example "http://127.0.0.1:8080".
 func NewHandset(baseURL string) *Handset {
 	return &Handset{
 		base: strings.TrimSuffix(baseURL, "/"),
@@ -45,7 +45,7 @@ func NewHandset(baseURL string) *Handset {
 	}
 }
 
-// Messages answers what a number got, newest first. The number is E.164; empty means all numbers.
+// Messages returns what a number got, newest first. The number is E.164; empty means all numbers.
 func (h *Handset) Messages(ctx context.Context, to string) ([]client.HandsetMessage, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.base+"/dev/messages?to="+url.QueryEscape(to), nil)
 	if err != nil {
@@ -67,7 +67,7 @@ func (h *Handset) Messages(ctx context.Context, to string) ([]client.HandsetMess
 	return all, json.Unmarshal(text, &all)
 }
 
-// Code answers the code in the newest message to a number. Each message is answered once: the next call waits for the
+// Code returns the code in the newest message to a number. Each message is answered once: the next call waits for the
 // next message. It waits Patience at most.
 func (h *Handset) Code(ctx context.Context, to string) (string, error) {
 	ctx, stop := context.WithTimeout(ctx, Patience)
@@ -92,7 +92,7 @@ func (h *Handset) Code(ctx context.Context, to string) (string, error) {
 	}
 }
 
-// fresh notes that a message is read now, and tells whether it was not before.
+// fresh notes that a message is read now, and reports whether it was not before.
 func (h *Handset) fresh(to string, at time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -110,7 +110,7 @@ var (
 	letter = regexp.MustCompile(`\b[0-9A-Z]\b`)
 )
 
-// CodeIn answers the code in the text of a message or a call, and "" when there is none. A code is 6 to 10 digits and
+// CodeIn returns the code in the text of a message or a call, and "" when there is none. A code is 6 to 10 digits and
 // capitals; in a call they are said one by one. Of several candidates the first with a digit is taken.
 func CodeIn(text string) string {
 	if said := spoken.FindString(text); said != "" {

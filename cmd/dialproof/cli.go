@@ -55,7 +55,7 @@ func (versionCmd) Run(w world) error {
 	return nil
 }
 
-// currentVersion answers what the linker said, else what the Go tool knows of the build.
+// currentVersion returns what the linker said, else what the Go tool knows of the build.
 func currentVersion() string {
 	if version != "" {
 		return version

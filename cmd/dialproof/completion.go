@@ -21,7 +21,7 @@ type command struct {
 
 type word struct{ text, help string }
 
-// commands answers node and all below it.
+// commands returns node and all below it.
 func commands(node *kong.Node, path string) []command {
 	c := command{path: path, enums: map[string][]string{}, files: map[string]bool{}}
 	for _, group := range node.AllFlags(true) {
@@ -51,7 +51,7 @@ func commands(node *kong.Node, path string) []command {
 	return all
 }
 
-// completion answers the script for a shell.
+// completion returns the script for a shell.
 func completion(shell string, all []command) string {
 	switch shell {
 	case "zsh":
@@ -150,7 +150,7 @@ func fish(all []command) string {
 	return b.String()
 }
 
-// paths answers all commands as a shell's pattern: ' serve'|' key'|' key create'.
+// paths returns all commands as a shell's pattern: ' serve'|' key'|' key create'.
 func paths(all []command) string {
 	var out []string
 	for _, c := range all[1:] {
@@ -159,7 +159,7 @@ func paths(all []command) string {
 	return strings.Join(out, "|")
 }
 
-// offers answers what may follow: subcommands and values first.
+// offers returns what may follow: subcommands and values first.
 func (c command) offers() []word {
 	out := append([]word{}, c.subs...)
 	for _, a := range c.args {

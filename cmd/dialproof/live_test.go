@@ -71,7 +71,7 @@ func startDev(t *testing.T) (address, folder string) {
 	return regexp.MustCompile(`http://[0-9.:]+`).FindString(out.String()), folder
 }
 
-// shown answers the newest code on the handset, as soon as it is there.
+// shown returns the newest code on the handset, as soon as it is there.
 func shown(t *testing.T, address, to string) string {
 	t.Helper()
 	deadline := time.NewTimer(20 * time.Second)

@@ -21,7 +21,7 @@ type configFlag struct {
 	Config string `type:"path" placeholder:"FILE" env:"DIALPROOF_CONFIG" help:"The configuration file. Default: ./dialproof.yaml, else /etc/dialproof/dialproof.yaml."`
 }
 
-// load answers the configuration. Without a file, the environment alone may hold it.
+// load returns the configuration. Without a file, the environment alone may hold it.
 func (f configFlag) load(w world) (config.Config, error) {
 	path := f.Config
 	if path == "" {
@@ -47,7 +47,7 @@ func (f configFlag) load(w world) (config.Config, error) {
 	return c, usageError{fmt.Errorf("the configuration cannot be used:\n%w", err)}
 }
 
-// logger answers the log that the configuration asks for.
+// logger returns the log that the configuration asks for.
 func logger(l config.Log, out io.Writer) *slog.Logger {
 	var level slog.Level
 	if level.UnmarshalText([]byte(l.Level)) != nil {
@@ -88,8 +88,8 @@ func (c serveCmd) Run(ctx context.Context, w world) error {
 	return w.app.serve(ctx, cfg, log, c.reloads(ctx, w, log))
 }
 
-// reloads answers the configuration anew at each HUP. A file that cannot be used is told in the log, and the old one
-// holds.
+// reloads returns a channel that delivers the configuration after each HUP. A file that cannot be used is logged, and
+// the configuration before it stays in force.
 func (c serveCmd) reloads(ctx context.Context, w world, log *slog.Logger) <-chan config.Config {
 	signals, out := make(chan os.Signal, 1), make(chan config.Config)
 	signal.Notify(signals, syscall.SIGHUP)
@@ -202,7 +202,7 @@ type storeFlag struct {
 	Data string `type:"path" placeholder:"FOLDER" help:"The data folder of \"dialproof dev\", instead of a configuration."`
 }
 
-// load answers the configuration that names the store.
+// load returns the configuration that names the store.
 func (f storeFlag) load(w world) (config.Config, error) {
 	if f.Data == "" {
 		return f.configFlag.load(w)

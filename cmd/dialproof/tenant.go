@@ -286,7 +286,7 @@ func (c keyCreateCmd) Run(ctx context.Context, w world) error {
 	})
 }
 
-// tenant answers the application of that name or id.
+// tenant returns the application of that name or id.
 func tenant(d *application.Directory, name string) (application.Application, error) {
 	if i, err := id.Parse(id.Application, name); err == nil {
 		if a, err := d.Application(i); err == nil {
@@ -352,7 +352,7 @@ func scopes(all []application.Scope) string {
 	return strings.Join(out, ",")
 }
 
-// day answers a time for a list, or a dash for none.
+// day returns a time for a list, or a dash for none.
 func day(t time.Time) string {
 	if t.IsZero() {
 		return "-"

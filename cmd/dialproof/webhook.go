@@ -256,7 +256,7 @@ func lastOf(e *webhook.Event) string {
 	return last.Error
 }
 
-// moment answers a time to the second, or a dash for none.
+// moment returns a time to the second, or a dash for none.
 func moment(t time.Time) string {
 	if t.IsZero() {
 		return "-"
@@ -313,7 +313,7 @@ func (c webhookTestCmd) Run(ctx context.Context, w world) error {
 	})
 }
 
-// find answers an event of an endpoint among its newest.
+// find returns an event of an endpoint among its newest.
 func find(ctx context.Context, d *webhook.Directory, endpoint, event id.ID) (*webhook.Event, error) {
 	events, err := d.Events(ctx, endpoint, webhook.Page{Limit: webhook.MaxPage})
 	if err != nil {

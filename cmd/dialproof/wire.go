@@ -8,7 +8,7 @@ import (
 	"github.com/dialproof/dialproof/internal/config"
 )
 
-// wire answers the real thing.
+// wire returns the real thing.
 func wire() wiring {
 	return wiring{
 		serve: app.Serve,

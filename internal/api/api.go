@@ -62,16 +62,16 @@ type Options struct {
 	Callbacks Callbacks
 	// Prover signs what an approval proves.
 	Prover proof.Signer
-	// Ready answers why requests cannot be taken, or nil.
+	// Ready returns why requests cannot be taken, or nil.
 	Ready func(context.Context) error
-	// Metrics answers /metrics, to keys with the scope admin; nil when a separate address does.
+	// Metrics returns /metrics, to keys with the scope admin; nil when a separate address does.
 	Metrics http.Handler
-	// Docs answers everything under /docs. May be nil.
+	// Docs returns everything under /docs. May be nil.
 	Docs http.Handler
 	// Links seals the links to Pages, which answers everything under /verify/ and the widget; nil: there is no such page.
 	Links link.Sealer
 	Pages http.Handler
-	// Dev answers everything under /dev/; nil outside development.
+	// Dev returns everything under /dev/; nil outside development.
 	Dev http.Handler
 	Log *slog.Logger
 	Now func() time.Time
@@ -145,7 +145,7 @@ func routes() []route {
 	}
 }
 
-// New answers the handler of everything that a node serves.
+// New returns the handler of everything that a node serves.
 func New(o Options) http.Handler {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -258,7 +258,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(c, r)
 }
 
-// untidy tells whether a path is not written as it is meant.
+// untidy reports whether a path is not written as it is meant.
 func untidy(u *url.URL) bool {
 	path := u.Path
 	if u.RawPath != "" {
@@ -299,7 +299,7 @@ func keyText(c application.Caller) string {
 	return c.Key.ID.Text(id.Key)
 }
 
-// requestID answers the caller's own request id if it is harmless.
+// requestID returns the caller's own request id if it is harmless.
 func requestID(s string) string {
 	if len(s) > 64 || strings.ContainsFunc(s, func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-' && r != '_'
@@ -369,7 +369,7 @@ func (a *api) refuse(r *http.Request, c *call, err error) {
 	p.write(c, c.id)
 }
 
-// admit answers why the request may not go on.
+// admit returns why the request may not go on.
 func (a *api) admit(r *http.Request, c *call, scopes []application.Scope) error {
 	if len(scopes) == 0 {
 		return nil

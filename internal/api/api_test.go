@@ -35,14 +35,14 @@ func (c core) Start(_ context.Context, _ application.Caller, r verify.StartReque
 
 var now = time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 
-// server answers the API before a core, and a key for it. Every answer is held against the contract.
+// server returns the API before a core, and a key for it. Every answer is held against the contract.
 func server(t *testing.T, start func(verify.StartRequest) (*verify.Verification, error)) (http.Handler, string) {
 	t.Helper()
 	h, token := bare(t, start)
 	return apitest.Conform(t, h), token
 }
 
-// bare answers the API before a core, and a key for it.
+// bare returns the API before a core, and a key for it.
 func bare(t testing.TB, start func(verify.StartRequest) (*verify.Verification, error)) (http.Handler, string) {
 	t.Helper()
 	db := store.New(memstore.New(memstore.NewData(), memstore.Options{}), nil)
@@ -86,7 +86,7 @@ func post(t *testing.T, h http.Handler, token string, header map[string]string) 
 	return w
 }
 
-// code answers the code of a problem.
+// code returns the code of a problem.
 func code(t *testing.T, w *httptest.ResponseRecorder) string {
 	t.Helper()
 	var p struct {

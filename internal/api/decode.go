@@ -30,7 +30,7 @@ func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// isJSON tells whether a Content-Type is that of JSON.
+// isJSON reports whether a Content-Type is that of JSON.
 func isJSON(contentType string) bool {
 	if contentType == "application/json" {
 		return true
@@ -65,7 +65,7 @@ func decode[T any](w http.ResponseWriter, r *http.Request, v *T, optional bool) 
 	return body, nil
 }
 
-// bodyProblem answers what is wrong with a body, without repeating any value of it.
+// bodyProblem returns what is wrong with a body, without repeating any value of it.
 func bodyProblem(err error) *problem {
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		return newProblem("malformed_json", "a name stands twice in one object")
@@ -87,13 +87,13 @@ func bodyProblem(err error) *problem {
 		fieldFault{path, "invalid_type", "has the wrong type"})
 }
 
-// missing answers the problem of a required field that is not there.
+// missing returns the problem of a required field that is not there.
 func missing(field string) *problem {
 	return newProblem("invalid_request", "the request has one invalid field",
 		fieldFault{field, "required", "must be given"})
 }
 
-// wrong answers the problem of one field.
+// wrong returns the problem of one field.
 func wrong(field, code, detail string) *problem {
 	return newProblem("invalid_request", "the request has one invalid field", fieldFault{field, code, detail})
 }

@@ -120,7 +120,7 @@ func (v *visitor) ask() {
 	}
 }
 
-// refuse answers a request that is one too many, and tells whether it did.
+// refuse returns a request that is one too many, and reports whether it did.
 func (v *visitor) refuse(b []byte) (bool, error) {
 	g := v.door.gate
 	if !g.crowded() || g.o.Leaving() {
@@ -204,7 +204,7 @@ func glance(b []byte) (out glimpse, ok bool) {
 	}
 }
 
-// is tells whether a header has a name.
+// is reports whether a header has a name.
 func is(name []byte, want string) bool {
 	return len(name) == len(want) && strings.EqualFold(string(name), want)
 }

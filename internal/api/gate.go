@@ -40,7 +40,7 @@ type GateOptions struct {
 	Log *slog.Logger
 	IDs *id.Source
 	Now func() time.Time
-	// Waiting answers how many messages wait on this node to be sent.
+	// Waiting returns how many messages wait on this node to be sent.
 	Waiting func() int
 	// Leaving tells that the node is about to stop; then every answer comes from the handler.
 	Leaving func() bool
@@ -58,7 +58,7 @@ type span struct {
 	refused bool
 }
 
-// took answers how long an answer took on average, since it was read and since it was there to be read; 0 of none.
+// took returns how long an answer took on average, since it was read and since it was there to be read; 0 of none.
 func (s span) took() (read, there time.Duration) {
 	if s.done > 0 {
 		read = s.sum / time.Duration(s.done)
@@ -103,7 +103,7 @@ const (
 	messagesFirst = .5
 )
 
-// NewGate answers a gate that is wide open.
+// NewGate returns a gate that is wide open.
 func NewGate(o GateOptions) *Gate {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -126,7 +126,7 @@ func NewGate(o GateOptions) *Gate {
 	return &Gate{o: o, refusal: newRefusal(), limit: widest, least: float64(leastPerCore * runtime.GOMAXPROCS(0))}
 }
 
-// room tells whether there is room for one more request. extra is the share of the limit that the request may use
+// room reports whether there is room for one more request. extra is the share of the limit that the request may use
 // beyond it; one that may use none comes after the messages that wait.
 func (g *Gate) room(extra float64) bool {
 	most := g.limit * (1 + extra)
@@ -136,7 +136,7 @@ func (g *Gate) room(extra float64) bool {
 	return float64(g.in) < most
 }
 
-// enter tells whether a request may go on; leave must follow when it may. tell is true when the refusal should be
+// enter reports whether a request may go on; leave must follow when it may. tell is true when the refusal should be
 // logged.
 func (g *Gate) enter(now time.Time, extra float64) (ok, tell bool) {
 	g.mu.Lock()
@@ -148,7 +148,7 @@ func (g *Gate) enter(now time.Time, extra float64) (ok, tell bool) {
 	return false, g.refuse(now)
 }
 
-// full tells whether enter would refuse now; then it counts as refused.
+// full reports whether enter would refuse now; then it counts as refused.
 func (g *Gate) full(now time.Time, extra float64) (full, tell bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -158,7 +158,7 @@ func (g *Gate) full(now time.Time, extra float64) (full, tell bool) {
 	return true, g.refuse(now)
 }
 
-// crowded tells whether there are requests that full would refuse.
+// crowded reports whether there are requests that full would refuse.
 func (g *Gate) crowded() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -213,7 +213,7 @@ func (g *Gate) notice(now time.Time, took time.Duration) {
 	g.fastest[0] = min(g.fastest[0], took)
 }
 
-// target answers how long an answer may take on average, where as long as always is no fault.
+// target returns how long an answer may take on average, where as long as always is no fault.
 func (g *Gate) target(always time.Duration) time.Duration {
 	f := g.fastest[0]
 	if g.fastest[1] > 0 {
@@ -240,7 +240,7 @@ func (g *Gate) move() {
 	g.limit = min(max(g.limit, g.least), widest)
 }
 
-// slow tells whether answers have been slow for a while.
+// slow reports whether answers have been slow for a while.
 func (g *Gate) slow() bool {
 	target, n := g.target(soon), 0
 	for _, s := range g.recent {

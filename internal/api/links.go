@@ -69,7 +69,7 @@ func (a *api) createLink(w http.ResponseWriter, r *http.Request) error {
 		linkView{l.ID.Text(id.Link), strings.TrimSuffix(a.PublicURL, "/") + "/verify/" + token, l.Expires})
 }
 
-// link answers what was asked for, or what of it cannot be.
+// link returns what was asked for, or what of it cannot be.
 func (a *api) link(c application.Caller, in *linkBody) (link.Link, error) {
 	life := link.DefaultLife
 	if in.ExpiresIn != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// gatedBy tells whether requests of a route pass the gate: those that write a verification. extra is by how much of the
+// gatedBy reports whether requests of a route pass the gate: those that write a verification. extra is by how much of the
 // limit more there may be.
 func gatedBy(pattern string) (extra float64, ok bool) {
 	switch pattern {
@@ -63,7 +63,7 @@ func (g *Gate) tell(request string) {
 // verifications is where every gated route is.
 const verifications = "/v1/verifications"
 
-// share answers how much of the limit a POST to a path may use beyond it; ok is false where no gated route can be.
+// share returns how much of the limit a POST to a path may use beyond it; ok is false where no gated route can be.
 func share(path []byte) (extra float64, ok bool) {
 	if !bytes.HasPrefix(path, []byte(verifications)) {
 		return 0, false
@@ -75,7 +75,7 @@ func share(path []byte) (extra float64, ok bool) {
 }
 
 // overloaded refuses a request that the gate would refuse, before anything else is done for it: what a refusal costs is
-// taken from what is done. It tells whether it did. Most refusals do not come as far: see door.
+// taken from what is done. It reports whether it did. Most refusals do not come as far: see door.
 func (a *api) overloaded(w http.ResponseWriter, r *http.Request, c *call, now time.Time) bool {
 	if r.Method != http.MethodPost {
 		return false

@@ -84,7 +84,7 @@ var kinds = map[string]kind{
 	"stopping":                {http.StatusServiceUnavailable, "The server is stopping"},
 }
 
-// newProblem answers a problem of a code.
+// newProblem returns a problem of a code.
 func newProblem(code, detail string, faults ...fieldFault) *problem {
 	k := kinds[code]
 	return &problem{
@@ -134,7 +134,7 @@ func asProblem(err error, now time.Time) *problem {
 	return newProblem("internal", "something went wrong on our side; the instance names the request in the log")
 }
 
-// coreProblem answers a refusal of the core.
+// coreProblem returns a refusal of the core.
 func coreProblem(e *verify.Error, now time.Time) *problem {
 	p := newProblem(string(e.Code), e.Detail)
 	for _, f := range e.Fields {
@@ -174,7 +174,7 @@ func (p *problem) write(w http.ResponseWriter, instance string) {
 	_, _ = w.Write(body) // the caller has gone: there is nobody to tell
 }
 
-// pointerPath answers a JSON pointer as people write it: /transaction/amount is transaction.amount.
+// pointerPath returns a JSON pointer as people write it: /transaction/amount is transaction.amount.
 func pointerPath(pointer string) string {
 	path := strings.NewReplacer("~1", "/", "~0", "~").
 		Replace(strings.ReplaceAll(strings.TrimPrefix(pointer, "/"), "/", "."))

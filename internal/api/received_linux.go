@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sinceReceived answers how long ago the newest bytes came in that the kernel has for a connection (tcp(7), TCP_INFO),
+// sinceReceived returns how long ago the newest bytes came in that the kernel has for a connection (tcp(7), TCP_INFO),
 // to the millisecond.
 func sinceReceived(c *net.TCPConn) (d time.Duration, ok bool) {
 	raw, err := c.SyscallConn()

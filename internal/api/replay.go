@@ -53,7 +53,7 @@ func idempotencyKey(r *http.Request) (string, error) {
 	return key, nil
 }
 
-// enter answers what makes a request safe to repeat, or nil when it has no Idempotency-Key. Its Render is the caller's
+// enter returns what makes a request safe to repeat, or nil when it has no Idempotency-Key. Its Render is the caller's
 // to set, and leave must follow.
 func (a *api) enter(r *http.Request, body []byte) (*verify.Replay, error) {
 	key, err := idempotencyKey(r)

@@ -238,7 +238,7 @@ func (a *api) callback(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// publicURL answers the address as the provider called it, which signatures cover. What a proxy in front has made of
+// publicURL returns the address as the provider called it, which signatures cover. What a proxy in front has made of
 // it does not matter: the configuration says what it was.
 func (a *api) publicURL(r *http.Request) *url.URL {
 	u := *r.URL

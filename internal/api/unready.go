@@ -8,7 +8,7 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// Unready answers for a node that has no store yet: GET /healthz says that the process is alive, and everything else,
+// Unready returns for a node that has no store yet: GET /healthz says that the process is alive, and everything else,
 // /readyz among it, is answered with 503 and the sentence that why returns.
 func Unready(why func() string, now func() time.Time) http.Handler {
 	ids := id.NewSource(id.ID{})

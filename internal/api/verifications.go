@@ -57,7 +57,7 @@ type client struct {
 	DeviceID  string `json:"device_id"`
 }
 
-// given answers the value of a number that may be left out. A zero that was sent is no default: it becomes a value
+// given returns the value of a number that may be left out. A zero that was sent is no default: it becomes a value
 // that the core refuses as out of range.
 func given(v *int) int {
 	if v == nil {
@@ -275,7 +275,7 @@ func (a *api) get(w http.ResponseWriter, r *http.Request) error {
 	return a.answerVerification(w, http.StatusOK, v, err)
 }
 
-// pathID answers the id in the path. One that is malformed names nothing: it is not told apart from one that does
+// pathID returns the id in the path. One that is malformed names nothing: it is not told apart from one that does
 // not exist.
 func pathID(r *http.Request, p id.Prefix) (id.ID, error) {
 	v, err := id.Parse(p, r.PathValue("id"))

@@ -107,7 +107,7 @@ func viewVerification(v *verify.Verification, now time.Time) verificationView {
 	return out
 }
 
-// checked answers a check, with a proof when it was approved and one was asked for.
+// checked returns a check, with a proof when it was approved and one was asked for.
 func (a *api) checked(c application.Caller, answer verify.CheckAnswer, f proof.Form) (checkView, error) {
 	v := answer.Verification
 	out := checkView{

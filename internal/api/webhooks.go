@@ -16,7 +16,7 @@ import (
 	"github.com/dialproof/dialproof/internal/webhook"
 )
 
-// Render answers a verification as the API does, for events.
+// Render returns a verification as the API does, for events.
 func Render(v *verify.Verification, now time.Time) ([]byte, error) {
 	return json.Marshal(viewVerification(v, now))
 }
@@ -159,7 +159,7 @@ func (a *api) getWebhook(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, a.viewWebhook(e, secret.Text{}))
 }
 
-// webhook answers the endpoint that the path names.
+// webhook returns the endpoint that the path names.
 func (a *api) webhook(r *http.Request) (webhook.Endpoint, error) {
 	v, err := pathID(r, id.Webhook)
 	if err != nil {
@@ -282,7 +282,7 @@ func (a *api) listEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p.Limit++ // one more tells whether there are more
+	p.Limit++ // one more reports whether there are more
 	events, err := a.Webhooks.Events(r.Context(), e.ID, p)
 	if err != nil {
 		return err

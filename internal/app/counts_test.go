@@ -28,7 +28,7 @@ import (
 )
 
 // The costs are counted, not timed: a loaded machine allocates no more than a quiet one. `make counts` looks, and `go
-// test ./internal/app -run TestCounts -update` writes the baseline anew: do that when a cost has become less, or when
+// test ./internal/app -run TestCounts -update` writes the baseline again: do that when a cost has become less, or when
 // what it pays for is worth it, and say so in the commit. The race detector changes the counts, so this is built
 // without it.
 var update = flag.Bool("update", false, "write testdata/counts.json anew")
@@ -160,7 +160,7 @@ func (w *workshop) check(i int) {
 	}
 }
 
-// measure answers what one of many calls costs, the whole process counted: the API, the core, the store on its disk and
+// measure returns what one of many calls costs, the whole process counted: the API, the core, the store on its disk and
 // the provider, one call at a time.
 func measure(f func(i int)) count {
 	var before, after runtime.MemStats

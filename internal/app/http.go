@@ -19,7 +19,7 @@ import (
 	"github.com/dialproof/dialproof/internal/web"
 )
 
-// api answers everything that the node serves; dev, if any, are the development pages, and key is the development key.
+// api returns everything that the node serves; dev, if any, are the development pages, and key is the development key.
 func (n *Node) api(ctx context.Context, dev http.Handler, key string) (http.Handler, error) {
 	metrics := promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{ErrorLog: logging.Foreign(n.log, "metrics")})
 	o := api.Options{
@@ -76,7 +76,7 @@ func (n *Node) observer() func(context.Context, string, int, time.Duration) {
 	}
 }
 
-// pages answers the hosted page, and what seals the links to it.
+// pages returns the hosted page, and what seals the links to it.
 func (n *Node) pages(prover proof.Signer) (link.Sealer, http.Handler, error) {
 	sealer := link.Sealer{Ring: n.ring}
 	h, err := web.Page{
@@ -92,7 +92,7 @@ func (n *Node) pages(prover proof.Signer) (link.Sealer, http.Handler, error) {
 	return sealer, h, err
 }
 
-// publicHost answers the host under which people see the deployment; empty for none.
+// publicHost returns the host under which people see the deployment; empty for none.
 func publicHost(cfg config.Config) string {
 	u, err := url.Parse(cfg.PublicURL)
 	if err != nil {
@@ -101,7 +101,7 @@ func publicHost(cfg config.Config) string {
 	return u.Hostname()
 }
 
-// serveMetrics answers /metrics, and Go's profiles of the process under /debug/pprof/, on an address of its own,
+// serveMetrics returns /metrics, and Go's profiles of the process under /debug/pprof/, on an address of its own,
 // without a key.
 func (n *Node) serveMetrics(ctx context.Context, h http.Handler) error {
 	mux := http.NewServeMux()

@@ -14,7 +14,7 @@ import (
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
-// ring answers the key ring of the configuration.
+// ring returns the key ring of the configuration.
 func ring(keys []config.Key) (*keyring.Ring, error) {
 	out := make([]keyring.Key, 0, len(keys))
 	for _, k := range keys {
@@ -30,7 +30,7 @@ func ring(keys []config.Key) (*keyring.Ring, error) {
 // devRingFile is where the key ring of a development folder is.
 const devRingFile = "keyring"
 
-// devRing answers the key ring of a development folder, made at its first use.
+// devRing returns the key ring of a development folder, made at its first use.
 func devRing(data string) (*keyring.Ring, error) {
 	path := filepath.Join(data, devRingFile)
 	text, err := os.ReadFile(path)
@@ -84,7 +84,7 @@ func makeFolder(path string) error {
 	return nil
 }
 
-// ringOf answers the key ring of a deployment or, where the configuration has none, of its development folder, and
+// ringOf returns the key ring of a deployment or, where the configuration has none, of its development folder, and
 // whether endpoints may have private addresses there.
 func ringOf(cfg config.Config) (r *keyring.Ring, private bool, err error) {
 	if len(cfg.Keys) > 0 {

@@ -8,7 +8,7 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// limits answers the core's limits as the configuration sets them. 0 turns a limit off.
+// limits returns the core's limits as the configuration sets them. 0 turns a limit off.
 func limits(c config.Limits) verify.Limits {
 	l := verify.DefaultLimits()
 	l.Sends.Gaps = c.NumberGaps

@@ -48,7 +48,7 @@ func lint(r *deliver.Route, apps []application.Application) (checked int, err er
 			"registered text as its template\n       %s%s", strings.Join(misfits, "\n       "), more)
 }
 
-// registeredCountries answers the countries of a route's registered texts; the route's own where a text is for all of
+// registeredCountries returns the countries of a route's registered texts; the route's own where a text is for all of
 // them.
 func registeredCountries(r *deliver.Route) []string {
 	found := map[string]bool{}
@@ -65,7 +65,7 @@ func registeredCountries(r *deliver.Route) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// requests answers the messages of an application to a country that doctor can foresee.
+// requests returns the messages of an application to a country that doctor can foresee.
 func requests(a application.Application, country string) (out []message.Request) {
 	policy := a.Policy.Filled()
 	purposes := []string{verify.Registration, verify.Login, verify.PasswordReset, verify.PurposeMoney,

@@ -116,7 +116,7 @@ func (m *metrics) Request(pattern string, status int, took time.Duration) {
 	series.Observe(took.Seconds())
 }
 
-// Refused answers what counts the requests that were refused before they were read. Such an answer takes no time, and
+// Refused returns what counts the requests that were refused before they were read. Such an answer takes no time, and
 // is too frequent to look its series up.
 func (m *metrics) Refused() func() {
 	series := m.requests.WithLabelValues(http.MethodPost+" /v1/verifications", strconv.Itoa(http.StatusServiceUnavailable))

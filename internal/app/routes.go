@@ -78,7 +78,7 @@ func (n *Node) openRoute(cfg config.Config, r config.Route, p channel.Provider,
 	})
 }
 
-// route answers a route as deliver wants it.
+// route returns a route as deliver wants it.
 func route(r config.Route, sender channel.Sender, dev bool) (*deliver.Route, error) {
 	out := &deliver.Route{
 		Name:       r.Name,
@@ -185,7 +185,7 @@ func outgoing() *http.Client {
 	}
 }
 
-// proxy answers which proxy leads to providers; nil for none. Without one in the environment, nobody asks for each
+// proxy returns which proxy leads to providers; nil for none. Without one in the environment, nobody asks for each
 // message.
 func proxy(env func(string) string) func(*http.Request) (*url.URL, error) {
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {

@@ -95,7 +95,7 @@ func openOne(cfg config.Config, name string) (r *deliver.Route, stop func() erro
 	return routes[0], n.Stop, nil
 }
 
-// sample answers the message that is sent.
+// sample returns the message that is sent.
 func sample(to phone.Number, kind channel.Kind, r *deliver.Route) (channel.Message, error) {
 	if !kind.Valid() || !slices.Contains(r.Sender.Channels(), kind) {
 		return channel.Message{}, fmt.Errorf("--channel: the route carries %v, not %q", r.Sender.Channels(), kind)

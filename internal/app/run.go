@@ -137,7 +137,7 @@ Press Ctrl-C to stop.
 	return nil
 }
 
-// devKey answers the folder's development key, made at its first use.
+// devKey returns the folder's development key, made at its first use.
 func (n *Node) devKey(ctx context.Context) (string, error) {
 	path := filepath.Join(n.cfg.Data, devKeyFile)
 	if text, err := readKey(path); err == nil {

@@ -107,7 +107,7 @@ const (
 	Alphanumeric = "alphanumeric"
 )
 
-// Filled answers p with the defaults in its empty fields.
+// Filled returns p with the defaults in its empty fields.
 func (p Policy) Filled() Policy {
 	named := len(p.Channels) > 0
 	or := func(v *int, d int) {
@@ -136,7 +136,7 @@ func (p Policy) Filled() Policy {
 // smsAlone are the channels of a policy that names none. Nobody changes them.
 var smsAlone = []channel.Kind{channel.SMS}
 
-// First answers the channel of a verification that asks for none.
+// First returns the channel of a verification that asks for none.
 func (p Policy) First() channel.Kind {
 	switch {
 	case len(p.Fallback) > 0:
@@ -207,6 +207,6 @@ type Store interface {
 	PutKey(ctx context.Context, k Key) error
 	// TouchKeys records last uses in one write.
 	TouchKeys(ctx context.Context, used map[id.ID]time.Time) error
-	// Version answers a number that grows with every change to applications and keys.
+	// Version returns a number that grows with every change to applications and keys.
 	Version(ctx context.Context) (int64, error)
 }

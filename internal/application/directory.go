@@ -28,7 +28,7 @@ type Caller struct {
 	App *Application
 }
 
-// May tells whether the caller's key has the scope. Admin has them all.
+// May reports whether the caller's key has the scope. Admin has them all.
 func (c Caller) May(s Scope) bool {
 	return slices.Contains(c.Key.Scopes, s) || slices.Contains(c.Key.Scopes, Admin)
 }
@@ -95,7 +95,7 @@ func (d *Directory) refresh(ctx context.Context) error {
 	return nil
 }
 
-// caller answers who acts with a key.
+// caller returns who acts with a key.
 func (s *snapshot) caller(k *Key) Caller {
 	app := s.apps[k.App]
 	if app == nil {
@@ -107,7 +107,7 @@ func (s *snapshot) caller(k *Key) Caller {
 // maxToken is how long the secret of a key is, at most, in bytes. A longer token is none of ours.
 const maxToken = 64
 
-// Authenticate answers who holds the secret. The look-up is by hash, so its time says nothing of the secret.
+// Authenticate returns who holds the secret. The look-up is by hash, so its time says nothing of the secret.
 func (d *Directory) Authenticate(token string) (Caller, error) {
 	if len(token) > maxToken {
 		return Caller{}, ErrKey
@@ -156,7 +156,7 @@ func (d *Directory) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Applications answers all tenants, oldest first.
+// Applications returns all tenants, oldest first.
 func (d *Directory) Applications() []Application {
 	var apps []Application
 	for _, a := range d.snapshot.Load().apps {
@@ -166,7 +166,7 @@ func (d *Directory) Applications() []Application {
 	return apps
 }
 
-// Application answers one tenant.
+// Application returns one tenant.
 func (d *Directory) Application(app id.ID) (Application, error) {
 	a, ok := d.snapshot.Load().apps[app]
 	if !ok {
@@ -175,7 +175,7 @@ func (d *Directory) Application(app id.ID) (Application, error) {
 	return *a, nil
 }
 
-// ByName answers the tenant of that name.
+// ByName returns the tenant of that name.
 func (d *Directory) ByName(name string) (Application, error) {
 	for _, a := range d.Applications() {
 		if a.Name == name {
@@ -238,10 +238,10 @@ func (d *Directory) CreateKey(ctx context.Context, n NewKey) (Key, string, error
 	return k, token, d.refresh(ctx)
 }
 
-// randomText answers 160 random bits as 32 characters.
+// randomText returns 160 random bits as 32 characters.
 func randomText() string { return (rand.Text() + rand.Text())[:secretLen] }
 
-// Keys answers the keys of an application, or all for the zero id, oldest first.
+// Keys returns the keys of an application, or all for the zero id, oldest first.
 func (d *Directory) Keys(app id.ID) []Key {
 	var out []Key
 	for _, k := range d.snapshot.Load().keys {

@@ -72,7 +72,7 @@ func validateLogo(logo string) error {
 	return nil
 }
 
-// Origin answers scheme, host and port of an address ("https://shop.example"); ok is false for what nobody may be sent
+// Origin returns scheme, host and port of an address ("https://shop.example"); ok is false for what nobody may be sent
 // to: another scheme than https, or http to any host but this machine, or an address with a user in it.
 func Origin(address string) (origin string, ok bool) {
 	u, err := url.Parse(address)
@@ -100,7 +100,7 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && a.IsLoopback()
 }
 
-// MayReturn tells whether people may be sent to an address, and it may show the page in a frame: its origin is on the
+// MayReturn reports whether people may be sent to an address, and it may show the page in a frame: its origin is on the
 // application's list, or it is this machine and the key is in test mode, as while an application is written.
 func (c Caller) MayReturn(address string) bool {
 	origin, ok := Origin(address)
@@ -112,7 +112,7 @@ func (c Caller) MayReturn(address string) bool {
 		slices.ContainsFunc(c.App.Policy.ReturnURLs, func(one string) bool { o, _ := Origin(one); return o == origin })
 }
 
-// Caller answers who acts with a key that made something which outlives its request, like a link. It is ErrKey once the
+// Caller returns who acts with a key that made something which outlives its request, like a link. It is ErrKey once the
 // key is revoked or has expired: what it made dies with it.
 func (d *Directory) Caller(key [16]byte) (Caller, error) {
 	s := d.snapshot.Load()

@@ -26,7 +26,7 @@ func bad(field, code, format string, args ...any) *FieldError {
 	return &FieldError{Field: field, Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Validate answers the first field that is out of bounds.
+// Validate returns the first field that is out of bounds.
 func (a Application) Validate() error {
 	if err := label("name", a.Name, 64); err != nil {
 		return err
@@ -37,7 +37,7 @@ func (a Application) Validate() error {
 	return a.Policy.Validate()
 }
 
-// Validate answers the first field that is out of bounds. Zero fields are defaults and pass.
+// Validate returns the first field that is out of bounds. Zero fields are defaults and pass.
 func (p Policy) Validate() error {
 	for _, f := range []struct {
 		name        string

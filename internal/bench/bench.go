@@ -13,9 +13,9 @@ import (
 // system is something that verifies numbers.
 type system interface {
 	name() string
-	// target answers how to ask it.
+	// target returns how to ask it.
 	target() target
-	// cost answers what its processes have used since they began.
+	// cost returns what its processes have used since they began.
 	cost() (usage, error)
 	stop() error
 }
@@ -119,7 +119,7 @@ type round struct {
 	start, check phase
 }
 
-// cycle answers the CPU of a start, its delivery and its check, in microseconds.
+// cycle returns the CPU of a start, its delivery and its check, in microseconds.
 func (r round) cycle() float64 { return r.start.cpu + r.check.cpu }
 
 // phase is what one kind of operation came to.

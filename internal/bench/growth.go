@@ -67,7 +67,7 @@ func (g *grown) run(ctx context.Context, w *tabwriter.Writer) (err error) {
 	return g.compare(ctx, empty, full, point{idle: idleMemory(empty)}, p, w)
 }
 
-// storeOf answers the setting of a store.
+// storeOf returns the setting of a store.
 func storeOf(dsn string) string {
 	if dsn == "" {
 		return ""
@@ -75,7 +75,7 @@ func storeOf(dsn string) string {
 	return fmt.Sprintf("{driver: postgres, dsn: %q}", dsn)
 }
 
-// full answers a server whose store has been filled, with pending verifications.
+// full returns a server whose store has been filled, with pending verifications.
 func (g *grown) full(ctx context.Context) (*server, point, error) {
 	s, err := startDialproof(ctx, g.o.Program, g.dir, g.sink.url(), storeOf(g.dsn))
 	if err != nil {
@@ -110,7 +110,7 @@ func (g *grown) full(ctx context.Context) (*server, point, error) {
 // besideName is the database of the store that is not filled.
 const besideName = "dialproof_bench_beside"
 
-// other answers where the store is that is not filled, and what takes it away.
+// other returns where the store is that is not filled, and what takes it away.
 func (g *grown) other(ctx context.Context) (dsn string, drop func() error, err error) {
 	if g.dsn == "" {
 		return "", func() error { return nil }, nil

@@ -76,7 +76,7 @@ func processUsage(pid int, children bool) (u usage, err error) {
 	return u, nil
 }
 
-// procNumber answers a number of /proc/PID/file; 0 when it is not there.
+// procNumber returns a number of /proc/PID/file; 0 when it is not there.
 func procNumber(pid int, file, name string) int64 {
 	text, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), file))
 	_, rest, _ := strings.Cut(string(text), name)

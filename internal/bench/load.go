@@ -104,7 +104,7 @@ func (l *lane) receive() (status int, body []byte, err error) {
 	return status, body, nil
 }
 
-// header answers the value of a header line of that name, which is in lower case and ends with a colon.
+// header returns the value of a header line of that name, which is in lower case and ends with a colon.
 func header(line []byte, name string) ([]byte, bool) {
 	if len(line) < len(name) || !bytes.EqualFold(line[:len(name)], []byte(name)) {
 		return nil, false
@@ -153,7 +153,7 @@ func dial(ctx context.Context, address string) (*lane, error) {
 	return &lane{conn: c, in: bufio.NewReaderSize(c, 16<<10)}, nil
 }
 
-// percentiles answers the middle, the 99th and the 99.9th of a hundred; 0 of nothing.
+// percentiles returns the middle, the 99th and the 99.9th of a hundred; 0 of nothing.
 func percentiles(took []time.Duration) (p50, p99, p999 time.Duration) {
 	if len(took) == 0 {
 		return 0, 0, 0
@@ -163,7 +163,7 @@ func percentiles(took []time.Duration) (p50, p99, p999 time.Duration) {
 	return at(.5), at(.99), at(.999)
 }
 
-// field answers the value of a JSON string field, by looking for its first appearance.
+// field returns the value of a JSON string field, by looking for its first appearance.
 func field(body []byte, name string) (string, error) {
 	_, rest, ok := bytes.Cut(body, []byte(`"`+name+`":"`))
 	if !ok {

@@ -28,7 +28,7 @@ type offer struct {
 }
 
 // openConnections is over how many connections the loads come, and so how many starts of one with a rate may be under
-// way at once: that bounds what the load itself can queue. How late the load was tells whether there are enough.
+// way at once: that bounds what the load itself can queue. How late the load was reports whether there are enough.
 const openConnections = 256
 
 // warm is the share of a load that is not counted: a system needs a moment to see that it is too much.
@@ -88,7 +88,7 @@ func (o offer) starts(ctx context.Context, s system, n *numbers) (outcome, []sta
 	return judge(out, o.lasts), taken(out), context.Cause(ctx)
 }
 
-// due answers when the next start is due, after the begin.
+// due returns when the next start is due, after the begin.
 func (o offer) due(i int64, begin time.Time) time.Duration {
 	if o.rate == 0 {
 		return max(time.Since(begin), 0)
@@ -113,7 +113,7 @@ func fire(l *lane, t target, number string, begin time.Time, due time.Duration) 
 	return s, nil
 }
 
-// taken answers the starts that were accepted.
+// taken returns the starts that were accepted.
 func taken(all []shot) (out []started) {
 	for _, s := range all {
 		if s.number != "" {
@@ -204,10 +204,10 @@ const (
 	atHalf
 )
 
-// kept answers which share of the peak a load got.
+// kept returns which share of the peak a load got.
 func (t loads) kept(load int) float64 { return t[load].accepted / t[atPeak].accepted }
 
-// slower answers how much longer a load's 99th of a hundred took than at half load.
+// slower returns how much longer a load's 99th of a hundred took than at half load.
 func (t loads) slower(load int) float64 { return float64(t[load].p99) / float64(t[atHalf].p99) }
 
 func overloadOne(ctx context.Context, o Options, s system, sink *sink, n *numbers) (t loads, err error) {

@@ -19,7 +19,7 @@ type result struct {
 
 func (r *result) add(n round) { r.rounds = append(r.rounds, n) }
 
-// median answers the middle of a figure over the rounds.
+// median returns the middle of a figure over the rounds.
 func median[T cmp.Ordered](r *result, of func(round) T) T {
 	all := make([]T, len(r.rounds))
 	for i, n := range r.rounds {

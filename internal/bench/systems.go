@@ -78,7 +78,7 @@ func (s *server) said(u *usage) error {
 	return err
 }
 
-// metric answers an unlabelled figure of a Prometheus text.
+// metric returns an unlabelled figure of a Prometheus text.
 func metric(text []byte, name string) int64 {
 	_, rest, _ := bytes.Cut(text, []byte("\n"+name+" "))
 	if bytes.HasPrefix(text, []byte(name+" ")) {
@@ -102,7 +102,7 @@ func (s *server) stop() error {
 	return err
 }
 
-// command answers the program in a role. It ends with its parent.
+// command returns the program in a role. It ends with its parent.
 func command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, program, args...) //nolint:gosec // our own binary
 	c.Stderr = os.Stderr
@@ -266,7 +266,7 @@ func ready(ctx context.Context, url string) error {
 	return context.Cause(ctx)
 }
 
-// freeAddress answers a loopback address that nobody listens on.
+// freeAddress returns a loopback address that nobody listens on.
 func freeAddress(ctx context.Context) string {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

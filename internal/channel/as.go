@@ -1,6 +1,6 @@
 package channel
 
-// As answers the optional power T of a sender, through any wrappers around it. A wrapper has a method
+// As returns the optional power T of a sender, through any wrappers around it. A wrapper has a method
 // Unwrap() Sender.
 func As[T any](s Sender) (power T, ok bool) {
 	for s != nil {

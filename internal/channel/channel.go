@@ -27,7 +27,7 @@ const (
 	Email    Kind = "email"
 )
 
-// Kinds answers every channel, in the order in which people know them.
+// Kinds returns every channel, in the order in which people know them.
 func Kinds() []Kind { return []Kind{SMS, Voice, WhatsApp, Telegram, Email} }
 
 // Message is one message to one person. It carries the code, so it is never logged or stored.
@@ -105,7 +105,7 @@ type Callback struct {
 	Body   []byte
 	// Now is the clock, for signatures with a time.
 	Now time.Time
-	// Message answers again the message of the delivery that the address names: a call asks what to say only
+	// Message returns again the message of the delivery that the address names: a call asks what to say only
 	// when the person has picked up. ok is false when there is nothing left to say: the verification is over.
 	// It is nil when the request came to the route's fixed address, which names no delivery.
 	Message func(ctx context.Context) (m Message, ok bool, err error)
@@ -171,7 +171,7 @@ type Receipt struct {
 	At       time.Time
 }
 
-// Valid tells whether k is one of the channels.
+// Valid reports whether k is one of the channels.
 func (k Kind) Valid() bool {
 	switch k {
 	case SMS, Voice, WhatsApp, Telegram, Email:

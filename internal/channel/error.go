@@ -24,7 +24,7 @@ const (
 	MaybeSent ErrorKind = "unknown"
 )
 
-// ErrorKinds answers the closed set.
+// ErrorKinds returns the closed set.
 func ErrorKinds() []ErrorKind {
 	return []ErrorKind{Rejected, Refused, Throttled, Unavailable, MaybeSent}
 }
@@ -106,13 +106,13 @@ func (e *Error) Lasting() bool {
 	return false
 }
 
-// Unwrap answers the cause, if one was kept with Because. Its text may hold anything: never print it.
+// Unwrap returns the cause, if one was kept with Because. Its text may hold anything: never print it.
 func (e *Error) Unwrap() error { return e.cause }
 
 // Because keeps the cause for errors.Is.
 func (e *Error) Because(err error) *Error { e.cause = err; return e }
 
-// AsError answers err as an *Error. An error that is none means a fault in the provider's code after
+// AsError returns err as an *Error. An error that is none means a fault in the provider's code after
 // which nobody knows whether the message left: it becomes MaybeSent, without its text.
 func AsError(provider string, err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {

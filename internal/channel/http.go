@@ -68,7 +68,7 @@ func Post(ctx context.Context, client *http.Client, provider string, address *ur
 	return Do(ctx, client, provider, &req)
 }
 
-// newBody answers a body in memory, of a type that net/http knows as such: it writes header and body of such a request
+// newBody returns a body in memory, of a type that net/http knows as such: it writes header and body of such a request
 // in one call.
 func newBody(text []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(text)) }
 
@@ -126,7 +126,7 @@ func StatusError(provider string, a Answer, now time.Time) *Error {
 	return e
 }
 
-// why answers in our own words why a connection was not made. The error's own text may hold an address with a secret in
+// why returns in our own words why a connection was not made. The error's own text may hold an address with a secret in
 // it.
 func why(err error) string {
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)

@@ -15,7 +15,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel"
 )
 
-// client answers the client of a deployment as far as it matters here: a transport and nothing else.
+// client returns the client of a deployment as far as it matters here: a transport and nothing else.
 func client(t *testing.T) *http.Client {
 	t.Helper()
 	transport := &http.Transport{}

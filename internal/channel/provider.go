@@ -20,14 +20,14 @@ type Provider struct {
 	Channels []Kind
 	// DevOnly marks a provider that no production deployment wants; serve refuses it unless told otherwise.
 	DevOnly bool
-	// Config answers a pointer to a new, defaulted settings struct. Its fields have `yaml` and `doc` tags;
+	// Config returns a pointer to a new, defaulted settings struct. Its fields have `yaml` and `doc` tags;
 	// the settings page and the strict decoder read them. It implements Opener.
 	Config func() Opener
 }
 
 // Opener is the decoded settings of one route.
 type Opener interface {
-	// Validate answers what is wrong with the settings, in words, naming the field.
+	// Validate returns what is wrong with the settings, in words, naming the field.
 	Validate() error
 	// Open makes the sender. It makes no network call.
 	Open(env Env) (Sender, error)

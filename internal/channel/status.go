@@ -34,13 +34,13 @@ func (s Status) rank() int {
 	return -1
 }
 
-// Valid tells whether s is one of the statuses.
+// Valid reports whether s is one of the statuses.
 func (s Status) Valid() bool { return s.rank() >= 0 }
 
-// Final tells whether nothing more can happen to the delivery.
+// Final reports whether nothing more can happen to the delivery.
 func (s Status) Final() bool { return s.rank() == 5 }
 
-// Advance answers the status after news, and whether the news changed it. News that comes late, twice or
+// Advance returns the status after news, and whether the news changed it. News that comes late, twice or
 // out of order never takes a delivery back, and a final status stays as it is.
 func (s Status) Advance(news Status) (Status, bool) {
 	if !news.Valid() || s.Final() || news.rank() <= s.rank() {

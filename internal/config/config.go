@@ -226,7 +226,7 @@ type Webhooks struct {
 	Workers int `yaml:"workers"`
 }
 
-// Proxies answers TrustedProxies; those that are no addresses, which Validate refuses, are left out.
+// Proxies returns TrustedProxies; those that are no addresses, which Validate refuses, are left out.
 func (c Config) Proxies() []netip.Prefix {
 	var out []netip.Prefix
 	for _, text := range c.TrustedProxies {
@@ -246,7 +246,7 @@ func proxy(text string) (netip.Prefix, error) {
 	return p.Masked(), err
 }
 
-// Default answers what holds where the file says nothing.
+// Default returns what holds where the file says nothing.
 func Default() Config {
 	return Config{
 		Listen:    "127.0.0.1:8080",

@@ -23,7 +23,7 @@ const envPrefix = "DIALPROOF_"
 // maxFile bounds the configuration file, in bytes.
 const maxFile = 4 << 20
 
-// Load answers the configuration: the defaults, overridden by the file at path (if path is not empty), overridden
+// Load returns the configuration: the defaults, overridden by the file at path (if path is not empty), overridden
 // by the environment, which env looks up (os.LookupEnv). An error that is about what stands there is Problems, all
 // that there are; a file that cannot be read is an error of package os.
 func Load(path string, env func(string) (string, bool)) (Config, error) {
@@ -37,7 +37,7 @@ func Load(path string, env func(string) (string, bool)) (Config, error) {
 	return Parse(path, text, env)
 }
 
-// read answers the file's text.
+// read returns the file's text.
 func read(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -85,7 +85,7 @@ func Parse(path string, text []byte, env func(string) (string, bool)) (Config, e
 	return c, nil
 }
 
-// faults answers what the decoder found, one by one.
+// faults returns what the decoder found, one by one.
 func faults(err error) Problems {
 	if err == nil {
 		return nil
@@ -105,7 +105,7 @@ func faults(err error) Problems {
 	return out
 }
 
-// document answers the one mapping that a configuration is; an empty file is an empty mapping.
+// document returns the one mapping that a configuration is; an empty file is an empty mapping.
 func document(text []byte) (*yaml.Node, error) {
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	var doc yaml.Node
@@ -158,7 +158,7 @@ func (r Route) filled() Route {
 	return r
 }
 
-// position answers where a path ("routes[1].name") stands in the file, or the nearest thing above it; 0, 0 when
+// position returns where a path ("routes[1].name") stands in the file, or the nearest thing above it; 0, 0 when
 // that is the whole file.
 func position(node *yaml.Node, path string) (line, column int) {
 	for _, step := range strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
@@ -171,7 +171,7 @@ func position(node *yaml.Node, path string) (line, column int) {
 	return line, column
 }
 
-// child answers the value under a key or an index, or nil.
+// child returns the value under a key or an index, or nil.
 func child(node *yaml.Node, step string) *yaml.Node {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias

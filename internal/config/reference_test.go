@@ -38,7 +38,7 @@ func TestReferencePage(t *testing.T) {
 	}
 }
 
-// comments answers the doc comment of each struct ("Store") and of each field ("Store.Path").
+// comments returns the doc comment of each struct ("Store") and of each field ("Store.Path").
 func comments(t *testing.T) map[string]string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
@@ -69,7 +69,7 @@ func comments(t *testing.T) map[string]string {
 	return out
 }
 
-// reference answers the whole page.
+// reference returns the whole page.
 func reference(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
@@ -133,12 +133,12 @@ func section(t *testing.T, b *strings.Builder, docs map[string]string, v reflect
 	}
 }
 
-// anchor answers how the heading of a section is linked to.
+// anchor returns how the heading of a section is linked to.
 func anchor(path string) string {
 	return strings.NewReplacer(".", "", "[]", "").Replace(path)
 }
 
-// shown answers a default as it would stand in the file.
+// shown returns a default as it would stand in the file.
 func shown(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case time.Duration:
@@ -175,7 +175,7 @@ routes:
       auth_token_file: /etc/dialproof/twilio-token
 `
 
-// form answers in words what a value looks like.
+// form returns in words what a value looks like.
 func form(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[time.Duration]():

@@ -45,7 +45,7 @@ func (p Problem) String() string {
 // Problems is everything that is wrong with a configuration, as an error.
 type Problems []Problem
 
-// Error answers one problem a line.
+// Error returns one problem a line.
 func (p Problems) Error() string {
 	lines := make([]string, len(p))
 	for i, one := range p {
@@ -68,7 +68,7 @@ func (j *judge) within(v, low, top int, path string) {
 	j.need(v >= low && v <= top, path, "must be %d to %d", low, top)
 }
 
-// Validate answers all that is wrong, as Problems, or nil. It looks at nothing outside of c: whether an address is
+// Validate returns all that is wrong, as Problems, or nil. It looks at nothing outside of c: whether an address is
 // free or a provider known is found out by whoever uses it.
 func (c Config) Validate() error {
 	j := &judge{}
@@ -146,7 +146,7 @@ func (j *judge) keys(keys []Key) {
 	}
 }
 
-// Bytes answers the secret itself. It fails when the text is neither hexadecimal nor base64 (standard or URL,
+// Bytes returns the secret itself. It fails when the text is neither hexadecimal nor base64 (standard or URL,
 // padded or not).
 func (k Key) Bytes() ([]byte, error) {
 	text := strings.TrimSpace(k.Secret.Reveal())
@@ -228,7 +228,7 @@ func matches(pattern, text string) bool { return regexp.MustCompile(pattern).Mat
 
 func country(text string) bool { return matches(`^[A-Z]{2}$`, text) }
 
-// senderID tells whether a handset could show text as the origin of a message.
+// senderID reports whether a handset could show text as the origin of a message.
 func senderID(text string) bool {
 	return matches(`^\+?[0-9]{3,15}$`, text) || matches(`^[A-Za-z0-9 ._&-]{1,11}$`, text)
 }

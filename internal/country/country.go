@@ -66,7 +66,7 @@ var metadata = sync.OnceValue(func() map[string]*phonenumbers.PhoneMetadata {
 	return out
 })
 
-// Known tells whether code is a country with numbers of its own.
+// Known reports whether code is a country with numbers of its own.
 func Known(code string) bool { return metadata()[code] != nil }
 
 // lists keeps the list of each language: about fifty, each made once.
@@ -77,7 +77,7 @@ type lists struct {
 
 var listed = &lists{by: map[string][]Country{}}
 
-// List answers all countries with their names in a language, sorted as its readers expect. The list is shared: it must
+// List returns all countries with their names in a language, sorted as its readers expect. The list is shared: it must
 // not be changed.
 func List(locale string) []Country {
 	listed.mu.Lock()
@@ -126,7 +126,7 @@ func namesIn(locale string) map[string]string {
 	return out
 }
 
-// RulesOf answers the rules of a country; ok is false for what is none.
+// RulesOf returns the rules of a country; ok is false for what is none.
 func RulesOf(code string) (r Rules, ok bool) {
 	m := metadata()[code]
 	if m == nil {
@@ -143,7 +143,7 @@ func RulesOf(code string) (r Rules, ok bool) {
 	}, true
 }
 
-// Main answers the first country of a calling code, "" for none: "US" for 1.
+// Main returns the first country of a calling code, "" for none: "US" for 1.
 func Main(calling string) string {
 	n, err := strconv.Atoi(calling)
 	if err != nil {

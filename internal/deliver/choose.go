@@ -36,7 +36,7 @@ type candidate struct {
 	reason string
 }
 
-// candidates answers the routes that serve the number, best first: those that are well, in the order of the policy, and
+// candidates returns the routes that serve the number, best first: those that are well, in the order of the policy, and
 // then those that are not, which may still be better than nothing.
 func (s *Routes) candidates(q query) []candidate {
 	p := s.current.Load()

@@ -66,7 +66,7 @@ type pace struct {
 // maxEach is the most of which one is remembered, less one.
 const maxEach = 1<<7 - 1
 
-// takes tells whether a send is remembered. Ids end in random bits: a verification that is sent again is taken again.
+// takes reports whether a send is remembered. Ids end in random bits: a verification that is sent again is taken again.
 func (p *pace) takes(v id.ID, now time.Time) bool {
 	if s := now.Unix(); s != p.second {
 		p.each = 0
@@ -89,7 +89,7 @@ func prefixOf(to phone.Number) (p prefix) {
 	return p
 }
 
-// String answers "+491511".
+// String returns "+491511".
 func (p prefix) String() string { return string(bytes.TrimRight(p[:], "\x00")) }
 
 // arm is what is known of a route on a prefix: verdicts, fading.
@@ -127,7 +127,7 @@ func (t *trend) add(typed bool) {
 
 func (t *trend) fallen() bool { return t.n > trendLeast && t.late < fallenTo*t.rule }
 
-// fallen answers whether the codes of a route have ceased to be typed, and it is not yet time to try it again.
+// fallen reports whether the codes of a route have ceased to be typed, and it is not yet time to try it again.
 func (c *Conversions) fallen(route string) bool {
 	if c == nil {
 		return false
@@ -163,7 +163,7 @@ func (c *Conversions) trouble(route string) string {
 // unTyped is why a route is not well whose codes are not typed.
 const unTyped = "codes are not typed"
 
-// NewConversions answers an empty record. The same seed and events give the same samples.
+// NewConversions returns an empty record. The same seed and events give the same samples.
 func NewConversions(now func() time.Time, seed uint64) *Conversions {
 	return &Conversions{
 		now:     now,
@@ -191,7 +191,7 @@ func (c *Conversions) Sent(verification id.ID, route string, to phone.Number) {
 		trial{verification: verification, at: now.UnixNano(), route: c.place(route), prefix: prefixOf(to)})
 }
 
-// place answers where a route stands among the routes.
+// place returns where a route stands among the routes.
 func (c *Conversions) place(route string) int32 {
 	i := slices.Index(c.routes, route)
 	if i < 0 {
@@ -268,7 +268,7 @@ func (c *Conversions) verdict(t *trial) {
 	}
 }
 
-// rate answers what is known of a route on a prefix: the share that was typed, and of how many.
+// rate returns what is known of a route on a prefix: the share that was typed, and of how many.
 func (c *Conversions) rate(route string, on prefix) (share, of float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -31,7 +31,7 @@ type Parcel struct {
 	Wait  time.Duration
 }
 
-// delivery answers the delivery of that id, or nil.
+// delivery returns the delivery of that id, or nil.
 func (p *Parcel) delivery(d id.ID) *channel.Delivery {
 	for i := range p.Deliveries {
 		if p.Deliveries[i].ID == d {
@@ -53,9 +53,9 @@ func (p *Parcel) since(job id.ID) []channel.Delivery {
 
 // Tx is one atomic piece of work, under the lock of the parcel's number.
 type Tx interface {
-	// Parcel answers the parcel, or nil.
+	// Parcel returns the parcel, or nil.
 	Parcel(ref id.ID) (*Parcel, error)
-	// Job answers a job as it is kept, or nil when it is finished.
+	// Job returns a job as it is kept, or nil when it is finished.
 	Job(job id.ID) (*queue.Job, error)
 	PutParcel(*Parcel)
 	// PutJob writes a new job or what changed of an old one.
@@ -76,9 +76,9 @@ type Sent struct {
 type Store interface {
 	// Update runs work and answers when its effect is durable. ref and job (zero for none) tell what it will read, so that
 	// a store can read for many at once. Work may be run again when the store retries: it must be pure but for its Tx and
-	// the variables that it sets, each of them anew.
+	// the variables that it sets, each of them again.
 	Update(ctx context.Context, ref, job id.ID, work func(Tx) error) error
-	// FindSent answers what was kept under a key.
+	// FindSent returns what was kept under a key.
 	FindSent(ctx context.Context, key [16]byte) (s Sent, ok bool, err error)
 }
 
@@ -95,7 +95,7 @@ type Composed struct {
 type Composer interface {
 	// Compose returns the message that a delivery of a parcel carries.
 	Compose(ctx context.Context, ref id.ID, d channel.Delivery) (Composed, error)
-	// Number answers whom a parcel is for; the zero number when that is forgotten.
+	// Number returns whom a parcel is for; the zero number when that is forgotten.
 	Number(ctx context.Context, ref id.ID) (phone.Number, error)
 }
 

@@ -173,7 +173,7 @@ func (b *bench) renew(route string) {
 
 func fault(k channel.ErrorKind) error { return &channel.Error{Kind: k, Provider: "fake", Code: "x"} }
 
-// deliveries answers "route status" for each.
+// deliveries returns "route status" for each.
 func (b *bench) deliveries() (out []string) {
 	b.shelf.Lock()
 	defer b.shelf.Unlock()

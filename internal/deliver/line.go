@@ -111,7 +111,7 @@ func (l *lines) renewed(route string, j queue.Job, until time.Time) {
 	}
 }
 
-// waiting tells whether anybody does.
+// waiting reports whether anybody does.
 func (l *lines) waiting(route string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -119,7 +119,7 @@ func (l *lines) waiting(route string) bool {
 	return w != nil && len(w.jobs) > 0
 }
 
-// arm tells whether a time has to be set: there is none, and somebody waits.
+// arm reports whether a time has to be set: there is none, and somebody waits.
 func (l *lines) arm(route string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -138,7 +138,7 @@ func (l *lines) disarm(route string) {
 	l.of[route].armed = false
 }
 
-// Waiting answers how many messages wait on this node for room on each route, by its name.
+// Waiting returns how many messages wait on this node for room on each route, by its name.
 func (h *Handler) Waiting() map[string]int {
 	out := map[string]int{}
 	for _, r := range h.Routes.All() {

@@ -51,13 +51,13 @@ func (h *Handler) settle(tx Tx, j queue.Job, p *Parcel, d *channel.Delivery) (go
 	return false
 }
 
-// hopeless tells whether nothing is to be hoped for from a delivery, so that the order goes on at once.
+// hopeless reports whether nothing is to be hoped for from a delivery, so that the order goes on at once.
 func hopeless(d *channel.Delivery) bool {
 	return d.Status == channel.Failed || d.Status == channel.Undelivered ||
 		(d.Status == channel.Unknown && (d.Code == codeSilent || d.Kind == channel.Rejected))
 }
 
-// arrived tells whether any message of a parcel has.
+// arrived reports whether any message of a parcel has.
 func arrived(p *Parcel) bool {
 	for i := range p.Deliveries {
 		if p.Deliveries[i].Status == channel.Delivered {
@@ -96,7 +96,7 @@ func (h *Handler) follow(tx Tx, p *Parcel, i int) error {
 // known to be slower has three times as long as it takes on average.
 const hangs = time.Second
 
-// impatient answers a context that ends when the call has used up its wait, or when it hangs on a route that answers
+// impatient returns a context that ends when the call has used up its wait, or when it hangs on a route that answers
 // nobody.
 func (h *Health) impatient(ctx context.Context, wait time.Duration) (_ context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(ctx)

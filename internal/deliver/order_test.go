@@ -24,7 +24,7 @@ func (b *bench) order() {
 	b.shelf.Parcels[b.job.Ref] = p
 }
 
-// timer answers what became of the bench's job: "dropped", or its kind and when it is due after the beginning.
+// timer returns what became of the bench's job: "dropped", or its kind and when it is due after the beginning.
 func (b *bench) timer(began time.Time) string {
 	b.shelf.Lock()
 	defer b.shelf.Unlock()

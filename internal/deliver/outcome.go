@@ -292,7 +292,7 @@ func advice(e *channel.Error) string {
 	return "refused by every route: try another channel, and see the error code"
 }
 
-// moved answers the id of the delivery that goes on: a new one in the first round, so that each route's part
+// moved returns the id of the delivery that goes on: a new one in the first round, so that each route's part
 // can be seen, and the same one in later rounds, so that a long outage does not fill the record.
 func (h *Handler) moved(p *Parcel, d *channel.Delivery, route, reason string, again bool) []byte {
 	now := h.now()

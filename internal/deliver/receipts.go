@@ -31,7 +31,7 @@ const (
 	tokenLen  = len(id.ID{}) + tokenHalf + tokenTag
 )
 
-// Address answers where the receipts of a delivery go, by its token; empty when the deployment cannot be reached.
+// Address returns where the receipts of a delivery go, by its token; empty when the deployment cannot be reached.
 func (c *Callbacks) Address(route, token string) string {
 	if c == nil || c.PublicURL == "" {
 		return ""
@@ -39,7 +39,7 @@ func (c *Callbacks) Address(route, token string) string {
 	return c.PublicURL + "/callbacks/" + route + "/" + token
 }
 
-// Token answers the unguessable part of an address.
+// Token returns the unguessable part of an address.
 func (c *Callbacks) Token(route string, ref, d id.ID) string {
 	if c == nil {
 		return ""
@@ -49,12 +49,12 @@ func (c *Callbacks) Token(route string, ref, d id.ID) string {
 	return base64.RawURLEncoding.EncodeToString(append(raw, tag[:tokenTag]...))
 }
 
-// tag answers what only we can make of a parcel and half of a delivery's id.
+// tag returns what only we can make of a parcel and half of a delivery's id.
 func (c *Callbacks) tag(route string, ref, half []byte) [16]byte {
 	return c.Ring.Lookup([]byte("callback"), []byte(route), ref, half)
 }
 
-// read answers what a token names.
+// read returns what a token names.
 func (c *Callbacks) read(route, token string) (ref id.ID, half [tokenHalf]byte, ok bool) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(raw) != tokenLen {
@@ -66,7 +66,7 @@ func (c *Callbacks) read(route, token string) (ref id.ID, half [tokenHalf]byte, 
 	return ref, half, subtle.ConstantTimeCompare(tag[:tokenTag], raw[tokenLen-tokenTag:]) == 1
 }
 
-// Fixed answers the address where a route's provider sends all its receipts, for providers whose console takes
+// Fixed returns the address where a route's provider sends all its receipts, for providers whose console takes
 // one address and whose messages take none; empty when the deployment cannot be reached.
 func (c *Callbacks) Fixed(route string) string {
 	if c == nil || c.PublicURL == "" {
@@ -75,7 +75,7 @@ func (c *Callbacks) Fixed(route string) string {
 	return c.Address(route, c.fixed(route))
 }
 
-// fixed answers the unguessable part of a route's fixed address.
+// fixed returns the unguessable part of a route's fixed address.
 func (c *Callbacks) fixed(route string) string {
 	tag := c.Ring.Lookup([]byte("callbacks"), []byte(route))
 	return base64.RawURLEncoding.EncodeToString(tag[:16])
@@ -88,7 +88,7 @@ type place struct {
 	fixed bool
 }
 
-// locate answers what a token names.
+// locate returns what a token names.
 func (c *Callbacks) locate(route, token string) (p place, ok bool) {
 	if p.ref, p.half, ok = c.read(route, token); ok {
 		return p, true
@@ -141,7 +141,7 @@ func (h *Handler) Callback(ctx context.Context, route, token string,
 	return http.StatusNoContent, "", nil
 }
 
-// again answers the message of the delivery that an address names, for a call that asks what to say.
+// again returns the message of the delivery that an address names, for a call that asks what to say.
 func (h *Handler) again(ctx context.Context, rt *Route, at place) (m channel.Message, ok bool, err error) {
 	var d *channel.Delivery
 	err = h.Store.Update(ctx, at.ref, id.ID{}, func(tx Tx) error {
@@ -206,7 +206,7 @@ func sentKey(route, providerID string) [16]byte {
 	return [16]byte(sum[:16])
 }
 
-// correlates tells whether a sender's receipts name messages by the provider's id alone.
+// correlates reports whether a sender's receipts name messages by the provider's id alone.
 func correlates(s channel.Sender) bool {
 	c, ok := channel.As[channel.Correlator](s)
 	return ok && c.ReceiptsByID()
@@ -280,13 +280,13 @@ func (h *Handler) Receive(ctx context.Context, route string, ref id.ID, half [to
 	return err
 }
 
-// sameMessage tells whether a receipt is about this delivery's message, as far as ids tell. The receipt may
+// sameMessage reports whether a receipt is about this delivery's message, as far as ids tell. The receipt may
 // come before the answer that brings the provider's id.
 func sameMessage(d *channel.Delivery, r channel.Receipt) bool {
 	return d.ProviderID == "" || r.ProviderID == "" || strings.EqualFold(d.ProviderID, cut(r.ProviderID, 128))
 }
 
-// note takes the news of a receipt into a delivery and tells whether there was any.
+// note takes the news of a receipt into a delivery and reports whether there was any.
 func note(d *channel.Delivery, r channel.Receipt) bool {
 	next, changed := d.Status.Advance(r.Status)
 	if changed {

@@ -116,7 +116,7 @@ func undone(d *channel.Delivery) {
 	d.Status, _ = d.Status.Advance(end)
 }
 
-// settled tells whether a delivery is over although its call failed: a receipt has come, so an earlier call has brought
+// settled reports whether a delivery is over although its call failed: a receipt has come, so an earlier call has brought
 // the message there.
 func settled(d *channel.Delivery) (over bool, err error) {
 	if d.Status == channel.Queued {

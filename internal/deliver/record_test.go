@@ -89,7 +89,7 @@ func TestAPanicMayHaveSent(t *testing.T) {
 	}
 }
 
-// claimed answers the job as another node claims it.
+// claimed raises the attempt of the job, as a node that claims it does.
 func (b *bench) claimed() {
 	b.job.Attempt++
 	b.job.Due = b.now.Add(30 * time.Second)

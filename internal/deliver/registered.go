@@ -18,7 +18,7 @@ type Registered struct {
 // codeTemplate stands with a delivery whose text fits none of the registered ones.
 const codeTemplate = "template_mismatch"
 
-// registered answers the registered text that a message is an instance of. need is false when the route has none for
+// registered returns the registered text that a message is an instance of. need is false when the route has none for
 // its country.
 func (r *Route) registered(kind channel.Kind, country, text string) (found *Registered, need bool) {
 	if kind != channel.SMS {
@@ -47,14 +47,14 @@ func (r *Route) lint(m *channel.Message) *channel.Error {
 	}
 }
 
-// Fits tells whether a text may go over the route to a country: it is an instance of a registered text, or none is
+// Fits reports whether a text may go over the route to a country: it is an instance of a registered text, or none is
 // registered.
 func (r *Route) Fits(kind channel.Kind, country, text string) bool {
 	found, need := r.registered(kind, country, text)
 	return !need || found != nil
 }
 
-// regulatory answers the fields that the country asks for, with the id of the registered text.
+// regulatory returns the fields that the country asks for, with the id of the registered text.
 func (r *Route) regulatory(m *channel.Message) map[string]string {
 	found, _ := r.registered(m.Channel, m.To.Country(), m.Text.Body)
 	if found == nil || found.ID == "" {

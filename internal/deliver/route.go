@@ -49,7 +49,7 @@ type Route struct {
 	Health *Health
 }
 
-// price answers what a message to a country costs. A route that does not say counts as dearer than any that does.
+// price returns what a message to a country costs. A route that does not say counts as dearer than any that does.
 func (r *Route) price(country string) int64 {
 	if p, ok := r.Price[country]; ok {
 		return p
@@ -69,7 +69,7 @@ func decimal(n int64) string {
 	return strings.TrimRight(strings.TrimRight(fmt.Sprintf("%d.%08d", n/unit, n%unit), "0"), ".")
 }
 
-// serves tells whether the route can carry a message.
+// serves reports whether the route can carry a message.
 func (r *Route) serves(to phone.Number, kind channel.Kind, test bool) bool {
 	if r.Quiet || (r.Test != test && !r.Both) {
 		return false
@@ -96,7 +96,7 @@ func (r *Route) asked(q query) query {
 	return q
 }
 
-// sender answers the sender ID for a country.
+// sender returns the sender ID for a country.
 func (r *Route) sender(country string) string { return cmp.Or(r.FromBy[country], r.From) }
 
 // Routes is the set of ways out. It can be replaced while messages are under way.
@@ -112,7 +112,7 @@ type plan struct {
 	policy Policy
 }
 
-// NewRoutes answers a set that chooses by priority.
+// NewRoutes returns a set that chooses by priority.
 func NewRoutes(routes []*Route) *Routes {
 	s := &Routes{}
 	s.Replace(routes, Priority)
@@ -128,7 +128,7 @@ func (s *Routes) Replace(routes []*Route, policy Policy) {
 	s.current.Store(&plan{sorted, policy})
 }
 
-// spare answers 1 for routes that come after all others.
+// spare returns 1 for routes that come after all others.
 func spare(r *Route) int {
 	if r.Spare {
 		return 1
@@ -136,10 +136,10 @@ func spare(r *Route) int {
 	return 0
 }
 
-// All answers the routes in the order of their priority.
+// All returns the routes in the order of their priority.
 func (s *Routes) All() []*Route { return s.current.Load().routes }
 
-// Named answers the route of that name, or nil.
+// Named returns the route of that name, or nil.
 func (s *Routes) Named(name string) *Route {
 	for _, r := range s.All() {
 		if r.Name == name {

@@ -34,7 +34,7 @@ func readContract(text []byte) (*contract, error) {
 	return c, nil
 }
 
-// follow answers what a node means: aliases and references are followed. A $ref may have a description beside it.
+// follow returns what a node means: aliases and references are followed. A $ref may have a description beside it.
 func (c *contract) follow(n *yaml.Node) object {
 	o := object{c: c, node: n}
 	for range 8 { // references are not nested deeper
@@ -70,7 +70,7 @@ func member(n *yaml.Node, name string) *yaml.Node {
 	return nil
 }
 
-// get answers a member; one that is not there is empty.
+// get returns a member; one that is not there is empty.
 func (o object) get(names ...string) object {
 	for _, name := range names {
 		n := member(o.over, name)
@@ -87,7 +87,7 @@ func (o object) get(names ...string) object {
 
 func (o object) is() bool { return o.node != nil }
 
-// text answers a scalar, or "".
+// text returns a scalar, or "".
 func (o object) text() string {
 	if o.node == nil || o.node.Kind != yaml.ScalarNode {
 		return ""
@@ -95,7 +95,7 @@ func (o object) text() string {
 	return o.node.Value
 }
 
-// members answers the members in order.
+// members returns the members in order.
 func (o object) members() (out []pair) {
 	if o.node == nil || o.node.Kind != yaml.MappingNode {
 		return nil
@@ -106,7 +106,7 @@ func (o object) members() (out []pair) {
 	return out
 }
 
-// items answers the entries of a list.
+// items returns the entries of a list.
 func (o object) items() (out []object) {
 	if o.node == nil || o.node.Kind != yaml.SequenceNode {
 		return nil
@@ -117,7 +117,7 @@ func (o object) items() (out []object) {
 	return out
 }
 
-// has tells whether a list holds a text.
+// has reports whether a list holds a text.
 func (o object) has(text string) bool {
 	for _, i := range o.items() {
 		if i.text() == text {
@@ -127,7 +127,7 @@ func (o object) has(text string) bool {
 	return false
 }
 
-// properties answers the fields of a schema, those of allOf first, and which must be there.
+// properties returns the fields of a schema, those of allOf first, and which must be there.
 func (o object) properties() (fields []pair, required map[string]bool) {
 	required = map[string]bool{}
 	for _, part := range append(o.get("allOf").items(), o) {
@@ -146,7 +146,7 @@ func (o object) properties() (fields []pair, required map[string]bool) {
 	return fields, required
 }
 
-// composite tells whether a schema has fields of its own.
+// composite reports whether a schema has fields of its own.
 func (o object) composite() bool {
 	return o.get("properties").is() || o.get("allOf").is()
 }

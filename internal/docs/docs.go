@@ -63,7 +63,7 @@ type entry struct {
 	err    error
 }
 
-// Handler answers everything under /docs.
+// Handler returns everything under /docs.
 func Handler(o Options) http.Handler { return newSite(o, pages.Files) }
 
 func newSite(o Options, files fs.FS) *site {
@@ -120,7 +120,7 @@ func (s *site) try(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"key": s.DevKey}) // the reader has gone: there is nobody to tell
 }
 
-// find answers the thing of a name, or the page that says that there is none.
+// find returns the thing of a name, or the page that says that there is none.
 func (s *site) find(name string) (*entry, int) {
 	build := s.source(name)
 	status := http.StatusOK
@@ -145,7 +145,7 @@ func (s *site) find(name string) (*entry, int) {
 	return e, status
 }
 
-// source answers how to make the thing of a name, or nil.
+// source returns how to make the thing of a name, or nil.
 func (s *site) source(name string) func() (string, []byte, error) {
 	if name == "search.json" {
 		return s.index
@@ -169,7 +169,7 @@ func (s *site) source(name string) func() (string, []byte, error) {
 	return nil
 }
 
-// document answers a page's own part.
+// document returns a page's own part.
 func (s *site) document(file string) (document, error) {
 	if file == reference {
 		return referencePage(s.files, openapi.OpenAPI, s.DevKey != "")
@@ -177,7 +177,7 @@ func (s *site) document(file string) (document, error) {
 	return render(s.files, file)
 }
 
-// asset answers a style, a script or a picture.
+// asset returns a style, a script or a picture.
 func (s *site) asset(file string) func() (string, []byte, error) {
 	for _, at := range []struct {
 		fs   fs.FS
@@ -231,7 +231,7 @@ func (s *site) page(at link, d document) (string, []byte, error) {
 	return "text/html; charset=utf-8", b.Bytes(), nil
 }
 
-// neighbours answers what is read before and after a page.
+// neighbours returns what is read before and after a page.
 func (s *site) neighbours(file string) (before, after *link) {
 	var all []link
 	for _, c := range s.chapters() {
@@ -254,7 +254,7 @@ func (s *site) neighbours(file string) (before, after *link) {
 // found is a place that the search can find: page, heading, address, text.
 type found [4]string
 
-// index answers what the search looks through.
+// index returns what the search looks through.
 func (s *site) index() (string, []byte, error) {
 	var all []found
 	for _, c := range s.chapters() {

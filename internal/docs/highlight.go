@@ -50,7 +50,7 @@ func lexer(language string) *regexp.Regexp {
 	return regexp.MustCompile(pattern)
 }
 
-// highlight answers code as HTML.
+// highlight returns code as HTML.
 func highlight(language, code string) string {
 	lex := lexer(language)
 	if lex == nil {

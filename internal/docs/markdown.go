@@ -34,7 +34,7 @@ type document struct {
 	headings []heading // the first is the page's own
 }
 
-// render answers a page of docs/ as HTML.
+// render returns a page of docs/ as HTML.
 func render(files fs.FS, file string) (document, error) {
 	source, err := fs.ReadFile(files, file)
 	if err != nil {
@@ -43,7 +43,7 @@ func render(files fs.FS, file string) (document, error) {
 	return markdown(files, file, source)
 }
 
-// markdown answers a text as HTML. file says where it stands, for its links.
+// markdown returns a text as HTML. file says where it stands, for its links.
 func markdown(files fs.FS, file string, source []byte) (document, error) {
 	md := goldmark.New(
 		goldmark.WithExtensions(extension.Table),
@@ -128,7 +128,7 @@ func (t *tidier) name(row *east.TableRow) {
 	}
 }
 
-// plain answers the text of a node.
+// plain returns the text of a node.
 func plain(n ast.Node, source []byte) string {
 	var b strings.Builder
 	_ = ast.Walk(n, func(n ast.Node, entering bool) (ast.WalkStatus, error) { // it answers no error
@@ -140,7 +140,7 @@ func plain(n ast.Node, source []byte) string {
 	return b.String()
 }
 
-// resolve answers where a link of a page leads on the site.
+// resolve returns where a link of a page leads on the site.
 func resolve(files fs.FS, file, to string) string {
 	if to == "" || strings.HasPrefix(to, "#") || strings.HasPrefix(to, "/") ||
 		strings.Contains(strings.SplitN(to, "/", 2)[0], ":") {

@@ -42,7 +42,7 @@ type chapter struct {
 	Links []link
 }
 
-// chapters answers the front list with titles, without what is not there.
+// chapters returns the front list with titles, without what is not there.
 func chapters(files fs.FS) []chapter {
 	var out []chapter
 	for _, g := range front() {
@@ -81,7 +81,7 @@ func expand(files fs.FS, names []string) (out []string) {
 	return out
 }
 
-// titleOf answers the first heading of a page, or nothing when there is no such page.
+// titleOf returns the first heading of a page, or nothing when there is no such page.
 func titleOf(files fs.FS, file string) string {
 	switch file {
 	case reference:
@@ -101,7 +101,7 @@ func titleOf(files fs.FS, file string) string {
 	return file
 }
 
-// address answers where a page is served: README.md stands for its folder.
+// address returns where a page is served: README.md stands for its folder.
 func address(file string) string {
 	name := strings.TrimSuffix(file, ".md")
 	if path.Base(name) == "README" {

@@ -233,7 +233,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// inRepository tells whether a file or folder is there.
+// inRepository reports whether a file or folder is there.
 func inRepository(name string) bool {
 	_, err := os.Stat(path.Join("../..", name))
 	return err == nil

@@ -95,7 +95,7 @@ type book struct {
 	headings []heading
 }
 
-// referencePage answers the page that is made from the contract.
+// referencePage returns the page that is made from the contract.
 func referencePage(files fs.FS, text []byte, dev bool) (document, error) {
 	c, err := readContract(text)
 	if err != nil {
@@ -138,7 +138,7 @@ func referencePage(files fs.FS, text []byte, dev bool) (document, error) {
 	return document{out.Bytes(), b.headings}, nil
 }
 
-// operations answers those of a tag.
+// operations returns those of a tag.
 func (b *book) operations(tag string, dev bool) (out []operation) {
 	for _, p := range b.c.top.get("paths").members() {
 		for _, m := range p.value.members() {
@@ -233,7 +233,7 @@ func (b *book) reply(status string, v object) reply {
 	return r
 }
 
-// things answers the objects that are no body of a request.
+// things returns the objects that are no body of a request.
 func (b *book) things() (out []thing) {
 	for _, s := range b.c.top.get("components", "schemas").members() {
 		if !s.value.composite() || b.bodies[s.name] != "" || s.name == "KeyBase" {
@@ -305,7 +305,7 @@ func plural(kind string) string {
 	return kind + "s"
 }
 
-// bounds answers what limits a value, in words.
+// bounds returns what limits a value, in words.
 func bounds(s object) (out []string) {
 	span := func(low, high, unit string) {
 		from, to := s.get(low).text(), s.get(high).text()
@@ -344,7 +344,7 @@ func bounds(s object) (out []string) {
 	return out
 }
 
-// curl answers the request as a command.
+// curl returns the request as a command.
 func curl(o operation) string {
 	path := o.Path
 	for _, p := range o.Parameters {
@@ -374,7 +374,7 @@ func curl(o operation) string {
 // pageName is how the contract names a page of docs/.
 var pageName = regexp.MustCompile(`docs/[a-z/-]+\.md`)
 
-// prose answers a description as HTML. Pages that it names become links.
+// prose returns a description as HTML. Pages that it names become links.
 func (b *book) prose(text string) template.HTML {
 	if text == "" {
 		return ""
@@ -396,7 +396,7 @@ func (b *book) prose(text string) template.HTML {
 // errorRow is a line of docs/errors.md: the code and its status.
 var errorRow = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([0-9]{3}) ")
 
-// errorCodes answers the codes of each status.
+// errorCodes returns the codes of each status.
 func errorCodes(files fs.FS) map[string][]string {
 	out := map[string][]string{}
 	text, _ := fs.ReadFile(files, "errors.md") // without it the page names no codes, and a test sees that
@@ -414,7 +414,7 @@ func names(fields []field) string {
 	return strings.Join(all, " ")
 }
 
-// anchor answers the anchor of an operation or an object: its own name in the contract.
+// anchor returns the anchor of an operation or an object: its own name in the contract.
 func anchor(name string) string { return name }
 
 // inlineCode shows what stands between backquotes as code.

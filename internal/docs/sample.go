@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// sample answers an example of a schema as indented JSON. It takes the contract's own examples where it has them.
+// sample returns an example of a schema as indented JSON. It takes the contract's own examples where it has them.
 func sample(schema object) string {
 	var b bytes.Buffer
 	writeSample(&b, "", schema)
@@ -94,7 +94,7 @@ func sampleNumber(name string, s object) string {
 	return "1"
 }
 
-// sampleText answers an example of a text by its pattern, its form or its name.
+// sampleText returns an example of a text by its pattern, its form or its name.
 func sampleText(name string, s object) string {
 	const unique = "01m83v1cxqe00b69rmjjmkv8ra"
 	pattern := s.get("pattern").text()
@@ -197,7 +197,7 @@ func writeValue(b *bytes.Buffer, n *yaml.Node) {
 	}
 }
 
-// writeJSON answers a value of the contract as indented JSON.
+// writeJSON returns a value of the contract as indented JSON.
 func writeJSON(o object) string {
 	var b, out bytes.Buffer
 	writeValue(&b, o.node)

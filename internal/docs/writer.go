@@ -54,7 +54,7 @@ func tabs(fences []*ast.FencedCodeBlock, source []byte) {
 	}
 }
 
-// label answers what a language is called on a tab; nothing for those that get none.
+// label returns what a language is called on a tab; nothing for those that get none.
 func label(language string) string {
 	switch language {
 	case "sh":

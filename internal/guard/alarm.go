@@ -165,7 +165,7 @@ func (b *Bucket) see(last int, now int64) {
 	b.Seen = append(b.Seen, Seen{uint16(last), now})
 }
 
-// unsee forgets a number, which has converted or is seen anew.
+// unsee forgets a number, which has converted or is seen again.
 func (b *Bucket) unsee(last int) {
 	b.Seen = slices.DeleteFunc(slices.Clone(b.Seen), func(s Seen) bool { return s.Last == uint16(last) })
 }

@@ -49,7 +49,7 @@ type Source struct {
 	next int
 }
 
-// NewSource answers a Source whose ids all come after floor (the zero id: no floor).
+// NewSource returns a Source whose ids all come after floor (the zero id: no floor).
 func NewSource(floor ID) *Source {
 	s := &Source{next: 512}
 	if floor != (ID{}) {
@@ -59,7 +59,7 @@ func NewSource(floor ID) *Source {
 	return s
 }
 
-// New answers a fresh id made at now.
+// New returns a fresh id made at now.
 func (s *Source) New(now time.Time) ID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +77,7 @@ func (s *Source) New(now time.Time) ID {
 	return out
 }
 
-// At answers the smallest id made at t, for ranges of time.
+// At returns the smallest id made at t, for ranges of time.
 func At(t time.Time) ID {
 	var out ID
 	if ms := t.UnixMilli(); ms > 0 {
@@ -86,20 +86,20 @@ func At(t time.Time) ID {
 	return out
 }
 
-// Time answers when the id was made, to the millisecond.
+// Time returns when the id was made, to the millisecond.
 func (i ID) Time() time.Time {
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(i[:8]) >> 16)).UTC() // 48 bits
 }
 
-// Seq answers the first 64 bits as a positive integer that grows with time.
+// Seq returns the first 64 bits as a positive integer that grows with time.
 func (i ID) Seq() int64 {
 	return int64(binary.BigEndian.Uint64(i[:8]) &^ (1 << 63)) // the top bit is cleared
 }
 
-// IsZero tells whether i names nothing.
+// IsZero reports whether i names nothing.
 func (i ID) IsZero() bool { return i == ID{} }
 
-// Text answers the id with its prefix: "vrf_01jd…".
+// Text returns the id with its prefix: "vrf_01jd…".
 func (i ID) Text(p Prefix) string {
 	buf := make([]byte, 0, len(p)+textLen)
 	return string(i.AppendText(append(buf, p...)))

@@ -49,7 +49,7 @@ var ErrUnknownKey = errors.New("keyring: made with a key that is not configured"
 // ErrCorrupt is the answer when sealed bytes do not open.
 var ErrCorrupt = errors.New("keyring: sealed data does not open")
 
-// New answers a ring, or what is wrong with the keys.
+// New returns a ring, or what is wrong with the keys.
 func New(keys []Key) (*Ring, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("keyring: at least one key is needed")
@@ -115,7 +115,7 @@ func macPool(key []byte) *sync.Pool {
 	return &sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, key)} }}
 }
 
-// Current answers the id of the key that makes what is new.
+// Current returns the id of the key that makes what is new.
 func (r *Ring) Current() byte { return r.first }
 
 // overhead is what AES-256-GCM adds: a nonce of 12 bytes and a tag of 16.
@@ -129,7 +129,7 @@ func (r *Ring) Seal(plain, bound []byte) []byte {
 	return r.keys[r.first].seal.Seal(out, nil, plain, bound)
 }
 
-// Open answers what Seal sealed.
+// Open returns what Seal sealed.
 func (r *Ring) Open(sealed, bound []byte) ([]byte, error) {
 	if len(sealed) == 0 {
 		return nil, ErrCorrupt
@@ -145,7 +145,7 @@ func (r *Ring) Open(sealed, bound []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// Lookup answers 128 bits that stand for parts in an index. Without the key nobody can go back, not even
+// Lookup returns 128 bits that stand for parts in an index. Without the key nobody can go back, not even
 // by trying every number there is.
 func (r *Ring) Lookup(parts ...[]byte) [16]byte {
 	m := r.lookup.Get().(*mac) // the pool holds nothing else
@@ -154,7 +154,7 @@ func (r *Ring) Lookup(parts ...[]byte) [16]byte {
 	return [16]byte(whole[:16])
 }
 
-// MAC answers HMAC-SHA-256 of parts under the code key named id.
+// MAC returns HMAC-SHA-256 of parts under the code key named id.
 func (r *Ring) MAC(id byte, parts ...[]byte) ([32]byte, error) {
 	k := r.keys[id]
 	if k == nil {
@@ -165,10 +165,10 @@ func (r *Ring) MAC(id byte, parts ...[]byte) ([32]byte, error) {
 	return m.sum(parts), nil
 }
 
-// SigningKey answers the Ed25519 key that signs what is new, and its id.
+// SigningKey returns the Ed25519 key that signs what is new, and its id.
 func (r *Ring) SigningKey() (id byte, key ed25519.PrivateKey) { return r.first, r.keys[r.first].sign }
 
-// PublicKeys answers by id what checks the signatures of every key on the ring.
+// PublicKeys returns by id what checks the signatures of every key on the ring.
 func (r *Ring) PublicKeys() map[byte]ed25519.PublicKey {
 	out := make(map[byte]ed25519.PublicKey, len(r.keys))
 	for id, k := range r.keys {
@@ -189,7 +189,7 @@ func (m *mac) sum(parts [][]byte) [sha256.Size]byte {
 	return m.out
 }
 
-// NewSecret answers 32 random bytes for a new key.
+// NewSecret returns 32 random bytes for a new key.
 func NewSecret() []byte {
 	b := make([]byte, 32)
 	rand.Read(b) // crypto/rand.Read never fails

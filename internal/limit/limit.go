@@ -31,7 +31,7 @@ func (r Rate) Take(tat int64, now time.Time) (next int64, retry time.Time, ok bo
 	return start + interval, time.Time{}, true
 }
 
-// Left answers how many would pass at now.
+// Left returns how many would pass at now.
 func (r Rate) Left(tat int64, now time.Time) int {
 	if r.Burst <= 0 || r.Period <= 0 {
 		return 0
@@ -58,7 +58,7 @@ type Schedule struct {
 	// Gaps are the waits after the first, second, … send. The last one repeats.
 	Gaps    []time.Duration
 	Windows []Window
-	// Forget is the quiet time after which the gaps start anew.
+	// Forget is the quiet time after which the gaps start over.
 	Forget time.Duration
 }
 
@@ -77,7 +77,7 @@ type Log struct {
 	Step int `json:"g,omitzero"`
 }
 
-// Take answers the log after one more send at now, or why not. A refusal changes nothing.
+// Take returns the log after one more send at now, or why not. A refusal changes nothing.
 func (s Schedule) Take(l Log, now time.Time) (Log, *Refusal) {
 	if next, gap := s.Next(l, now); next.After(now) {
 		return l, &Refusal{Name: "number_gap", Limit: 1, Window: gap, Retry: next}
@@ -104,7 +104,7 @@ func (s Schedule) TakeSoon(l Log, now time.Time) (Log, *Refusal) {
 	return Log{Sends: append(append(sends, keep...), at), Step: min(l.Step+1, len(s.Gaps))}, nil
 }
 
-// Next answers from when the gaps allow another send, and the gap in force.
+// Next returns from when the gaps allow another send, and the gap in force.
 func (s Schedule) Next(l Log, now time.Time) (time.Time, time.Duration) {
 	if len(l.Sends) == 0 || l.Step == 0 || len(s.Gaps) == 0 {
 		return time.Time{}, 0

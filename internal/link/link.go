@@ -75,7 +75,7 @@ type Sealer struct{ Ring *keyring.Ring }
 // bound keeps a token from being taken for anything else that the ring has sealed.
 const bound = "dialproof link v1"
 
-// Seal answers the token of a link, in characters that an address takes as they are. Two tokens of one link differ.
+// Seal returns the token of a link, in characters that an address takes as they are. Two tokens of one link differ.
 func (s Sealer) Seal(l Link) string {
 	w := wire{Link: l, I: l.ID[:], K: l.Key[:], E: l.Expires.Unix()}
 	if !l.Verification.IsZero() {
@@ -85,7 +85,7 @@ func (s Sealer) Seal(l Link) string {
 	return base64.RawURLEncoding.EncodeToString(s.Ring.Seal(plain, []byte(bound)))
 }
 
-// Open answers the link of a token, expired or not, or ErrInvalid.
+// Open returns the link of a token, expired or not, or ErrInvalid.
 func (s Sealer) Open(token string) (Link, error) {
 	if len(token) > MaxToken {
 		return Link{}, ErrInvalid

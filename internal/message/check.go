@@ -49,13 +49,13 @@ func checkBrand(brand string) error {
 	return nil
 }
 
-// line tells whether s is 1 to most characters of one line without hidden ones.
+// line reports whether s is 1 to most characters of one line without hidden ones.
 func line(s string, most int) bool {
 	return strings.TrimSpace(s) == s && s != "" && utf8.ValidString(s) && utf8.RuneCountInString(s) <= most &&
 		!strings.ContainsFunc(s, hiddenRune)
 }
 
-// hiddenRune tells whether a character changes a line without being seen: controls, line separators, bidi
+// hiddenRune reports whether a character changes a line without being seen: controls, line separators, bidi
 // controls and other format characters. ZWNJ and ZWJ are letters' business in Persian and in Indic scripts.
 func hiddenRune(r rune) bool {
 	if r < unicode.MaxASCII {
@@ -65,7 +65,7 @@ func hiddenRune(r rune) bool {
 		(unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp))
 }
 
-// addressLike tells whether a phone would show a part of s as a link: a scheme, "www.", or a word that ends in
+// addressLike reports whether a phone would show a part of s as a link: a scheme, "www.", or a word that ends in
 // a top-level domain of the public suffix list (publicsuffix.org, ICANN section). An @ at the start would let a
 // text without a trailer be read as one.
 func addressLike(s string) bool {

@@ -14,13 +14,13 @@ type Code struct{ value string }
 // NewCode wraps the characters of a code.
 func NewCode(value string) Code { return Code{value} }
 
-// Reveal answers the characters themselves, for the message and the comparison only.
+// Reveal returns the characters themselves, for the message and the comparison only.
 func (c Code) Reveal() string { return c.value }
 
-// IsZero tells whether there is no code.
+// IsZero reports whether there is no code.
 func (c Code) IsZero() bool { return c.value == "" }
 
-// String answers "••••••".
+// String returns "••••••".
 func (c Code) String() string { return hidden }
 
 // GoString is String, for %#v.

@@ -24,7 +24,7 @@ var official = map[string]string{
 	"BY": "ru", "KZ": "ru", "KG": "ru", "TJ": "ru", "BA": "hr", "ME": "sr", "XK": "sr",
 }
 
-// Match answers the shipped locale for a wish and the country of the number: the tag itself, else its parents
+// Match returns the shipped locale for a wish and the country of the number: the tag itself, else its parents
 // (BCP 47 lookup with CLDR parents, zh-TW → zh-Hant), else a language near to it, else the language of the
 // country, else "en". It takes any text; nonsense is no wish.
 func Match(locale, country string) string {
@@ -99,7 +99,7 @@ func spanish(region string) string {
 	return "es"
 }
 
-// chinese answers the locale of the regions where Chinese is official, "" for others (CLDR likely subtags).
+// chinese returns the locale of the regions where Chinese is official, "" for others (CLDR likely subtags).
 func chinese(region string) string {
 	switch region {
 	case "TW", "HK", "MO":
@@ -184,7 +184,7 @@ func region(wish, country, locale string) string {
 	return ""
 }
 
-// wellFormed tells whether a locale has the form of a BCP 47 tag; it need not be known. "" is fine.
+// wellFormed reports whether a locale has the form of a BCP 47 tag; it need not be known. "" is fine.
 func wellFormed(locale string) bool {
 	if locale == "" || matchPlain(locale) != "" {
 		return true

@@ -13,7 +13,7 @@ const (
 	UCS2
 )
 
-// String answers "GSM-7" or "UCS-2".
+// String returns "GSM-7" or "UCS-2".
 func (e Encoding) String() string {
 	if e == GSM7 {
 		return "GSM-7"
@@ -49,7 +49,7 @@ var septetTable = func() (t [256]uint8) {
 	return t
 }()
 
-// septets answers how many GSM-7 septets a character costs, 0 when the alphabet does not have it.
+// septets returns how many GSM-7 septets a character costs, 0 when the alphabet does not have it.
 func septets(r rune) int {
 	switch {
 	case r < 0:
@@ -66,7 +66,7 @@ func septets(r rune) int {
 	return 0
 }
 
-// units answers how many UTF-16 units a character costs.
+// units returns how many UTF-16 units a character costs.
 func units(r rune) int {
 	if r > 0xFFFF {
 		return 2
@@ -100,7 +100,7 @@ func (c cost) plus(d cost) cost {
 	return cost{c.septets + d.septets, c.units + d.units, c.bytes + d.bytes, c.ucs2 || d.ucs2}
 }
 
-// encoding answers the encoding and its units. The whole message changes with its first foreign character.
+// encoding returns the encoding and its units. The whole message changes with its first foreign character.
 func (c cost) encoding() (e Encoding, units int) {
 	if c.ucs2 {
 		return UCS2, c.units
@@ -115,7 +115,7 @@ func (c cost) onePart() bool {
 	return c.septets <= singleGSM7
 }
 
-// Measure answers how an SMS carries body: the encoding, the number of parts (at least 1) and the units of all
+// Measure returns how an SMS carries body: the encoding, the number of parts (at least 1) and the units of all
 // parts, septets or UTF-16 units. It counts parts of 153 or 67 units; a carrier that uses a 16-bit reference
 // has one less in each. Bytes that are not UTF-8 count as U+FFFD.
 func Measure(body string) (e Encoding, parts, total int) {
@@ -130,7 +130,7 @@ func Measure(body string) (e Encoding, parts, total int) {
 	return e, parts, total
 }
 
-// Split answers the parts in which an SMS carries body. Joined they are body. No part ends inside an escape
+// Split returns the parts in which an SMS carries body. Joined they are body. No part ends inside an escape
 // pair or a surrogate pair. An empty body is one empty part.
 func Split(body string) []string {
 	c := costOf(body)
@@ -147,7 +147,7 @@ func Split(body string) []string {
 	return out
 }
 
-// cut answers the bytes of the next part of several: as many whole characters as fit.
+// cut returns the bytes of the next part of several: as many whole characters as fit.
 func cut(s string, e Encoding) int {
 	size, room := units, joinedUCS2
 	if e == GSM7 {

@@ -72,7 +72,7 @@ const (
 	InvalidTransaction = "invalid_transaction"
 )
 
-// Error answers "code: detail".
+// Error returns "code: detail".
 func (e *Error) Error() string { return e.Code + ": " + e.Detail }
 
 func refuse(code, detail string) error { return &Error{Code: code, Detail: detail} }

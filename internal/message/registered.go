@@ -49,7 +49,7 @@ func ParseRegistered(text string) (Registered, error) {
 	return Registered{pattern}, nil
 }
 
-// Fits tells whether a text is an instance of the registered one, to the letter. Spaces at the ends do not count.
+// Fits reports whether a text is an instance of the registered one, to the letter. Spaces at the ends do not count.
 func (r Registered) Fits(text string) bool {
 	return r.pattern != nil && r.pattern.MatchString(strings.TrimSpace(text))
 }

@@ -58,7 +58,7 @@ func (r *Request) keepTogether(t Text, v *values) Text {
 	return t
 }
 
-// candidates answers the texts for a request, the best first.
+// candidates returns the texts for a request, the best first.
 func (l *edition) candidates(r *Request) []candidate {
 	if r.Transaction != nil {
 		return l.payment
@@ -113,7 +113,7 @@ func (r *Request) place(locale string) money.Place {
 	return money.Place{Locale: Match(locale, ""), Region: region(r.Locale, r.Country, locale)}
 }
 
-// tail answers the trailer as it stands at the end of the text. The empty line before an origin is how the WICG
+// tail returns the trailer as it stands at the end of the text. The empty line before an origin is how the WICG
 // draft writes it.
 func (r *Request) tail() string {
 	switch {
@@ -127,7 +127,7 @@ func (r *Request) tail() string {
 	return ""
 }
 
-// choose answers the first candidate that fits. When none does it answers the last one, which is the barest;
+// choose returns the first candidate that fits. When none does it answers the last one, which is the barest;
 // for a payment, which then takes several parts anyhow, the first one with the fewest.
 func (r *Request) choose(all []candidate, v *values, tail string) (c *candidate, fits bool) {
 	end := costOf(tail)
@@ -150,7 +150,7 @@ func (r *Request) choose(all []candidate, v *values, tail string) (c *candidate,
 	return c, false
 }
 
-// atLeast answers about how many parts a text takes; at a border it may be one more.
+// atLeast returns about how many parts a text takes; at a border it may be one more.
 func (c cost) atLeast() int {
 	switch {
 	case c.onePart():

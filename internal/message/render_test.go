@@ -75,7 +75,7 @@ func TestShippedTexts(t *testing.T) {
 	}
 }
 
-// lintShipped answers what is wrong with a text of ours.
+// lintShipped returns what is wrong with a text of ours.
 func lintShipped(r Request, text Text) string {
 	body, ucs2 := text.Body, text.Encoding == UCS2
 	_, wide := wide[text.Locale]

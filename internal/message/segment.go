@@ -68,7 +68,7 @@ func (c *candidate) add(s segment) {
 	}
 }
 
-// slotAt answers the placeholder that a text begins with.
+// slotAt returns the placeholder that a text begins with.
 func slotAt(s string) slot {
 	for i := slotCode; i < slots; i++ {
 		if strings.HasPrefix(s, slotNames[i]) {
@@ -89,7 +89,7 @@ func (v *values) set(s slot, text string) {
 	v.cost[s] = costOf(text)
 }
 
-// cost answers the size of the text with its values, at most one full stop too much (see write).
+// cost returns the size of the text with its values, at most one full stop too much (see write).
 func (c *candidate) cost(v *values) cost {
 	sum := c.literal
 	for s := slotCode; s < slots; s++ {

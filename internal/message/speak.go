@@ -41,7 +41,7 @@ func Speak(r Request) (Spoken, error) {
 	}, nil
 }
 
-// purpose answers what the code of a request is for, in words.
+// purpose returns what the code of a request is for, in words.
 func (w *wording) purpose(r *Request) string {
 	switch {
 	case r.Transaction != nil:
@@ -65,7 +65,7 @@ func say(text string, v *values) string {
 	return b.String()
 }
 
-// spell answers the characters of a code as a voice says them.
+// spell returns the characters of a code as a voice says them.
 func spell(code Code) []string {
 	s := code.Reveal()
 	out := make([]string, 0, len(s))
@@ -82,5 +82,5 @@ func spell(code Code) []string {
 	return out
 }
 
-// minutesAtLeast1 answers whole minutes for a text that cannot do without.
+// minutesAtLeast1 returns whole minutes for a text that cannot do without.
 func minutesAtLeast1(d time.Duration) string { return strconv.Itoa(max(1, int(d/time.Minute))) }

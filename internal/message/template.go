@@ -57,7 +57,7 @@ func strayBrace(c *candidate) bool {
 	return false
 }
 
-// own answers the application's text for a request: for the locale asked for or one of its parents, and
+// own returns the application's text for a request: for the locale asked for or one of its parents, and
 // otherwise for the shipped locale that would be used or one of its parents.
 func (r *Request) own() (text, locale string, ok bool) {
 	texts := r.Templates[r.Purpose]

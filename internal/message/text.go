@@ -22,7 +22,7 @@ type Text struct {
 // Format writes "••••••" for every verb.
 func (t Text) Format(f fmt.State, _ rune) { conceal(f) }
 
-// String answers "••••••".
+// String returns "••••••".
 func (t Text) String() string { return hidden }
 
 // GoString is String, for %#v.
@@ -55,7 +55,7 @@ type Spoken struct {
 	Repeat int
 }
 
-// Script answers everything after the key press as one text with commas and full stops for pauses. It holds
+// Script returns everything after the key press as one text with commas and full stops for pauses. It holds
 // the code.
 func (s Spoken) Script() string {
 	var b strings.Builder
@@ -73,7 +73,7 @@ func (s Spoken) Script() string {
 // Format writes "••••••" for every verb.
 func (s Spoken) Format(f fmt.State, _ rune) { conceal(f) }
 
-// String answers "••••••".
+// String returns "••••••".
 func (s Spoken) String() string { return hidden }
 
 // GoString is String, for %#v.

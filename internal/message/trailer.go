@@ -60,7 +60,7 @@ func isAlnum(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// bindable tells whether a host may have codes bound to it.
+// bindable reports whether a host may have codes bound to it.
 func bindable(host string) bool {
 	if len(host) > MaxOrigin {
 		return false

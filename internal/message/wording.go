@@ -74,7 +74,7 @@ var editions = sync.OnceValue(func() map[string]*edition {
 	return out
 })
 
-// Locales answers the BCP 47 tags of all shipped languages, sorted.
+// Locales returns the BCP 47 tags of all shipped languages, sorted.
 func Locales() []string { return slices.Sorted(maps.Keys(editions())) }
 
 // prepare makes the candidates of a wording. Warned purposes are those that a fraudster on the phone asks a
@@ -101,7 +101,7 @@ func prepare(tag string, w wording) *edition {
 	return l
 }
 
-// candidates answers the texts for one purpose from the fullest to the barest.
+// candidates returns the texts for one purpose from the fullest to the barest.
 func (w wording) candidates(purpose string, warned bool) []candidate {
 	s := w.sentence(purpose)
 	var out []candidate
@@ -147,7 +147,7 @@ func (f folding) apply(s string) string {
 	return b.String()
 }
 
-// unmarked answers a letter without its marks.
+// unmarked returns a letter without its marks.
 func unmarked(r rune) string {
 	switch r { // letters that Unicode does not decompose
 	case 'ł':

@@ -85,7 +85,7 @@ func newServer(t testing.TB, options []string) *Server {
 
 func (s *Server) data() string { return filepath.Join(s.folder, "data") }
 
-// binaries answers the folder of the newest PostgreSQL that is installed.
+// binaries returns the folder of the newest PostgreSQL that is installed.
 func binaries(t testing.TB) string {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
@@ -105,7 +105,7 @@ func version(path string) int {
 	return n
 }
 
-// owner answers as whom the server runs: PostgreSQL refuses to run as root.
+// owner returns as whom the server runs: PostgreSQL refuses to run as root.
 func owner(t testing.TB) *syscall.Credential {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -122,7 +122,7 @@ func owner(t testing.TB) *syscall.Credential {
 	return nil
 }
 
-// command answers a command of PostgreSQL that runs as the server's owner and does not outlive the test's process.
+// command returns a command of PostgreSQL that runs as the server's owner and does not outlive the test's process.
 func (s *Server) command(name string, args ...string) *exec.Cmd {
 	//nolint:noctx,gosec // the server ends by Stop, tools by themselves; the names are ours
 	cmd := exec.Command(filepath.Join(s.bin, name), args...)
@@ -197,7 +197,7 @@ func (s *Server) try(ctx context.Context) error {
 	return c.Close(ctx)
 }
 
-// CPU answers what the server and its processes have used since it was started; of processes that have ended, too.
+// CPU returns what the server and its processes have used since it was started; of processes that have ended, too.
 func (s *Server) CPU() (sum time.Duration) {
 	s.t.Helper()
 	pid := s.cmd.Process.Pid
@@ -227,18 +227,18 @@ func (s *Server) used(pid, last int) (sum time.Duration) {
 	return sum
 }
 
-// Log answers the end of the server's log.
+// Log returns the end of the server's log.
 func (s *Server) Log() string {
 	text, _ := os.ReadFile(filepath.Join(s.folder, "log"))
 	return string(bytes.TrimSpace(text[max(0, len(text)-4000):]))
 }
 
-// DSN answers the connection string of a database of the server.
+// DSN returns the connection string of a database of the server.
 func (s *Server) DSN(database string) string {
 	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable&connect_timeout=5", s.Port, database)
 }
 
-// Fresh answers the connection string of an empty schema of its own. It costs a few milliseconds, so that tests can
+// Fresh returns the connection string of an empty schema of its own. It costs a few milliseconds, so that tests can
 // share one server.
 func (s *Server) Fresh() string {
 	s.t.Helper()
@@ -325,7 +325,7 @@ func (s *Server) end(sig syscall.Signal) {
 	s.cmd = nil
 }
 
-// children answers the processes that a process has started.
+// children returns the processes that a process has started.
 func children(pid int) (out []int) {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	for field := range strings.FieldsSeq(string(text)) {

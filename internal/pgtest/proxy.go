@@ -51,7 +51,7 @@ func (s *Server) Proxy() *Proxy {
 	return p
 }
 
-// DSN answers the connection string of a database through the proxy, as Server.DSN and Server.Fresh write it.
+// DSN returns the connection string of a database through the proxy, as Server.DSN and Server.Fresh write it.
 func (p *Proxy) DSN(t testing.TB, direct string) string {
 	t.Helper()
 	port := p.listener.Addr().(*net.TCPAddr).Port
@@ -69,7 +69,7 @@ func (p *Proxy) LoseCommits(n int) { p.commits.Store(int64(n)) }
 // BreakTransactions breaks the next n transactions after their first answers: what they would send next never arrives.
 func (p *Proxy) BreakTransactions(n int) { p.begins.Store(int64(n)) }
 
-// Left answers how many of the ordered faults have not happened yet.
+// Left returns how many of the ordered faults have not happened yet.
 func (p *Proxy) Left() int { return int(max(p.commits.Load(), 0) + max(p.begins.Load(), 0)) }
 
 // Cut breaks all connections and refuses new ones until Heal.

@@ -27,7 +27,7 @@ const (
 	start = 1
 )
 
-// run answers the mark that digits lead to.
+// run returns the mark that digits lead to.
 func (a *automaton) run(digits string) uint16 {
 	state := uint(start)
 	for i := range len(digits) {
@@ -94,7 +94,7 @@ func appendNodes(nodes []node, r rule, index int) (all []node, first []int) {
 	return nodes, follow(prog, uint32(prog.Start), base)
 }
 
-// follow answers the nodes that instruction pc leads to without reading a digit.
+// follow returns the nodes that instruction pc leads to without reading a digit.
 func follow(prog *syntax.Prog, pc uint32, base int) []int {
 	var found []int
 	seen := make([]bool, len(prog.Inst))
@@ -164,7 +164,7 @@ func determinize(nodes []node, begin []int) *automaton {
 	return a
 }
 
-// markOf answers the number of the set of rules that the nodes of a state accept.
+// markOf returns the number of the set of rules that the nodes of a state accept.
 func (a *automaton) markOf(nodes []node, set []int, marks map[string]uint16) uint16 {
 	var rules []int
 	for _, n := range set {
@@ -185,7 +185,7 @@ func (a *automaton) markOf(nodes []node, set []int, marks map[string]uint16) uin
 	return m
 }
 
-// setKey answers a text that is the same exactly for the same numbers.
+// setKey returns a text that is the same exactly for the same numbers.
 func setKey(set []int) string {
 	key := make([]byte, 0, 2*len(set))
 	for _, n := range set {

@@ -15,7 +15,7 @@ const (
 	maxDialed = 24 // digits as dialled: maxDigits behind an international and a trunk prefix
 )
 
-// strict answers the digits of s when it is in canonical form already, without a copy.
+// strict returns the digits of s when it is in canonical form already, without a copy.
 func strict(s string) (digits string, ok bool) {
 	if len(s) < 1+minDigits || len(s) > 1+maxDigits || s[0] != '+' || s[1] == '0' {
 		return "", false
@@ -28,7 +28,7 @@ func strict(s string) (digits string, ok bool) {
 	return s[1:], true
 }
 
-// clean answers the ASCII digits of s and whether a plus sign stood before them. It drops what
+// clean returns the ASCII digits of s and whether a plus sign stood before them. It drops what
 // people write between digits (ITU-T E.123) and what copying brings along, and refuses the rest:
 // a letter or an extension dropped in silence would make another number.
 func clean(s string) (digits string, plus bool, fault *Error) {

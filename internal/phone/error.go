@@ -23,13 +23,13 @@ type Error struct {
 	Detail string // one clause for people, to follow the name of the field
 }
 
-// Error answers the detail.
+// Error returns the detail.
 func (e *Error) Error() string { return "phone number " + e.Detail }
 
-// refuse answers the error for code with its usual detail.
+// refuse returns the error for code with its usual detail.
 func refuse(code string) *Error { return &Error{Code: code, Detail: detail(code)} }
 
-// malformed answers CodeInvalid for one particular reason.
+// malformed returns CodeInvalid for one particular reason.
 func malformed(detail string) *Error { return &Error{Code: CodeInvalid, Detail: detail} }
 
 func detail(code string) string {

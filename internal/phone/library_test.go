@@ -22,7 +22,7 @@ func libraryTypes() map[phonenumbers.PhoneNumberType]LineType {
 	}
 }
 
-// examples answers every example number of the metadata, each type of each region, in E.164.
+// examples returns every example number of the metadata, each type of each region, in E.164.
 func examples(t testing.TB) []string {
 	t.Helper()
 	all, err := phonenumbers.MetadataCollection()
@@ -69,7 +69,7 @@ func mutate(r *rand.Rand, s string) string {
 	return string(b)
 }
 
-// uniform answers any E.164 form at all.
+// uniform returns any E.164 form at all.
 func uniform(r *rand.Rand) string {
 	b := []byte{'+', byte('1' + r.IntN(9))}
 	for range minDigits - 1 + r.IntN(maxDigits-minDigits+1) {

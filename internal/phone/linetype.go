@@ -22,7 +22,7 @@ const (
 	Voicemail                  // access to a mailbox
 )
 
-// String answers the type as it stands in logs and metrics: "fixed_line_or_mobile".
+// String returns the type as it stands in logs and metrics: "fixed_line_or_mobile".
 func (t LineType) String() string {
 	names := [...]string{
 		Unknown: "unknown", Mobile: "mobile", FixedLine: "fixed_line", FixedLineOrMobile: "fixed_line_or_mobile",
@@ -35,7 +35,7 @@ func (t LineType) String() string {
 	return "line_type_" + strconv.Itoa(int(t))
 }
 
-// refusal answers the code with which a number of this type is refused, "" when it may pass.
+// refusal returns the code with which a number of this type is refused, "" when it may pass.
 func (t LineType) refusal() string {
 	switch t {
 	case TollFree:

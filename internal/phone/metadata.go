@@ -30,7 +30,7 @@ type planBuilder struct {
 // regionRules are the criteria of one country, or of a service without one.
 type regionRules struct {
 	country [2]byte
-	leading criterion // if there is one, it alone tells whether a number is of this country
+	leading criterion // if there is one, it alone reports whether a number is of this country
 	general criterion // what every number of the country fulfils
 	kinds   []kindRule
 	fixed   criterion
@@ -68,7 +68,7 @@ func newPlanBuilder(call int) *planBuilder {
 	return b
 }
 
-// metadata answers what libphonenumber knows of a region. It was read when the program began.
+// metadata returns what libphonenumber knows of a region. It was read when the program began.
 func metadata(call int, region string) *phonenumbers.PhoneMetadata {
 	all, err := phonenumbers.MetadataCollection()
 	if err != nil {
@@ -166,7 +166,7 @@ func (b *planBuilder) verdict(fulfils func(criterion) bool) verdict {
 	return v
 }
 
-// kind answers the line type in this region, Unknown when the number is in no range of it.
+// kind returns the line type in this region, Unknown when the number is in no range of it.
 func (r *regionRules) kind(fulfils func(criterion) bool) LineType {
 	if !fulfils(r.general) {
 		return Unknown

@@ -6,7 +6,7 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-// Parse answers the number that s says. s is at most 64 bytes: international with a plus sign,
+// Parse returns the number that s says. s is at most 64 bytes: international with a plus sign,
 // or, when region names the country to read it in (ISO 3166-1 alpha-2, upper case), as dialled
 // there, with or without the trunk or international prefix. Digits may be of any script and
 // separated as in ITU-T E.123; "tel:" before them is ignored. Letters, extensions and control
@@ -82,7 +82,7 @@ func misfit(digits string, plus bool, code string) *Error {
 	}
 }
 
-// FromE164 answers the number whose canonical form is s, as Number.E164 gave it: no spaces, no
+// FromE164 returns the number whose canonical form is s, as Number.E164 gave it: no spaces, no
 // trunk prefix. It allocates nothing when it succeeds.
 //
 // The error is always an *Error. Unless its code is CodeInvalid, the number is answered with
@@ -102,7 +102,7 @@ func FromE164(s string) (Number, error) {
 	return n, nil
 }
 
-// settle answers the number of international digits in canonical form, and the code with which
+// settle returns the number of international digits in canonical form, and the code with which
 // it is refused or "". CodeInvalid comes with no number.
 func settle(digits string) (n Number, code string) {
 	// A trunk prefix that was written behind the calling code, +44 (0)7700…, is for the library
@@ -136,7 +136,7 @@ func settle(digits string) (n Number, code string) {
 	return Number{}, CodeInvalid
 }
 
-// national answers the number that digits mean when dialled in region.
+// national returns the number that digits mean when dialled in region.
 func national(digits, region string) (n Number, code string) {
 	if len(digits) <= maxShort && phonenumbers.ConnectsToEmergencyNumber(digits, region) {
 		return Number{}, CodeShort
@@ -144,7 +144,7 @@ func national(digits, region string) (n Number, code string) {
 	return settle(reparse(digits, region))
 }
 
-// reparse answers the international digits that libphonenumber reads in s, "" for none.
+// reparse returns the international digits that libphonenumber reads in s, "" for none.
 func reparse(s, region string) string {
 	read, err := phonenumbers.Parse(s, region)
 	if err != nil {
@@ -169,7 +169,7 @@ func withoutMexicanPrefix(digits string) string {
 	return digits
 }
 
-// value answers digits as one number; they are at most maxDigits, so it fits.
+// value returns digits as one number; they are at most maxDigits, so it fits.
 func value(digits string) uint64 {
 	var v uint64
 	for i := range len(digits) {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// code answers the code of an *Error, and fails the test for any other error.
+// code returns the code of an *Error, and fails the test for any other error.
 func code(t *testing.T, err error) string {
 	t.Helper()
 	if err == nil {

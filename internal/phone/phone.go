@@ -28,7 +28,7 @@ type Number struct {
 	fiction bool
 }
 
-// E164 answers the number as it is dialled and stored, "+447700900123"; "" for no number.
+// E164 returns the number as it is dialled and stored, "+447700900123"; "" for no number.
 func (n Number) E164() string { return e164(n.digits) }
 
 // AppendE164 appends E164 to b.
@@ -39,7 +39,7 @@ func (n Number) AppendE164(b []byte) []byte {
 	return appendE164(b, n.digits)
 }
 
-// Country answers the ISO 3166-1 alpha-2 country, "GB"; "" for a number of no country
+// Country returns the ISO 3166-1 alpha-2 country, "GB"; "" for a number of no country
 // (satellite and other global services) and for no number.
 func (n Number) Country() string {
 	if n.country == [2]byte{} {
@@ -48,16 +48,16 @@ func (n Number) Country() string {
 	return string(n.country[:])
 }
 
-// CallingCode answers the country calling code, 44 of +44; 0 for no number.
+// CallingCode returns the country calling code, 44 of +44; 0 for no number.
 func (n Number) CallingCode() int { return int(n.call) }
 
-// Type answers what the range of the number is for.
+// Type returns what the range of the number is for.
 func (n Number) Type() LineType { return n.kind }
 
-// Fiction tells whether the number is reserved for drama and examples, so that nobody has it.
+// Fiction reports whether the number is reserved for drama and examples, so that nobody has it.
 func (n Number) Fiction() bool { return n.fiction }
 
-// Key answers one text for all the ways to write the same handset. Limits, block lists and
+// Key returns one text for all the ways to write the same handset. Limits, block lists and
 // lookups must use it, or writing a number another way starts a fresh allowance. It is E.164
 // except in Argentina, where the 9 after +54 only marks a call to a mobile and is dropped.
 // (Mexico's 1 after +52 is already dropped when a number is parsed.)
@@ -69,14 +69,14 @@ func (n Number) Key() string {
 	return n.E164()
 }
 
-// Prefix answers E.164 without the last four digits, "+44770090": the block of ten thousand
+// Prefix returns E.164 without the last four digits, "+44770090": the block of ten thousand
 // that neighbours share. "" for no number.
 func (n Number) Prefix() string { return e164(n.digits / 1e4) }
 
-// IsZero tells whether there is no number.
+// IsZero reports whether there is no number.
 func (n Number) IsZero() bool { return n.digits == 0 }
 
-// Mask answers the number for a reader who need not know it: the calling code, one bullet per
+// Mask returns the number for a reader who need not know it: the calling code, one bullet per
 // hidden digit and the last three digits, "+44•••••••123"; "" for no number.
 func (n Number) Mask() string {
 	if n.IsZero() {
@@ -111,7 +111,7 @@ func (n Number) LogValue() slog.Value { return slog.StringValue(n.Mask()) }
 // MarshalText is Mask, for JSON and other encoders. There is no way back.
 func (n Number) MarshalText() ([]byte, error) { return []byte(n.Mask()), nil }
 
-// e164 answers "+" and the digits, "" for none.
+// e164 returns "+" and the digits, "" for none.
 func e164(digits uint64) string {
 	if digits == 0 {
 		return ""

@@ -22,7 +22,7 @@ func newTable() *table {
 	return t
 }
 
-// find answers the plan of international digits, nil when nobody has their calling code. No
+// find returns the plan of international digits, nil when nobody has their calling code. No
 // calling code begins with another one (ITU-T E.164), so the first that fits is it.
 func (t *table) find(digits string) *plan {
 	call := 0
@@ -63,13 +63,13 @@ type plan struct {
 
 const lengths = maxDigits + 1
 
-// judge answers the verdict on international digits of this plan.
+// judge returns the verdict on international digits of this plan.
 func (p *plan) judge(digits string) verdict {
 	nsn := digits[callDigits(p.call):]
 	return p.verdicts[int(p.numbers.run(nsn))*lengths+len(nsn)]
 }
 
-// number answers the number with these digits and verdict.
+// number returns the number with these digits and verdict.
 func (p *plan) number(digits uint64, v verdict) Number {
 	return Number{digits: digits, call: p.call, country: v.country, kind: v.kind, fiction: v.has(fictional)}
 }
@@ -78,7 +78,7 @@ func (p *plan) number(digits uint64, v verdict) Number {
 // and most others have six or fewer, and longer ones are no risk of confusion.
 const maxShort = 6
 
-// refusal answers the code with which the number is refused, "" when it may pass.
+// refusal returns the code with which the number is refused, "" when it may pass.
 func (p *plan) refusal(digits string, v verdict) string {
 	if v.has(fictional) {
 		return ""
@@ -99,13 +99,13 @@ func (p *plan) refusal(digits string, v verdict) string {
 	return ""
 }
 
-// isShort tells whether the national number is a short number of a country with this code.
+// isShort reports whether the national number is a short number of a country with this code.
 func isShort(call uint16, national uint64) bool {
 	code := int32(call)
 	return phonenumbers.IsValidShortNumber(&phonenumbers.PhoneNumber{CountryCode: &code, NationalNumber: &national})
 }
 
-// callDigits answers how many digits a calling code has.
+// callDigits returns how many digits a calling code has.
 func callDigits(call uint16) int {
 	switch {
 	case call < 10:

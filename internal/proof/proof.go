@@ -38,7 +38,7 @@ const (
 	Number Form = "number"
 )
 
-// Valid tells whether f is one of the forms.
+// Valid reports whether f is one of the forms.
 func (f Form) Valid() bool { return f == Hash || f == Number }
 
 // Statement is what is proven.
@@ -80,7 +80,7 @@ type claims struct {
 	Link         string               `json:"link,omitempty"`
 }
 
-// Sign answers the proof of a statement. The same statement gives the same proof, so that a repeated request gets the
+// Sign returns the proof of a statement. The same statement gives the same proof, so that a repeated request gets the
 // answer of the first.
 func (s Signer) Sign(st Statement, f Form) (string, error) {
 	sum := sha256.Sum256([]byte(st.To))
@@ -126,7 +126,7 @@ func (s Signer) issuer() string {
 	return s.Issuer
 }
 
-// methods answers the authentication methods (RFC 8176 §2).
+// methods returns the authentication methods (RFC 8176 §2).
 func methods(k channel.Kind) []string {
 	switch k {
 	case channel.SMS:
@@ -150,7 +150,7 @@ type jwk struct {
 	Algorithm string `json:"alg"`
 }
 
-// JWKS answers the set of the keys that check proofs: those of the whole ring, so that a proof outlives a rotation.
+// JWKS returns the set of the keys that check proofs: those of the whole ring, so that a proof outlives a rotation.
 func (s Signer) JWKS() []byte {
 	set := struct {
 		Keys []jwk `json:"keys"`

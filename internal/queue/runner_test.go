@@ -497,7 +497,7 @@ func TestKindsHaveTheirOwnRoom(t *testing.T) {
 }
 
 // TestALeaseThatIsOver: a job whose lease ended while its node stood still is not run by it, and its row is claimed
-// anew.
+// again.
 func TestALeaseThatIsOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

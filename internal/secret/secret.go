@@ -15,13 +15,13 @@ type Text struct{ value string }
 // New wraps value.
 func New(value string) Text { return Text{value} }
 
-// Reveal answers the secret itself. Call it only where the value leaves for its one purpose.
+// Reveal returns the secret itself. Call it only where the value leaves for its one purpose.
 func (t Text) Reveal() string { return t.value }
 
-// IsZero tells whether there is no secret at all.
+// IsZero reports whether there is no secret at all.
 func (t Text) IsZero() bool { return t.value == "" }
 
-// String answers "<secret>", or "" for an empty secret.
+// String returns "<secret>", or "" for an empty secret.
 func (t Text) String() string {
 	if t.value == "" {
 		return ""

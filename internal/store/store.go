@@ -161,7 +161,7 @@ func (db *DB) do(ctx context.Context, n verify.Needs, jobs []id.ID, run func(*tx
 	return db.submit(ctx, o)
 }
 
-// op answers a piece of work to fill in. submit takes it back.
+// op returns a piece of work to fill in. submit takes it back.
 func (db *DB) op() *op {
 	if o, ok := db.spare.Get().(*op); ok {
 		return o

@@ -101,7 +101,7 @@ func ClientNet(a netip.Addr) netip.Prefix {
 	return netip.PrefixFrom(a, bits).Masked()
 }
 
-// forgive starts the gaps anew when the newest verification of the number was approved: its owner is there.
+// forgive resets the gaps when the newest verification of the number was approved: its owner is there.
 // Looking back here spares every approval a write.
 func forgive(tx Tx, n *Number) error {
 	if n.Head.IsZero() || n.Sends.Step == 0 {

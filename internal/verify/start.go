@@ -193,7 +193,7 @@ func fill[T comparable](v *T, d T) {
 	}
 }
 
-// begin does the transactional part of a start. When the store runs it again, all that it sets is set anew.
+// begin does the transactional part of a start. When the store runs it again, all that it sets is set again.
 func (s *Service) begin(tx Tx, p *startPlan, held bool) error {
 	if err := s.replayed(tx, p.replay); err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 // maxHops bounds the addresses of X-Forwarded-For that are looked at.
 const maxHops = 32
 
-// ClientIP answers the address from which a request came, "" when that is not known. X-Forwarded-For is read from its
+// ClientIP returns the address from which a request came, "" when that is not known. X-Forwarded-For is read from its
 // end, where our own proxies write, and only as far as those that are trusted go: what stands before them anybody may
 // have written.
 func ClientIP(r *http.Request, trusted []netip.Prefix) string {

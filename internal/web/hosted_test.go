@@ -73,7 +73,7 @@ func host(t *testing.T, c *core, branding application.Branding) hosted {
 	return hosted{h, p.Links}
 }
 
-// ask answers what the page of a link is; path follows its address.
+// ask returns what the page of a link is; path follows its address.
 func (h hosted) ask(method, path string, l link.Link) *httptest.ResponseRecorder {
 	l.ID[0], l.Expires = 1, noon.Add(time.Minute)
 	w := httptest.NewRecorder()
@@ -145,7 +145,7 @@ func TestMoneyOnThePage(t *testing.T) {
 	}
 }
 
-// pending answers a verification whose newest message was made some time ago.
+// pending returns a verification whose newest message was made some time ago.
 func pending(kind channel.Kind, status channel.Status, ago time.Duration) *verify.Verification {
 	return &verify.Verification{
 		Spec:   verify.Spec{MaxAttempts: 5, MaxSends: 5, Masked: "+44•••123"},

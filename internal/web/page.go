@@ -66,7 +66,7 @@ type pages struct {
 	style []byte
 }
 
-// Handler answers the page under /verify/ and the widget.
+// Handler returns the page under /verify/ and the widget.
 func (p Page) Handler() (http.Handler, error) {
 	t, err := template.ParseFS(pageFiles, "page/page.html")
 	if err != nil {

@@ -111,7 +111,7 @@ func once(x *visit, mark, to, region string) *verify.Replay {
 	}
 }
 
-// trailer answers the line by which the browser fills the code in, for the page under the address that the person sees.
+// trailer returns the line by which the browser fills the code in, for the page under the address that the person sees.
 func (p *pages) trailer(x *visit) message.Trailer {
 	t := message.Trailer{Origin: p.Host}
 	if u, err := url.Parse(x.link.Embed); x.link.Embed != "" && err == nil {
@@ -269,7 +269,7 @@ func (p *pages) leave(w http.ResponseWriter, r *http.Request, x *visit, to strin
 	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // back has held it against the application's list
 }
 
-// outcome answers where the person goes from a verification that is final.
+// outcome returns where the person goes from a verification that is final.
 func (p *pages) outcome(x *visit, r *http.Request) string {
 	if text := p.prove(x, r); text != "" {
 		return back(x, "proof", text)
@@ -280,7 +280,7 @@ func (p *pages) outcome(x *visit, r *http.Request) string {
 	return back(x, "error", string(x.v.At(x.now)))
 }
 
-// prove answers the proof of an approval, the same each time, while it is good; "" for none.
+// prove returns the proof of an approval, the same each time, while it is good; "" for none.
 func (p *pages) prove(x *visit, r *http.Request) string {
 	if x.v.Status != verify.Approved || x.now.After(x.v.Ended.Add(proof.Life)) || x.v.Proves() != verify.ProvesPhone {
 		return ""
@@ -308,7 +308,7 @@ func (p *pages) prove(x *visit, r *http.Request) string {
 	return text
 }
 
-// back answers the application's address with what became of it. The link was checked when it was made, and is checked
+// back returns the application's address with what became of it. The link was checked when it was made, and is checked
 // again: the application may have taken the address off its list.
 func back(x *visit, name, value string) string {
 	u, err := url.Parse(x.link.Return)
@@ -324,14 +324,14 @@ func back(x *visit, name, value string) string {
 	return u.String()
 }
 
-// mayCall tells whether "call me instead" is offered.
+// mayCall reports whether "call me instead" is offered.
 func (p *pages) mayCall(x *visit) bool {
 	return slices.Contains(x.caller.App.Policy.Filled().Channels, channel.Voice)
 }
 
 func minutes(d time.Duration) int { return max(int((d+time.Minute-1)/time.Minute), 1) }
 
-// agent answers what the browser calls itself, within the core's bounds.
+// agent returns what the browser calls itself, within the core's bounds.
 func agent(r *http.Request) string {
 	text := []rune(r.UserAgent())
 	for i, c := range text {

@@ -44,7 +44,7 @@ func writeAccent(out *bytes.Buffer, accent string) {
 	}
 }
 
-// over answers black or white, whichever is easier to read on a colour.
+// over returns black or white, whichever is easier to read on a colour.
 func over(colour string) string {
 	if contrast(colour, "ffffff") >= contrast(colour, "000000") {
 		return "ffffff"
@@ -52,7 +52,7 @@ func over(colour string) string {
 	return "000000"
 }
 
-// apart answers a colour moved away from the ground until it has the contrast.
+// apart returns a colour moved away from the ground until it has the contrast.
 func apart(colour, ground string, least float64) string {
 	toward := 0.0
 	if luminance(ground) < 0.2 {

@@ -63,7 +63,7 @@ type data struct {
 	Again             bool
 }
 
-// base answers what every page has.
+// base returns what every page has.
 func (p *pages) base(x *visit, title string) *data {
 	app := *x.caller.App
 	d := &data{
@@ -93,7 +93,7 @@ func (p *pages) base(x *visit, title string) *data {
 	return d
 }
 
-// over answers the page of a link that leads nowhere.
+// over returns the page of a link that leads nowhere.
 func (p *pages) over(x *visit) *data {
 	d := p.base(x, "bad_link")
 	d.Step, d.Intro, d.End, d.Payment = "end", x.words.html("bad_link_hint"), "expired", ""
@@ -108,7 +108,7 @@ func (p *pages) used(x *visit) *data {
 	return d
 }
 
-// number answers the page that asks for the number.
+// number returns the page that asks for the number.
 func (p *pages) number(x *visit, r *http.Request, fault string) *data {
 	d := p.base(x, "title_number")
 	d.Step, d.Error, d.Once = "number", fault, rand.Text()
@@ -126,7 +126,7 @@ func (p *pages) number(x *visit, r *http.Request, fault string) *data {
 	return d
 }
 
-// state answers the page of a verification as it stands.
+// state returns the page of a verification as it stands.
 func (p *pages) state(x *visit, r *http.Request) *data {
 	switch x.v.At(x.now) {
 	case verify.Approved:
@@ -151,7 +151,7 @@ func (p *pages) state(x *visit, r *http.Request) *data {
 	return p.over(x)
 }
 
-// ended answers the page of a verification that came to nothing.
+// ended returns the page of a verification that came to nothing.
 func (p *pages) ended(x *visit, text string) *data {
 	d := p.base(x, text)
 	st := string(x.v.At(x.now))
@@ -160,7 +160,7 @@ func (p *pages) ended(x *visit, text string) *data {
 	return d
 }
 
-// code answers the page that asks for the code.
+// code returns the page that asks for the code.
 func (p *pages) code(x *visit, r *http.Request) *data {
 	d := p.base(x, "title_code")
 	v := x.v
@@ -179,7 +179,7 @@ func (p *pages) code(x *visit, r *http.Request) *data {
 	return d
 }
 
-// said answers the words of the parameter `say`.
+// said returns the words of the parameter `say`.
 func (x *visit) said(q url.Values) string {
 	switch q.Get("say") {
 	case sayIncorrect:
@@ -255,7 +255,7 @@ func (x *visit) valid() string {
 	return x.words.fill("valid", "minutes", strconv.Itoa(minutes(x.v.Expires.Sub(x.now))))
 }
 
-// wait answers the seconds until a resend is taken, 0 for now.
+// wait returns the seconds until a resend is taken, 0 for now.
 func (x *visit) wait() int {
 	return max(int((x.v.ResendAt.Sub(x.now)+time.Second-1)/time.Second), 0)
 }
@@ -283,7 +283,7 @@ func (p *pages) status(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(out) // the reader has gone: there is nobody to tell
 }
 
-// direction answers the value of the attribute dir.
+// direction returns the value of the attribute dir.
 func direction(locale string) string {
 	base, _, _ := strings.Cut(locale, "-")
 	if slices.Contains([]string{"ar", "fa", "he", "ur"}, base) {
@@ -292,7 +292,7 @@ func direction(locale string) string {
 	return "ltr"
 }
 
-// stylesheet answers the address of the style with an application's colours in it.
+// stylesheet returns the address of the style with an application's colours in it.
 func stylesheet(b application.Branding) string {
 	q := url.Values{}
 	if b.Accent != "" {

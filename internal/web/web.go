@@ -38,9 +38,9 @@ type Message struct {
 
 // Inbox is where the handset's messages are.
 type Inbox interface {
-	// List answers messages to a number (empty: to all), newest first.
+	// List returns messages to a number (empty: to all), newest first.
 	List(to string, limit int) []Message
-	// Subscribe answers new messages as they come, until stop is called.
+	// Subscribe returns new messages as they come, until stop is called.
 	Subscribe() (news <-chan Message, stop func())
 }
 
@@ -51,7 +51,7 @@ type Handset struct {
 	URL, Key, KeyFile string
 }
 
-// Handler answers the pages under /dev/.
+// Handler returns the pages under /dev/.
 func (h Handset) Handler() (http.Handler, error) {
 	pages, err := template.ParseFS(assets, "assets/*.html")
 	if err != nil {

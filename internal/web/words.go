@@ -48,7 +48,7 @@ func parseWords(text []byte) (words, error) {
 	return w, nil
 }
 
-// wording answers the texts of a locale that message.Match answered.
+// wording returns the texts of a locale that message.Match answered.
 func wording(locale string) words {
 	if w := wordings()[locale]; w != nil {
 		return w
@@ -56,13 +56,13 @@ func wording(locale string) words {
 	return wordings()["en"]
 }
 
-// text answers a text as it is.
+// text returns a text as it is.
 func (w words) text(name string) string { return w[name] }
 
 // T is text, for the template.
 func (w words) T(name string) string { return w[name] }
 
-// fill answers a text with values in it: name, value, name, value.
+// fill returns a text with values in it: name, value, name, value.
 func (w words) fill(name string, values ...string) string {
 	for i := range values[:len(values)/2] {
 		values[2*i] = "{" + values[2*i] + "}"
@@ -89,7 +89,7 @@ func isolate(value string) template.HTML {
 	return template.HTML(`<bdi dir="` + dir + `">` + template.HTMLEscapeString(value) + `</bdi>`) //nolint:gosec // escaped
 }
 
-// chooseLocale answers the language of the page: the link's, the application's, the best of the browser's, or that of
+// chooseLocale returns the language of the page: the link's, the application's, the best of the browser's, or that of
 // the country.
 func chooseLocale(wished, usual, accepted, region string) string {
 	for _, one := range []string{wished, usual} {
@@ -156,8 +156,8 @@ func (w words) left(attempts int) string {
 	return w.fill("incorrect", "count", strconv.Itoa(attempts))
 }
 
-// Waiting answers the words of a countdown.
+// Waiting returns the words of a countdown.
 func (w words) Waiting(seconds int) string { return w.fill("wait", "seconds", strconv.Itoa(seconds)) }
 
-// Back answers the words of the way back to the application.
+// Back returns the words of the way back to the application.
 func (w words) Back(brand string) string { return w.fill("back", "brand", brand) }

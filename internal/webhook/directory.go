@@ -85,7 +85,7 @@ func (d *Directory) refresh(ctx context.Context) error {
 	return nil
 }
 
-// Audience answers the endpoints that get events of an application in a mode; nil for none. They are shared: change
+// Audience returns the endpoints that get events of an application in a mode; nil for none. They are shared: change
 // nothing.
 func (d *Directory) Audience(app id.ID, test bool) []*Endpoint {
 	s := d.snapshot.Load()
@@ -95,7 +95,7 @@ func (d *Directory) Audience(app id.ID, test bool) []*Endpoint {
 	return s.enabled[audience{app, test}]
 }
 
-// Endpoint answers one endpoint.
+// Endpoint returns one endpoint.
 func (d *Directory) Endpoint(endpoint id.ID) (Endpoint, error) {
 	e, ok := d.snapshot.Load().all[endpoint]
 	if !ok {
@@ -104,7 +104,7 @@ func (d *Directory) Endpoint(endpoint id.ID) (Endpoint, error) {
 	return *e, nil
 }
 
-// Endpoints answers the endpoints of an application, or all for the zero id, oldest first.
+// Endpoints returns the endpoints of an application, or all for the zero id, oldest first.
 func (d *Directory) Endpoints(app id.ID) []Endpoint {
 	var out []Endpoint
 	for e := range maps.Values(d.snapshot.Load().all) {
@@ -179,7 +179,7 @@ func (d *Directory) change(ctx context.Context, endpoint id.ID, set func(*Endpoi
 // Enable lets events go to an endpoint again, those that waited too; Disable stops them.
 func (e *Endpoint) Enable() { e.Disabled, e.Reason, e.Failing = time.Time{}, "", time.Time{} }
 
-// Disable stops events to an endpoint, and tells whether it was enabled: the first reason stays.
+// Disable stops events to an endpoint, and reports whether it was enabled: the first reason stays.
 func (e *Endpoint) Disable(why Reason, now time.Time) bool {
 	enabled := e.Enabled()
 	if enabled {
@@ -227,7 +227,7 @@ func (d *Directory) Delete(ctx context.Context, endpoint id.ID) error {
 	return d.refresh(ctx)
 }
 
-// validate answers the first field that is out of bounds.
+// validate returns the first field that is out of bounds.
 func (d *Directory) validate(e *Endpoint) error {
 	if err := checkURL(e.URL, d.AllowPrivate); err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 	"github.com/dialproof/dialproof/internal/keyring"
 )
 
-// NewTestSender answers a Sender for https whose connections are made by dial and carry no TLS.
+// NewTestSender returns a Sender for https whose connections are made by dial and carry no TLS.
 func NewTestSender(dial Dial) *Sender {
 	c := newClient(dial)
 	c.Transport.(*http.Transport).DialTLSContext = dial
@@ -18,8 +18,8 @@ func NewTestSender(dial Dial) *Sender {
 // PublicControl is what the dialer of a Sender asks before it connects.
 func PublicControl(network, address string) error { return control(public)(network, address, nil) }
 
-// Public tells whether an address is one that is called.
+// Public reports whether an address is one that is called.
 func Public(a netip.Addr) bool { return public(a) }
 
-// Keys answers what signs for an endpoint.
+// Keys returns what signs for an endpoint.
 func Keys(ring *keyring.Ring, e *Endpoint, now time.Time) ([][]byte, error) { return e.keys(ring, now) }

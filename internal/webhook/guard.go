@@ -35,7 +35,7 @@ func prefixes(text ...string) (out []netip.Prefix) {
 	return out
 }
 
-// public tells whether an address is one on the public internet.
+// public reports whether an address is one on the public internet.
 func public(a netip.Addr) bool {
 	if a.Zone() != "" {
 		return false
@@ -51,7 +51,7 @@ func public(a netip.Addr) bool {
 	return !slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// inside tells whether an address is this machine's or one of its own network, where http may do.
+// inside reports whether an address is this machine's or one of its own network, where http may do.
 func inside(a netip.Addr) bool {
 	a = a.Unmap()
 	return a.IsLoopback() || a.IsPrivate()
@@ -73,7 +73,7 @@ func control(ok func(netip.Addr) bool) func(network, address string, c syscall.R
 	}
 }
 
-// checkURL answers what is wrong with an endpoint's address. A name is judged again at each connection, by what it is
+// checkURL returns what is wrong with an endpoint's address. A name is judged again at each connection, by what it is
 // then.
 func checkURL(text string, private bool) error {
 	bad := func(format string, args ...any) error {

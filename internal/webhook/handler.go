@@ -13,7 +13,7 @@ import (
 	"github.com/dialproof/dialproof/internal/queue"
 )
 
-// Schedule answers how long an event waits after its n-th attempt, from 1 on; ok is false when it is given up (Standard
+// Schedule returns how long an event waits after its n-th attempt, from 1 on; ok is false when it is given up (Standard
 // Webhooks 1.0, "Retry schedule": the first attempt is made at once).
 func Schedule(n int) (wait time.Duration, ok bool) {
 	waits := [...]time.Duration{
@@ -49,7 +49,7 @@ type Handler struct {
 	Metrics Metrics
 	// Expire is called when what ref names may have ended by itself.
 	Expire func(ctx context.Context, ref id.ID) error
-	// Jitter answers a number from 0 to 1 that spreads the retries; nil: at random.
+	// Jitter returns a number from 0 to 1 that spreads the retries; nil: at random.
 	Jitter func() float64
 	// Agent is the User-Agent of the calls.
 	Agent string
@@ -58,7 +58,7 @@ type Handler struct {
 // Runner runs the jobs of events. What a job is about is known to Lanes.
 type Runner = queue.Runner[struct{}]
 
-// Runner answers the runner that sends: its workers are its own, so that endpoints that hang take none from the codes.
+// Runner returns the runner that sends: its workers are its own, so that endpoints that hang take none from the codes.
 func (h *Handler) Runner(observe func(queue.Depth), poll time.Duration) *Runner {
 	r := queue.NewRunner(queue.Options[struct{}]{
 		Store: h.Lanes, Log: h.Log, Now: h.Lanes.Directory.Now, Lease: Lease, Poll: poll, Observe: observe,

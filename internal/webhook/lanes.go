@@ -47,7 +47,7 @@ type lane struct {
 	paused time.Time           // until when the endpoint wants to be left alone
 }
 
-// at answers the lane of an endpoint. The lock is held.
+// at returns the lane of an endpoint. The lock is held.
 func (l *Lanes) at(endpoint id.ID) *lane {
 	if l.lanes == nil {
 		l.lanes = map[id.ID]*lane{}
@@ -60,7 +60,7 @@ func (l *Lanes) at(endpoint id.ID) *lane {
 	return a
 }
 
-// room answers how many more calls a lane may have. Rows whose lease has ended are somebody else's by now.
+// room returns how many more calls a lane may have. Rows whose lease has ended are somebody else's by now.
 func (a *lane) room(endpoint id.ID, now time.Time) int {
 	for row, until := range a.held {
 		if !now.Before(until) {
@@ -140,7 +140,7 @@ func (l *Lanes) shares(waiting []Lane, now time.Time, n int) (out []Share) {
 	return out
 }
 
-// sends tells whether the rows of a lane are to be run. Those of an endpoint that is disabled wait, and those of one
+// sends reports whether the rows of a lane are to be run. Those of an endpoint that is disabled wait, and those of one
 // that is gone end with the retention.
 func (d *Directory) sends(endpoint id.ID) bool {
 	if endpoint.IsZero() {

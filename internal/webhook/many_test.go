@@ -144,7 +144,7 @@ type counts struct {
 
 func (c *counts) Webhook(result string) { c.mu.Lock(); c.n[result]++; c.mu.Unlock() }
 
-// folder answers a folder for a store, in memory where that can be had: these tests wait for ten thousands of commits,
+// folder returns a folder for a store, in memory where that can be had: these tests wait for ten thousands of commits,
 // and how a disk keeps them is not what they are about.
 func folder(t *testing.T) string {
 	dir, err := os.MkdirTemp("/dev/shm", "dialproof-") //nolint:usetesting // t.TempDir is on the disk

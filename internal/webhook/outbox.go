@@ -32,7 +32,7 @@ type body struct {
 	Data      jsontext.Value `json:"data"`
 }
 
-// Write answers the rows that bring news to those of an audience that want it. Their making is part of whatever
+// Write returns the rows that bring news to those of an audience that want it. Their making is part of whatever
 // transaction makes the news.
 func (d *Directory) Write(to []*Endpoint, n News) ([]Event, error) {
 	now := d.Now().UTC().Truncate(time.Millisecond)
@@ -60,7 +60,7 @@ func (d *Directory) Write(to []*Endpoint, n News) ([]Event, error) {
 	return out, nil
 }
 
-// Deadline answers the row that comes due when what ref names ends by itself.
+// Deadline returns the row that comes due when what ref names ends by itself.
 func (d *Directory) Deadline(ref id.ID, at time.Time) Event {
 	return Event{ID: d.IDs.New(d.Now()), Ref: ref, Kind: deadline, Due: at}
 }
@@ -92,7 +92,7 @@ func (d *Directory) enabled(endpoint id.ID) (Endpoint, error) {
 }
 
 // Replay sends the dead events of an endpoint again that were made at or after since; with event, that one alone, even
-// if it was delivered. It answers how many; the schedule begins anew for each.
+// if it was delivered. It answers how many; the schedule starts over for each.
 func (d *Directory) Replay(ctx context.Context, endpoint, event id.ID, since time.Time) (int, error) {
 	if _, err := d.enabled(endpoint); err != nil {
 		return 0, err
@@ -104,7 +104,7 @@ func (d *Directory) Replay(ctx context.Context, endpoint, event id.ID, since tim
 	return n, err
 }
 
-// Events answers events of an endpoint, newest first.
+// Events returns events of an endpoint, newest first.
 func (d *Directory) Events(ctx context.Context, endpoint id.ID, p Page) ([]Event, error) {
 	if _, err := d.Endpoint(endpoint); err != nil {
 		return nil, err

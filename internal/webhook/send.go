@@ -34,7 +34,7 @@ type Sender struct {
 // Dial connects to an address, as net.Dialer does.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// NewSender answers a Sender. allowPrivate lets it connect to every address, and to private ones without TLS.
+// NewSender returns a Sender. allowPrivate lets it connect to every address, and to private ones without TLS.
 func NewSender(allowPrivate bool) *Sender {
 	anywhere := func(netip.Addr) bool { return true }
 	if !allowPrivate {
@@ -122,7 +122,7 @@ func (s *Sender) post(ctx context.Context, target string, header http.Header, te
 	return judge(resp, now)
 }
 
-// judge answers what an answer means (Standard Webhooks 1.0, "Delivery").
+// judge returns what an answer means (Standard Webhooks 1.0, "Delivery").
 func judge(resp *http.Response, now time.Time) outcome {
 	o := outcome{result: failed, status: resp.StatusCode, why: fmt.Sprintf("answered %d", resp.StatusCode)}
 	switch code := resp.StatusCode; {
@@ -153,7 +153,7 @@ func retryAfter(text string, now time.Time) time.Duration {
 	return min(max(at.Sub(now), 0), maxRetryAfter)
 }
 
-// failure answers what a call without an answer means, in words for the operator. They hold no part of the address: a
+// failure returns what a call without an answer means, in words for the operator. They hold no part of the address: a
 // path may be as secret as a password.
 func failure(err error) outcome {
 	if u, ok := errors.AsType[*url.Error](err); ok {

@@ -19,7 +19,7 @@ const (
 	secretSize   = 32
 )
 
-// newSecret answers a fresh secret, as its receiver gets it.
+// newSecret returns a fresh secret, as its receiver gets it.
 func newSecret() secret.Text {
 	b := make([]byte, secretSize)
 	rand.Read(b) // crypto/rand.Read never fails (it ends the process)
@@ -33,7 +33,7 @@ func seal(ring *keyring.Ring, e *Endpoint, s secret.Text) Secret {
 
 func secretBound(e *Endpoint) []byte { return append([]byte("webhook secret "), e.ID[:]...) }
 
-// keys answers what signs for an endpoint at a time, newest first.
+// keys returns what signs for an endpoint at a time, newest first.
 func (e *Endpoint) keys(ring *keyring.Ring, now time.Time) ([][]byte, error) {
 	var out [][]byte
 	for _, s := range e.Secrets {
@@ -53,7 +53,7 @@ func (e *Endpoint) keys(ring *keyring.Ring, now time.Time) ([][]byte, error) {
 	return out, nil
 }
 
-// Sign answers the header webhook-signature: HMAC-SHA-256 over "id.timestamp.body" by each key, newest first (Standard
+// Sign returns the header webhook-signature: HMAC-SHA-256 over "id.timestamp.body" by each key, newest first (Standard
 // Webhooks 1.0, "Signature scheme").
 func Sign(keys [][]byte, event string, at time.Time, body []byte) string {
 	head := event + "." + strconv.FormatInt(at.Unix(), 10) + "."

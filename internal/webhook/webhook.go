@@ -34,7 +34,7 @@ const (
 // deadline is the kind of a row that is no event: it comes due when a verification ends by itself.
 const deadline Kind = "deadline"
 
-// Kinds answers the kinds that an endpoint may ask for.
+// Kinds returns the kinds that an endpoint may ask for.
 func Kinds() []Kind {
 	return []Kind{Started, Approved, Failed, Expired, Canceled, DeliveryUpdated}
 }
@@ -95,10 +95,10 @@ const (
 // FailingFor is how long an endpoint may take nothing before it is disabled.
 const FailingFor = 5 * 24 * time.Hour
 
-// Enabled tells whether events are sent to it.
+// Enabled reports whether events are sent to it.
 func (e *Endpoint) Enabled() bool { return e.Disabled.IsZero() }
 
-// Wants tells whether it gets events of a kind.
+// Wants reports whether it gets events of a kind.
 func (e *Endpoint) Wants(k Kind) bool {
 	return len(e.Kinds) == 0 || k == Ping || slices.Contains(e.Kinds, k)
 }
@@ -113,7 +113,7 @@ const (
 	Dead // given up: only a replay sends it again
 )
 
-// String answers the word for it.
+// String returns the word for it.
 func (s State) String() string {
 	switch s {
 	case Pending:
@@ -126,7 +126,7 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// States answers every state.
+// States returns every state.
 func States() []State { return []State{Pending, Delivered, Dead} }
 
 // Event is one event on its way to one endpoint, as it is kept.
@@ -215,14 +215,14 @@ type Store interface {
 	PutWebhook(ctx context.Context, e Endpoint) error
 	// DropWebhook forgets an endpoint and all its events.
 	DropWebhook(ctx context.Context, endpoint id.ID) error
-	// Version answers a number that grows with every change to endpoints.
+	// Version returns a number that grows with every change to endpoints.
 	Version(ctx context.Context) (int64, error)
 
 	// AddEvents writes events that no change makes.
 	AddEvents(ctx context.Context, events []Event) error
-	// Lanes answers the endpoints that have pending events, each once.
+	// Lanes returns the endpoints that have pending events, each once.
 	Lanes(ctx context.Context) ([]Lane, error)
-	// Backlogs answers what waits for each endpoint; it counts, and costs more than Lanes.
+	// Backlogs returns what waits for each endpoint; it counts, and costs more than Lanes.
 	Backlogs(ctx context.Context) ([]Backlog, error)
 	// ClaimEvents leases due events, the oldest due of each endpoint first, each with Claims raised and Due set to
 	// now+lease.
@@ -231,7 +231,7 @@ type Store interface {
 	FinishEvent(ctx context.Context, e Event) error
 	// DropEvent removes the row of a claimed event.
 	DropEvent(ctx context.Context, e Event) error
-	// Events answers events of an endpoint, newest first.
+	// Events returns events of an endpoint, newest first.
 	Events(ctx context.Context, endpoint id.ID, p Page) ([]Event, error)
 	// Replay makes the dead events of an endpoint that were made at or after since pending and due now; with event, that
 	// one alone, dead or delivered. It answers how many.

@@ -181,7 +181,7 @@ func setScalar(v reflect.Value, text string) error {
 	return nil
 }
 
-// Key answers the key of a struct's field in the document, or "" when it has none.
+// Key returns the key of a struct's field in the document, or "" when it has none.
 func Key(f reflect.StructField) string {
 	name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 	if name == "-" {
@@ -308,7 +308,7 @@ func (d *decoder) variable(v reflect.Value, name, path string) {
 	}
 }
 
-// nearest answers a hint at the known key that is most like the unknown one.
+// nearest returns a hint at the known key that is most like the unknown one.
 func nearest(key string, fields map[string]reflect.Value) string {
 	best, least := "", len(key)/2+1
 	names := make([]string, 0, len(fields))

@@ -44,7 +44,7 @@ func TestConfigurations(t *testing.T) {
 	}
 }
 
-// judge answers why the program would not take an example.
+// judge returns why the program would not take an example.
 func judge(b block, dir, secret string) error {
 	text := secretFile.ReplaceAllString(b.code, "$1: "+secret)
 	var top map[string]yaml.Node
@@ -84,7 +84,7 @@ func judge(b block, dir, secret string) error {
 	return nil
 }
 
-// provider answers the provider that a page is about, or nil.
+// provider returns the provider that a page is about, or nil.
 func provider(b block) *channel.Provider {
 	for _, p := range all.Providers(nil) {
 		if b.page == "docs/providers/"+p.Name+".md" {

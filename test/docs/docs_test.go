@@ -75,7 +75,7 @@ var (
 	attribute = regexp.MustCompile(`([a-z]+)="([^"]*)"`)
 )
 
-// blocks answers the blocks of every page, those that another test runs left out.
+// blocks returns the blocks of every page, those that another test runs left out.
 func blocks(t *testing.T) (all []block) {
 	t.Helper()
 	for _, page := range append(pages(t), "README.md") {
@@ -103,7 +103,7 @@ func blocks(t *testing.T) (all []block) {
 	return all
 }
 
-// pages answers the pages of docs/.
+// pages returns the pages of docs/.
 func pages(t *testing.T) (all []string) {
 	t.Helper()
 	err := filepath.WalkDir(filepath.Join(root, "docs"), func(path string, _ fs.DirEntry, err error) error {
@@ -129,7 +129,7 @@ func (p program) name() string {
 	return strings.TrimSuffix(strings.TrimPrefix(p.page, "docs/"), ".md") + " " + p.language + " " + p.place
 }
 
-// programs answers all of them, and says which blocks are not run and why.
+// programs returns all of them, and says which blocks are not run and why.
 func programs(t *testing.T) (all []program) {
 	t.Helper()
 	var left []string

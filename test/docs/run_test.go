@@ -112,7 +112,7 @@ func (s *server) write(t *testing.T, name, text string) string {
 // address is where the pages say that the server is.
 const address = "http://127.0.0.1:8080"
 
-// command answers how to run a program. Only the address differs from what is on the page.
+// command returns how to run a program. Only the address differs from what is on the page.
 func (s *server) command(t *testing.T, p program, compiled map[string]string) *exec.Cmd {
 	t.Helper()
 	var code strings.Builder

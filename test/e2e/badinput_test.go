@@ -151,7 +151,7 @@ func bounds() (out []bad) {
 	return out
 }
 
-// many answers n members of an object.
+// many returns n members of an object.
 func many(n int) string {
 	var parts []string
 	for i := range n {

@@ -174,10 +174,10 @@ func newCollector(t *testing.T) *collector {
 	return c
 }
 
-// supplied answers a code of ten digits that is found nowhere by chance.
+// supplied returns a code of ten digits that is found nowhere by chance.
 func supplied(i int) string { return "90817263" + string(rune('0'+i/10)) + string(rune('0'+i%10)) }
 
-// apart tells whether the characters at a place stand for themselves and are no part of a longer number or id.
+// apart reports whether the characters at a place stand for themselves and are no part of a longer number or id.
 func apart(text string, at, n int) bool {
 	part := func(i int) bool {
 		return i >= 0 && i < len(text) &&

@@ -44,7 +44,7 @@ func newHouse(t testing.TB, answers map[string]string) *house {
 	return g
 }
 
-// of answers the bodies of the requests to a path.
+// of returns the bodies of the requests to a path.
 func (g *house) of(path string) (bodies []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -56,7 +56,7 @@ func (g *house) of(path string) (bodies []string) {
 	return bodies
 }
 
-// find answers the first group of a pattern in a text, and fails without one.
+// find returns the first group of a pattern in a text, and fails without one.
 func find(t testing.TB, pattern, text string) string {
 	t.Helper()
 	found := regexp.MustCompile(pattern).FindStringSubmatch(text)

@@ -156,7 +156,7 @@ func (w *world) settle(t *testing.T, p *process, key string, s *sink) {
 	}
 }
 
-// distinct answers the numbers that have got a message.
+// distinct returns the numbers that have got a message.
 func distinct(s *sink) map[string]bool {
 	out := map[string]bool{}
 	for _, m := range s.got() {
@@ -185,7 +185,7 @@ func (s *sink) doubles(killed []time.Time) (twice, unexplained int) {
 	return twice, unexplained
 }
 
-// codeFor answers the newest code that a number got.
+// codeFor returns the newest code that a number got.
 func (s *sink) codeFor(to string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +197,7 @@ func (s *sink) codeFor(to string) string {
 	return ""
 }
 
-// field answers a string of a JSON answer, or "".
+// field returns a string of a JSON answer, or "".
 func field(a answer, name string) string {
 	m := map[string]any{}
 	for _, l := range lines(string(a.body)) {

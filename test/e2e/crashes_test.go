@@ -311,7 +311,7 @@ const moment = time.Second
 // posted is how long after a node's death what it has written to its connection may still arrive.
 const posted = 300 * time.Millisecond
 
-// excuse answers what kept the end of a first message from being written down before the second one left; empty for
+// excuse returns what kept the end of a first message from being written down before the second one left; empty for
 // nothing.
 func (s *siege) excuse(first, second letter) string {
 	until := first.at.Add(moment)

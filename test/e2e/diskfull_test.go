@@ -78,7 +78,7 @@ func TestDiskFull(t *testing.T) {
 		}
 		used := len(bytes.TrimRight(log, "\x00"))         // behind it is room that is not used yet
 		limitFiles(t, p, uint64(used)+uint64(round)*4096) // the middle of a page, of a frame, of a transaction
-		// Few are: a log that is full is copied into the file and begins anew, as long as that has room.
+		// Few are: a log that is full is copied into the file and starts over, as long as that has room.
 		if countRefused(t, 40, start) == 0 {
 			t.Errorf("round %d: no start was refused, so the limit was none", round)
 		}

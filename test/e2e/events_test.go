@@ -66,7 +66,7 @@ func (l *listener) answers(status int) { l.mu.Lock(); l.status = status; l.mu.Un
 
 func (l *listener) got() []told { l.mu.Lock(); defer l.mu.Unlock(); return slices.Clone(l.all) }
 
-// of answers the events of a verification as words, in their order by sequence, and whether each number is there once.
+// of returns the events of a verification as words, in their order by sequence, and whether each number is there once.
 func (l *listener) of(t testing.TB, v string) []string {
 	t.Helper()
 	var mine []told

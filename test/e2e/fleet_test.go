@@ -143,10 +143,10 @@ func (m *member) stop() {
 	m.done.Wait()
 }
 
-// client answers a client that talks to one node.
+// client returns a client that talks to one node.
 func (c *fleet) client(m *member) *client { return &client{url: m.url, key: c.key, http: c.http} }
 
-// any answers a client that talks to some node.
+// any returns a client that talks to some node.
 func (c *fleet) any(r *rand.Rand) *client { return c.client(c.nodes[r.IntN(len(c.nodes))]) }
 
 // policy changes the application's policy.
@@ -244,7 +244,7 @@ func newWire(t testing.TB, to string) *wire {
 	return w
 }
 
-// dsn answers a connection string that leads through the wire.
+// dsn returns a connection string that leads through the wire.
 func (w *wire) dsn(direct string) string {
 	return replaceHost(direct, w.listen.Addr().String())
 }
@@ -270,7 +270,7 @@ func (w *wire) set(s wireState) {
 	w.change.Broadcast()
 }
 
-// pass waits while the wire is silent, and tells whether it is whole.
+// pass waits while the wire is silent, and reports whether it is whole.
 func (w *wire) pass() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

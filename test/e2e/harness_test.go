@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// soak tells whether the long proofs are wanted.
+// soak reports whether the long proofs are wanted.
 func soak() bool { return os.Getenv("DIALPROOF_SOAK") != "" }
 
 // process is a running dialproof.
@@ -74,7 +74,7 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// freePort answers an address that is free.
+// freePort returns an address that is free.
 func freePort(t testing.TB) string {
 	t.Helper()
 	return fmt.Sprintf("127.0.0.1:%d", testport.Free(t))
@@ -192,7 +192,7 @@ type client struct {
 	http     *http.Client
 }
 
-// newClient answers a client that holds every exchange against the contract.
+// newClient returns a client that holds every exchange against the contract.
 func newClient(t testing.TB, p *process, key string) *client {
 	t.Helper()
 	c, err := apitest.Load()
@@ -291,7 +291,7 @@ func newSink(t testing.TB) *sink {
 	return s
 }
 
-// got answers the messages so far.
+// got returns the messages so far.
 func (s *sink) got() []sunk {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -385,7 +385,7 @@ func (d *deployment) serve(t testing.TB) *process {
 	return launch(t, d.listen, "serve", "--config", d.config)
 }
 
-// drama answers the n-th of many numbers that are reserved for fiction in North America.
+// drama returns the n-th of many numbers that are reserved for fiction in North America.
 func drama(n int) string {
 	areas := []int{201, 202, 203, 205, 206, 207, 208, 209, 210, 212, 213, 214, 215, 216, 217, 218, 219, 224, 225, 228, 229,
 		231, 234, 239, 240, 248, 251, 252, 253, 254, 256, 260, 262, 267, 269, 270, 276, 281, 301, 302, 303, 304, 305, 307,
@@ -395,7 +395,7 @@ func drama(n int) string {
 	return fmt.Sprintf("+1%d55501%02d", areas[n/100%len(areas)], n%100)
 }
 
-// lines answers the JSON lines of a log.
+// lines returns the JSON lines of a log.
 func lines(text string) (out []map[string]any) {
 	for scan := bufio.NewScanner(strings.NewReader(text)); scan.Scan(); {
 		var m map[string]any

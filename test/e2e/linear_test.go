@@ -29,7 +29,7 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// replaceHost answers a connection string with another host.
+// replaceHost returns a connection string with another host.
 func replaceHost(dsn, host string) string {
 	u, err := url.Parse(dsn)
 	if err != nil {
@@ -197,7 +197,7 @@ func shown(s numberState, in request, out got) bool {
 // target is who answers the requests of a history.
 type target interface {
 	ask(r *rand.Rand, in request) got
-	// code answers the newest code that a number has got.
+	// code returns the newest code that a number has got.
 	code(to string) string
 }
 
@@ -299,7 +299,7 @@ func (h *history) one(g target, r *rand.Rand, to string) {
 	h.ops = append(h.ops, porcupine.Operation{ClientId: len(h.ops), Input: in, Output: out, Call: call, Return: end})
 }
 
-// choose answers the next request.
+// choose returns the next request.
 func (h *history) choose(g target, r *rand.Rand, to string) (request, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -332,7 +332,7 @@ func (h *history) choose(g target, r *rand.Rand, to string) (request, bool) {
 	return in, true
 }
 
-// decode tells for each check of which generation its code is. The codes of each verification are made anew with the
+// decode tells for each check of which generation its code is. The codes of each verification are made again with the
 // key, which only the deployment has.
 func (h *history) decode(t *testing.T, find func(id.ID) (*verify.Verification, error)) {
 	t.Helper()
@@ -366,7 +366,7 @@ func (anyApp) Application(app id.ID) (application.Application, error) {
 	return application.Application{ID: app, Name: "shop", Brand: "Shop"}, nil
 }
 
-// generations answers the codes of a verification, by generation.
+// generations returns the codes of a verification, by generation.
 func generations(t *testing.T, find func(id.ID) (*verify.Verification, error), text string) (out []string) {
 	t.Helper()
 	v, err := id.Parse(id.Verification, text)

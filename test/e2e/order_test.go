@@ -45,7 +45,7 @@ func (m sunk) report(t testing.TB, status string) {
 	}
 }
 
-// to answers the messages that a number got.
+// to returns the messages that a number got.
 func (s *sink) to(number string) (out []sunk) {
 	for _, m := range s.got() {
 		if m.To == number {
@@ -55,7 +55,7 @@ func (s *sink) to(number string) (out []sunk) {
 	return out
 }
 
-// steps answers "channel route status" of each delivery, and what follows.
+// steps returns "channel route status" of each delivery, and what follows.
 func steps(t testing.TB, a answer) (deliveries []string, next string) {
 	t.Helper()
 	var v struct {

@@ -53,7 +53,7 @@ func newGateway(t testing.TB, mode string) *gateway {
 	return g
 }
 
-// arrived answers when the first message for a number came.
+// arrived returns when the first message for a number came.
 func (g *gateway) arrived(to string) (time.Time, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -63,7 +63,7 @@ func (g *gateway) arrived(to string) (time.Time, bool) {
 	return g.came[to][0], true
 }
 
-// arrivals answers how many messages came, and to how many numbers.
+// arrivals returns how many messages came, and to how many numbers.
 func (g *gateway) arrivals() (messages, numbers int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -137,7 +137,7 @@ func (o *outage) load(t testing.TB, n, aSecond int) (numbers []string) {
 	return numbers
 }
 
-// took answers how long each number waited for its code; ok is false when one is still waiting.
+// took returns how long each number waited for its code; ok is false when one is still waiting.
 func (o *outage) took(numbers []string) (out []time.Duration, ok bool) {
 	for _, to := range numbers {
 		var first time.Time

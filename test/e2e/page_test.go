@@ -23,7 +23,7 @@ type spaced struct {
 	Country, Typed, Want string
 }
 
-// spacings answers the mobile numbers that libphonenumber gives as examples, typed at home and from abroad.
+// spacings returns the mobile numbers that libphonenumber gives as examples, typed at home and from abroad.
 func spacings() []spaced {
 	var out []spaced
 	for region := range phonenumbers.GetSupportedRegions() {
@@ -299,7 +299,7 @@ func (h *hosted) dies(t *testing.T) {
 	}
 }
 
-// bulky answers metadata within its bounds that makes a link too long.
+// bulky returns metadata within its bounds that makes a link too long.
 func bulky() map[string]string {
 	out := map[string]string{}
 	for n := range 20 {

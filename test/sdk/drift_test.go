@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestGeneratedTypes makes the types of all SDKs anew and compares: what is committed is what the contract says.
+// TestGeneratedTypes makes the types of all SDKs again and compares: what is committed is what the contract says.
 func TestGeneratedTypes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

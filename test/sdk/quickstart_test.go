@@ -100,7 +100,7 @@ func TestQuickStarts(t *testing.T) {
 	}
 }
 
-// read answers the README as it is followed here.
+// read returns the README as it is followed here.
 func (r readme) read(t *testing.T, home, url string) string {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(root, r.path))
@@ -117,7 +117,7 @@ func (r readme) read(t *testing.T, home, url string) string {
 	return text
 }
 
-// blocks answers the code blocks whose first line is "```kind".
+// blocks returns the code blocks whose first line is "```kind".
 func blocks(text, kind string) (out []string) {
 	for _, m := range regexp.MustCompile("(?s)\n```"+kind+"\n(.*?)\n```").FindAllStringSubmatch(text, -1) {
 		out = append(out, m[1])
@@ -125,7 +125,7 @@ func blocks(text, kind string) (out []string) {
 	return out
 }
 
-// block answers the one block of a kind, or of "LANGUAGE kind".
+// block returns the one block of a kind, or of "LANGUAGE kind".
 func block(t *testing.T, text, kind string) string {
 	t.Helper()
 	if kind == "quick" {

@@ -96,7 +96,7 @@ func (s *settings) play(ctx context.Context, sc scenario) error {
 
 var inside = regexp.MustCompile(`\$\{([^}]+)\}`)
 
-// value answers what a scenario means by a value.
+// value returns what a scenario means by a value.
 func (p *player) value(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -397,7 +397,7 @@ func field(value any, path string) any {
 	return value
 }
 
-// hold answers an error unless the answer is as expected.
+// hold returns an error unless the answer is as expected.
 func hold(want, got any, where string) error {
 	fail := func(ok bool) error {
 		if ok {

@@ -53,7 +53,7 @@ func build(m *testing.M) int {
 	return m.Run()
 }
 
-// command answers a command of a test, with the program and without the world's settings.
+// command returns a command of a test, with the program and without the world's settings.
 func command(t *testing.T, dir, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
@@ -62,7 +62,7 @@ func command(t *testing.T, dir, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// stage is a server in earnest form for all SDKs, with a provider's side that keeps what it got.
+// stage is a server in its production form for all SDKs, with a provider's side that keeps what it got.
 type stage struct {
 	url, config string
 	mu          sync.Mutex

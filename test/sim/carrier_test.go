@@ -70,7 +70,7 @@ func (byAddress) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 
 func (*line) Channels() []channel.Kind { return []channel.Kind{channel.SMS, channel.Voice} }
 
-// draw answers how a call ends.
+// draw returns how a call ends.
 func (c *carrier) draw() (o outcome) {
 	c.sent++
 	if c.script != nil {
@@ -138,7 +138,7 @@ func (l *line) Send(ctx context.Context, m channel.Message) (channel.Accepted, e
 	return channel.Accepted{ID: pid}, nil
 }
 
-// takes lets a part of a call take its time, and tells whether the caller has given it up.
+// takes lets a part of a call take its time, and reports whether the caller has given it up.
 func (u *world) takes(ctx context.Context, d time.Duration) bool {
 	u.park(time.Now().Add(d), func() bool { return ctx.Err() != nil }, nil)
 	return ctx.Err() != nil

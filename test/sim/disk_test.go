@@ -41,7 +41,7 @@ const (
 	lostSync = "I/O error at a sync, after the write"
 )
 
-// next answers how this write ends.
+// next returns how this write ends.
 func (d *disk) next(sync bool) (err error, half bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -293,7 +293,7 @@ func TestDisk(t *testing.T) {
 	}
 }
 
-// oneDisk fails from one write on, and tells whether that write came.
+// oneDisk fails from one write on, and reports whether that write came.
 func oneDisk(t *testing.T, l *ledger, kind string, from int) bool {
 	t.Helper()
 	d := &disk{}

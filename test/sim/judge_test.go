@@ -70,7 +70,7 @@ func (j *judge) fault(format string, args ...any) {
 	j.faults = append(j.faults, text)
 }
 
-// name answers a short name for a verification or delivery.
+// name returns a short name for a verification or delivery.
 func (j *judge) name(x id.ID) string {
 	if j.names[x] == "" {
 		j.names[x] = fmt.Sprintf("#%d", len(j.names)+1)
@@ -78,7 +78,7 @@ func (j *judge) name(x id.ID) string {
 	return j.names[x]
 }
 
-// isOf tells whether a delivery belongs to a verification.
+// isOf reports whether a delivery belongs to a verification.
 func (j *judge) isOf(delivery string, v id.ID) bool {
 	d, err := id.Parse(id.Delivery, delivery)
 	return err == nil && j.ref[d] == v
@@ -259,7 +259,7 @@ func (j *judge) sent(old, v *verify.Verification) {
 	}
 	if head := j.u.data.Verification(v.Spec.Previous); head != nil && head.Status == verify.Approved ||
 		old.Sends == 0 && v.Spec.Previous.IsZero() {
-		return // the owner was there: gaps begin anew
+		return // the owner was there: gaps start over
 	}
 	if old.Sends > 0 && v.Step > old.Step {
 		return // the order of channels goes on by itself
@@ -342,7 +342,7 @@ func (j *judge) after() {
 	}
 }
 
-// well answers since when some node has been able to claim jobs of a kind; there is false when none can.
+// well returns since when some node has been able to claim jobs of a kind; there is false when none can.
 func (j *judge) well(kind string) (since time.Time, there bool) {
 	for _, n := range j.u.nodes {
 		able := n.frozen

@@ -61,7 +61,7 @@ func (s *snip) breaks() int {
 	return s.broke
 }
 
-// next tells whether this message breaks its connection, and on which side.
+// next reports whether this message breaks its connection, and on which side.
 func (s *snip) next() (now, after bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

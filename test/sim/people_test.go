@@ -13,7 +13,7 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// request lets a node that is up do something, and tells whether its answer came back.
+// request lets a node that is up do something, and reports whether its answer came back.
 func (u *world) request(name string, f func(n *node)) (answered bool) {
 	var up []*node
 	for _, n := range u.nodes {
@@ -84,7 +84,7 @@ func (p *person) turn() {
 	}
 }
 
-// code answers the newest code for the verification at hand.
+// code returns the newest code for the verification at hand.
 func (p *person) code() string {
 	for _, m := range slices.Backward(p.inbox) {
 		if p.u.judge.isOf(m.delivery, p.now.id) {
@@ -94,7 +94,7 @@ func (p *person) code() string {
 	return "000000"
 }
 
-// any answers any code that ever came.
+// any returns any code that ever came.
 func (p *person) any() string {
 	if len(p.inbox) == 0 {
 		return "999999"
@@ -102,7 +102,7 @@ func (p *person) any() string {
 	return p.inbox[p.u.rng.IntN(len(p.inbox))].code
 }
 
-// wrong answers another code.
+// wrong returns another code.
 func wrong(right string) string {
 	if strings.HasPrefix(right, "0") {
 		return "1" + right[1:]
@@ -312,7 +312,7 @@ func (u *world) breakNode(n *node, share float64) {
 	})
 }
 
-// lives tells whether anything of a node is left.
+// lives reports whether anything of a node is left.
 func (u *world) lives(n *node) bool {
 	return slices.ContainsFunc(u.tasks, func(t *task) bool { return t.node == n })
 }

@@ -62,7 +62,7 @@ func (s *sched) spawn(name string, n *node, f func()) *task {
 // pause lets others run for at least d.
 func (s *sched) pause(d time.Duration) { s.park(time.Now().Add(d), nil, nil) }
 
-// until lets others run until cond holds, at most for d (0: for ever). It tells whether cond held.
+// until lets others run until cond holds, at most for d (0: for ever). It reports whether cond held.
 func (s *sched) until(d time.Duration, cond func() bool) bool {
 	var at time.Time
 	if d > 0 {
@@ -98,7 +98,7 @@ func (s *sched) step() bool {
 	}
 }
 
-// choose answers one of those who can go on.
+// choose returns one of those who can go on.
 func (s *sched) choose() *task {
 	now := time.Now()
 	var can []*task
@@ -119,7 +119,7 @@ func (s *sched) choose() *task {
 
 func due(at, now time.Time) bool { return !at.IsZero() && !at.After(now) }
 
-// next answers when somebody can go on.
+// next returns when somebody can go on.
 func (s *sched) next() (out time.Time) {
 	for _, t := range s.tasks {
 		for _, at := range [...]time.Time{t.at, t.moment()} {
@@ -196,10 +196,10 @@ func (s *sched) note(format string, args ...any) {
 	}
 }
 
-// roll tells whether something of this chance happens.
+// roll reports whether something of this chance happens.
 func (s *sched) roll(chance float64) bool { return chance > 0 && s.rng.Float64() < chance }
 
-// between answers a time between two others.
+// between returns a time between two others.
 func (s *sched) between(low, top time.Duration) time.Duration {
 	return low + time.Duration(s.rng.Int64N(int64(top-low)+1))
 }

@@ -161,7 +161,7 @@ func (c *teller) types(which string, want verify.Result) func() error {
 	}
 }
 
-// nothingCame tells whether it is right that no message came: a carrier has rejected the number, or took the message
+// nothingCame reports whether it is right that no message came: a carrier has rejected the number, or took the message
 // and lost it.
 func (c *teller) nothingCame() error {
 	v := c.u.data.Verification(c.v)

@@ -136,7 +136,7 @@ func (u *world) Application(app id.ID) (application.Application, error) {
 	return application.Application{}, application.ErrNotFound
 }
 
-// caller answers an application's own key.
+// caller returns an application's own key.
 func (u *world) caller(app int) application.Caller {
 	a := u.apps[app]
 	return application.Caller{
@@ -162,7 +162,7 @@ type node struct {
 // now is the node's clock.
 func (n *node) now() time.Time { return time.Now().Add(n.skew) }
 
-// boot starts the node anew, with nothing in its memory.
+// boot starts the node again, with nothing in its memory.
 func (n *node) boot() {
 	u := n.u
 	u.note("%s starts", n.name)
@@ -265,7 +265,7 @@ func (n *node) looksForRoom() {
 	}
 }
 
-// nextDue answers when polling has an effect.
+// nextDue returns when polling has an effect.
 func (n *node) nextDue() (out time.Time) {
 	for _, j := range n.u.data.Jobs() {
 		if out.IsZero() || j.Due.Before(out) {
@@ -314,7 +314,7 @@ func (n *node) drain() {
 	})
 }
 
-// busy tells whether a request, a worker or a claim is under way.
+// busy reports whether a request, a worker or a claim is under way.
 func (n *node) busy() bool {
 	for _, t := range n.u.tasks {
 		if t.node == n && (t.job != nil || t.busy) {
@@ -374,5 +374,5 @@ func (uncounted) Delivery(string, channel.Kind, channel.Status)          {}
 func (uncounted) Accepted(string, channel.Kind, time.Duration)           {}
 func (uncounted) Failed(string, channel.ErrorKind)                       {}
 
-// number answers the n-th number of the range that Ofcom keeps for drama.
+// number returns the n-th number of the range that Ofcom keeps for drama.
 func number(n int) string { return fmt.Sprintf("+447700900%03d", 100+n) }

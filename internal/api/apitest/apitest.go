@@ -33,10 +33,10 @@ func Load() (*Contract, error) {
 	return &Contract{doc}, nil
 }
 
-// Doc answers the document.
+// Doc returns the document.
 func (c *Contract) Doc() *openapi3.T { return c.doc }
 
-// find answers the operation of a request and the parameters in its path.
+// find returns the operation of a request and the parameters in its path.
 func (c *Contract) find(method, path string) (*routers.Route, map[string]string) {
 	var best *routers.Route
 	var params map[string]string
@@ -70,7 +70,7 @@ func match(pattern, parts []string) (map[string]string, bool) {
 	return params, true
 }
 
-// Judge answers where a request or its answer leaves the contract. A request that the server took must be one that
+// Judge returns where a request or its answer leaves the contract. A request that the server took must be one that
 // the contract allows; one that it refused may be anything.
 func (c *Contract) Judge(r *http.Request, requestBody []byte, status int, header http.Header, body []byte) error {
 	route, params := c.find(r.Method, r.URL.Path)

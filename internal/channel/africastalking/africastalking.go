@@ -24,7 +24,7 @@ const name = "africastalking"
 // sandbox is the username of everybody's sandbox, which lives at an address of its own.
 const sandbox = "sandbox"
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "Africa's Talking",
@@ -64,7 +64,7 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// base answers the address of the API.
+// base returns the address of the API.
 func (c *Config) base() string {
 	switch {
 	case c.URL != "":

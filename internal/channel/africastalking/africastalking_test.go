@@ -29,7 +29,7 @@ func reply(status int, body string) channeltest.Reply {
 	return channeltest.Reply{Status: status, Body: body}
 }
 
-// codes answers the codes of a recipient that the code knows, and words their names.
+// codes returns the codes of a recipient that the code knows, and words their names.
 func codes() []string {
 	var out []string
 	for code := range errorTable() {

@@ -30,7 +30,7 @@ func (*sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receip
 	return []channel.Receipt{out}, nil
 }
 
-// statusOf answers our word for one of Africa's Talking's statuses; an unknown one says nothing new.
+// statusOf returns our word for one of Africa's Talking's statuses; an unknown one says nothing new.
 func statusOf(s string) channel.Status {
 	switch strings.ToLower(s) {
 	case "sent", "submitted", "buffered":
@@ -45,7 +45,7 @@ func statusOf(s string) channel.Status {
 	return channel.Taken
 }
 
-// failure answers code and kind of a message that failed, by the first of the words that is known.
+// failure returns code and kind of a message that failed, by the first of the words that is known.
 func failure(words ...string) (code string, kind channel.ErrorKind) {
 	for _, word := range words {
 		if kind, known := failures()[strings.ToLower(word)]; known {

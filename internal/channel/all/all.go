@@ -27,7 +27,7 @@ import (
 
 //go:generate go test -run ^TestPages$ . -update
 
-// Providers answers every provider, by name. box is where the handset delivers; nil will do for reading the list.
+// Providers returns every provider, by name. box is where the handset delivers; nil will do for reading the list.
 func Providers(box *handset.Box) []channel.Provider {
 	return []channel.Provider{
 		africastalking.Provider(),

@@ -81,7 +81,7 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// list answers the page that lists the providers: what a person wrote, with the table made anew.
+// list returns the page that lists the providers: what a person wrote, with the table made again.
 func list(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(docs, "README.md"))
@@ -109,7 +109,7 @@ func kinds(of []channel.Kind) string {
 	return strings.Join(out, " ")
 }
 
-// page answers the page of a provider.
+// page returns the page of a provider.
 func page(t *testing.T, p channel.Provider) string {
 	t.Helper()
 	var b strings.Builder
@@ -135,13 +135,13 @@ func page(t *testing.T, p channel.Provider) string {
 	return b.String()
 }
 
-// folder answers the folder of a provider's code.
+// folder returns the folder of a provider's code.
 func folder(p channel.Provider) string {
 	path := reflect.TypeOf(p.Config()).Elem().PkgPath()
 	return path[strings.LastIndex(path, "/")+1:]
 }
 
-// example answers the settings that a route cannot be without: those with an `example` tag. Of a secret
+// example returns the settings that a route cannot be without: those with an `example` tag. Of a secret
 // the tag holds what the file could contain.
 func example(v reflect.Value, provider, indent string) string {
 	var b strings.Builder
@@ -159,7 +159,7 @@ func example(v reflect.Value, provider, indent string) string {
 	return b.String()
 }
 
-// secretFile answers where the example keeps a secret.
+// secretFile returns where the example keeps a secret.
 func secretFile(provider, key string) string {
 	return "/etc/dialproof/" + provider + "-" + strings.ReplaceAll(key, "_", "-")
 }
@@ -203,7 +203,7 @@ func settings(t *testing.T, b *strings.Builder, v reflect.Value, path, title str
 	}
 }
 
-// blockOf answers the struct that a setting is, or is a list or a table of.
+// blockOf returns the struct that a setting is, or is a list or a table of.
 func blockOf(v reflect.Value) (inner reflect.Value, ok bool) {
 	kind := v.Type()
 	if kind.Kind() == reflect.Slice || kind.Kind() == reflect.Map {

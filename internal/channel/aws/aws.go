@@ -34,7 +34,7 @@ const (
 // contextKey is under which a message's events repeat its token.
 const contextKey = "dialproof"
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "AWS End User Messaging",
@@ -100,7 +100,7 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// address answers where the API is.
+// address returns where the API is.
 func (c *Config) address() string {
 	if c.URL != "" {
 		return c.URL
@@ -108,7 +108,7 @@ func (c *Config) address() string {
 	return "https://sms-voice." + c.Region + "." + domain(c.Region)
 }
 
-// domain answers the domain of a region's services: the Chinese ones have their own.
+// domain returns the domain of a region's services: the Chinese ones have their own.
 func domain(region string) string {
 	if strings.HasPrefix(region, "cn-") {
 		return "amazonaws.com.cn"
@@ -194,7 +194,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	return channel.Accepted{ID: said.ID, Status: channel.Taken}, nil
 }
 
-// registered answers what India asks for, by AWS's names.
+// registered returns what India asks for, by AWS's names.
 func registered(fields map[string]string) map[string]string {
 	out := map[string]string{}
 	for ours, theirs := range map[string]string{"dlt_entity_id": "IN_ENTITY_ID", "dlt_template_id": "IN_TEMPLATE_ID"} {

@@ -148,7 +148,7 @@ func TestAWS(t *testing.T) {
 	delivertest.Run(t, h)
 }
 
-// notified answers a receipt with an event.
+// notified returns a receipt with an event.
 func notified(event string) channel.Callback {
 	return request(snsMessage("Notification", eventOf(event, ""), nil, nil))
 }

@@ -121,7 +121,7 @@ func (s *sender) refused(a channel.Answer) *channel.Error {
 	return s.api.Refusal(a, code, rest.Table{code: row})
 }
 
-// row answers the row and the code of an exception; no code when it is not known.
+// row returns the row and the code of an exception; no code when it is not known.
 func (f fault) row(kind string) (row rest.Row, code string) {
 	if row, known := errorTable()[kind+"/"+f.Reason]; known {
 		return row, f.Reason
@@ -136,7 +136,7 @@ func (f fault) row(kind string) (row rest.Row, code string) {
 	return row, kind
 }
 
-// exception answers the bare name of an exception: "com.amazonaws.pinpoint#ConflictException:http://…" is a
+// exception returns the bare name of an exception: "com.amazonaws.pinpoint#ConflictException:http://…" is a
 // ConflictException.
 func exception(s string) string {
 	s = s[strings.LastIndexByte(s, '#')+1:]

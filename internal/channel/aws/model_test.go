@@ -54,7 +54,7 @@ func loadModel(t *testing.T) *model {
 	return &m
 }
 
-// judge answers where a body leaves the input of an operation.
+// judge returns where a body leaves the input of an operation.
 func (m *model) judge(operation string, body []byte) error {
 	if m == nil {
 		return nil

@@ -51,7 +51,7 @@ func (s *sender) Receipts(ctx context.Context, r channel.Callback) ([]channel.Re
 	return nil, rest.Refused(name, "body", "the receipt is of no known type")
 }
 
-// receipts answers what an event says. One without our token is of another system on the same topic.
+// receipts returns what an event says. One without our token is of another system on the same topic.
 func (n notice) receipts(r channel.Callback) ([]channel.Receipt, error) {
 	var e event
 	if json.Unmarshal([]byte(n.Message), &e) != nil {
@@ -74,7 +74,7 @@ func (n notice) receipts(r channel.Callback) ([]channel.Receipt, error) {
 	return []channel.Receipt{out}, nil
 }
 
-// price answers what the message cost with the carrier's fee, in US dollars; empty when that is not said.
+// price returns what the message cost with the carrier's fee, in US dollars; empty when that is not said.
 func (e event) price() string {
 	total := e.Price + e.CarrierFee
 	if e.Price <= 0 || e.CarrierFee < 0 || total > 1e4 {

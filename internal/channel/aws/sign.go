@@ -42,7 +42,7 @@ func sign(r *http.Request, body []byte, c credentials, region, service string, n
 		algorithm+" Credential="+c.id+"/"+scope+", SignedHeaders="+names+", Signature="+hex.EncodeToString(mac(key, text)))
 }
 
-// signedHeaders answers the names of the headers that are signed, and their lines.
+// signedHeaders returns the names of the headers that are signed, and their lines.
 func signedHeaders(r *http.Request) (names, lines string) {
 	values := map[string]string{"host": r.URL.Host}
 	for key, v := range r.Header {

@@ -63,7 +63,7 @@ type notice struct {
 
 var certPath = regexp.MustCompile(`^/SimpleNotificationService-[A-Za-z0-9]+\.pem$`)
 
-// read answers an SNS message of our topic whose signature may be looked at. SNS signs for every topic of everybody, so
+// read returns an SNS message of our topic whose signature may be looked at. SNS signs for every topic of everybody, so
 // the topic is as much of the proof as the signature.
 func (s *sender) read(r channel.Callback) (notice, *channel.Error) {
 	var n notice
@@ -83,7 +83,7 @@ func (s *sender) read(r channel.Callback) (notice, *channel.Error) {
 	return n, nil
 }
 
-// own answers an address if it is one of SNS in the region of our topic, by https; otherwise nil.
+// own returns an address if it is one of SNS in the region of our topic, by https; otherwise nil.
 func (s *sender) own(address string) *url.URL {
 	part := topicForm.FindStringSubmatch(s.cfg.TopicARN)
 	u, err := url.Parse(address)
@@ -93,7 +93,7 @@ func (s *sender) own(address string) *url.URL {
 	return u
 }
 
-// signedText answers what SNS has signed: names and values of some fields, line by line, by name.
+// signedText returns what SNS has signed: names and values of some fields, line by line, by name.
 func (n notice) signedText() []byte {
 	var b strings.Builder
 	add := func(key, value string) { b.WriteString(key + "\n" + value + "\n") }
@@ -114,7 +114,7 @@ func (n notice) signedText() []byte {
 	return []byte(b.String())
 }
 
-// signedBy tells whether a message was signed with the key: version 1 is SHA-1 with RSA, version 2 SHA-256.
+// signedBy reports whether a message was signed with the key: version 1 is SHA-1 with RSA, version 2 SHA-256.
 func (n notice) signedBy(key *rsa.PublicKey) bool {
 	signature, err := base64.StdEncoding.DecodeString(n.Signature)
 	if err != nil {
@@ -138,7 +138,7 @@ type certificates struct {
 	resting time.Time
 }
 
-// key answers the key of a certificate, which is fetched once. One caller fetches at a time.
+// key returns the key of a certificate, which is fetched once. One caller fetches at a time.
 func (c *certificates) key(ctx context.Context, client *http.Client, address string,
 	now time.Time) (*rsa.PublicKey, bool) {
 	c.mu.Lock()
@@ -161,7 +161,7 @@ func (c *certificates) key(ctx context.Context, client *http.Client, address str
 	return key, ok && key.N.BitLen() >= minKey && !now.Before(cert.NotBefore) && !now.After(cert.NotAfter)
 }
 
-// fetch answers the certificate at an address, or nil.
+// fetch returns the certificate at an address, or nil.
 func fetch(ctx context.Context, client *http.Client, address string) *x509.Certificate {
 	body, ok := get(ctx, client, address)
 	block, _ := pem.Decode(body)
@@ -175,7 +175,7 @@ func fetch(ctx context.Context, client *http.Client, address string) *x509.Certi
 	return cert
 }
 
-// get answers what stands at an address that was found to be SNS's.
+// get returns what stands at an address that was found to be SNS's.
 func get(ctx context.Context, client *http.Client, address string) ([]byte, bool) {
 	ctx, cancel := context.WithTimeout(ctx, fetching)
 	defer cancel()

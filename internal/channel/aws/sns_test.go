@@ -48,7 +48,7 @@ var keys = sync.OnceValue(func() [2]*rsa.PrivateKey {
 	return out
 })
 
-// certificate answers a certificate of a key, good for a year around the suite's clock.
+// certificate returns a certificate of a key, good for a year around the suite's clock.
 func certificate(key crypto.Signer, change func(*x509.Certificate)) string {
 	c := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "sns.amazonaws.com"},
@@ -144,7 +144,7 @@ func request(body []byte) channel.Callback {
 	}
 }
 
-// eventOf answers an event, after the example of AWS's guide.
+// eventOf returns an event, after the example of AWS's guide.
 func eventOf(kind, more string) string {
 	return `{"eventType":"` + kind + `","eventVersion":"1.0","eventTimestamp":1795420800470,"isFinal":true,` +
 		`"originationPhoneNumber":"+447700900001",` +

@@ -34,7 +34,7 @@ const (
 // maxText is how long a text may be, in characters.
 const maxText = 2048
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "Azure Communication Services",

@@ -35,7 +35,7 @@ func reply(status int, body string) channeltest.Reply {
 	return channeltest.Reply{Status: status, Body: body}
 }
 
-// one answers Azure's answer to a message, of one item.
+// one returns Azure's answer to a message, of one item.
 func one(item string) string { return `{"value":[{"to":"+447700900123",` + item + `}]}` }
 
 // document reads what Microsoft says of the interface (Swagger 2.0); nil where the documents are not here.
@@ -64,7 +64,7 @@ func document(t *testing.T) (spec *openapi3.T, example []byte) {
 	return spec, more.Report.Example
 }
 
-// judge answers where a request leaves the document, unknown fields included.
+// judge returns where a request leaves the document, unknown fields included.
 func judge(spec *openapi3.T, r *http.Request, body []byte) error {
 	if spec == nil {
 		return nil
@@ -84,7 +84,7 @@ func judge(spec *openapi3.T, r *http.Request, body []byte) error {
 	return schema.VisitJSON(value, openapi3.MultiErrors())
 }
 
-// known answers a field that the document does not have.
+// known returns a field that the document does not have.
 func known(schema *openapi3.Schema, value any, path string) error {
 	switch v := value.(type) {
 	case map[string]any:
@@ -160,7 +160,7 @@ func TestAzure(t *testing.T) {
 	delivertest.Run(t, h)
 }
 
-// statuses answers the HTTP statuses that the code has words for.
+// statuses returns the HTTP statuses that the code has words for.
 func statuses() []string {
 	var out []string
 	for status := range statusDetails() {
@@ -169,7 +169,7 @@ func statuses() []string {
 	return out
 }
 
-// receipt answers a request of Event Grid's.
+// receipt returns a request of Event Grid's.
 func receipt(body string) channel.Callback {
 	u, err := url.Parse(callback)
 	if err != nil {
@@ -184,7 +184,7 @@ func receipt(body string) channel.Callback {
 	}
 }
 
-// report answers the event of a message.
+// report returns the event of a message.
 func report(status, details, more string) string {
 	return fmt.Sprintf(`{"id":%q,"topic":"/subscriptions/x","subject":"/phonenumber/447700900123","eventType":%q,`+
 		`"eventTime":"2026-11-23T08:00:00Z","data":{`+
@@ -275,7 +275,7 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
-// asked answers what Azure is asked for a message.
+// asked returns what Azure is asked for a message.
 func asked(t *testing.T, m channel.Message, now time.Time) order {
 	t.Helper()
 	c := channeltest.NewCarrier(channeltest.Says(reply(202,

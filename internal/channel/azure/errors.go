@@ -76,7 +76,7 @@ const noReports = "5002"
 
 var reportCode = regexp.MustCompile(`\b(4[0-9]{3}|5[0-9]{3}|9999)\b`)
 
-// failure answers code and kind of a message that failed, from the details of its receipt.
+// failure returns code and kind of a message that failed, from the details of its receipt.
 func failure(details string) (code string, kind channel.ErrorKind) {
 	text := strings.ToLower(details)
 	if code = reportCode.FindString(text); code != "" {

@@ -72,7 +72,7 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	return out, nil
 }
 
-// receipt answers what a report says.
+// receipt returns what a report says.
 func (e event) receipt() channel.Receipt {
 	out := channel.Receipt{Token: e.Data.Tag, ProviderID: e.Data.MessageID, Status: channel.Taken}
 	for _, a := range e.Data.Attempts {

@@ -25,7 +25,7 @@ func sign(req *http.Request, body, key []byte, now time.Time) {
 			base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 }
 
-// requestID answers the id by which Azure knows a repeat: a UUID of our own making (RFC 9562, version 8) that follows
+// requestID returns the id by which Azure knows a repeat: a UUID of our own making (RFC 9562, version 8) that follows
 // from the delivery, so that the same delivery never goes out twice.
 func requestID(delivery string) string {
 	sum := sha256.Sum256([]byte("dialproof azure repeatability\n" + delivery))
@@ -38,7 +38,7 @@ func requestID(delivery string) string {
 // maxSince is how long ago a delivery can have been made for its time to be believed; no code lives longer.
 const maxSince = 24 * time.Hour
 
-// firstSent answers when a delivery was sent for the first time, which a repeat must say as the first one did. The id
+// firstSent returns when a delivery was sent for the first time, which a repeat must say as the first one did. The id
 // of a delivery begins with the time at which it was made, in milliseconds: ten characters of Crockford's base 32. For
 // an id of another form it is now.
 func firstSent(delivery string, now time.Time) time.Time {

@@ -40,19 +40,19 @@ func NewCarrier(script Script) *Carrier {
 	return c
 }
 
-// Client answers a client for it.
+// Client returns a client for it.
 func (c *Carrier) Client() *http.Client {
 	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 }
 
-// Requests answers what it was asked so far.
+// Requests returns what it was asked so far.
 func (c *Carrier) Requests() []Request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]Request(nil), c.requests...)
 }
 
-// Says answers a script that always replies the same.
+// Says returns a script that always replies the same.
 func Says(r Reply) Script {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

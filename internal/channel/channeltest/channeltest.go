@@ -39,7 +39,7 @@ func Now() time.Time { return time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC) }
 // Harness says how a provider is tested.
 type Harness struct {
 	Provider channel.Provider
-	// Configure answers valid settings that use the carrier at the address.
+	// Configure returns valid settings that use the carrier at the address.
 	Configure func(base string) channel.Opener
 	// Secrets stand in those settings and must show nowhere.
 	Secrets []string
@@ -89,7 +89,7 @@ type ReceiptRow struct {
 // Check is one thing that the suite holds.
 type Check struct {
 	Name string
-	// Hold answers what is wrong, or nil.
+	// Hold returns what is wrong, or nil.
 	Hold func(ctx context.Context, h Harness) error
 }
 
@@ -169,7 +169,7 @@ func (h Harness) Open(script Script) (channel.Sender, *Carrier, error) {
 	return p.sender, p.carrier, nil
 }
 
-// Message answers the message that the suite sends by a channel.
+// Message returns the message that the suite sends by a channel.
 func Message(kind channel.Kind) channel.Message {
 	to, err := phone.Parse(number, "")
 	if err != nil {
@@ -210,7 +210,7 @@ func (p *probe) send(ctx context.Context) (channel.Accepted, error) {
 
 type errLeak struct{ error }
 
-// leaks answers where a secret, the code or the whole number shows.
+// leaks returns where a secret, the code or the whole number shows.
 func (p *probe) leaks(err error) error {
 	heard := p.log.String()
 	if err != nil {
@@ -220,7 +220,7 @@ func (p *probe) leaks(err error) error {
 	return p.h.find("an error or the log", heard)
 }
 
-// find answers the first secret in a text.
+// find returns the first secret in a text.
 func (h Harness) find(where, text string) error {
 	for _, s := range append([]string{code, number, number[1:], number[3:]}, h.Secrets...) {
 		if s != "" && strings.Contains(text, s) {

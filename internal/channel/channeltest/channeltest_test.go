@@ -8,7 +8,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/channeltest/careless"
 )
 
-// failed answers the checks that find something.
+// failed returns the checks that find something.
 func failed(t *testing.T, h channeltest.Harness) (names []string) {
 	t.Helper()
 	for _, c := range channeltest.Checks() {

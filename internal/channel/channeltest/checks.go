@@ -38,7 +38,7 @@ func describes(_ context.Context, h Harness) error {
 	return documented(reflect.TypeOf(p.Config()).Elem())
 }
 
-// within tells whether some are of all; settings may narrow what a sender carries.
+// within reports whether some are of all; settings may narrow what a sender carries.
 func within(some, all []channel.Kind) bool {
 	return len(some) > 0 && !slices.ContainsFunc(some, func(k channel.Kind) bool { return !slices.Contains(all, k) })
 }
@@ -244,7 +244,7 @@ func truncated(ctx context.Context, h Harness) error {
 	return h.failsAs(ctx, CutOff, channel.MaybeSent)
 }
 
-// nonsense answers 200 with what no provider says. Some providers say nothing but 200, and then it counts as taken.
+// nonsense returns 200 with what no provider says. Some providers say nothing but 200, and then it counts as taken.
 func nonsense(ctx context.Context, h Harness) error {
 	for _, body := range []string{"", "null", "[]", "<html>", `{"a":`, "\x00\xff", `{"messages":[]}`, `{"error":null}`} {
 		p, err := h.open(Says(Reply{Status: http.StatusOK, Body: body}))

@@ -126,7 +126,7 @@ func (b *Box) put(m Message) error {
 	return b.rewrite()
 }
 
-// List answers at most limit messages to a number (empty: to all), newest first.
+// List returns at most limit messages to a number (empty: to all), newest first.
 func (b *Box) List(to string, limit int) []Message {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -142,7 +142,7 @@ func (b *Box) List(to string, limit int) []Message {
 	return out
 }
 
-// Subscribe answers new messages as they come, until stop is called.
+// Subscribe returns new messages as they come, until stop is called.
 func (b *Box) Subscribe() (news <-chan Message, stop func()) {
 	r := make(chan Message, 64)
 	b.mu.Lock()
@@ -155,7 +155,7 @@ func (b *Box) Subscribe() (news <-chan Message, stop func()) {
 	}
 }
 
-// Provider answers the provider that delivers to the box.
+// Provider returns the provider that delivers to the box.
 func Provider(box *Box) channel.Provider {
 	return channel.Provider{
 		Name: "handset", Title: "Handset", DevOnly: true,
@@ -207,5 +207,5 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	return channel.Accepted{ID: m.Delivery, Parts: m.Text.Parts, Status: channel.Delivered}, nil
 }
 
-// spoken answers what a call would say.
+// spoken returns what a call would say.
 func spoken(s message.Spoken) string { return s.Prompt + "\n" + s.Script() }

@@ -10,7 +10,7 @@ import (
 // address is a URL with placeholders in its path and query.
 type address struct{ path, query template }
 
-// uses tells whether a placeholder stands in it.
+// uses reports whether a placeholder stands in it.
 func (a address) uses(name string) bool {
 	for _, p := range append(append(template(nil), a.path...), a.query...) {
 		if p.name == name {
@@ -20,7 +20,7 @@ func (a address) uses(name string) bool {
 	return false
 }
 
-// fill answers the URL. Each value is escaped for where it stands, so that none makes a path segment or a field of its
+// fill returns the URL. Each value is escaped for where it stands, so that none makes a path segment or a field of its
 // own.
 func (a address) fill(values map[string]string) string {
 	out := a.path.fill(values, func(s string) string {

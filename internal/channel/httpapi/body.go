@@ -70,7 +70,7 @@ func (p *plan) compileForm(b Body) (err error) {
 	return nil
 }
 
-// body answers the body of a request and its type.
+// body returns the body of a request and its type.
 func (s *sender) body(values map[string]string) (content []byte, contentType string) {
 	switch s.cfg.Body.Type {
 	case bodyForm:
@@ -198,7 +198,7 @@ func (p *plan) graft(node any) (any, error) {
 // absent is a value that came out empty.
 type absent struct{}
 
-// fillTree answers the tree with values in it. What comes out empty is left out.
+// fillTree returns the tree with values in it. What comes out empty is left out.
 func fillTree(node any, values map[string]string) any {
 	switch n := node.(type) {
 	case template:

@@ -26,7 +26,7 @@ const (
 	maxSecrets = 20
 )
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "Any HTTP gateway",

@@ -23,7 +23,7 @@ const (
 	callback = "https://verify.example.com/callbacks/main/dG9rZW4"
 )
 
-// settings answers those of a gateway that has a little of everything.
+// settings returns those of a gateway that has a little of everything.
 func settings(base string) *Config {
 	return &Config{
 		Channels:  []channel.Kind{channel.SMS},

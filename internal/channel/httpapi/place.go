@@ -59,7 +59,7 @@ func parsePointer(key, s string) ([]string, error) {
 	return parts, nil
 }
 
-// follow answers what a pointer points to.
+// follow returns what a pointer points to.
 func follow(node any, pointer []string) (any, bool) {
 	for _, key := range pointer {
 		switch n := node.(type) {
@@ -82,7 +82,7 @@ func follow(node any, pointer []string) (any, bool) {
 	return node, true
 }
 
-// scalar answers a JSON value as text; null, lists and objects are none.
+// scalar returns a JSON value as text; null, lists and objects are none.
 func scalar(node any) (string, bool) {
 	s := ""
 	switch n := node.(type) {
@@ -131,7 +131,7 @@ func newDocument(header http.Header, body []byte) *document {
 	return &document{header, body, tree}
 }
 
-// at answers the value at a place.
+// at returns the value at a place.
 func (d *document) at(p place) (string, bool) {
 	switch {
 	case p.header != "":
@@ -185,7 +185,7 @@ func parts(s string) int {
 	return n
 }
 
-// harmless answers a code of the gateway's when it may be shown: one that is no sentence and hides no phone number.
+// harmless returns a code of the gateway's when it may be shown: one that is no sentence and hides no phone number.
 func harmless(s string) string {
 	if !codeForm.MatchString(s) || numberInside.MatchString(s) {
 		return ""

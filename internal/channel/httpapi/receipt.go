@@ -215,7 +215,7 @@ func (r *receiver) Receipts(_ context.Context, c channel.Callback) ([]channel.Re
 	return out, nil
 }
 
-// signed tells whether a report carries the signature of its body, when the gateway signs.
+// signed reports whether a report carries the signature of its body, when the gateway signs.
 func (r *receiver) signed(c channel.Callback) bool {
 	if r.receipt.hash == nil {
 		return true
@@ -237,7 +237,7 @@ func (r *receiver) signed(c channel.Callback) bool {
 // lookup answers a field of a report; empty when it is not there.
 type lookup func(field) string
 
-// reports answers the reports of a request, each by what looks its fields up.
+// reports returns the reports of a request, each by what looks its fields up.
 func (r *receiver) reports(c channel.Callback) (out []lookup, ok bool) {
 	switch r.cfg.Receipts.In {
 	case inJSON:
@@ -288,7 +288,7 @@ func (r *receiver) jsonReports(body []byte) (out []lookup, ok bool) {
 	return out, true
 }
 
-// read answers what a report says. known is false when its status is no news.
+// read returns what a report says. known is false when its status is no news.
 func (r *receiver) read(get lookup, c channel.Callback) (out channel.Receipt, known bool, err error) {
 	p := r.receipt
 	out = channel.Receipt{Token: get(p.token), ProviderID: get(p.id), At: c.Now}
@@ -311,7 +311,7 @@ func (r *receiver) read(get lookup, c channel.Callback) (out channel.Receipt, kn
 	return out, true, nil
 }
 
-// failure answers code and kind of a message that failed: by the operator's table, else it may go better on another
+// failure returns code and kind of a message that failed: by the operator's table, else it may go better on another
 // route.
 func (p receiptPlan) failure(code, status string) (string, channel.ErrorKind) {
 	for _, c := range []string{code, status} {

@@ -18,14 +18,14 @@ import (
 	"github.com/dialproof/dialproof/internal/secret"
 )
 
-// mac answers a signature, made apart from the code under test.
+// mac returns a signature, made apart from the code under test.
 func mac(h func() hash.Hash, key, body string) []byte {
 	m := hmac.New(h, []byte(key))
 	m.Write([]byte(body))
 	return m.Sum(nil)
 }
 
-// report answers a signed report.
+// report returns a signed report.
 func report(body string) channel.Callback {
 	u, _ := url.Parse(callback)
 	r := channel.Callback{

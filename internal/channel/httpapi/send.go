@@ -172,7 +172,7 @@ func (s *sender) judge(a channel.Answer, m channel.Message) (channel.Accepted, e
 	return out, nil
 }
 
-// good tells whether a status is one of a message that was taken.
+// good reports whether a status is one of a message that was taken.
 func (s *sender) good(status int) bool {
 	if len(s.cfg.Answer.Statuses) == 0 {
 		return status >= 200 && status < 300
@@ -212,7 +212,7 @@ func (s *sender) refusal(d *document, a channel.Answer, m channel.Message, code 
 	return e
 }
 
-// pause answers how long a gateway that is asked too often wants to be left alone.
+// pause returns how long a gateway that is asked too often wants to be left alone.
 func (s *sender) pause(d *document, a channel.Answer, kind channel.ErrorKind) time.Duration {
 	if kind != channel.Throttled {
 		return 0
@@ -230,7 +230,7 @@ type checker struct {
 	s *sender
 }
 
-// Unwrap answers the sender within, for its other powers.
+// Unwrap returns the sender within, for its other powers.
 func (c *checker) Unwrap() channel.Sender { return c.Sender }
 
 // Check implements channel.Checker.

@@ -43,12 +43,12 @@ func parse(s string) (t template) {
 	return t
 }
 
-// fills tells whether the template has a placeholder at all.
+// fills reports whether the template has a placeholder at all.
 func (t template) fills() bool {
 	return slices.ContainsFunc(t, func(p piece) bool { return p.name != "" })
 }
 
-// fill answers the text with its placeholders filled, each value escaped for where it stands.
+// fill returns the text with its placeholders filled, each value escaped for where it stands.
 func (t template) fill(values map[string]string, escape func(string) string) string {
 	var b strings.Builder
 	for _, p := range t {
@@ -79,7 +79,7 @@ func (p *plan) template(key, s string) (template, error) {
 	return t, nil
 }
 
-// exists answers an error that names what there is, when there is no such placeholder.
+// exists returns an error that names what there is, when there is no such placeholder.
 func (p *plan) exists(key, name string) error {
 	_, isSecret := p.secrets[name]
 	if isSecret || slices.Contains(p.known(), name) {
@@ -94,7 +94,7 @@ func (p *plan) exists(key, name string) error {
 		strings.Join(all, "}, {"), name)
 }
 
-// known answers the placeholders of every message, without the secrets.
+// known returns the placeholders of every message, without the secrets.
 func (p *plan) known() []string {
 	return append([]string{
 		"to", "to_digits", "to_national", "email", "from", "from_digits", "text", "code", "brand", "purpose", "locale",
@@ -103,12 +103,12 @@ func (p *plan) known() []string {
 	}, p.cfg.Regulatory...)
 }
 
-// numeric tells whether a placeholder is always a number as JSON writes it.
+// numeric reports whether a placeholder is always a number as JSON writes it.
 func numeric(name string) bool {
 	return slices.Contains([]string{"to_digits", "ttl", "minutes", "expires_unix", "parts", "unicode"}, name)
 }
 
-// values answers what fills the placeholders for a message.
+// values returns what fills the placeholders for a message.
 func (s *sender) values(m channel.Message) map[string]string {
 	left := max(m.ExpiresAt.Sub(s.now()), time.Second)
 	if m.ExpiresAt.IsZero() {

@@ -71,7 +71,7 @@ const (
 	expiredUnknown      = 29 // of group 4: the carrier has it and never said what became of it
 )
 
-// group answers the group by its number, or by its name where there is none.
+// group returns the group by its number, or by its name where there is none.
 func (s status) group() int {
 	if s.GroupID != 0 {
 		return s.GroupID
@@ -89,7 +89,7 @@ func (s status) group() int {
 	return 0
 }
 
-// news answers our word; the unknown one says nothing new.
+// news returns our word; the unknown one says nothing new.
 func (s status) news() channel.Status {
 	switch s.group() {
 	case groupDelivered:
@@ -146,7 +146,7 @@ func statusErrors() map[int]rest.Row {
 	}
 }
 
-// row answers the meaning of a status that failed. One that is not in the table may go away on another route.
+// row returns the meaning of a status that failed. One that is not in the table may go away on another route.
 func (s status) row() rest.Row {
 	if row, known := statusErrors()[s.ID]; known {
 		return row
@@ -156,7 +156,7 @@ func (s status) row() rest.Row {
 
 var codeForm = regexp.MustCompile(`^[A-Z][A-Z0-9_]{1,63}$`)
 
-// code answers Infobip's name of a status, if it is one.
+// code returns Infobip's name of a status, if it is one.
 func (s status) code() string {
 	if codeForm.MatchString(s.Name) {
 		return s.Name
@@ -224,7 +224,7 @@ func faults() map[string]channel.ErrorKind {
 	}
 }
 
-// failure answers code and kind of a message that failed: the network's reason, and where it gives none, the status.
+// failure returns code and kind of a message that failed: the network's reason, and where it gives none, the status.
 func (r report) failure() (code string, kind channel.ErrorKind) {
 	if r.Error.ID == 0 || !codeForm.MatchString(r.Error.Name) {
 		return r.Status.code(), r.Status.row().Kind

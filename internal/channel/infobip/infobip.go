@@ -29,7 +29,7 @@ const (
 // conversionName is how Infobip files the conversions that it is told of.
 const conversionName = "ONE_TIME_PIN"
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "Infobip",

@@ -40,7 +40,7 @@ func answer(group, id int, name string) string {
 			`"details":{"messageCount":2}}]}`, group, id, name)
 }
 
-// ids answers the ids of statuses that the code knows.
+// ids returns the ids of statuses that the code knows.
 func ids() []string {
 	var out []string
 	for id := range statusErrors() {
@@ -62,7 +62,7 @@ func answered(e channeltest.Expected) string {
 		`"violations":[{"property":"to","violation":"447700900123"}],"resources":[]}`
 }
 
-// groupOf answers the group that Infobip's document puts a status in.
+// groupOf returns the group that Infobip's document puts a status in.
 func groupOf(id int) int {
 	switch id {
 	case 4, 9, 31:
@@ -134,7 +134,7 @@ func judgeRequest(r *http.Request, body []byte) error {
 	return nil
 }
 
-// receipt answers a request with reports.
+// receipt returns a request with reports.
 func receipt(body string) channel.Callback {
 	u, err := url.Parse(callback)
 	if err != nil {
@@ -149,7 +149,7 @@ func receipt(body string) channel.Callback {
 	}
 }
 
-// result answers one report.
+// result returns one report.
 func result(status, more string) string {
 	return `{"bulkId":"B","messageId":"` + id + `","to":"447700900123","callbackData":"dG9rZW4",` +
 		`"doneAt":"2026-11-23T08:00:00.000+0000",` +
@@ -241,7 +241,7 @@ func batchRows() []channeltest.ReceiptRow {
 	return rows
 }
 
-// sent answers what Infobip is asked for a message.
+// sent returns what Infobip is asked for a message.
 func sent(t *testing.T, c *Config, m channel.Message) order {
 	t.Helper()
 	carrier := channeltest.NewCarrier(channeltest.Says(reply(200, answer(1, 26, "PENDING_ACCEPTED"))))

@@ -57,7 +57,7 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	return out, nil
 }
 
-// receipt answers what a report says.
+// receipt returns what a report says.
 func (r report) receipt() channel.Receipt {
 	out := channel.Receipt{
 		Token:      r.CallbackData,
@@ -78,7 +78,7 @@ const (
 	maxPrice = 1e6
 )
 
-// price answers what the message cost in all: Infobip says the price of one part, and may write 0.0001 as 1.0E-4.
+// price returns what the message cost in all: Infobip says the price of one part, and may write 0.0001 as 1.0E-4.
 func (r report) price(parts int) (amount, currency string) {
 	text := r.Price.PerMessage.String()
 	size, err := r.Price.PerMessage.Float64()

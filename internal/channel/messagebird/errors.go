@@ -82,7 +82,7 @@ func reasons() map[string]channel.ErrorKind {
 	}
 }
 
-// failure answers code and kind of a message that failed.
+// failure returns code and kind of a message that failed.
 func failure(number, reason string) (code string, kind channel.ErrorKind) {
 	if kind, known := networkErrors()[number]; known {
 		return number, kind

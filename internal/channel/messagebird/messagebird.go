@@ -25,7 +25,7 @@ const name = "messagebird"
 // minValidity is the shortest life that a message is given, in seconds; the interface names no bounds of its own.
 const minValidity = 10
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "MessageBird",
@@ -150,7 +150,7 @@ func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
 	return out, nil
 }
 
-// statusOf answers our word for one of MessageBird's statuses; the unknown one says nothing new.
+// statusOf returns our word for one of MessageBird's statuses; the unknown one says nothing new.
 func statusOf(s string) channel.Status {
 	switch s {
 	case "sent", "buffered":

@@ -96,7 +96,7 @@ func TestMessageBird(t *testing.T) {
 	delivertest.Run(t, h)
 }
 
-// sign answers the signature of an address and a body, made apart from the code under test and its library.
+// sign returns the signature of an address and a body, made apart from the code under test and its library.
 func sign(key, address, body string, change map[string]any) string {
 	c := map[string]any{
 		"iss": "MessageBird", "jti": "59a244dc-e9ad-4e23-9778-371faa238f72", "url_hash": hash(address),
@@ -123,7 +123,7 @@ func hash(s string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// receipt answers a signed receipt.
+// receipt returns a signed receipt.
 func receipt(query string, change func(*channel.Callback)) channel.Callback {
 	u, err := url.Parse(callback + "?" + query)
 	if err != nil {

@@ -52,7 +52,7 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	return []channel.Receipt{out}, nil
 }
 
-// signed tells whether a request carries MessageBird's signature of its address and body.
+// signed reports whether a request carries MessageBird's signature of its address and body.
 func signed(key string, r channel.Callback) bool {
 	if r.URL == nil {
 		return false
@@ -72,7 +72,7 @@ func signed(key string, r channel.Callback) bool {
 	return hashOf(r.Body, c.PayloadHash)
 }
 
-// hashOf tells whether hash is that of data.
+// hashOf reports whether hash is that of data.
 func hashOf(data []byte, hash string) bool {
 	sum := sha256.Sum256(data)
 	return subtle.ConstantTimeCompare([]byte(hex.EncodeToString(sum[:])), []byte(strings.ToLower(hash))) == 1

@@ -38,10 +38,10 @@ type said struct {
 	APIError  label  `json:"apiError"`
 }
 
-// isError tells whether the answer is a no.
+// isError reports whether the answer is a no.
 func (t said) isError() bool { return t.Type == "error" || t.HasError || t.Status == "fail" }
 
-// id answers the id of a message that was taken: flows say it as the message, other calls apart.
+// id returns the id of a message that was taken: flows say it as the message, other calls apart.
 func (t said) id() string {
 	if t.RequestID != "" {
 		return string(t.RequestID)

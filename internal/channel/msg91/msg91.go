@@ -29,7 +29,7 @@ const (
 	maxTemplates = 100
 )
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "MSG91",
@@ -165,7 +165,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	return s.judge(a)
 }
 
-// template answers the template for a locale: that of the locale, else of its language, else the common one.
+// template returns the template for a locale: that of the locale, else of its language, else the common one.
 func (s *sender) template(locale string) string {
 	language, _, _ := strings.Cut(locale, "-")
 	for _, l := range []string{locale, language} {
@@ -176,7 +176,7 @@ func (s *sender) template(locale string) string {
 	return s.cfg.TemplateID
 }
 
-// value answers what fills a variable.
+// value returns what fills a variable.
 func (s *sender) value(variable string, m channel.Message) string {
 	switch variable {
 	case "brand":

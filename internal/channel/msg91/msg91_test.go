@@ -93,7 +93,7 @@ func TestMSG91(t *testing.T) {
 	delivertest.Run(t, h)
 }
 
-// words answers the words that the code tells errors by.
+// words returns the words that the code tells errors by.
 func words() []string {
 	var out []string
 	for _, row := range errorTable() {
@@ -102,7 +102,7 @@ func words() []string {
 	return out
 }
 
-// failing answers the statuses of a message that failed that the code knows.
+// failing returns the statuses of a message that failed that the code knows.
 func failing() []string {
 	var out []string
 	for status, row := range statusTable() {
@@ -113,7 +113,7 @@ func failing() []string {
 	return out
 }
 
-// told answers a report of a status, with a reason.
+// told returns a report of a status, with a reason.
 func told(status, reason string) channel.Callback {
 	return callback(`{"requestId":"` + id + `","telNum":"447700900123","smsLength":"1","status":"` +
 		strings.ToUpper(status) + `","failureReason":"` + reason + `"}`)

@@ -57,7 +57,7 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	return out, nil
 }
 
-// read answers the reports of a request, in any of the webhook's versions that name the message.
+// read returns the reports of a request, in any of the webhook's versions that name the message.
 func read(body []byte) (reports []report, ok bool) {
 	body = bytes.TrimSpace(body)
 	if bytes.HasPrefix(body, []byte("{")) {
@@ -113,7 +113,7 @@ func statusTable() map[string]statusRow {
 	}
 }
 
-// judgeStatus answers what a status means; an unknown one says nothing new. A reason that names the registry (DLT) is
+// judgeStatus returns what a status means; an unknown one says nothing new. A reason that names the registry (DLT) is
 // ours to mend.
 func judgeStatus(status, reason string) (channel.Status, string, channel.ErrorKind) {
 	row, known := statusTable()[strings.ToLower(status)]

@@ -45,7 +45,7 @@ func hangupTable() map[string]channel.ErrorKind {
 	}
 }
 
-// coded answers code and kind of something that failed. A code that is no short number is not repeated.
+// coded returns code and kind of something that failed. A code that is no short number is not repeated.
 func coded(table map[string]channel.ErrorKind, code, otherwise string) (string, channel.ErrorKind) {
 	if kind, known := table[code]; known {
 		return code, kind

@@ -27,7 +27,7 @@ const (
 	maxExpiry = 10_800
 )
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "Plivo",
@@ -105,7 +105,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	return s.sms(ctx, m)
 }
 
-// from answers who a message is from: the route's choice before the setting.
+// from returns who a message is from: the route's choice before the setting.
 func (s *sender) from(m channel.Message) string { return cmp.Or(m.From, s.cfg.From) }
 
 // textOrder is a message to send.
@@ -178,7 +178,7 @@ func (l *ids) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]string)(l))
 }
 
-// accepted answers the first id, which is that of the whole: a long message has one.
+// accepted returns the first id, which is that of the whole: a long message has one.
 func (l ids) accepted() (channel.Accepted, error) {
 	if len(l) == 0 || l[0] == "" {
 		return channel.Accepted{}, rest.NoID(name)

@@ -33,7 +33,7 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	return []channel.Receipt{text(form, r.Now)}, nil
 }
 
-// params answers what Plivo says: in the body, or in the query of a GET.
+// params returns what Plivo says: in the body, or in the query of a GET.
 func params(r channel.Callback) (url.Values, error) {
 	if r.Method == http.MethodGet && r.URL != nil {
 		return url.ParseQuery(r.URL.RawQuery)
@@ -44,7 +44,7 @@ func params(r channel.Callback) (url.Values, error) {
 // currency is what Plivo charges in.
 const currency = "USD"
 
-// text answers the receipt of a message.
+// text returns the receipt of a message.
 func text(form url.Values, now time.Time) channel.Receipt {
 	out := channel.Receipt{ProviderID: form.Get("MessageUUID"), Status: channel.Taken, At: now}
 	switch form.Get("Status") {
@@ -65,7 +65,7 @@ func text(form url.Values, now time.Time) channel.Receipt {
 	return out
 }
 
-// progress answers what a request about a call says of it. One that is over without word that the code was spoken did
+// progress returns what a request about a call says of it. One that is over without word that the code was spoken did
 // not bring it.
 func progress(step string, form url.Values, now time.Time) []channel.Receipt {
 	out := channel.Receipt{ProviderID: callID(form), Status: channel.Sent, At: now}
@@ -99,7 +99,7 @@ func over(out *channel.Receipt, form url.Values) {
 	out.Code, out.Kind = coded(hangupTable(), form.Get("HangupCauseCode"), status)
 }
 
-// callID answers the id that the answer to the order gave.
+// callID returns the id that the answer to the order gave.
 func callID(form url.Values) string {
 	if id := form.Get("RequestUUID"); id != "" {
 		return id

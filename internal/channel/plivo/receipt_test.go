@@ -28,7 +28,7 @@ func macOf(key, text string) string {
 	return base64.StdEncoding.EncodeToString(m.Sum(nil))
 }
 
-// post answers a request of Plivo's at a step of the callback's address, signed by version 2 or 3.
+// post returns a request of Plivo's at a step of the callback's address, signed by version 2 or 3.
 func post(version, step string, form url.Values, change func(*channel.Callback)) channel.Callback {
 	query := ""
 	if step != "" {
@@ -61,7 +61,7 @@ func post(version, step string, form url.Values, change func(*channel.Callback))
 	return r
 }
 
-// formOf answers the form of a message's receipt, with more pairs of keys and values.
+// formOf returns the form of a message's receipt, with more pairs of keys and values.
 func formOf(status string, more ...string) url.Values {
 	f := url.Values{
 		"MessageUUID":       {id},
@@ -171,7 +171,7 @@ func refusedRows(form url.Values, versions ...string) []channeltest.ReceiptRow {
 	return rows
 }
 
-// callForm answers the form of a request about a call.
+// callForm returns the form of a request about a call.
 func callForm(event, status string, more ...string) url.Values {
 	f := url.Values{
 		"CallUUID":    {callUUID},

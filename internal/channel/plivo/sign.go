@@ -12,7 +12,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel"
 )
 
-// signedV3 tells whether a request carries Plivo's signature, version 3: it covers address, query, form and a nonce.
+// signedV3 reports whether a request carries Plivo's signature, version 3: it covers address, query, form and a nonce.
 func signedV3(token string, r channel.Callback, form url.Values) bool {
 	nonce := r.Header.Get("X-Plivo-Signature-V3-Nonce")
 	if r.URL == nil || nonce == "" {
@@ -22,12 +22,12 @@ func signedV3(token string, r channel.Callback, form url.Values) bool {
 	return carries(r.Header, "V3", token, text)
 }
 
-// hasV3 tells whether a request has a signature of version 3, right or wrong.
+// hasV3 reports whether a request has a signature of version 3, right or wrong.
 func hasV3(h http.Header) bool {
 	return h.Get("X-Plivo-Signature-V3") != "" || h.Get("X-Plivo-Signature-Ma-V3") != ""
 }
 
-// signedV2 tells whether a request carries Plivo's signature, version 2, which covers only the bare address and a
+// signedV2 reports whether a request carries Plivo's signature, version 2, which covers only the bare address and a
 // nonce.
 func signedV2(token string, r channel.Callback) bool {
 	nonce := r.Header.Get("X-Plivo-Signature-V2-Nonce")
@@ -37,7 +37,7 @@ func signedV2(token string, r channel.Callback) bool {
 	return carries(r.Header, "V2", token, bare(r.URL)+nonce)
 }
 
-// carries tells whether a header holds the signature of a text. A header may list several, one for each token that is
+// carries reports whether a header holds the signature of a text. A header may list several, one for each token that is
 // good while one is changed; the Ma header has those of a subaccount's main account.
 func carries(h http.Header, version, token, text string) bool {
 	mac := hmac.New(sha256.New, []byte(token))
@@ -55,7 +55,7 @@ func carries(h http.Header, version, token, text string) bool {
 
 func bare(u *url.URL) string { return u.Scheme + "://" + u.Host + u.Path }
 
-// textV3 answers what version 3 signs, without the nonce: the address, its sorted query, and the sorted form after a
+// textV3 returns what version 3 signs, without the nonce: the address, its sorted query, and the sorted form after a
 // dot.
 func textV3(method string, u *url.URL, form url.Values) string {
 	query := u.Query()
@@ -73,7 +73,7 @@ func textV3(method string, u *url.URL, form url.Values) string {
 	return text + joined(form, "", "")
 }
 
-// joined answers keys and values in order.
+// joined returns keys and values in order.
 func joined(values url.Values, between, after string) string {
 	keys := make([]string, 0, len(values))
 	for key := range values {

@@ -83,7 +83,7 @@ func (s *sender) call(ctx context.Context, m channel.Message) (channel.Accepted,
 	return said.ID.accepted()
 }
 
-// ring answers how long the phone rings, in seconds: not longer than the code lives.
+// ring returns how long the phone rings, in seconds: not longer than the code lives.
 func (s *sender) ring(m channel.Message) int {
 	if m.ExpiresAt.IsZero() {
 		return ringing
@@ -91,7 +91,7 @@ func (s *sender) ring(m channel.Message) int {
 	return rest.Life(m.ExpiresAt, s.api.Now(), minRing, ringing)
 }
 
-// step answers which question of a call a request is.
+// step returns which question of a call a request is.
 func step(r channel.Callback) string {
 	if r.URL == nil {
 		return ""
@@ -99,7 +99,7 @@ func step(r channel.Callback) string {
 	return r.URL.Query().Get(stepKey)
 }
 
-// address answers where Plivo asks for a step.
+// address returns where Plivo asks for a step.
 func address(callback, step string) string { return callback + "?" + stepKey + "=" + step }
 
 // Answer implements channel.Answerer: it says what the call does next.
@@ -163,7 +163,7 @@ func (v voice) speak(b *strings.Builder, markup string) {
 	b.WriteString(`<Speak voice="Polly.` + string(v) + `">` + markup + "</Speak>")
 }
 
-// slowly answers a sentence and the characters of the code as markup.
+// slowly returns a sentence and the characters of the code as markup.
 func slowly(lead string, characters []string) string {
 	var b strings.Builder
 	b.WriteString(escaped(lead) + `<break time="500ms"/><prosody rate="slow">`)
@@ -174,7 +174,7 @@ func slowly(lead string, characters []string) string {
 	return b.String()
 }
 
-// escaped answers text that may stand in markup.
+// escaped returns text that may stand in markup.
 func escaped(s string) string {
 	var b strings.Builder
 	_ = xml.EscapeText(&b, []byte(s)) // a Builder takes everything

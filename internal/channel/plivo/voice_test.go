@@ -16,7 +16,7 @@ import (
 	"github.com/dialproof/dialproof/internal/message"
 )
 
-// said answers what a call does after a request, for a message whose verification is open or over.
+// said returns what a call does after a request, for a message whose verification is open or over.
 func said(t *testing.T, step string, form url.Values, m channel.Message, alive bool,
 	fault error) (reply channel.Reply, steps []string, ok bool) {
 	t.Helper()

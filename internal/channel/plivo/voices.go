@@ -45,7 +45,7 @@ func (*sender) Speaks(locale string, _ bool) bool {
 	return ok
 }
 
-// voiceFor answers the voice for a locale in a country.
+// voiceFor returns the voice for a locale in a country.
 func voiceFor(locale, country string) (voice, bool) {
 	if v, ok := accents()[locale+"-"+country]; ok {
 		return v, true

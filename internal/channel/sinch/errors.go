@@ -83,7 +83,7 @@ func deliveryCodes() map[int]channel.ErrorKind {
 	}
 }
 
-// statusOf answers our word for one of Sinch's statuses; the unknown one says nothing new. Sinch's Unknown is a message
+// statusOf returns our word for one of Sinch's statuses; the unknown one says nothing new. Sinch's Unknown is a message
 // that the carrier has and never reported on.
 func statusOf(s string) channel.Status {
 	switch s {
@@ -99,7 +99,7 @@ func statusOf(s string) channel.Status {
 	return channel.Taken
 }
 
-// failure answers code and kind of a message that failed.
+// failure returns code and kind of a message that failed.
 func failure(n int) (code string, kind channel.ErrorKind) {
 	code = "unknown"
 	if n > 0 && n < 100_000 {

@@ -66,7 +66,7 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	return nil, rest.Refused(name, "body", "the receipt names no batch or no status")
 }
 
-// receipt answers one status of a report.
+// receipt returns one status of a report.
 func (r report) receipt(status string, code int, now time.Time) channel.Receipt {
 	out := channel.Receipt{
 		Token:      r.Reference,
@@ -81,7 +81,7 @@ func (r report) receipt(status string, code int, now time.Time) channel.Receipt 
 	return out
 }
 
-// summary answers the statuses of a summary.
+// summary returns the statuses of a summary.
 func (r report) summary(now time.Time) []channel.Receipt {
 	var out []channel.Receipt
 	for _, s := range r.Statuses[:min(len(r.Statuses), maxStatuses)] {
@@ -92,7 +92,7 @@ func (r report) summary(now time.Time) []channel.Receipt {
 	return out
 }
 
-// signed tells whether a callback carries Sinch's signature: the base64 of HMAC-SHA-256 over the body as it came, the
+// signed reports whether a callback carries Sinch's signature: the base64 of HMAC-SHA-256 over the body as it came, the
 // nonce and the time, with dots between.
 func signed(key string, r channel.Callback) bool {
 	nonce, at := r.Header.Get("X-Sinch-Webhook-Signature-Nonce"), r.Header.Get("X-Sinch-Webhook-Signature-Timestamp")

@@ -34,7 +34,7 @@ const maxParts = 10
 // timeForm is how Sinch writes a time (ISO 8601 with milliseconds, UTC).
 const timeForm = "2006-01-02T15:04:05.000Z"
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "Sinch",

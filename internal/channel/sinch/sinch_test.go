@@ -87,7 +87,7 @@ func TestSinch(t *testing.T) {
 	delivertest.Run(t, h)
 }
 
-// codes answers the codes of receipts that the code knows.
+// codes returns the codes of receipts that the code knows.
 func codes() []string {
 	var out []string
 	for code := range deliveryCodes() {
@@ -96,14 +96,14 @@ func codes() []string {
 	return out
 }
 
-// sign answers the signature of a body, made apart from the code under test.
+// sign returns the signature of a body, made apart from the code under test.
 func sign(key, body, nonce, at string) string {
 	mac := hmac.New(sha256.New, []byte(key))
 	fmt.Fprintf(mac, "%s.%s.%s", body, nonce, at)
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// receipt answers a signed callback.
+// receipt returns a signed callback.
 func receipt(body string, change func(*channel.Callback)) channel.Callback {
 	u, err := url.Parse(callback)
 	if err != nil {
@@ -127,7 +127,7 @@ func receipt(body string, change func(*channel.Callback)) channel.Callback {
 	return r
 }
 
-// report1 answers the report of one recipient.
+// report1 returns the report of one recipient.
 func report1(status string, code int, more string) string {
 	return fmt.Sprintf(
 		`{"type":"recipient_delivery_report_sms","batch_id":%q,"recipient":"447700900123","client_reference":"dG9rZW4",`+
@@ -135,7 +135,7 @@ func report1(status string, code int, more string) string {
 		status, more)
 }
 
-// summaryOf answers a summary of a batch.
+// summaryOf returns a summary of a batch.
 func summaryOf(statuses string) string {
 	return `{"type":"delivery_report_sms","batch_id":"` + id + `","client_reference":"dG9rZW4",` +
 		`"total_message_count":1,"statuses":[` + statuses + `]}`
@@ -238,7 +238,7 @@ func TestUnsigned(t *testing.T) {
 	}
 }
 
-// asked answers the batch that Sinch is asked for.
+// asked returns the batch that Sinch is asked for.
 func asked(t *testing.T, change func(*Config), m channel.Message) map[string]any {
 	t.Helper()
 	carrier := channeltest.NewCarrier(channeltest.Says(reply(201, `{"id":"x"}`)))

@@ -102,7 +102,7 @@ func (c *call) run(ctx context.Context, took chan<- error) {
 	c.follow(life, res)
 }
 
-// judge answers the error of a call that came to its end before a phone rang. A busy phone is no error.
+// judge returns the error of a call that came to its end before a phone rang. A busy phone is no error.
 func (c *call) judge(res *gosip.Response) error {
 	switch {
 	case res.StatusCode < 300:
@@ -158,7 +158,7 @@ func (c *call) unanswered(cause error) {
 	}
 }
 
-// codeOf answers the receipt's code of why a call ended: the text of one of the errors made for that.
+// codeOf returns the receipt's code of why a call ended: the text of one of the errors made for that.
 func codeOf(cause error) string {
 	for _, known := range []error{errNoPress, errHungUp, errTooLong, errNoAnswer, errExpired, errLost, errMedia, errNoSDP,
 		errNoAudio} {
@@ -202,7 +202,7 @@ func (c *call) dial(ctx context.Context) error {
 	return err
 }
 
-// newInvite answers the request that begins the call.
+// newInvite returns the request that begins the call.
 func (c *call) newInvite() *gosip.Request {
 	cfg := &c.t.s.cfg
 	callee := gosip.Uri{User: c.plan.to, Host: cfg.domain()}
@@ -225,7 +225,7 @@ func (c *call) newInvite() *gosip.Request {
 	return req
 }
 
-// account answers the user part of our own address.
+// account returns the user part of our own address.
 func account(cfg *Config) string {
 	if cfg.Username != "" {
 		return cfg.Username

@@ -15,7 +15,7 @@ type codec struct {
 func pcmu() codec { return codec{"PCMU", 0} }
 func pcma() codec { return codec{"PCMA", 8} }
 
-// codecNamed answers a codec by its name, in any case.
+// codecNamed returns a codec by its name, in any case.
 func codecNamed(text string) (codec, bool) {
 	for _, c := range []codec{pcmu(), pcma()} {
 		if strings.EqualFold(text, c.name) {
@@ -28,7 +28,7 @@ func codecNamed(text string) (codec, bool) {
 // muLawSilence is the sample that is no sound.
 const muLawSilence = 0xFF
 
-// encode answers μ-law samples in the codec.
+// encode returns μ-law samples in the codec.
 func (c codec) encode(muLaw []byte) []byte {
 	out := make([]byte, len(muLaw))
 	for i, s := range muLaw {
@@ -40,7 +40,7 @@ func (c codec) encode(muLaw []byte) []byte {
 	return out
 }
 
-// aLaw answers a 16-bit sample as G.711 A-law: a sign, an exponent of 3 bits and a mantissa of 4, every second bit
+// aLaw returns a 16-bit sample as G.711 A-law: a sign, an exponent of 3 bits and a mantissa of 4, every second bit
 // inverted.
 func aLaw(sample int16) byte {
 	v, mask := int(sample), byte(0xD5)

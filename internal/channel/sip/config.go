@@ -205,7 +205,7 @@ func (c *Config) recordings() (*prompts.Book, error) {
 	return prompts.Load(os.DirFS(c.Prompts))
 }
 
-// trust answers whom to believe with tls.
+// trust returns whom to believe with tls.
 func (c *Config) trust() (*tls.Config, error) {
 	host, _, _ := c.server() // it was validated
 	out := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
@@ -223,7 +223,7 @@ func (c *Config) trust() (*tls.Config, error) {
 	return out, nil
 }
 
-// server answers the trunk's host and port.
+// server returns the trunk's host and port.
 func (c *Config) server() (host string, port uint16, err error) {
 	text := c.Server
 	if !strings.Contains(text, ":") || (strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]")) {
@@ -248,7 +248,7 @@ func (c *Config) defaultPort() int {
 	return 5060
 }
 
-// domain answers the host in addresses of calls.
+// domain returns the host in addresses of calls.
 func (c *Config) domain() string {
 	if c.Domain != "" {
 		return c.Domain
@@ -257,13 +257,13 @@ func (c *Config) domain() string {
 	return host
 }
 
-// listen answers where signalling comes in.
+// listen returns where signalling comes in.
 func (c *Config) listen() netip.AddrPort {
 	a, _ := netip.ParseAddrPort(c.Listen) // it was validated
 	return a
 }
 
-// ports answers the range of ports for sound; 0 and 0 is any.
+// ports returns the range of ports for sound; 0 and 0 is any.
 func (c *Config) ports() (first, last int, err error) {
 	if c.RTPPorts == "" {
 		return 0, 0, nil
@@ -280,7 +280,7 @@ func (c *Config) ports() (first, last int, err error) {
 	return first, last, nil
 }
 
-// codecs answers the codecs in the order of preference; names that are unknown or come twice are left out.
+// codecs returns the codecs in the order of preference; names that are unknown or come twice are left out.
 func (c *Config) codecs() []codec {
 	var out []codec
 	for _, text := range c.Codecs {
@@ -291,5 +291,5 @@ func (c *Config) codecs() []codec {
 	return out
 }
 
-// portless answers the address with any port.
+// portless returns the address with any port.
 func portless(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), 0) }

@@ -15,7 +15,7 @@ import (
 	"github.com/dialproof/dialproof/internal/yamlconf"
 )
 
-// good answers settings that are right.
+// good returns settings that are right.
 func good() *Config {
 	c := defaults()
 	c.Server, c.From = "sip.example.com:5060", "+4930123456"

@@ -28,7 +28,7 @@ type dialog struct {
 	theirs uint32
 }
 
-// newDialog answers the dialog that an answer to our INVITE begins.
+// newDialog returns the dialog that an answer to our INVITE begins.
 func newDialog(invite *gosip.Request, answer *gosip.Response) *dialog {
 	d := &dialog{from: invite.From(), ours: invite.CSeq().SeqNo, target: invite.Recipient, contact: invite.Contact()}
 	d.ourTag, _ = invite.From().Params.Get("tag")
@@ -47,7 +47,7 @@ func newDialog(invite *gosip.Request, answer *gosip.Response) *dialog {
 	return d
 }
 
-// number answers the number of our next request.
+// number returns the number of our next request.
 func (d *dialog) number() uint32 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -55,7 +55,7 @@ func (d *dialog) number() uint32 {
 	return d.ours
 }
 
-// follows tells whether a request of the far end is newer than the last one, and notes it (RFC 3261 §12.2.2).
+// follows reports whether a request of the far end is newer than the last one, and notes it (RFC 3261 §12.2.2).
 func (d *dialog) follows(number uint32) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -66,7 +66,7 @@ func (d *dialog) follows(number uint32) bool {
 	return true
 }
 
-// within answers a request in the dialog.
+// within returns a request in the dialog.
 func (c *call) within(d *dialog, method gosip.RequestMethod, number uint32) *gosip.Request {
 	req := gosip.NewRequest(method, *d.target.Clone())
 	for _, r := range d.routes {
@@ -84,7 +84,7 @@ func (c *call) within(d *dialog, method gosip.RequestMethod, number uint32) *gos
 	return req
 }
 
-// hop answers the host and port that requests in the dialog go to: the first proxy that recorded itself, else the far
+// hop returns the host and port that requests in the dialog go to: the first proxy that recorded itself, else the far
 // end's contact. Over tcp and tls it is always the server, since its connection is there already and only its
 // certificate is known.
 func (c *call) hop(d *dialog) string {

@@ -59,7 +59,7 @@ func errorTable() map[int]errorRow {
 	}
 }
 
-// rowOf answers the row of a final response.
+// rowOf returns the row of a final response.
 func rowOf(status int) errorRow {
 	if row, ok := errorTable()[status]; ok {
 		return row
@@ -75,7 +75,7 @@ func rowOf(status int) errorRow {
 	return errorRow{"", "the number is forwarded elsewhere, and that is not followed"}
 }
 
-// refusal answers the error of a final response, or nil for one that is no fault of the trunk's. Its reason phrase is
+// refusal returns the error of a final response, or nil for one that is no fault of the trunk's. Its reason phrase is
 // left out: it may hold anything.
 func refusal(res *gosip.Response) *channel.Error {
 	row := rowOf(res.StatusCode)
@@ -109,7 +109,7 @@ func retryAfter(res *gosip.Response) time.Duration {
 	return min(time.Duration(min(n, 86400))*time.Second, maxRetryAfter)
 }
 
-// unreachable answers the error of a request that could not be sent at all.
+// unreachable returns the error of a request that could not be sent at all.
 func unreachable(err error) *channel.Error {
 	e := &channel.Error{
 		Kind:     channel.Unavailable,
@@ -124,7 +124,7 @@ func unreachable(err error) *channel.Error {
 	return e.Because(err)
 }
 
-// silent answers the error of a request that nobody answered and that no phone can have heard.
+// silent returns the error of a request that nobody answered and that no phone can have heard.
 func silent() *channel.Error {
 	return &channel.Error{
 		Kind:     channel.Unavailable,

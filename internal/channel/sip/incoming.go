@@ -21,7 +21,7 @@ func (t *trunk) listenTo(server *sipgo.Server) {
 	server.OnNoRoute(func(req *gosip.Request, tx gosip.ServerTransaction) { t.reply(req, tx, 405, nil) })
 }
 
-// reason answers the reason phrase of the responses that we send.
+// reason returns the reason phrase of the responses that we send.
 func reason(status int) string {
 	return map[int]string{
 		200: "OK", 403: "Forbidden", 405: "Method Not Allowed", 481: "Call/Transaction Does Not Exist",
@@ -44,7 +44,7 @@ func (t *trunk) response(req *gosip.Request, status int, body []byte) *gosip.Res
 	return res
 }
 
-// find answers the call that a request belongs to, by its Call-ID and both tags; nil when there is none.
+// find returns the call that a request belongs to, by its Call-ID and both tags; nil when there is none.
 func (t *trunk) find(req *gosip.Request) (*call, *dialog) {
 	id, from, to := req.CallID(), req.From(), req.To()
 	if id == nil || from == nil || to == nil || req.CSeq() == nil {
@@ -205,7 +205,7 @@ func (c *call) renew(theirs []byte, propose bool) (body []byte, status int) {
 	return []byte(ours.answer(far)), 200
 }
 
-// version answers the number of our next session description.
+// version returns the number of our next session description.
 func (c *call) version() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -135,7 +135,7 @@ func (m *media) say(ctx context.Context, audio []byte, until <-chan struct{}) er
 	return nil
 }
 
-// wait answers how long it is until the next packet.
+// wait returns how long it is until the next packet.
 func (m *media) wait() time.Duration {
 	now := time.Now()
 	if m.next.IsZero() || now.Sub(m.next) > lateMost*m.frame {
@@ -203,7 +203,7 @@ func (m *media) listen() {
 	}
 }
 
-// keyOf answers the key of a telephone that a packet speaks of (RFC 4733 §2.3): "0" to "9", "*" or "#". The packets
+// keyOf returns the key of a telephone that a packet speaks of (RFC 4733 §2.3): "0" to "9", "*" or "#". The packets
 // of one press repeat each other, and any of them will do.
 func keyOf(raw []byte, events uint8) (key byte, ok bool) {
 	var p rtp.Packet
@@ -217,7 +217,7 @@ func keyOf(raw []byte, events uint8) (key byte, ok bool) {
 	return 0, false
 }
 
-// silence answers samples of no sound.
+// silence returns samples of no sound.
 func silence(d time.Duration) []byte {
 	out := make([]byte, int(d*prompts.Rate/time.Second))
 	for i := range out {

@@ -11,7 +11,7 @@ import (
 
 func zeroCode() message.Code { return message.Code{} }
 
-// digestIsRight computes the answer to a challenge anew and holds that the request has it.
+// digestIsRight computes the answer to a challenge again and holds that the request has it.
 func digestIsRight(t *testing.T, req *gosip.Request, header string) {
 	t.Helper()
 	h := req.GetHeader(header)

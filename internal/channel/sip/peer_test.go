@@ -55,7 +55,7 @@ type peer struct {
 	mu       sync.Mutex
 	requests []*gosip.Request
 	legs     map[string]*leg
-	// by answers requests outside of scripts; nil of it is 200, and a nil response none at all.
+	// by returns requests outside of scripts; nil of it is 200, and a nil response none at all.
 	by map[gosip.RequestMethod]func(*gosip.Request) *gosip.Response
 	// noTrying keeps the library from sending 100 by itself.
 	noTrying atomic.Bool
@@ -256,7 +256,7 @@ func (p *peer) leg(req *gosip.Request) *leg {
 	return p.legs[string(*req.CallID())]
 }
 
-// all answers the requests of a method that the peer has got.
+// all returns the requests of a method that the peer has got.
 func (p *peer) all(method gosip.RequestMethod) []*gosip.Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -339,7 +339,7 @@ func (l *leg) open() string {
 	return l.sdp("0 101", "a=rtpmap:101 telephone-event/8000\r\n")
 }
 
-// sdp answers the peer's session description.
+// sdp returns the peer's session description.
 func (l *leg) sdp(formats, attributes string) string {
 	return fmt.Sprintf(
 		"v=0\r\no=gw 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio %d RTP/AVP %s\r\n%s",
@@ -483,7 +483,7 @@ func (l *leg) requestAs(method gosip.RequestMethod, body, kind, tag string) *gos
 	}
 }
 
-// stream answers the sound that the peer has got so far, in the order of its numbers, and holds that these are right.
+// stream returns the sound that the peer has got so far, in the order of its numbers, and holds that these are right.
 func (l *leg) stream() []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -511,7 +511,7 @@ func (l *leg) stream() []byte {
 	return out
 }
 
-// said answers the names of the recordings that a sound holds, in their order: what a person would have heard. It
+// said returns the names of the recordings that a sound holds, in their order: what a person would have heard. It
 // knows nothing of what was to be said.
 func said(t *testing.T, sound []byte, locale string, as codec) []string {
 	t.Helper()
@@ -553,7 +553,7 @@ func said(t *testing.T, sound []byte, locale string, as codec) []string {
 	return out
 }
 
-// spelt answers the digits and letters among what was said.
+// spelt returns the digits and letters among what was said.
 func spelt(names []string) string {
 	var out strings.Builder
 	for _, n := range names {
@@ -590,7 +590,7 @@ func (l *logged) String() string {
 	return l.b.String()
 }
 
-// settings answers the settings of a route to a peer.
+// settings returns the settings of a route to a peer.
 func settings(p *peer) *Config {
 	c := defaults()
 	c.Server, c.Listen, c.From = p.addr.String(), "127.0.0.1:0", "+4930123456"
@@ -676,7 +676,7 @@ func (r *route) callIn(ctx context.Context, change func(*channel.Message)) (chan
 	return a, err
 }
 
-// newMessage answers the message that reads a code in a language.
+// newMessage returns the message that reads a code in a language.
 func newMessage(t *testing.T, code, locale string) channel.Message {
 	t.Helper()
 	to, err := phone.FromE164(number)

@@ -50,7 +50,7 @@ func program(t *testing.T, dir, name, from string, args ...string) (output *logg
 	return output, ended
 }
 
-// freePort answers a UDP port that nobody has.
+// freePort returns a UDP port that nobody has.
 func freePort(t *testing.T) int {
 	t.Helper()
 	return testport.Free(t)
@@ -180,7 +180,7 @@ ctrl_tcp_listen 127.0.0.1:%d
 snd_path %s
 `
 
-// modules answers where Debian, or another system, puts baresip's modules.
+// modules returns where Debian, or another system, puts baresip's modules.
 func modules(t *testing.T) string {
 	t.Helper()
 	for _, dir := range []string{"/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules",
@@ -269,7 +269,7 @@ func (s *softphone) await(event string) {
 	}
 }
 
-// heard answers what the phone has played, as μ-law.
+// heard returns what the phone has played, as μ-law.
 func (s *softphone) heard() []byte {
 	s.t.Helper()
 	files, err := filepath.Glob(filepath.Join(s.dir, "*-dec.wav"))

@@ -54,7 +54,7 @@ func (t *trunk) register(ctx context.Context) {
 	})
 }
 
-// registration answers a request that binds the account to this end.
+// registration returns a request that binds the account to this end.
 func (t *trunk) registration(lasts time.Duration) *gosip.Request {
 	req := t.newRequest(gosip.REGISTER, gosip.Uri{Host: t.s.cfg.domain()})
 	expires := gosip.ExpiresHeader(lasts / time.Second)
@@ -89,7 +89,7 @@ func (t *trunk) refresh(ctx context.Context, req *gosip.Request, failures int) t
 	return granted(req, res) * 2 / 3
 }
 
-// registered answers why calls cannot be made, or nil.
+// registered returns why calls cannot be made, or nil.
 func registered(res *gosip.Response, err error) *channel.Error {
 	switch {
 	case err != nil:
@@ -124,7 +124,7 @@ func longer(req *gosip.Request, res *gosip.Response) bool {
 	return true
 }
 
-// granted answers how long the registration lasts: what the response says of our contact, else of all, else what
+// granted returns how long the registration lasts: what the response says of our contact, else of all, else what
 // was asked for; at least 10 s, so that nonsense does not become a storm.
 func granted(req *gosip.Request, res *gosip.Response) time.Duration {
 	text := ""

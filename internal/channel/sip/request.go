@@ -23,14 +23,14 @@ const (
 // allowed is what the far end may send us within a call.
 const allowed = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO"
 
-// token answers 16 random characters, for what must not be guessed: tags, ids of calls.
+// token returns 16 random characters, for what must not be guessed: tags, ids of calls.
 func token() string {
 	b := make([]byte, 8)
 	_, _ = rand.Read(b) // it never fails
 	return hex.EncodeToString(b)
 }
 
-// newRequest answers a request outside of a call, from the account to itself.
+// newRequest returns a request outside of a call, from the account to itself.
 func (t *trunk) newRequest(method gosip.RequestMethod, to gosip.Uri) *gosip.Request {
 	req := gosip.NewRequest(method, to)
 	account := gosip.Uri{User: t.s.cfg.Username, Host: t.s.cfg.domain()}
@@ -96,7 +96,7 @@ func (t *trunk) route(req *gosip.Request, server netip.AddrPort, to string) {
 	req.PrependHeader(via)
 }
 
-// contact answers where the far end sends its requests within a call.
+// contact returns where the far end sends its requests within a call.
 func (t *trunk) contact(server netip.AddrPort, local net.Addr) (host string, port int) {
 	port = int(t.local.Port())
 	if a, ok := local.(*net.TCPAddr); ok {
@@ -193,7 +193,7 @@ func (t *trunk) authorize(req *gosip.Request, res *gosip.Response) bool {
 	return false
 }
 
-// caller answers the caller's number of a call, or an error when it cannot stand in a header.
+// caller returns the caller's number of a call, or an error when it cannot stand in a header.
 func (s *sender) caller(from string) (string, error) {
 	for _, c := range []string{from, s.cfg.From, s.cfg.Username} {
 		if c == "" {

@@ -53,7 +53,7 @@ type plan struct {
 	expires time.Time
 }
 
-// plan answers what the call of a message shall do.
+// plan returns what the call of a message shall do.
 func (s *sender) plan(ctx context.Context, m channel.Message) (*plan, error) {
 	from, err := s.caller(m.From)
 	if err != nil {
@@ -161,7 +161,7 @@ func (s *sender) Speaks(locale string, payment bool) bool {
 	return !payment || s.speaker != nil && speech.Voice(locale) != ""
 }
 
-// characters answers the code one by one: of "B, Bravo" the B, as the recording has the spelling word in it.
+// characters returns the code one by one: of "B, Bravo" the B, as the recording has the spelling word in it.
 func characters(m channel.Message) []string {
 	var out []string
 	for _, d := range m.Spoken.Digits {
@@ -178,7 +178,7 @@ func characters(m channel.Message) []string {
 	return out
 }
 
-// dialled answers the number as the trunk wants it, fit for an address: # is written %23 there.
+// dialled returns the number as the trunk wants it, fit for an address: # is written %23 there.
 func (s *sender) dialled(e164 string) string {
 	if s.cfg.DialFormat == "digits" {
 		e164 = strings.TrimPrefix(e164, "+")
@@ -217,7 +217,7 @@ func (c *call) speak(ctx context.Context, spoken func()) error {
 	return c.media.say(ctx, slices.Concat(c.plan.goodbye, silence(afterSentence)), nil)
 }
 
-// round answers the code said once.
+// round returns the code said once.
 func (p *plan) round(lead []byte) []byte {
 	out := slices.Concat(lead, silence(afterSentence))
 	for _, audio := range p.code {

@@ -163,7 +163,7 @@ func (s *section) take(out *session, ours []codec) bool {
 	return found
 }
 
-// coding answers the name of a payload type; those of RFC 3551, and the one that we offered, need no a=rtpmap.
+// coding returns the name of a payload type; those of RFC 3551, and the one that we offered, need no a=rtpmap.
 func (s *section) coding(pt uint8, format string) string {
 	if text, ok := s.rtpmap[format]; ok {
 		name, rest, _ := strings.Cut(text, "/")
@@ -191,7 +191,7 @@ type offer struct {
 	codecs  []codec
 }
 
-// String answers the offer as it is sent.
+// String returns the offer as it is sent.
 func (o offer) String() string {
 	var b strings.Builder
 	o.head(&b)
@@ -199,7 +199,7 @@ func (o offer) String() string {
 	return b.String()
 }
 
-// answer answers the far end's own offer: its streams in the same order, all but the one refused (RFC 3264 §6).
+// answer returns the far end's own offer: its streams in the same order, all but the one refused (RFC 3264 §6).
 func (o offer) answer(to *session) string {
 	var b strings.Builder
 	o.head(&b)

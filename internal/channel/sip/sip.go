@@ -22,7 +22,7 @@ const name = "sip"
 // startWait is how long a call waits for Run to have come up, since a node's jobs may begin before its senders do.
 const startWait = 2 * time.Second
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "SIP trunk",
@@ -106,7 +106,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 // lineWait is how long a message waits for a free line: a call lasts half a minute as a rule.
 const lineWait = 10 * time.Second
 
-// running answers the trunk, and waits a moment for Run to have set it up.
+// running returns the trunk, and waits a moment for Run to have set it up.
 func (s *sender) running(ctx context.Context) (*trunk, error) {
 	wait, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()

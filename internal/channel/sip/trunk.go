@@ -138,7 +138,7 @@ func (s *steadySocket) ReadFrom(p []byte) (int, net.Addr, error) {
 	}
 }
 
-// ours tells whether a packet comes from the server, or at least holds the Call-ID of something that is under way.
+// ours reports whether a packet comes from the server, or at least holds the Call-ID of something that is under way.
 func (t *trunk) ours(packet []byte, from netip.Addr) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -237,7 +237,7 @@ const (
 	probeWait = 2 * time.Second
 )
 
-// usable tells whether a call can be tried. A silent server would otherwise use up the time of a message, and leave in
+// usable reports whether a call can be tried. A silent server would otherwise use up the time of a message, and leave in
 // doubt whether a phone rings.
 func (t *trunk) usable(ctx context.Context) error {
 	t.mu.Lock()
@@ -281,7 +281,7 @@ func (t *trunk) options(ctx context.Context) error {
 	return nil
 }
 
-// resolve answers the server's address, IPv4 unless signalling is bound to an IPv6 address.
+// resolve returns the server's address, IPv4 unless signalling is bound to an IPv6 address.
 func (t *trunk) resolve(ctx context.Context) (netip.AddrPort, error) {
 	a, err := t.lookUp(ctx)
 	if err == nil {
@@ -309,7 +309,7 @@ func (t *trunk) lookUp(ctx context.Context) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(all[0].Unmap(), port), nil
 }
 
-// own answers the address of ours that the far end shall use: the one that is set, the one that is listened on, or
+// own returns the address of ours that the far end shall use: the one that is set, the one that is listened on, or
 // the one from which this machine reaches the server.
 func (t *trunk) own(server netip.AddrPort) netip.Addr {
 	if a, err := netip.ParseAddr(t.s.cfg.PublicAddress); err == nil {
@@ -334,7 +334,7 @@ func (t *trunk) inside(server netip.AddrPort) netip.Addr {
 	return t.local.Addr()
 }
 
-// bracketed answers an address as it stands in a header.
+// bracketed returns an address as it stands in a header.
 func bracketed(a netip.Addr) string {
 	if a.Is6() && !a.Is4In6() {
 		return "[" + a.String() + "]"

@@ -27,7 +27,7 @@ import (
 	"github.com/dialproof/dialproof/internal/message"
 )
 
-// refuse answers a request with a status, and with headers that are "Name: value".
+// refuse returns a request with a status, and with headers that are "Name: value".
 func refuse(req *gosip.Request, status int, headers ...string) *gosip.Response {
 	res := gosip.NewResponseFromRequest(req, status, "No", nil)
 	for _, h := range headers {
@@ -37,7 +37,7 @@ func refuse(req *gosip.Request, status int, headers ...string) *gosip.Response {
 	return res
 }
 
-// registrar answers REGISTER as most do: with a challenge, then with the binding.
+// registrar returns REGISTER as most do: with a challenge, then with the binding.
 func registrar(req *gosip.Request) *gosip.Response {
 	if req.GetHeader("Authorization") == nil {
 		return refuse(req, 401, challenge(401, "trunk"))
@@ -321,7 +321,7 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// trunkNow answers the running trunk.
+// trunkNow returns the running trunk.
 func (r *route) trunkNow(t *testing.T) *trunk {
 	t.Helper()
 	tr, err := r.running(t.Context())
@@ -439,7 +439,7 @@ func TestConnections(t *testing.T) {
 	})
 }
 
-// forgetful answers the address of a router that loses all that comes over the first connection.
+// forgetful returns the address of a router that loses all that comes over the first connection.
 func forgetful(t *testing.T, to netip.AddrPort) string {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")

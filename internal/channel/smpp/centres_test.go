@@ -25,7 +25,7 @@ import (
 // program is how an SMSC that others have written is started.
 type program struct {
 	command []string
-	// has tells whether the machine has what the program needs.
+	// has reports whether the machine has what the program needs.
 	has func(t *testing.T) error
 	// messages of a whole test, and of a short one.
 	messages, short int
@@ -153,7 +153,7 @@ func (c *centre) entries() (messages map[string]entry, receipts map[string]bool)
 	return messages, receipts
 }
 
-// wording answers a text of its own for each message, in both alphabets.
+// wording returns a text of its own for each message, in both alphabets.
 func wording(n int) string {
 	if n%10 == 0 {
 		return fmt.Sprintf("Ваш код %d 🙂", n)

@@ -83,7 +83,7 @@ func errorTable() map[uint32]errorRow {
 	}
 }
 
-// statusError answers what a command_status means. One that is not in the table is the carrier's own (§5.1.3 leaves
+// statusError returns what a command_status means. One that is not in the table is the carrier's own (§5.1.3 leaves
 // 0x400 to 0x4FF to them): the message was not taken, and somebody must ask what it means.
 func statusError(status uint32) *channel.Error {
 	row, known := errorTable()[status]
@@ -94,7 +94,7 @@ func statusError(status uint32) *channel.Error {
 	return &channel.Error{Kind: row.kind, Provider: name, About: about(status), Code: row.code, Detail: row.detail}
 }
 
-// about answers what a command_status is about, where it says more than its kind does.
+// about returns what a command_status is about, where it says more than its kind does.
 func about(status uint32) channel.Subject {
 	switch status {
 	case 0x05, 0x0D, 0x0E, 0x0F, 0x53:
@@ -107,12 +107,12 @@ func about(status uint32) channel.Subject {
 	return ""
 }
 
-// unavailable answers an error about a message that surely never left.
+// unavailable returns an error about a message that surely never left.
 func unavailable(code, detail string) *channel.Error {
 	return &channel.Error{Kind: channel.Unavailable, Provider: name, Code: code, Detail: detail}
 }
 
-// maybeSent answers an error about a message that may have left.
+// maybeSent returns an error about a message that may have left.
 func maybeSent(code, detail string) *channel.Error {
 	return &channel.Error{Kind: channel.MaybeSent, Provider: name, Code: code, Detail: detail}
 }

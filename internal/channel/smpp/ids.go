@@ -79,7 +79,7 @@ func (x *ids) accepted(raw, token string) string {
 	return id
 }
 
-// keys answers what a message is looked up by: its id, and with "auto" the id as a number too.
+// keys returns what a message is looked up by: its id, and with "auto" the id as a number too.
 func (x *ids) keys(id string) []string {
 	keys := []string{"=" + strings.ToLower(id)}
 	if x.form == "auto" {
@@ -93,7 +93,7 @@ func (x *ids) keys(id string) []string {
 	return keys
 }
 
-// receipt answers the id that Send answered for the message of a receipt, as far as can be told, and its token if it
+// receipt returns the id that Send answered for the message of a receipt, as far as can be told, and its token if it
 // is one of the last messages.
 func (x *ids) receipt(raw string) (id, token string) {
 	x.mu.Lock()
@@ -151,7 +151,7 @@ func (x *ids) learn(raw string) (id, token string) {
 	return raw, ""
 }
 
-// isNumber tells whether s is a number in a base, 10 or 16.
+// isNumber reports whether s is a number in a base, 10 or 16.
 func isNumber(s string, base int) bool {
 	return s != "" && len(s) <= maxNumber && !strings.ContainsFunc(s, func(r rune) bool {
 		letter := (r >= 'a' && r <= 'f') || (r >= 'A' && r <= 'F')

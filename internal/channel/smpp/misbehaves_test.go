@@ -154,7 +154,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// taken answers a submit_sm with an id.
+// taken returns a submit_sm with an id.
 func (l *link) taken(p pdu.PDU, id string) bool {
 	l.say(pdu.PDU{Command: pdu.SubmitSMResp, Sequence: p.Sequence, Body: &pdu.MessageResp{ID: id}})
 	return true

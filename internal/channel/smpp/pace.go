@@ -23,7 +23,7 @@ type pace struct {
 	slowed time.Time
 }
 
-// reserve answers how long to wait before the next message may be written. ok is false, and nothing is reserved,
+// reserve returns how long to wait before the next message may be written. ok is false, and nothing is reserved,
 // when that is longer than most.
 func (p *pace) reserve(now time.Time, most time.Duration) (wait time.Duration, ok bool) {
 	p.mu.Lock()

@@ -17,7 +17,7 @@ type report struct {
 	code   string
 }
 
-// isReceipt tells whether a deliver_sm is a receipt. esm_class says so, or the two parameters that only receipts
+// isReceipt reports whether a deliver_sm is a receipt. esm_class says so, or the two parameters that only receipts
 // have. The text alone never does: anybody can send a text that looks like a receipt.
 func isReceipt(m *pdu.Message) bool {
 	if kind := m.ESMClass & pdu.ESMTypeMask; kind != 0 {
@@ -49,7 +49,7 @@ func readReceipt(m *pdu.Message) (r report, ok bool) {
 	return r, ok && r.id != ""
 }
 
-// receiptText answers the text of a receipt. It is ASCII whatever the alphabet says, but for UCS-2.
+// receiptText returns the text of a receipt. It is ASCII whatever the alphabet says, but for UCS-2.
 func receiptText(m *pdu.Message) string {
 	b := m.Short
 	if payload, has := pdu.Find(m.TLVs, pdu.MessagePayload); has && len(b) == 0 {
@@ -64,7 +64,7 @@ func receiptText(m *pdu.Message) string {
 	return pdu.DecodeLatin1(b)
 }
 
-// field answers the word behind a key of a receipt's text, whatever the case of the key. What stands behind "text:"
+// field returns the word behind a key of a receipt's text, whatever the case of the key. What stands behind "text:"
 // is the message itself and not looked at.
 func field(text, key string) string {
 	lower := strings.ToLower(text)
@@ -83,7 +83,7 @@ func field(text, key string) string {
 	return word
 }
 
-// keyAt answers where a key begins a word, -1 for nowhere.
+// keyAt returns where a key begins a word, -1 for nowhere.
 func keyAt(lower, key string) int {
 	for from := 0; ; {
 		at := strings.Index(lower[from:], key)
@@ -98,7 +98,7 @@ func keyAt(lower, key string) int {
 	}
 }
 
-// stateOf answers the word of a message_state (§5.2.28), "" for none.
+// stateOf returns the word of a message_state (§5.2.28), "" for none.
 func stateOf(b byte) string {
 	words := []string{"SCHEDULED", "ENROUTE", "DELIVRD", "EXPIRED", "DELETED", "UNDELIV", "ACCEPTD", "UNKNOWN", "REJECTD",
 		"SKIPPED"}
@@ -108,7 +108,7 @@ func stateOf(b byte) string {
 	return ""
 }
 
-// statusOf answers our words for a receipt's state (appendix B, table B-2; SCHEDULED and SKIPPED are of SMPP 5.0).
+// statusOf returns our words for a receipt's state (appendix B, table B-2; SCHEDULED and SKIPPED are of SMPP 5.0).
 func statusOf(state string) (status channel.Status, kind channel.ErrorKind, ok bool) {
 	switch state {
 	case "DELIVRD":

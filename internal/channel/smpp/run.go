@@ -60,7 +60,7 @@ func (s *sender) keep(ctx context.Context, lane int, sink func(channel.Receipt))
 	}
 }
 
-// pause answers how long to wait before the next bind: doubling with each failure, and much longer when the SMSC
+// pause returns how long to wait before the next bind: doubling with each failure, and much longer when the SMSC
 // refuses the account, since it will not change its mind soon and may block who insists. Up to half of the wait is left
 // to chance, so that nodes do not come back all at once.
 func (s *sender) pause(failures int, err *channel.Error) time.Duration {

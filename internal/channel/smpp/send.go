@@ -46,7 +46,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	return channel.Accepted{}, unavailable("internal", "the message is empty")
 }
 
-// counted answers how many messages the SMSC has taken, 0 when it cuts the text itself.
+// counted returns how many messages the SMSC has taken, 0 when it cuts the text itself.
 func counted(parts []*pdu.Message) int {
 	if _, payload := pdu.Find(parts[0].TLVs, pdu.MessagePayload); payload {
 		return 0
@@ -131,7 +131,7 @@ func (s *sender) take(ctx context.Context, patience <-chan time.Time) (*session,
 	}
 }
 
-// refused answers why there is no use in waiting: the SMSC does not accept the account.
+// refused returns why there is no use in waiting: the SMSC does not accept the account.
 func (s *sender) refused() *channel.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,7 +165,7 @@ func judge(x *session, a pdu.PDU) (string, *channel.Error) {
 	return "", nil // it took the message and gave no id, so there is no receipt to wait for
 }
 
-// compose answers the submit_sm of each part.
+// compose returns the submit_sm of each part.
 func (s *sender) compose(m channel.Message) ([]*pdu.Message, *channel.Error) {
 	source, err := s.source(m.From)
 	if err != nil {
@@ -193,7 +193,7 @@ func (s *sender) compose(m channel.Message) ([]*pdu.Message, *channel.Error) {
 	return out, nil
 }
 
-// lay answers a submit_sm for each part of a text, made from a form without one.
+// lay returns a submit_sm for each part of a text, made from a form without one.
 func (s *sender) lay(form pdu.Message, t text) []*pdu.Message {
 	switch {
 	case len(t.parts) == 1:
@@ -247,7 +247,7 @@ func (s *sender) encode(body string) text {
 	return t
 }
 
-// coding answers the data_coding of the route's alphabet.
+// coding returns the data_coding of the route's alphabet.
 func (s *sender) coding(usual pdu.Coding) pdu.Coding {
 	if s.cfg.DataCoding == automatic {
 		return usual
@@ -269,7 +269,7 @@ const (
 	maxNumberDigits = 15
 )
 
-// source answers the sender as an address. An empty one leaves the choice to the carrier.
+// source returns the sender as an address. An empty one leaves the choice to the carrier.
 func (s *sender) source(from string) (pdu.Address, *channel.Error) {
 	refuse := func(detail string) (pdu.Address, *channel.Error) {
 		return pdu.Address{}, &channel.Error{Kind: channel.Refused, Provider: name, Code: "sender", Detail: detail}
@@ -299,7 +299,7 @@ func (s *sender) source(from string) (pdu.Address, *channel.Error) {
 	return a, nil
 }
 
-// validity answers the rest of the code's life in SMPP's form of time (§7.1.1), empty for none.
+// validity returns the rest of the code's life in SMPP's form of time (§7.1.1), empty for none.
 func (s *sender) validity(expires time.Time) string {
 	if expires.IsZero() || s.cfg.Validity == "none" {
 		return ""
@@ -315,7 +315,7 @@ func (s *sender) validity(expires time.Time) string {
 	return fmt.Sprintf("0000%02d%02d%02d%02d000R", int(left/day), seconds/3600, seconds/60%60, seconds%60)
 }
 
-// extras answers the parameters of the setting tlvs. A field that the route does not have leaves its parameter out.
+// extras returns the parameters of the setting tlvs. A field that the route does not have leaves its parameter out.
 func (s *sender) extras(regulatory map[string]string) []pdu.TLV {
 	var out []pdu.TLV
 	for _, t := range s.templates {

@@ -64,7 +64,7 @@ type request struct {
 // errGone says that the session ended before anything was written.
 var errGone = unavailable("lost", "the session was lost before the message was written")
 
-// alive tells whether the session takes messages.
+// alive reports whether the session takes messages.
 func (x *session) alive() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -249,7 +249,7 @@ func (x *session) slowDown(ctx context.Context) *channel.Error {
 	}
 }
 
-// ask sends a request without a body and tells whether it was answered in time.
+// ask sends a request without a body and reports whether it was answered in time.
 func (x *session) ask(ctx context.Context, command pdu.Command, most time.Duration) bool {
 	r := &request{want: command.Response()}
 	sequence := x.expect(r)

@@ -36,7 +36,7 @@ const (
 	automatic    = -1
 )
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "SMPP 3.4",
@@ -206,7 +206,7 @@ func (c *Config) templates() ([]template, error) {
 	return out, nil
 }
 
-// printable tells whether s is ASCII without controls.
+// printable reports whether s is ASCII without controls.
 func printable(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
@@ -236,7 +236,7 @@ func (c *Config) Open(env channel.Env) (channel.Sender, error) {
 	return s, nil
 }
 
-// trust answers the TLS settings, nil without TLS.
+// trust returns the TLS settings, nil without TLS.
 func (c *Config) trust() (*tls.Config, error) {
 	if !c.TLS {
 		return nil, nil // no TLS is no error
@@ -267,7 +267,7 @@ type times struct {
 	patience time.Duration
 	// retry and refused are the first waits before the next bind; they double up to maxRetry and maxRefused.
 	retry, maxRetry, refused, maxRefused time.Duration
-	// steady is how long a session must have lived for the waits to begin anew.
+	// steady is how long a session must have lived for the waits to start over.
 	steady time.Duration
 	// drain is how long messages under way may take when the route closes, unbind how long the last answer may.
 	drain, unbind time.Duration

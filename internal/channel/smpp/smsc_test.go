@@ -127,7 +127,7 @@ func (c *smsc) serve(conn net.Conn) {
 	}
 }
 
-// all answers what was heard of a command.
+// all returns what was heard of a command.
 func (c *smsc) all(command pdu.Command) (out []pdu.PDU) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -139,7 +139,7 @@ func (c *smsc) all(command pdu.Command) (out []pdu.PDU) {
 	return out
 }
 
-// open answers how many connections are open.
+// open returns how many connections are open.
 func (c *smsc) open() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -190,7 +190,7 @@ func (l *link) deliver(m *pdu.Message) uint32 {
 	return n
 }
 
-// no answers a request with a command_status.
+// no returns a request with a command_status.
 func (l *link) no(p pdu.PDU, status uint32) bool {
 	l.say(pdu.PDU{Command: p.Command.Response(), Status: status, Sequence: p.Sequence})
 	return true
@@ -209,7 +209,7 @@ func receiptOf(id, stat string) *pdu.Message {
 
 const password = "pa55word"
 
-// settings answers the defaults with an account.
+// settings returns the defaults with an account.
 func settings(addresses ...string) *Config {
 	c := Provider().Config().(*Config)
 	c.Addresses, c.SystemID, c.Password = addresses, "dialproof", secret.New(password)

@@ -9,7 +9,7 @@ import (
 
 var enhancedForm = regexp.MustCompile(`^([245])\.([0-9]{1,3})\.([0-9]{1,3})(?:[^0-9.]|$)`)
 
-// enhanced answers the enhanced status code (RFC 3463) that a reply's text begins with; empty for none.
+// enhanced returns the enhanced status code (RFC 3463) that a reply's text begins with; empty for none.
 func enhanced(text string) string {
 	m := enhancedForm.FindStringSubmatch(text)
 	if m == nil {
@@ -82,7 +82,7 @@ func replies() map[stage]map[int]errorRow {
 	}
 }
 
-// judge answers the error of a reply.
+// judge returns the error of a reply.
 func judge(at stage, code int, more string) *channel.Error {
 	e := &channel.Error{
 		Kind:     channel.Refused,
@@ -116,5 +116,5 @@ func judge(at stage, code int, more string) *channel.Error {
 	return e
 }
 
-// senders tells whether an enhanced code is about the sender's address (RFC 3463 §3.2, X.1.7 and X.1.8).
+// senders reports whether an enhanced code is about the sender's address (RFC 3463 §3.2, X.1.7 and X.1.8).
 func senders(code string) bool { return code == "5.1.7" || code == "5.1.8" }

@@ -49,7 +49,7 @@ type server struct {
 // received is a mail that came in.
 type received struct{ from, to, text string }
 
-// newServer answers a server and the file of its certificate.
+// newServer returns a server and the file of its certificate.
 func newServer(t *testing.T, change func(*server)) (s *server, ca string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -126,7 +126,7 @@ type talker struct {
 	safe bool
 }
 
-// say answers at a step, and tells whether the conversation goes on.
+// say returns at a step, and reports whether the conversation goes on.
 func (c *talker) say(step, usual string) bool {
 	if other, ok := c.s.answers[step]; ok {
 		usual = other

@@ -29,7 +29,7 @@ const (
 	none     = "none"
 )
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "SMTP",
@@ -92,7 +92,7 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// local tells whether a server is this machine.
+// local reports whether a server is this machine.
 func local(host string) bool { return host == "localhost" || host == "127.0.0.1" || host == "::1" }
 
 // Open implements channel.Opener.
@@ -161,7 +161,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	return channel.Accepted{ID: m.Delivery, Status: channel.Taken}, nil
 }
 
-// sender answers who a mail is from: the route's sender, when that is an address, before the setting; and the brand
+// sender returns who a mail is from: the route's sender, when that is an address, before the setting; and the brand
 // where no name is set.
 func (s *sender) sender(m channel.Message) mail.Address {
 	from := s.from
@@ -186,5 +186,5 @@ func (s *sender) Check(ctx context.Context) error {
 	return nil
 }
 
-// domainOf answers what stands behind the @ of an address.
+// domainOf returns what stands behind the @ of an address.
 func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }

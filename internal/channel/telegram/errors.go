@@ -38,7 +38,7 @@ func errorTable() rest.Table {
 	}
 }
 
-// refused answers the error of one of Telegram's words.
+// refused returns the error of one of Telegram's words.
 func (s *sender) refused(a channel.Answer, word string) *channel.Error {
 	e := s.api.Status(a)
 	if e.Kind == channel.MaybeSent { // a 200 that says no

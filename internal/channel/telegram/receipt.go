@@ -43,7 +43,7 @@ type price json.Number
 // UnmarshalJSON takes a number, also one in quotes.
 func (p *price) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, (*json.Number)(p)) }
 
-// decimal answers the price as a decimal number with its currency; empty when it is none.
+// decimal returns the price as a decimal number with its currency; empty when it is none.
 func (p price) decimal() (amount, in string) {
 	f, err := strconv.ParseFloat(string(p), 64)
 	if err != nil || f < 0 || f > 1000 {
@@ -52,7 +52,7 @@ func (p price) decimal() (amount, in string) {
 	return strconv.FormatFloat(f, 'f', -1, 64), currency
 }
 
-// statusOf answers our word for one of Telegram's; the unknown one says nothing new.
+// statusOf returns our word for one of Telegram's; the unknown one says nothing new.
 func statusOf(s string) channel.Status {
 	switch s {
 	case "sent":
@@ -92,7 +92,7 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	return []channel.Receipt{out}, nil
 }
 
-// signed tells whether a receipt carries Telegram's signature (core.telegram.org/gateway/api, "Checking report
+// signed reports whether a receipt carries Telegram's signature (core.telegram.org/gateway/api, "Checking report
 // integrity"): HMAC-SHA-256 over the time and the body, under the hash of the token.
 func signed(token string, r channel.Callback) bool {
 	stamp := r.Header.Get("X-Request-Timestamp")

@@ -18,7 +18,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
 )
 
-// report answers a signed receipt.
+// report returns a signed receipt.
 func report(body string) channel.Callback { return reportAt(body, channeltest.Now(), token) }
 
 func reportAt(body string, at time.Time, key string) channel.Callback {

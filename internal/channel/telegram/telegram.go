@@ -29,7 +29,7 @@ const (
 	maxPayload  = 128
 )
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "Telegram",
@@ -140,7 +140,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	return out, nil
 }
 
-// from answers the channel that the code comes from: the route's sender before the setting.
+// from returns the channel that the code comes from: the route's sender before the setting.
 func (s *sender) from(m channel.Message) string {
 	if from := strings.TrimPrefix(m.From, "@"); usernameForm.MatchString(from) {
 		return from

@@ -115,7 +115,7 @@ func (s *sender) refused(a channel.Answer) *channel.Error {
 	return out
 }
 
-// failure answers code and row of a message that failed.
+// failure returns code and row of a message that failed.
 func failure(p payload) (code string, row rest.Row) {
 	code, row = p.status(), rest.Means(channel.Unavailable, "the message failed")
 	if len(p.Errors) == 0 {

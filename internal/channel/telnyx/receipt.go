@@ -54,7 +54,7 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	return []channel.Receipt{out}, nil
 }
 
-// signed tells whether a webhook carries Telnyx's signature of its time and body.
+// signed reports whether a webhook carries Telnyx's signature of its time and body.
 func signed(key ed25519.PublicKey, r channel.Callback) bool {
 	stamp := r.Header.Get(timeHeader)
 	seconds, err := strconv.ParseInt(stamp, 10, 64)

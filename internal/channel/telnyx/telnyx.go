@@ -21,7 +21,7 @@ import (
 
 const name = "telnyx"
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "Telnyx",
@@ -66,7 +66,7 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// key answers the public key; nil when it is none.
+// key returns the public key; nil when it is none.
 func (c *Config) key() ed25519.PublicKey {
 	raw, err := base64.StdEncoding.DecodeString(c.PublicKey)
 	if err != nil || len(raw) != ed25519.PublicKeySize {
@@ -120,7 +120,7 @@ type payload struct {
 	Errors []fault `json:"errors"`
 }
 
-// status answers Telnyx's word for how far the message has come.
+// status returns Telnyx's word for how far the message has come.
 func (p payload) status() string {
 	if len(p.To) != 1 {
 		return "" // every message of ours has one receiver
@@ -128,7 +128,7 @@ func (p payload) status() string {
 	return p.To[0].Status
 }
 
-// price answers what the message cost, when that is said and is a number. While a message is queued it is not.
+// price returns what the message cost, when that is said and is a number. While a message is queued it is not.
 func (p payload) price() (amount, currency string) {
 	if p.Cost == nil {
 		return "", ""
@@ -187,7 +187,7 @@ func (s *sender) judge(a channel.Answer) (channel.Accepted, error) {
 	return out, nil
 }
 
-// statusOf answers our word for one of Telnyx's statuses; the unknown one says nothing new.
+// statusOf returns our word for one of Telnyx's statuses; the unknown one says nothing new.
 func statusOf(s string) channel.Status {
 	switch s {
 	case "sent":

@@ -27,7 +27,7 @@ const (
 	callback = "https://verify.example.com/callbacks/main/dG9rZW4"
 )
 
-// private answers the key that signs as Telnyx does.
+// private returns the key that signs as Telnyx does.
 func private() ed25519.PrivateKey { return ed25519.NewKeyFromSeed([]byte(strings.Repeat("k", 32))) }
 
 func config(base string) channel.Opener {
@@ -113,7 +113,7 @@ func sign(key ed25519.PrivateKey, at time.Time, body string) http.Header {
 	return h
 }
 
-// webhook answers a signed webhook.
+// webhook returns a signed webhook.
 func webhook(body string, change func(*channel.Callback)) channel.Callback {
 	u, _ := url.Parse(callback)
 	r := channel.Callback{

@@ -63,7 +63,7 @@ func errorTable() rest.Table {
 	}
 }
 
-// coded answers the error of one of Twilio's codes.
+// coded returns the error of one of Twilio's codes.
 func coded(code string, otherwise channel.ErrorKind) *channel.Error {
 	row, known := errorTable()[code]
 	if !known {
@@ -74,7 +74,7 @@ func coded(code string, otherwise channel.ErrorKind) *channel.Error {
 	return e
 }
 
-// about answers what one of Twilio's codes is about, where it says more than its kind does.
+// about returns what one of Twilio's codes is about, where it says more than its kind does.
 func about(code string) channel.Subject {
 	switch code {
 	case "10001", "20003", "20005", "20404", "30002":

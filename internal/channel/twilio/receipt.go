@@ -42,7 +42,7 @@ func note(r *channel.Receipt, code string) {
 	}
 }
 
-// callReceipts answers the news of a call. One that is over without word that the code was said did not bring it. The
+// callReceipts returns the news of a call. One that is over without word that the code was said did not bring it. The
 // questions of a call are no news but one: who asks for the second reading has heard the first.
 func callReceipts(at string, form url.Values, now time.Time) []channel.Receipt {
 	out := channel.Receipt{ProviderID: first(form, "CallSid"), Status: channel.Taken, At: now}

@@ -14,7 +14,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel"
 )
 
-// first answers the first value of a key, as Twilio's own SDK signs it.
+// first returns the first value of a key, as Twilio's own SDK signs it.
 func first(form url.Values, key string) string {
 	if v := form[key]; len(v) > 0 {
 		return v[0]
@@ -22,7 +22,7 @@ func first(form url.Values, key string) string {
 	return ""
 }
 
-// signed tells whether the request carries Twilio's signature (twilio.com/docs/usage/security): HMAC-SHA-1 over the
+// signed reports whether the request carries Twilio's signature (twilio.com/docs/usage/security): HMAC-SHA-1 over the
 // address and the sorted form, or, for another body, over the address alone, which then holds the body's hash.
 // Twilio signs the address with or without the port.
 func signed(token string, r channel.Callback, form url.Values) bool {
@@ -57,7 +57,7 @@ func signed(token string, r channel.Callback, form url.Values) bool {
 	return ok
 }
 
-// addresses answers an address with and without its port.
+// addresses returns an address with and without its port.
 func addresses(u url.URL) []string {
 	host, port := u.Hostname(), u.Port()
 	if port == "" {

@@ -102,7 +102,7 @@ func (s *sender) refused(a channel.Answer) *channel.Error {
 	return known
 }
 
-// statusOf answers our word for one of Twilio's statuses; the unknown one says nothing new.
+// statusOf returns our word for one of Twilio's statuses; the unknown one says nothing new.
 func statusOf(s string) channel.Status {
 	switch s {
 	case "sent":

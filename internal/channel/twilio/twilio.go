@@ -25,7 +25,7 @@ const (
 	maxValidity = 36_000
 )
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "Twilio",

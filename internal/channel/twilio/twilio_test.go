@@ -95,7 +95,7 @@ func receipt(form url.Values, change func(*channel.Callback)) channel.Callback {
 	return r
 }
 
-// report answers the receipt of a message with a status and, where it has one, an error code.
+// report returns the receipt of a message with a status and, where it has one, an error code.
 func report(status, code string) channel.Callback {
 	form := url.Values{"MessageSid": {sid}, "MessageStatus": {status}, "AccountSid": {account}, "To": {"+447700900123"}}
 	if code != "" {

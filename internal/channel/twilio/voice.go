@@ -70,7 +70,7 @@ func (s *sender) call(ctx context.Context, m channel.Message) (channel.Accepted,
 	return channel.Accepted{ID: said.SID, Status: channel.Taken}, nil
 }
 
-// ring answers how long the phone rings, in seconds: not longer than the code lives.
+// ring returns how long the phone rings, in seconds: not longer than the code lives.
 func (s *sender) ring(m channel.Message) int {
 	if m.ExpiresAt.IsZero() {
 		return ringing
@@ -78,10 +78,10 @@ func (s *sender) ring(m channel.Message) int {
 	return rest.Life(m.ExpiresAt, s.api.Now(), minRing, ringing)
 }
 
-// address answers where Twilio asks for the next step.
+// address returns where Twilio asks for the next step.
 func address(callback, next string) string { return callback + "?" + stepKey + "=" + next }
 
-// step answers which question of a call a request is.
+// step returns which question of a call a request is.
 func step(r channel.Callback) string {
 	if r.URL == nil {
 		return ""
@@ -154,7 +154,7 @@ func (t *twiml) end() []byte {
 	return []byte(`<?xml version="1.0" encoding="UTF-8"?><Response>` + t.b.String() + `<Hangup/></Response>`)
 }
 
-// escaped answers text that may stand in markup.
+// escaped returns text that may stand in markup.
 func escaped(s string) string {
 	var b strings.Builder
 	_ = xml.EscapeText(&b, []byte(s)) // a Builder takes everything

@@ -61,7 +61,7 @@ func TestVoice(t *testing.T) {
 	delivertest.Run(t, h)
 }
 
-// asked answers a signed request of a call at a step.
+// asked returns a signed request of a call at a step.
 func asked(at string, form url.Values) channel.Callback {
 	form.Set("CallSid", callSID)
 	form.Set("To", "+447700900123")
@@ -115,7 +115,7 @@ func callRows() []channeltest.ReceiptRow {
 	return append(rows, channeltest.ReceiptRow{Name: "another step than was signed", Request: forged, Refused: true})
 }
 
-// said answers what a call does at a step: its verbs, with what is said and where it goes on.
+// said returns what a call does at a step: its verbs, with what is said and where it goes on.
 func said(t *testing.T, at string, form url.Values, m channel.Message, alive bool,
 	fault error) (channel.Reply, []string) {
 	t.Helper()

@@ -79,7 +79,7 @@ func (s *sender) Speaks(locale string, _ bool) bool {
 	return ok
 }
 
-// voice answers the voice for a message: the settings' own before ours.
+// voice returns the voice for a message: the settings' own before ours.
 func (s *sender) voice(m channel.Message) (name string, ok bool) {
 	locale := m.Spoken.Locale
 	if own := s.cfg.Voices[locale]; own != "" {

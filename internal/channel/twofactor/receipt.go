@@ -37,7 +37,7 @@ func (*sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Receip
 // dlt begins the statuses of messages that the Indian registry (DLT) refused, like DLT-CNT-REJECT.
 const dlt = "DLT-"
 
-// statusOf answers our word for one of 2Factor's statuses; an unknown one says nothing new.
+// statusOf returns our word for one of 2Factor's statuses; an unknown one says nothing new.
 func statusOf(s string) channel.Status {
 	s = strings.ToUpper(s)
 	switch s {
@@ -59,7 +59,7 @@ func statusOf(s string) channel.Status {
 // handset is the group of errors that speak of the person's number or telephone (ErrorGroupId).
 const handset = "1"
 
-// failure answers code and kind of a message that failed. A fault of the handset that 2Factor calls permanent ends the
+// failure returns code and kind of a message that failed. A fault of the handset that 2Factor calls permanent ends the
 // channel; one of the registry is ours to mend.
 func failure(status string, form url.Values) (code string, kind channel.ErrorKind) {
 	code = plain(form.Get("ErrorName"))

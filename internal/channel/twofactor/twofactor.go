@@ -26,7 +26,7 @@ const name = "twofactor"
 // maxVariables bounds the variables of a template.
 const maxVariables = 10
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "2Factor.in",
@@ -122,7 +122,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	return s.judge(a)
 }
 
-// value answers what fills a variable.
+// value returns what fills a variable.
 func (s *sender) value(variable string, m channel.Message) string {
 	switch variable {
 	case "brand":

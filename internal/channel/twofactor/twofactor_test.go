@@ -35,7 +35,7 @@ func reply(status int, body string) channeltest.Reply {
 	return channeltest.Reply{Status: status, Body: body}
 }
 
-// words answers the words that the code tells errors by.
+// words returns the words that the code tells errors by.
 func words() []string {
 	var out []string
 	for _, row := range errorTable() {

@@ -136,7 +136,7 @@ func parts(a channel.Answer) (channel.Accepted, error) {
 	return out, nil
 }
 
-// submission answers the error of one of the SMS API's statuses.
+// submission returns the error of one of the SMS API's statuses.
 func submission(status string) *channel.Error {
 	row, known := submissions()[status]
 	if !known {

@@ -55,7 +55,7 @@ func networkCodes() map[string]channel.ErrorKind {
 	}
 }
 
-// fieldsOf answers the fields of a receipt of the SMS API, which comes as a query, a form or JSON as the account has
+// fieldsOf returns the fields of a receipt of the SMS API, which comes as a query, a form or JSON as the account has
 // it. A field that stands twice makes it none, as nobody knows which one is signed.
 func fieldsOf(r channel.Callback) (map[string]string, bool) {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method != http.MethodGet &&
@@ -80,7 +80,7 @@ func fieldsOf(r channel.Callback) (map[string]string, bool) {
 	return out, true
 }
 
-// flat answers the fields of a JSON object, whose values are texts or numbers.
+// flat returns the fields of a JSON object, whose values are texts or numbers.
 func flat(body []byte) (map[string]string, bool) {
 	var raw map[string]json.RawMessage
 	if json.Unmarshal(body, &raw) != nil {
@@ -139,13 +139,13 @@ func (s *sender) classicReceipts(r channel.Callback) ([]channel.Receipt, error) 
 	return []channel.Receipt{out}, nil
 }
 
-// fresh tells whether a receipt's time, in Unix seconds, is near enough.
+// fresh reports whether a receipt's time, in Unix seconds, is near enough.
 func fresh(stamp string, now time.Time) bool {
 	at, err := strconv.ParseInt(stamp, 10, 64)
 	return err == nil && at > now.Add(-maxAge).Unix() && at < now.Add(maxAhead).Unix()
 }
 
-// signedFields tells whether the fields carry Vonage's signature (developer.vonage.com, "Signing messages"): over the
+// signedFields reports whether the fields carry Vonage's signature (developer.vonage.com, "Signing messages"): over the
 // sorted fields but sig, each as &key=value, with _ for & and = in values.
 func signedFields(method, secret string, fields map[string]string) bool {
 	given, err := hex.DecodeString(fields["sig"])

@@ -70,7 +70,7 @@ func report(status string, change url.Values) url.Values {
 	return f
 }
 
-// as answers a receipt in one of the three forms.
+// as returns a receipt in one of the three forms.
 func as(form string, f url.Values) channel.Callback {
 	u, _ := url.Parse(callback)
 	r := channel.Callback{Method: http.MethodPost, URL: u, Header: http.Header{}, Now: channeltest.Now()}

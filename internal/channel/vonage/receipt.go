@@ -93,7 +93,7 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	return nil, nil // a question of a call, or news of something else
 }
 
-// signed tells whether a webhook carries a signature of Vonage's for this application and body.
+// signed reports whether a webhook carries a signature of Vonage's for this application and body.
 func (s *sender) signed(r channel.Callback) bool {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
@@ -114,7 +114,7 @@ func (s *sender) signed(r channel.Callback) bool {
 	return subtle.ConstantTimeCompare([]byte(hex.EncodeToString(sum[:])), []byte(strings.ToLower(c.PayloadHash))) == 1
 }
 
-// message answers the receipt of an SMS.
+// message returns the receipt of an SMS.
 func (e event) message(now time.Time) channel.Receipt {
 	out := channel.Receipt{
 		Token: e.ClientRef, ProviderID: e.MessageID, Status: channel.Taken,
@@ -141,12 +141,12 @@ func (e event) message(now time.Time) channel.Receipt {
 	return out
 }
 
-// call answers the id of the call that an event is about.
+// call returns the id of the call that an event is about.
 func (e event) call() string {
 	return cmp.Or(e.CallID, e.CallID2)
 }
 
-// progress answers the receipt of a call. One that is over without word that the code was spoken did not bring it.
+// progress returns the receipt of a call. One that is over without word that the code was spoken did not bring it.
 func (e event) progress(now time.Time) channel.Receipt {
 	out := channel.Receipt{ProviderID: e.call(), Status: channel.Taken, At: now}
 	switch e.Status {
@@ -165,7 +165,7 @@ func (e event) progress(now time.Time) channel.Receipt {
 	return out
 }
 
-// step answers which question of a call a request is.
+// step returns which question of a call a request is.
 func step(r channel.Callback) string {
 	if r.URL == nil {
 		return ""

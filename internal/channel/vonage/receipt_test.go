@@ -13,7 +13,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/channeltest"
 )
 
-// definedErrors answers the codes that Vonage's definition explains.
+// definedErrors returns the codes that Vonage's definition explains.
 func definedErrors(t *testing.T) (codes []string) {
 	t.Helper()
 	text, err := os.ReadFile(channeltest.SpecPath(t, "vonage/messages-olympus.yml"))

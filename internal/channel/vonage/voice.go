@@ -108,7 +108,7 @@ func (s *sender) call(ctx context.Context, m channel.Message) (channel.Accepted,
 	return channel.Accepted{ID: said.ID, Status: channel.Taken}, nil
 }
 
-// ring answers how long the phone rings, in seconds: not longer than the code lives.
+// ring returns how long the phone rings, in seconds: not longer than the code lives.
 func (s *sender) ring(m channel.Message) int {
 	if m.ExpiresAt.IsZero() {
 		return ringing
@@ -146,7 +146,7 @@ func (v voice) tell(m channel.Message, next string) []action {
 	return out
 }
 
-// slowly answers a sentence and the characters of the code. A voice without markup says each in an action of its own,
+// slowly returns a sentence and the characters of the code. A voice without markup says each in an action of its own,
 // since it knows no pause but the one between two actions.
 func (v voice) slowly(lead string, characters []string) []action {
 	if !v.ssml {
@@ -165,7 +165,7 @@ func (v voice) slowly(lead string, characters []string) []action {
 	return []action{v.talk(b.String())}
 }
 
-// text answers a sentence in the form that the voice takes.
+// text returns a sentence in the form that the voice takes.
 func (v voice) text(s string) string {
 	if v.ssml {
 		return "<speak>" + escaped(s) + "<break time='500ms'/></speak>"
@@ -177,12 +177,12 @@ func (v voice) talk(text string) action {
 	return action{Action: "talk", Text: text, Language: v.language, Style: v.style}
 }
 
-// escaped answers text that may stand in markup.
+// escaped returns text that may stand in markup.
 func escaped(s string) string {
 	var b strings.Builder
 	_ = xml.EscapeText(&b, []byte(s)) // a Builder takes everything
 	return b.String()
 }
 
-// address answers where Vonage asks for the next step.
+// address returns where Vonage asks for the next step.
 func address(callback, next string) string { return callback + "?" + stepKey + "=" + next }

@@ -118,7 +118,7 @@ func keyed(digits string) string {
 		`"to":"447700900123","uuid":"` + callID + `","conversation_uuid":"CON-1"}`
 }
 
-// said answers what a call does after a webhook, for a message whose verification is open or over.
+// said returns what a call does after a webhook, for a message whose verification is open or over.
 func said(t *testing.T, at, body string, m channel.Message, alive bool,
 	fault error) (reply channel.Reply, actions []action, ok bool) {
 	t.Helper()
@@ -143,7 +143,7 @@ func names(actions []action) (out []string) {
 	return out
 }
 
-// heard answers what a voice says of an action: its text without the markup, which must be sound.
+// heard returns what a voice says of an action: its text without the markup, which must be sound.
 func heard(t *testing.T, a action) string {
 	t.Helper()
 	if !strings.HasPrefix(a.Text, "<speak>") {

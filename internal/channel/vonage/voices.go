@@ -4,7 +4,7 @@ package vonage
 type voice struct {
 	language string
 	style    int
-	// ssml tells whether the voice understands markup, and so pauses of a given length.
+	// ssml reports whether the voice understands markup, and so pauses of a given length.
 	ssml bool
 }
 
@@ -71,7 +71,7 @@ func (*sender) Speaks(locale string, _ bool) bool {
 	return ok
 }
 
-// voiceFor answers the voice for a locale in a country.
+// voiceFor returns the voice for a locale in a country.
 func voiceFor(locale, country string) (voice, bool) {
 	v, ok := voices()[locale]
 	if accent, better := accents()[locale+"-"+country]; better {

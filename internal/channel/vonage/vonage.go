@@ -30,7 +30,7 @@ const name = "vonage"
 // passLife is how long a signed pass to the interface is good for. Vonage allows 30 seconds to 24 hours.
 const passLife = 5 * time.Minute
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "Vonage",
@@ -91,12 +91,12 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// smsOnly tells whether the settings name no application, so that there are no calls.
+// smsOnly reports whether the settings name no application, so that there are no calls.
 func (c *Config) smsOnly() bool {
 	return c.SMSAPI == bySMS && c.ApplicationID == "" && c.PrivateKey.IsZero()
 }
 
-// validateSMS answers what is wrong with the settings that both interfaces share, and with those of the SMS API.
+// validateSMS returns what is wrong with the settings that both interfaces share, and with those of the SMS API.
 func (c *Config) validateSMS() error {
 	switch {
 	case c.SMSAPI != byMessages && c.SMSAPI != bySMS:
@@ -171,7 +171,7 @@ func (s *sender) Send(ctx context.Context, m channel.Message) (channel.Accepted,
 	return s.sms(ctx, m)
 }
 
-// from answers who a message is from: the route's choice before the setting.
+// from returns who a message is from: the route's choice before the setting.
 func (s *sender) from(m channel.Message) string { return cmp.Or(m.From, s.cfg.From) }
 
 // authorize adds a pass, a JWT of the application (developer.vonage.com, "Authentication").

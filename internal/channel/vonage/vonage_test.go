@@ -228,7 +228,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// sign answers a webhook's signature as Vonage makes it, written apart from the code under test.
+// sign returns a webhook's signature as Vonage makes it, written apart from the code under test.
 func sign(method jwt.SigningMethod, by any, c map[string]any, body string) string {
 	sum := sha256.Sum256([]byte(body))
 	all := jwt.MapClaims{
@@ -247,7 +247,7 @@ func sign(method jwt.SigningMethod, by any, c map[string]any, body string) strin
 	return "Bearer " + token
 }
 
-// webhook answers a signed webhook at a step of the callback's address.
+// webhook returns a signed webhook at a step of the callback's address.
 func webhook(at, body string) channel.Callback {
 	u, _ := url.Parse(callback + at)
 	r := channel.Callback{

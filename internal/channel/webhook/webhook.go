@@ -30,7 +30,7 @@ const name = "webhook"
 // tolerance is how far the clock of a signed receipt may be off.
 const tolerance = 5 * time.Minute
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "Webhook",
@@ -118,7 +118,7 @@ func newSigner(key []byte) *signer {
 	return &signer{sync.Pool{New: func() any { return &keyed{Hash: hmac.New(sha256.New, key)} }}}
 }
 
-// sign answers the signature header of a message (Standard Webhooks, "Signature scheme").
+// sign returns the signature header of a message (Standard Webhooks, "Signature scheme").
 func (s *signer) sign(id, timestamp string, body []byte) string {
 	m := s.hashes.Get().(*keyed) // the pool holds nothing else
 	defer s.hashes.Put(m)
@@ -234,7 +234,7 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	}}, nil
 }
 
-// signed tells whether one of the request's signatures is ours and fresh.
+// signed reports whether one of the request's signatures is ours and fresh.
 func (s *sender) signed(r channel.Callback) bool {
 	id, timestamp := r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp")
 	seconds, err := strconv.ParseInt(timestamp, 10, 64)

@@ -21,7 +21,7 @@ const key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 func config(base string) channel.Opener { return &Config{URL: base, Secret: secret.New(key)} }
 
-// receipt answers a signed receipt, changed afterwards.
+// receipt returns a signed receipt, changed afterwards.
 func receipt(body string, change func(*channel.Callback)) channel.Callback {
 	raw, _ := decodeSecret(secret.New(key))
 	r := channel.Callback{

@@ -59,7 +59,7 @@ func errorTable() rest.Table {
 	}
 }
 
-// known answers the row of a code. The codes 200 to 299 all speak of permissions.
+// known returns the row of a code. The codes 200 to 299 all speak of permissions.
 func known(code int) (rest.Row, bool) {
 	if code >= 200 && code <= 299 {
 		return rest.Means(channel.Refused, "the access token lacks a permission"), true

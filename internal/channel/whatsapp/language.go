@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// choose answers the template and the language for a person: the language as spoken in the country, the language
+// choose returns the template and the language for a person: the language as spoken in the country, the language
 // itself, the same language of another country, and at last the first one of the settings.
 func (c *Config) choose(locale, country string) (template, language string) {
 	language = c.Languages[0]
@@ -34,7 +34,7 @@ func (c *Config) template(language string) string {
 	return c.Template
 }
 
-// wishes answers, the best first, how Meta may write a locale of Dialproof's texts.
+// wishes returns, the best first, how Meta may write a locale of Dialproof's texts.
 func wishes(locale, country string) []string {
 	switch locale {
 	case "zh-Hans":
@@ -56,7 +56,7 @@ func wishes(locale, country string) []string {
 	return append(out, base+"_"+country, base)
 }
 
-// baseOf answers Meta's word for the language of a locale.
+// baseOf returns Meta's word for the language of a locale.
 func baseOf(locale string) string {
 	base, _, _ := strings.Cut(locale, "-")
 	return base

@@ -83,7 +83,7 @@ func (s *sender) Receipts(_ context.Context, r channel.Callback) ([]channel.Rece
 	return out, nil
 }
 
-// signed tells whether a webhook carries the app's signature of its body.
+// signed reports whether a webhook carries the app's signature of its body.
 func signed(secret string, r channel.Callback) bool {
 	given, ok := strings.CutPrefix(r.Header.Get("X-Hub-Signature-256"), "sha256=")
 	sum, err := hex.DecodeString(given)
@@ -95,7 +95,7 @@ func signed(secret string, r channel.Callback) bool {
 	return hmac.Equal(mac.Sum(nil), sum)
 }
 
-// receipt answers the news of one message. A message has no price here: Meta names the category alone.
+// receipt returns the news of one message. A message has no price here: Meta names the category alone.
 func (s status) receipt(now time.Time) channel.Receipt {
 	out := channel.Receipt{Token: s.Data, ProviderID: s.ID, Status: channel.Taken, At: now}
 	if at, err := strconv.ParseInt(s.Timestamp, 10, 64); err == nil && at > 0 && at < now.Add(time.Hour).Unix() {
@@ -118,7 +118,7 @@ func (s status) receipt(now time.Time) channel.Receipt {
 	return out
 }
 
-// challenge answers what Meta wants to hear again when the callback address is entered in the app's dashboard.
+// challenge returns what Meta wants to hear again when the callback address is entered in the app's dashboard.
 func (s *sender) challenge(u *url.URL) (string, bool) {
 	if u == nil {
 		return "", false

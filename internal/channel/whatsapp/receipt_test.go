@@ -18,7 +18,7 @@ import (
 
 const fixed = "https://verify.example.com/callbacks/main/Zml4ZWQ"
 
-// hook answers a signed webhook.
+// hook returns a signed webhook.
 func hook(body string) channel.Callback {
 	u, _ := url.Parse(fixed)
 	r := channel.Callback{

@@ -24,7 +24,7 @@ const agent = "Dialproof/1.0.0"
 // maxCode is the longest code that an authentication template takes.
 const maxCode = 15
 
-// Provider answers the provider.
+// Provider returns the provider.
 func Provider() channel.Provider {
 	return channel.Provider{
 		Name: name, Title: "WhatsApp",
@@ -86,7 +86,7 @@ func (c *Config) Validate() error {
 	return c.validateLanguages()
 }
 
-// validateLanguages answers what is wrong with the languages and their templates.
+// validateLanguages returns what is wrong with the languages and their templates.
 func (c *Config) validateLanguages() error {
 	known := map[string]bool{}
 	for _, l := range c.Languages {

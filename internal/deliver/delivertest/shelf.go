@@ -25,7 +25,7 @@ type Shelf struct {
 	Broken error
 }
 
-// NewShelf answers an empty one.
+// NewShelf returns an empty one.
 func NewShelf() *Shelf {
 	return &Shelf{Parcels: map[id.ID]deliver.Parcel{}, Jobs: map[id.ID]queue.Job{}, Sent: map[[16]byte]deliver.Sent{}}
 }

@@ -47,10 +47,10 @@ func (t *Taker) Send(context.Context, channel.Message) (channel.Accepted, error)
 	return channel.Accepted{ID: "taken"}, nil
 }
 
-// Calls answers how many messages it took.
+// Calls returns how many messages it took.
 func (t *Taker) Calls() int { return int(t.calls.Load()) }
 
-// New answers a trial of a sender with a message. Calls may take as long as timeout; alone leaves the other sender out.
+// New returns a trial of a sender with a message. Calls may take as long as timeout; alone leaves the other sender out.
 func New(s channel.Sender, m channel.Message, timeout time.Duration, alone bool) (*Trial, error) {
 	ring, err := keyring.New([]keyring.Key{{ID: 1, Secret: keyring.NewSecret()}})
 	if err != nil {
@@ -110,14 +110,14 @@ func (t *Trial) Receipt(ctx context.Context, r channel.Callback) int {
 	return status
 }
 
-// Deliveries answers the record.
+// Deliveries returns the record.
 func (t *Trial) Deliveries() []channel.Delivery {
 	t.Shelf.Lock()
 	defer t.Shelf.Unlock()
 	return slices.Clone(t.Shelf.Parcels[t.Ref].Deliveries)
 }
 
-// Waits answers how long the job waits to be tried again; ok is false when it has ended.
+// Waits returns how long the job waits to be tried again; ok is false when it has ended.
 func (t *Trial) Waits() (wait time.Duration, ok bool) {
 	t.Shelf.Lock()
 	defer t.Shelf.Unlock()

@@ -109,7 +109,7 @@ const (
 	second = Second + " "
 )
 
-// after answers what follows a failed call of a kind: the record, and how many messages the second route takes.
+// after returns what follows a failed call of a kind: the record, and how many messages the second route takes.
 func after(kind channel.ErrorKind) (taken int, want []string) {
 	switch kind {
 	case channel.Rejected:
@@ -264,7 +264,7 @@ func rowOf(h channeltest.Harness, status channel.Status) *channeltest.ReceiptRow
 	return nil
 }
 
-// byID tells whether the provider's receipts name messages by their id alone.
+// byID reports whether the provider's receipts name messages by their id alone.
 func byID(h channeltest.Harness) bool {
 	sender, carrier, err := h.Open(channeltest.Says(h.Accept))
 	if err != nil {
@@ -275,7 +275,7 @@ func byID(h channeltest.Harness) bool {
 	return ok && c.ReceiptsByID()
 }
 
-// at answers the request with what every request has.
+// at returns the request with what every request has.
 func at(r *channeltest.ReceiptRow) channel.Callback {
 	c := r.Request
 	if c.URL == nil {

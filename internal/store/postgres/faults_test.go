@@ -114,7 +114,7 @@ func serverSpeaksTLS(t *testing.T, server *pgtest.Server) {
 }
 
 // serverDies kills the server under the load of two nodes, three times. What was acknowledged is there afterwards, and
-// the stores go on without being opened anew.
+// the stores go on without being opened again.
 func serverDies(t *testing.T, server *pgtest.Server) {
 	dsn := server.Fresh()
 	o := postgres.Options{DSN: dsn, Migrate: true, Connections: 8, Lanes: 2, Timeout: 2 * time.Second}

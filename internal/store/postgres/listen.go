@@ -14,7 +14,7 @@ const (
 	sqlNotify = `SELECT pg_notify('dialproof', 'tenants')`
 )
 
-// listenAgain is how long a broken connection waits before it is made anew.
+// listenAgain is how long a broken connection waits before it is made again.
 const listenAgain = time.Second
 
 // listen waits for news on a connection of its own.

@@ -114,7 +114,7 @@ func (e *Engine) migrateTo(ctx context.Context, all []migration) error {
 	return nil
 }
 
-// schema answers which step the schema has reached.
+// schema returns which step the schema has reached.
 func (e *Engine) schema(_ context.Context, c tables.Conn) (version int, err error) {
 	var there bool
 	err = c.Query(sqlHasVersions, func(r tables.Row) error { there = r.Int(0) > 0; return nil })

@@ -139,7 +139,7 @@ func migrationsAtOnce(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// begunPostgres answers an engine that has only migrated.
+// begunPostgres returns an engine that has only migrated.
 func begunPostgres(t *testing.T, o Options, cfg *pgxpool.Config, steps []migration) *Engine {
 	t.Helper()
 	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)

@@ -196,7 +196,7 @@ func random() (out id.ID) {
 	return out
 }
 
-// poolConfig answers how to connect. What the connection string says wins.
+// poolConfig returns how to connect. What the connection string says wins.
 func poolConfig(o Options) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(o.DSN)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/dialproof/dialproof/internal/store/storetest"
 )
 
-// opened answers a store that is closed when the test ends.
+// opened returns a store that is closed when the test ends.
 func opened(t *testing.T, o postgres.Options) *store.DB {
 	t.Helper()
 	e, err := postgres.Open(t.Context(), o)

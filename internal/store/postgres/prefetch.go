@@ -30,13 +30,13 @@ const (
 	maxForeseenKeys = 1024
 )
 
-// distinct answers each key once, in the order that PostgreSQL has.
+// distinct returns each key once, in the order that PostgreSQL has.
 func distinct[K ~[16]byte](keys []K) []K {
 	slices.SortFunc(keys, func(a, b K) int { return bytes.Compare(a[:], b[:]) })
 	return slices.Compact(keys)
 }
 
-// keys answers keys as PostgreSQL takes them; they stay where they are.
+// keys returns keys as PostgreSQL takes them; they stay where they are.
 func keys[K ~[16]byte](of []K) *blobArray {
 	out := make(blobArray, len(of))
 	for i := range of {

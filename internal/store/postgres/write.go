@@ -128,7 +128,7 @@ func (c columns) reset() {
 	}
 }
 
-// args answers the columns as arguments of a statement.
+// args returns the columns as arguments of a statement.
 func (c columns) args() []any {
 	out := make([]any, len(c))
 	for i := range c {
@@ -176,10 +176,10 @@ func (w *written) reset() {
 	w.codec = w.codec[:0]
 }
 
-// since answers the bytes that were appended after there were so many.
+// since returns the bytes that were appended after there were so many.
 func (w *written) since(begin int) []byte { return w.codec[begin:len(w.codec):len(w.codec)] }
 
-// which answers the columns of rows that the table has, or of those that are new to it.
+// which returns the columns of rows that the table has, or of those that are new to it.
 func (w *written) which(kept bool, there, fresh int) columns {
 	if kept {
 		return w.of[there]
@@ -187,13 +187,13 @@ func (w *written) which(kept bool, there, fresh int) columns {
 	return w.of[fresh]
 }
 
-// ordered answers the rows to write in the order of their keys, in which every transaction takes its locks.
+// ordered returns the rows to write in the order of their keys, in which every transaction takes its locks.
 func ordered[K ~[16]byte, V any](t *store.Rows[K, V]) []K {
 	slices.SortFunc(t.Changed, func(a, b K) int { return bytes.Compare(a[:], b[:]) })
 	return t.Changed
 }
 
-// writes answers the statements that write what the batch has changed. They are good until the next batch.
+// writes returns the statements that write what the batch has changed. They are good until the next batch.
 func (t *pgTx) writes() (steps []pgStep) {
 	b, w := t.b, &t.l.rows
 	w.reset()

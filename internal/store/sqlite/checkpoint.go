@@ -14,7 +14,7 @@ const checkpointPages = 20_000
 
 // checkpointer copies the log into the file beside the writer, which would else stand still for 15 ms and more each
 // time. It does so on a connection of its own. What the writer has added meanwhile is little, and copied by the writer
-// itself: a log can only begin anew when all of it has been copied.
+// itself: a log can only start over when all of it has been copied.
 //
 // A checkpoint that fails loses nothing: the log keeps what it has, and the next one tries again, unless it was a sync
 // that failed.
@@ -48,7 +48,7 @@ func (p *checkpointer) committed(w *conn) {
 	case p.copied.Swap(false):
 		_ = p.halt.see(checkpoint(w))
 	case p.pages >= p.next:
-		p.next = p.pages + p.at // unless the log begins anew
+		p.next = p.pages + p.at // unless the log starts over
 		p.running.Store(true)
 		p.all.Go(p.run)
 	case p.pages < p.at:
@@ -74,7 +74,7 @@ func checkpoint(c *conn) error {
 	return c.Query("PRAGMA wal_checkpoint(PASSIVE)", func(tables.Row) error { return nil })
 }
 
-// makeRoom copies the log into the file now, after a commit for which there was no room: the log can begin anew then.
+// makeRoom copies the log into the file now, after a commit for which there was no room: the log can start over then.
 func (p *checkpointer) makeRoom(w *conn) {
 	p.all.Wait()
 	p.copied.Store(false)

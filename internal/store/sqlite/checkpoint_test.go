@@ -11,7 +11,7 @@ import (
 	"github.com/dialproof/dialproof/internal/verify"
 )
 
-// TestLogIsBounded: however much is written without a pause, the log begins anew, and everything is in the file in the
+// TestLogIsBounded: however much is written without a pause, the log starts over, and everything is in the file in the
 // end.
 func TestLogIsBounded(t *testing.T) {
 	t.Parallel()

@@ -81,7 +81,7 @@ func (l *listening) endpoint(t *testing.T, kinds ...webhook.Kind) webhook.Endpoi
 	return e
 }
 
-// heard answers the bodies of the events of an endpoint, oldest first.
+// heard returns the bodies of the events of an endpoint, oldest first.
 func (l *listening) heard(t *testing.T, e webhook.Endpoint) (out []heard) {
 	t.Helper()
 	events, err := l.hooks.Events(t.Context(), e.ID, webhook.Page{Limit: 1000})

@@ -20,7 +20,7 @@ type Load struct {
 	next              int
 }
 
-// NewLoad answers a load for nodes that share one database.
+// NewLoad returns a load for nodes that share one database.
 func NewLoad(t *testing.T, stores ...Store) *Load {
 	t.Helper()
 	return &Load{nodes: nodes(t, func(t *testing.T, _ int) []Store {
@@ -29,7 +29,7 @@ func NewLoad(t *testing.T, stores ...Store) *Load {
 	})}
 }
 
-// Another answers a load on the same nodes that knows of its own verifications alone.
+// Another returns a load on the same nodes that knows of its own verifications alone.
 func (l *Load) Another() *Load {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,7 +87,7 @@ func (l *Load) one(t *testing.T, i int) {
 	}
 }
 
-// Outcomes answers how often each outcome came.
+// Outcomes returns how often each outcome came.
 func (l *Load) Outcomes() map[string]int { return l.outcomes.n }
 
 // Judge holds what was acknowledged against what a store has: every start with its job or its end, every approval.

@@ -137,14 +137,14 @@ func (b *bench) Dispatch(j queue.Job, _ *verify.Made) {
 	b.jobs = append(b.jobs, j)
 }
 
-// sent answers how many messages have been handed over.
+// sent returns how many messages have been handed over.
 func (b *bench) sent() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.jobs)
 }
 
-// code answers the code of the newest message of a verification, as its person would read it.
+// code returns the code of the newest message of a verification, as its person would read it.
 func (b *bench) code(t *testing.T, v *verify.Verification) string {
 	t.Helper()
 	now, err := b.store.Find(t.Context(), v.ID)
@@ -177,7 +177,7 @@ func (b *bench) check(t *testing.T, v *verify.Verification, code string) verify.
 	return a.Result
 }
 
-// wrong answers a code that is not the right one.
+// wrong returns a code that is not the right one.
 func wrong(right string) string {
 	if right[0] == '0' {
 		return "1" + right[1:]
@@ -185,7 +185,7 @@ func wrong(right string) string {
 	return "0" + right[1:]
 }
 
-// drama answers the n-th number of the range that Ofcom keeps for drama.
+// drama returns the n-th number of the range that Ofcom keeps for drama.
 func drama(n int) string { return fmt.Sprintf("+447700900%03d", n) }
 
 // anyRoute is a router with one route that serves everything.

@@ -32,7 +32,7 @@ func RunNodes(t *testing.T, open OpenNodes) {
 	}
 }
 
-// nodes answers benches that share a database, a clock, a key ring and a tenant.
+// nodes returns benches that share a database, a clock, a key ring and a tenant.
 func nodes(t *testing.T, open OpenNodes) []*bench {
 	t.Helper()
 	stores := open(t, 3)

@@ -98,7 +98,7 @@ func (b *bench) find(t *testing.T, v *verify.Verification) *verify.Verification 
 	return found
 }
 
-// open answers how many jobs there are.
+// open returns how many jobs there are.
 func (b *bench) open(t *testing.T) int {
 	t.Helper()
 	depth, err := b.store.Depth(t.Context(), b.clock.Now())

@@ -85,7 +85,7 @@ func TestCopy(t *testing.T) {
 	load.JudgeRows(t, onSQLite(t, path))
 }
 
-// must answers a value, or fails the test.
+// must returns a value, or fails the test.
 func must[T any](v T, err error) func(*testing.T) T {
 	return func(t *testing.T) T {
 		t.Helper()

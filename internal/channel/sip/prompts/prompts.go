@@ -82,7 +82,7 @@ type Book struct {
 	languages map[string]map[string][]byte
 }
 
-// Load answers the built-in recordings with those of a folder laid over them: <language>/<name>.wav, for example
+// Load returns the built-in recordings with those of a folder laid over them: <language>/<name>.wav, for example
 // fr/greeting.wav. A nil folder is none. The error names the file and says what to do.
 func Load(folder fs.FS) (*Book, error) {
 	base, err := builtIn()
@@ -183,7 +183,7 @@ func readFile(folder fs.FS, file string) ([]byte, error) {
 	return fs.ReadFile(folder, file)
 }
 
-// plain answers an error without the path, which the caller names.
+// plain returns an error without the path, which the caller names.
 func plain(err error) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err
@@ -191,7 +191,7 @@ func plain(err error) error {
 	return err
 }
 
-// required answers the names that a language must have. Letters it need not: the English ones stand in.
+// required returns the names that a language must have. Letters it need not: the English ones stand in.
 func required() []string {
 	out := []string{Greeting, PressOne, Lead, Again, Goodbye}
 	for d := '0'; d <= '9'; d++ {
@@ -232,7 +232,7 @@ func (b *Book) search(tag, name string) ([]byte, bool) {
 	return nil, false
 }
 
-// Find answers a recording in the language of a locale, or else the English one. ok is false when nobody has
+// Find returns a recording in the language of a locale, or else the English one. ok is false when nobody has
 // recorded it. The bytes are shared: they must not be changed.
 func (b *Book) Find(locale, name string) (audio []byte, ok bool) {
 	name = strings.ToLower(name)
@@ -248,7 +248,7 @@ func (b *Book) Speaks(locale string) bool {
 	return ok
 }
 
-// Languages answers the tags of all languages, sorted.
+// Languages returns the tags of all languages, sorted.
 func (b *Book) Languages() []string {
 	var out []string
 	for tag := range b.languages {

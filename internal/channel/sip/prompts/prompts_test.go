@@ -13,7 +13,7 @@ import (
 	"github.com/dialproof/dialproof/internal/channel/sip/speech"
 )
 
-// wav answers a WAV file. The bytes of data are put behind a format chunk as it is asked for.
+// wav returns a WAV file. The bytes of data are put behind a format chunk as it is asked for.
 func wav(tag, channels uint16, rate uint32, bits uint16, data []byte) []byte {
 	var b bytes.Buffer
 	put := func(vs ...any) {

@@ -49,7 +49,7 @@ func decode(file []byte) ([]byte, error) {
 	return samples, nil
 }
 
-// convert answers samples as μ-law, by what the format chunk says of them.
+// convert returns samples as μ-law, by what the format chunk says of them.
 func convert(format, data []byte) ([]byte, error) {
 	tag, channels := binary.LittleEndian.Uint16(format), binary.LittleEndian.Uint16(format[2:])
 	rate, bits := binary.LittleEndian.Uint32(format[4:]), binary.LittleEndian.Uint16(format[14:])
@@ -82,7 +82,7 @@ func convert(format, data []byte) ([]byte, error) {
 			"-b 16 out.wav` converts it", Rate, rate, channels, bits)
 }
 
-// MuLaw answers a 16-bit sample as G.711 μ-law: a sign, an exponent of 3 bits and a mantissa of 4, all inverted.
+// MuLaw returns a 16-bit sample as G.711 μ-law: a sign, an exponent of 3 bits and a mantissa of 4, all inverted.
 func MuLaw(sample int16) byte {
 	const (
 		bias = 132   // 33 of the standard's 14-bit scale, so that each exponent begins at a power of two
@@ -101,7 +101,7 @@ func MuLaw(sample int16) byte {
 	return ^(sign | byte(exponent)<<4 | mantissa)
 }
 
-// Linear answers a μ-law sample as 16 bits.
+// Linear returns a μ-law sample as 16 bits.
 func Linear(mu byte) int16 {
 	mu = ^mu
 	v := (int(mu&0x0F)<<3+132)<<(mu>>4&7) - 132

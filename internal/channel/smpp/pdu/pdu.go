@@ -35,13 +35,13 @@ const (
 	EnquireLinkResp     Command = 0x80000015
 )
 
-// IsResponse tells whether c answers a request.
+// IsResponse reports whether c answers a request.
 func (c Command) IsResponse() bool { return c&GenericNack != 0 }
 
-// Response answers the command that answers c.
+// Response returns the command that answers c.
 func (c Command) Response() Command { return c | GenericNack }
 
-// String answers the command_id in hexadecimal, "0x80000004".
+// String returns the command_id in hexadecimal, "0x80000004".
 func (c Command) String() string { return fmt.Sprintf("%#08x", uint32(c)) }
 
 // Bounds of a PDU, in octets.
@@ -79,7 +79,7 @@ var (
 	ErrValue = errors.New("pdu: a value does not fit its field")
 )
 
-// bodyOf answers an empty body for a command; nil when it has none. What is not known is kept Raw.
+// bodyOf returns an empty body for a command; nil when it has none. What is not known is kept Raw.
 func bodyOf(c Command) Body {
 	switch c {
 	case BindReceiver, BindTransmitter, BindTransceiver:

@@ -32,7 +32,7 @@ const (
 	escape = 0x1B
 )
 
-// extensionOf answers the septet that follows an escape (§6.2.1.1), 0 for none.
+// extensionOf returns the septet that follows an escape (§6.2.1.1), 0 for none.
 func extensionOf(r rune) byte {
 	switch r {
 	case '\f':
@@ -110,7 +110,7 @@ func DecodeGSM(b []byte) string {
 	return out.String()
 }
 
-// extended answers the character of an escaped septet.
+// extended returns the character of an escaped septet.
 func extended(c byte) rune {
 	for _, r := range "\f^{}\\[~]|€" {
 		if extensionOf(r) == c {
@@ -190,13 +190,13 @@ func Split(b []byte, coding Coding, single, joined int) [][]byte {
 // headerSize8 is the size of a concatenation header with an 8-bit reference, in octets.
 const headerSize8 = 6
 
-// Join answers the user data of part number of total, both from 1: a concatenation header and the text
+// Join returns the user data of part number of total, both from 1: a concatenation header and the text
 // (3GPP TS 23.040 §9.2.3.24.1).
 func Join(reference, total, number byte, text []byte) []byte {
 	return append([]byte{headerSize8 - 1, 0x00, 0x03, reference, total, number}, text...)
 }
 
-// SkipHeader answers user data without its header. One that is longer than the data leaves nothing.
+// SkipHeader returns user data without its header. One that is longer than the data leaves nothing.
 func SkipHeader(b []byte) []byte {
 	if len(b) == 0 || int(b[0])+1 > len(b) {
 		return nil

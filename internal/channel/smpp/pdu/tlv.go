@@ -25,7 +25,7 @@ type TLV struct {
 	Value []byte
 }
 
-// Find answers the value of the first parameter with a tag; ok is false when there is none.
+// Find returns the value of the first parameter with a tag; ok is false when there is none.
 func Find(list []TLV, tag Tag) (value []byte, ok bool) {
 	for _, t := range list {
 		if t.Tag == tag {
@@ -35,7 +35,7 @@ func Find(list []TLV, tag Tag) (value []byte, ok bool) {
 	return nil, false
 }
 
-// Text answers a parameter as a text. It may or may not end in NUL: SMSCs do either.
+// Text returns a parameter as a text. It may or may not end in NUL: SMSCs do either.
 func Text(list []TLV, tag Tag) string {
 	value, _ := Find(list, tag)
 	if n := bytes.IndexByte(value, 0); n >= 0 {
@@ -44,7 +44,7 @@ func Text(list []TLV, tag Tag) string {
 	return string(value)
 }
 
-// SAR answers the parameters that make a message part number of total, both from 1 (§4.4.1, sar_*).
+// SAR returns the parameters that make a message part number of total, both from 1 (§4.4.1, sar_*).
 func SAR(reference uint16, total, number byte) []TLV {
 	return []TLV{
 		{SARReference, binary.BigEndian.AppendUint16(nil, reference)},

@@ -59,7 +59,7 @@ type Faults struct {
 	Full int
 	// FailSync makes each sync of so many fail; 0: none.
 	FailSync int
-	// PassOver answers writes and syncs that failed as if they had not.
+	// PassOver returns writes and syncs that failed as if they had not.
 	PassOver bool
 }
 
@@ -107,7 +107,7 @@ func (d *Disk) add(e event) {
 	}
 }
 
-// SetFaults makes it a better or a worse disk. Counts begin anew.
+// SetFaults makes it a better or a worse disk. Counts start over.
 func (d *Disk) SetFaults(f Faults) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -1,4 +1,4 @@
-// The program make makes the recordings of prompts from texts.tsv anew: espeak-ng speaks, speech makes telephone sound
+// The program make makes the recordings of prompts from texts.tsv again: espeak-ng speaks, speech makes telephone sound
 // of it, and it is written as WAV files of 4 bits a sample. Run it by `go run ./make .` in the folder of prompts. The
 // same version of espeak-ng gives the same bytes; README.md names the one that was used.
 package main
