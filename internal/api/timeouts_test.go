@@ -177,11 +177,17 @@ func TestRequestsInTwoPieces(t *testing.T) {
 	})
 	g := &guarded{at: at}
 	caller := g.call(t)
-	text := "POST /v1/verifications HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n" + strings.Repeat("x", 9000)
-	for _, first := range []int{1, 5, 2047, 4093, 4094, 4095, 4096, 4097, 8191, 8192, len(text) - 1} {
-		caller.say(text[:first])
-		time.Sleep(5 * time.Millisecond) // so that it is read alone
-		caller.say(text[first:])
-		caller.answers("ok")
+	body := " HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n" + strings.Repeat("x", 9000)
+	for _, text := range []string{
+		"POST /v1/verifications" + body,
+		"POST /v1/verifications?" + strings.Repeat("q", 5000) + body, // a first line that is longer than the buffer
+		"POST /v1/verifications HTTP/1.1\r\nX: " + strings.Repeat("h", 5000) + strings.TrimPrefix(body, " HTTP/1.1"),
+	} {
+		for _, first := range []int{1, 5, 2047, 4093, 4094, 4095, 4096, 4097, 8191, 8192, len(text) - 1} {
+			caller.say(text[:first])
+			time.Sleep(5 * time.Millisecond) // so that it is read alone
+			caller.say(text[first:])
+			caller.answers("ok")
+		}
 	}
 }
