@@ -72,7 +72,7 @@ var kinds = map[string]kind{
 	"invalid_request":         {http.StatusUnprocessableEntity, "Fields are wrong"},
 	"invalid_idempotency_key": {http.StatusUnprocessableEntity, "The Idempotency-Key cannot be used"},
 	"idempotency_key_reused":  {http.StatusUnprocessableEntity, "The Idempotency-Key was used for another request"},
-	"transaction_mismatch":    {http.StatusUnprocessableEntity, "The transaction is another one"},
+	"transaction_mismatch":    {http.StatusUnprocessableEntity, "Transaction does not match"},
 	"email_required":          {http.StatusUnprocessableEntity, "The channel email needs an address"},
 	"number_reserved":         {http.StatusUnprocessableEntity, "The number is reserved for fiction"},
 	"no_route":                {http.StatusUnprocessableEntity, "No route serves the number"},
