@@ -30,7 +30,7 @@ build: ## build the static binary bin/dialproof
 test: ## install what the tests need and run them all, with the race detector
 	scripts/setup-test.sh
 	$(GO) vet ./...
-	$(GO) test -race -shuffle=on -timeout 9m ./...
+	GORACE=atexit_sleep_ms=50 $(GO) test -race -shuffle=on -timeout 9m ./... # a second for each package else
 	$(MAKE) --no-print-directory counts instructions
 
 check: $(LINT) ## lint, tidy and generated files, as before every commit

@@ -18,7 +18,7 @@ import (
 var (
 	oneSeed  = flag.Uint64("seed", 0, "run this seed alone and print its whole trace")
 	fromSeed = flag.Uint64("from", 1, "the first seed")
-	seeds    = flag.Int("seeds", 0, "how many seeds; 0: 80, or 10,000 with DIALPROOF_SOAK=1")
+	seeds    = flag.Int("seeds", 0, "how many seeds; 0: 50, or 10,000 with DIALPROOF_SOAK=1")
 )
 
 // verdict is what came of a seed.
@@ -114,7 +114,7 @@ func TestSeeds(t *testing.T) {
 	}
 	n := *seeds
 	if n == 0 {
-		n = 80
+		n = 50
 		if os.Getenv("DIALPROOF_SOAK") != "" {
 			n = 10_000
 		}
